@@ -1,0 +1,51 @@
+# Two commands do everything: `make demo` and `make test`. The others are their parts.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+BASE   ?=
+BRANCH ?=
+ROOMS  := echolane capture replayer differ console
+
+.PHONY: demo setup test check lint types contracts format bench faults clean
+
+demo: $(VENV)/.installed  ## Record, replay and compare a real application at two released versions
+	$(BIN)/echolane demo $(if $(BASE),--base $(BASE)) $(if $(BRANCH),--branch $(BRANCH))
+
+setup: $(VENV)/.installed-dev  ## A virtual environment in .venv with .venv/bin/echolane
+
+$(VENV)/.installed: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) install --quiet -e '.[test,check]'
+	@touch $@
+
+test: check  ## Everything that must hold
+	$(BIN)/python -m pytest -q
+
+check: setup lint types contracts  ## Format, lint, types, import contracts, house test
+	$(BIN)/python -m pytest -q tests/test_house.py
+
+lint:
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types:
+	$(BIN)/basedpyright --level error $(ROOMS)
+
+contracts:
+	$(BIN)/lint-imports
+
+format: setup  ## Write the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup  ## Measure against the peers; writes bench/RESULTS.md
+	$(PIP) install --quiet -e '.[bench]'
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,67 @@
+"""The errors a user can meet, and whose fault each is.
+
+::
+
+    EcholaneError                 exit 1 is a verdict, so no error has it
+    ├── UsageError                exit 2: the command line, a setting, an input file
+    ├── HomeError                 exit 2: home, journal or store cannot be used (path, disk, owner, damage)
+    │   ├── JournalFull           the disk is full; readers go on
+    │   └── StoreBusy             another program owns the store
+    ├── Inconclusive              exit 3: nothing to say (an empty recording)
+    ├── TargetUnavailable         exit 4: a target refuses or hangs
+    └── RefusedForSafety          exit 5: the target or the method is not allowed
+
+:mod:`console.main` turns each into one line on stderr and its exit code. A message says what, which value, what to do.
+"""
+
+from __future__ import annotations
+
+EXIT_PASS, EXIT_FAIL, EXIT_USAGE, EXIT_INCONCLUSIVE, EXIT_UNAVAILABLE, EXIT_REFUSED, EXIT_INTERRUPTED = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    130,
+)
+
+
+class EcholaneError(Exception):
+    """Base of every error that is shown to the user as one line."""
+
+    exit_code = EXIT_USAGE
+
+
+class UsageError(EcholaneError):
+    """The command line, a setting or an input file is wrong."""
+
+
+class HomeError(EcholaneError):
+    """The home, its journal or its store cannot be used."""
+
+
+class JournalFull(HomeError):  # noqa: N818 - the word of the design
+    """There is no room left for the journal; what was acknowledged stays readable."""
+
+
+class StoreBusy(HomeError):  # noqa: N818
+    """Another program owns the store's files."""
+
+
+class Inconclusive(EcholaneError):  # noqa: N818
+    """There is nothing to compare, so there is no verdict."""
+
+    exit_code = EXIT_INCONCLUSIVE
+
+
+class TargetUnavailable(EcholaneError):  # noqa: N818
+    """A target does not answer."""
+
+    exit_code = EXIT_UNAVAILABLE
+
+
+class RefusedForSafety(EcholaneError):  # noqa: N818
+    """The target or the method is not allowed for this run."""
+
+    exit_code = EXIT_REFUSED

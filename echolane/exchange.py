@@ -1,0 +1,117 @@
+"""What was recorded: one request and, where it was seen, its response.
+
+Headers are a list of name-value pairs of bytes, as sent: order, case and repetition are kept. Texts of the request line are
+latin-1, so that every byte of the wire has its character. Bodies are *decoded* (Content-Encoding undone); ``encoding`` says how
+they were sent, so that the sender can encode again. Records of this module travel in frames (:mod:`echolane.frame`); their
+fields may only be appended (golden files under ``tests/golden`` hold every past version).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+Headers = list[tuple[bytes, bytes]]
+
+REQUEST_BODY_KEPT = 256 * 1024
+"""Bytes of a recorded request body that are kept; a cut request cannot be fired (``skipped{truncated-body}``)."""
+ANSWER_BODY_KEPT = 1024 * 1024
+"""Bytes of an answer's body that are kept, recorded or observed; cut answers with equal digests are the same."""
+
+
+class Body(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A message body after Content-Encoding was undone."""
+
+    data: bytes = b""
+    """What is kept of it: all of it, unless ``truncated``."""
+    size: int = 0
+    """Length of the whole body on the wire (after de-chunking, before decoding), in bytes."""
+    encoding: str = ""
+    """The Content-Encoding it was sent with (lower case, comma separated); empty when none or when it could not be decoded."""
+    digest: bytes = b""
+    """blake2b-128 of the whole body on the wire; only set when ``truncated`` or ``undecoded``."""
+    truncated: bool = False
+    """Whether ``data`` is only the beginning."""
+    undecoded: str = ""
+    """Why the Content-Encoding could not be undone (``bomb``, ``corrupt``, ``unsupported``); then ``data`` is as on the wire."""
+    chunked: bool = False
+    """Whether it was sent with Transfer-Encoding: chunked."""
+
+
+EMPTY = Body()
+
+
+class Request(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The request as the client sent it."""
+
+    method: str
+    scheme: str
+    authority: str
+    target: str
+    """Raw request target with its query, as on the wire."""
+    http_version: str
+    headers: Headers
+    body: Body = EMPTY
+    trailers: Headers = []
+
+
+class Response(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The response as the service sent it."""
+
+    status: int
+    http_version: str
+    headers: Headers
+    body: Body = EMPTY
+    trailers: Headers = []
+    reason: bytes = b""
+    incomplete: bool = False
+    """Whether the message ended before the length it announced."""
+
+
+class Exchange(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One recorded request and its response, masked, with its identity and its place in the capture."""
+
+    id: str
+    """UUIDv7."""
+    service: str
+    agent: str
+    """The recorder that saw it (8 hex digits, fixed for a home and service)."""
+    epoch: int
+    """Counts the recorder's starts; (agent, epoch, seq) is unique and a gap in seq is a loss, exactly counted."""
+    seq: int
+    session: str
+    """The caller's identity at capture as a keyed hash (16 hex digits): a hint for order."""
+    captured_at_ns: int
+    """When the first byte of the request was seen, wall clock."""
+    duration_ns: int
+    """From the first byte of the request to the last byte of the response; 0 when there was no response."""
+    request: Request
+    response: Response | None = None
+    introduces: list[str] = []
+    """Keyed tokens (16 hex digits) of values the response brought into being (Set-Cookie values)."""
+    uses: list[str] = []
+    """Keyed tokens of values the request presented (cookies, credentials)."""
+    masks: int = 0
+    """How many atoms were replaced by masks."""
+    seal: bytes = b""
+    """The originals of the masked request atoms, encrypted (:mod:`echolane.seal`); empty when there are none or ``seal = false``."""
+    sampling_rule: str = ""
+    sampling_probability: float = 1.0
+    tags: dict[str, str] = {}
+    no_answer: str = ""
+    """Why there is no response (``unframeable``, ``upgrade``, ``client-closed``, ``server-closed``, ``not-recorded``)."""
+
+
+class WorkItem(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One line of a run's plan: an exchange, when it is due and whom it follows."""
+
+    seq: int
+    """Rank in the run: recorded order (captured_at, agent, epoch, seq)."""
+    due_ns: int
+    """Nanoseconds after the start of the run at which it is to be fired; 0 with pace ``max``."""
+    endpoint: str
+    """Template of the endpoint, for example ``GET /users/{id}``."""
+    follows: list[int]
+    """Ranks that every target must have answered or failed before this one may be fired."""
+    exchange: Exchange
+    skip: str = ""
+    """Why it is not fired (``unsafe-method``, ``truncated-body`` …); empty when it is to be fired."""
