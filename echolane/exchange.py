@@ -93,7 +93,7 @@ class Exchange(msgspec.Struct, array_like=True, frozen=True, gc=False):
     masks: int = 0
     """How many atoms were replaced by masks."""
     seal: bytes = b""
-    """The originals of the masked request atoms, encrypted (:mod:`echolane.seal`); empty when there are none or ``seal = false``."""
+    """The originals of the masked request atoms, encrypted (:mod:`echolane.seal`); empty if there are none or ``seal = false``."""
     sampling_rule: str = ""
     sampling_probability: float = 1.0
     tags: dict[str, str] = {}

@@ -1,0 +1,88 @@
+"""``echolane doctor``: look for what is wrong with a home, and say what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+
+from console.output import table
+from console.surroundings import home_of
+from echolane.errors import EcholaneError
+from echolane.home import Home
+from echolane.journal import open_journal
+from echolane.store import open_store
+
+LOW_DISK = 512 * 1024 * 1024
+"""Below this a recording of a busy service lives minutes; said as a warning."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The flags of this command."""
+    parser.add_argument("--json", action="store_true", help="print JSON on stdout")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run every check; exit 2 when one failed."""
+    home = home_of(args)
+    checks = list(examine(home))
+    if args.json:
+        print(orjson.dumps([{"check": c, "state": s, "what": w} for c, s, w in checks]).decode())  # noqa: T201
+    else:
+        table(["check", "state", "what"], [list(check) for check in checks])
+    return 2 if any(state == "bad" for _, state, _ in checks) else 0
+
+
+def examine(home: Home) -> Iterator[tuple[str, str, str]]:
+    """Each check as (name, ok|warn|bad, words)."""
+    free = shutil.disk_usage(home.path).free
+    yield "disk", "ok" if free > LOW_DISK else "warn", f"{free / 1e9:.1f} GB free at {home.path}"
+    yield keys(home.path / "keys")
+    yield from journal(home.path)
+    yield store(home.path)
+
+
+def keys(folder: Path) -> tuple[str, str, str]:
+    """Whether the key files can be read by their owner alone."""
+    open_to_others = [
+        str(path) for path in folder.glob("*") if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077
+    ]
+    if open_to_others:
+        return "keys", "bad", f"{', '.join(open_to_others)} can be read by others; run chmod 600 on them"
+    return "keys", "ok", "readable by their owner alone"
+
+
+def journal(home: Path) -> Iterator[tuple[str, str, str]]:
+    """Whether the journal opens, and how much of each topic is damaged."""
+    try:
+        opened = open_journal(home)
+    except EcholaneError as error:
+        yield "journal", "bad", str(error)
+        return
+    try:
+        topics = opened.topics()
+        damaged = {topic: opened.damaged(topic) for topic in topics}
+    except EcholaneError as error:
+        yield "journal", "bad", str(error)
+        return
+    finally:
+        opened.close()
+    yield "journal", "ok", f"{len(topics)} topics"
+    for topic, count in damaged.items():
+        if count:
+            yield f"journal {topic}", "warn", f"{count} damaged frames were set aside; their exchanges are lost"
+
+
+def store(home: Path) -> tuple[str, str, str]:
+    """Whether the store answers."""
+    try:
+        opened = open_store(home)
+        rows = opened.query("SELECT count() AS runs FROM runs_v")
+        opened.close()
+    except EcholaneError as error:
+        return "store", "bad", str(error)
+    return "store", "ok", f"{rows[0]['runs']} runs"

@@ -1,0 +1,53 @@
+"""``echolane runs``: the runs of this home, newest first."""
+
+from __future__ import annotations
+
+import argparse
+
+import orjson
+
+from console.output import say, table
+from console.surroundings import home_of
+from echolane.home import Home
+from echolane.lease import is_held
+from echolane.store import open_store
+
+LISTED_MAX = 200
+"""Rows shown; `--json` and the store have the rest."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The flags of this command."""
+    parser.add_argument("--service", help="only runs of this service")
+    parser.add_argument("--json", action="store_true", help="print JSON on stdout")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """List runs with their state; a run whose process is gone is `interrupted`."""
+    home = home_of(args)
+    store = open_store(home.path)
+    try:
+        where = "WHERE service = {service:String}" if args.service else ""
+        rows = store.query(
+            "SELECT run, service, state, verdict, reason_code, toString(started_at) AS started_at FROM runs_v "  # noqa: S608 - constant text
+            f"{where} ORDER BY started_at DESC",
+            {"service": args.service} if args.service else {},
+        )
+    finally:
+        store.close()
+    for row in rows:
+        row["state"] = state_of(home, str(row["run"]), str(row["state"]))
+    if args.json:
+        print(orjson.dumps(rows).decode())  # noqa: T201
+        return 0
+    if not rows:
+        say("no runs yet; start one with `echolane run`")
+        return 0
+    names = ["run", "service", "state", "verdict", "reason_code", "started_at"]
+    table(names, [[str(row[name] or "") for name in names] for row in rows[:LISTED_MAX]])
+    return 0
+
+
+def state_of(home: Home, run: str, state: str) -> str:
+    """The state as a person would say it: a run that nobody drives any more was interrupted."""
+    return "interrupted" if state == "running" and not is_held(home.path / "runs" / f"{run}.lock") else state

@@ -1,0 +1,62 @@
+"""``echolane show RUN``: a run's result again, as JSON, page or report, or its exchanges one a line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import orjson
+
+from console.outputs import add_output_flags, write_outputs
+from console.surroundings import home_of
+from console.terminal import print_verdict
+from differ.result import exchange_lines
+from echolane.errors import UsageError
+from echolane.store import Store, open_store
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The flags of this command."""
+    parser.add_argument("run", metavar="RUN", help="a run's id, or the beginning of one; `latest` for the newest")
+    parser.add_argument("--exchanges", action="store_true", help="every exchange in recorded order")
+    parser.add_argument("--json", action="store_true", help="print JSON on stdout (NDJSON with --exchanges)")
+    add_output_flags(parser, with_json=False)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Print the result; the exit code says whether it could be shown, not what the verdict was."""
+    home = home_of(args)
+    store = open_store(home.path)
+    try:
+        run = find_run(store, args.run)
+        result = orjson.loads(run["result"]) if run["result"] else None
+        if args.exchanges:
+            for line in exchange_lines(store, str(run["run"])):
+                sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
+            return 0
+        if result is None:
+            raise UsageError(f"run {run['run']} has no result yet; `echolane run --resume {run['run']}` goes on with it")
+        if args.json:
+            sys.stdout.buffer.write(orjson.dumps(result) + b"\n")
+        else:
+            print_verdict(result)
+        write_outputs(args, result)
+    finally:
+        store.close()
+    return 0
+
+
+def find_run(store: Store, text: str) -> dict[str, object]:
+    """The run a person meant; UsageError when none or several match."""
+    if text == "latest":
+        rows = store.query("SELECT * FROM runs_v ORDER BY started_at DESC LIMIT 1")
+    else:
+        rows = store.query(
+            "SELECT * FROM runs_v WHERE startsWith(run, {run:String}) ORDER BY started_at DESC LIMIT 2", {"run": text}
+        )
+    if not rows:
+        raise UsageError(f"there is no run `{text}`; `echolane runs` lists them")
+    if len(rows) > 1:
+        raise UsageError(f"`{text}` is the beginning of several runs; give more of it")
+    return rows[0]

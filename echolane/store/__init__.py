@@ -1,0 +1,78 @@
+"""The column store of results: what every room reads and writes through one small Protocol.
+
+``open_store(home)`` gives a :class:`Store` and asks nothing else of its caller: one process owns the embedded engine
+(:mod:`echolane.store.owner`, started when none listens), everybody else talks to it over ``HOME/store.sock``
+(:mod:`echolane.store.client`, messages in :mod:`echolane.store.wire`). The engine itself is behind one door,
+:mod:`echolane.store.chdb`; the tables are numbered SQL files in ``migrations/`` (:mod:`echolane.store.migrate`) and are
+told to users in ``docs/reference/data.md``.
+
+Rows may arrive any number of times: each has an identity and a version, and the views (``results_v`` …) fold them. Count
+through views, never through tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+TABLES = ("runs", "results", "samples", "noise", "findings")
+"""Tables that rooms insert into; each has its folding view, ``<table>_v``."""
+
+Row = dict[str, Any]
+
+
+class QueryError(ValueError):
+    """The engine refused a statement or a row: a fault of the caller, not of the home."""
+
+
+class Store(Protocol):
+    """Columns in, rows out. Safe to share between threads."""
+
+    def insert(self, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Store rows given as columns of equal length; durable when it returns, sent again if the owner dies.
+
+        Integers are expected for times (nanoseconds since the epoch). Columns that are left out take their default.
+
+        Raises:
+            QueryError: an unknown table or column, columns of unequal length, or a value its column cannot hold.
+            HomeError: the store cannot be used or has no room left.
+        """
+        ...
+
+    def query(self, sql: str, params: Mapping[str, object] | None = None) -> list[Row]:
+        """All rows of one statement. ``{name:Type}`` in it takes a parameter. Times come as integers of nanoseconds.
+
+        Raises:
+            QueryError: the statement or a parameter is wrong, or the answer is too large (:meth:`stream` it).
+            HomeError: the store cannot be used.
+        """
+        ...
+
+    def stream(self, sql: str, params: Mapping[str, object] | None = None, rows: int = 10_000) -> Iterator[list[Row]]:
+        """Pages of at most ``rows`` rows, in bounded memory here and in the owner.
+
+        If the owner dies in the middle the statement is run again and the pages already given are skipped, after a check that
+        they are the same; so give the statement an ORDER BY.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the owner, which ends itself when nobody is left."""
+        ...
+
+
+def open_store(home: Path) -> Store:
+    """The store of ``home``: connects to its owner, starting one if none listens.
+
+    Raises:
+        StoreBusy: another program holds the store's files.
+        HomeError: the path cannot be used (permissions, disk, damage).
+    """
+    # Late, so that a command which never opens the store does not pay for it.
+    from echolane.store.client import StoreClient  # noqa: PLC0415 - see above
+
+    return StoreClient(home)
+
+
+__all__ = ["TABLES", "QueryError", "Row", "Store", "open_store"]

@@ -1,0 +1,199 @@
+"""Messages between :mod:`echolane.store.client` and :mod:`echolane.store.owner`: a head, a body, both bounded.
+
+A message is ``magic · head length · body length · head (msgpack) · body``. The body of an insert is an Arrow IPC stream, the
+body of a page is the engine's lines of JSON. Both ends are ours and on one machine; the bounds are there so that garbage on
+the socket costs a connection, never memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+PROTOCOL = 1
+"""Grows when messages change; an owner of another version is named, not misunderstood."""
+HEAD_BYTES_MAX = 4 * 1024 * 1024
+"""A statement with its parameters. The longest we send ourselves is an IN list of some thousand ids."""
+BODY_BYTES_MAX = 96 * 1024 * 1024
+"""An insert is cut at 32 MiB by its sender; the rest is room for one row of the largest size."""
+_PREFIX = struct.Struct("<4sII")
+_MAGIC = b"ELS1"
+_SUN_PATH_MAX = 100
+"""Linux takes 107 bytes in a unix socket's address; a longer path is reached through a folder's descriptor."""
+
+
+class Hello(msgspec.Struct, tag="hello"):
+    """First word of a connection, answered by :class:`Welcome`."""
+
+    protocol: int = PROTOCOL
+
+
+class Columns(msgspec.Struct, tag="columns"):
+    """Asks for a table's columns, answered by :class:`Described`."""
+
+    table: str
+
+
+class Insert(msgspec.Struct, tag="insert"):
+    """Rows for a table; the body holds them. Answered by :class:`Done` once they are on the disk."""
+
+    table: str
+    token: str
+
+
+class Query(msgspec.Struct, tag="query"):
+    """A statement, answered by any number of :class:`Page` and one :class:`Done`."""
+
+    sql: str
+    params: dict[str, Any]
+    rows: int
+    """Most rows of a page."""
+
+
+class Welcome(msgspec.Struct, tag="welcome"):
+    """Who answers."""
+
+    protocol: int
+    pid: int
+
+
+class Described(msgspec.Struct, tag="described"):
+    """A table's columns and their types, in order."""
+
+    types: dict[str, str]
+
+
+class Page(msgspec.Struct, tag="page"):
+    """Some rows of an answer; the body is one JSON array per line."""
+
+    names: list[str]
+    types: list[str]
+    rows: int
+
+
+class Done(msgspec.Struct, tag="done"):
+    """The request is carried out."""
+
+
+class Failed(msgspec.Struct, tag="failed"):
+    """The request is refused. ``kind`` names the error: query, home, full or busy."""
+
+    kind: str
+    message: str
+
+
+Request = Hello | Columns | Insert | Query
+Reply = Welcome | Described | Page | Done | Failed
+
+_encode = msgspec.msgpack.Encoder().encode
+_requests = msgspec.msgpack.Decoder(Request)
+_replies = msgspec.msgpack.Decoder(Reply)
+
+
+class GarbageReceived(ConnectionError):
+    """The other end does not speak this protocol."""
+
+
+def send(sock: socket.socket, head: Request | Reply, body: bytes | memoryview = b"") -> None:
+    """Send one message whole.
+
+    Raises:
+        ValueError: it is larger than the other end would take.
+        OSError: the other end is gone.
+    """
+    packed = _encode(head)
+    if len(packed) > HEAD_BYTES_MAX or len(body) > BODY_BYTES_MAX:
+        raise ValueError(f"a message of {len(packed)} + {len(body)} bytes is larger than the store takes")
+    sock.sendall(_PREFIX.pack(_MAGIC, len(packed), len(body)) + packed)
+    if len(body):
+        sock.sendall(body)
+
+
+def receive_request(sock: socket.socket) -> tuple[Request, bytearray] | None:
+    """The next request, or None when the client has gone between two."""
+    message = _receive(sock)
+    return None if message is None else (_decode(_requests, message[0]), message[1])
+
+
+def receive_reply(sock: socket.socket) -> tuple[Reply, bytearray]:
+    """The next reply.
+
+    Raises:
+        ConnectionError: the owner is gone.
+    """
+    message = _receive(sock)
+    if message is None:
+        raise ConnectionResetError("the store's owner closed the connection")
+    return _decode(_replies, message[0]), message[1]
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[Any], head: bytearray) -> Any:
+    try:
+        return decoder.decode(head)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise GarbageReceived(f"unreadable head of {len(head)} bytes: {error}") from error
+
+
+def _receive(sock: socket.socket) -> tuple[bytearray, bytearray] | None:
+    prefix = _receive_exactly(sock, _PREFIX.size, at_boundary=True)
+    if prefix is None:
+        return None
+    magic, head_length, body_length = _PREFIX.unpack(prefix)
+    if magic != _MAGIC or head_length > HEAD_BYTES_MAX or body_length > BODY_BYTES_MAX:
+        raise GarbageReceived(f"not a message of the store: {bytes(prefix)!r}")
+    head = _receive_exactly(sock, head_length)
+    body = _receive_exactly(sock, body_length)
+    assert head is not None  # noqa: S101 - only the prefix may be missing
+    assert body is not None  # noqa: S101
+    return head, body
+
+
+def _receive_exactly(sock: socket.socket, size: int, *, at_boundary: bool = False) -> bytearray | None:
+    buffer = bytearray(size)
+    view = memoryview(buffer)
+    filled = 0
+    while filled < size:
+        count = sock.recv_into(view[filled:])
+        if count == 0:
+            if at_boundary and filled == 0:
+                return None
+            raise ConnectionResetError(f"the connection ended after {filled} of {size} bytes")
+        filled += count
+    return buffer
+
+
+@contextlib.contextmanager
+def address_of(path: Path) -> Iterator[str]:
+    """An address for ``path`` that fits into a unix socket's, however long the path is."""
+    if len(os.fsencode(path)) <= _SUN_PATH_MAX:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def connect(path: Path, timeout_s: float) -> socket.socket:
+    """Connect to the owner behind ``path``; ``timeout_s`` stays set until the caller lifts it.
+
+    Raises:
+        OSError: nobody listens there.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout_s)
+        with address_of(path) as address:
+            sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
