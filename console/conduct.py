@@ -1,0 +1,155 @@
+"""Carry out one run: plan, fire, compare, close, tell. The conductor of :mod:`replayer` and :mod:`differ`.
+
+The replayer fires in this process; the differ's worker is a process of its own (:mod:`differ.worker`) that tails the run's
+observations, so that comparing never delays a shot. Whatever ends the run early (Ctrl-C, a target that goes down), what was
+done is compared, closed and accounted for, and ``--resume`` goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import msgspec
+import orjson
+
+from console.output import say
+from console.outputs import write_outputs
+from console.progress import Progress
+from console.terminal import print_verdict
+from differ.close import close_run
+from echolane import service
+from echolane.errors import (
+    EXIT_FAIL,
+    EXIT_INCONCLUSIVE,
+    EXIT_INTERRUPTED,
+    EXIT_PASS,
+    EXIT_UNAVAILABLE,
+    EcholaneError,
+    Inconclusive,
+)
+from echolane.home import Home
+from echolane.journal import Journal, open_journal
+from echolane.lease import held
+from echolane.observation import TARGETS
+from echolane.runspec import RunSpec
+from echolane.settings import Settings
+from echolane.store import Store, open_store
+from replayer.copies import started_copies
+from replayer.fire import ReplaySummary, replay
+from replayer.plan import make_plan
+from replayer.targets import check_reachable
+
+WORKER_WAIT_S = 600.0
+"""How long the worker may go on comparing after the last shot: it runs beside the replay and is seconds behind at most;
+ten minutes without an end means that it hangs."""
+EXITS = {"pass": EXIT_PASS, "fail": EXIT_FAIL, "inconclusive": EXIT_INCONCLUSIVE}
+EXIT_OF_REASON = {"interrupted": EXIT_INTERRUPTED, "target-unavailable": EXIT_UNAVAILABLE}
+
+
+def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunSpec, *, resume: bool) -> int:
+    """Carry the run out and write its outputs; the exit code of its verdict."""
+    with ExitStack() as stack:
+        stack.enter_context(held(home.path / "runs" / f"{spec.run}.lock", f"run {spec.run}"))
+        journal = open_journal(home.path)
+        stack.callback(journal.close)
+        store = stack.enter_context(open_store(home.path))
+        if not resume:
+            plan = make_plan(journal, home, spec, settings)
+            if plan.selected == 0:
+                raise Inconclusive(f"the recording of `{spec.service}` is empty, so there is nothing to compare")
+        spec = stack.enter_context(started_copies(home, spec, say))
+        check_reachable(spec.targets)
+        save_run(store, spec, "running")
+        summary = fire_and_compare(home, journal, settings, spec)
+        result = close_run(journal, store, spec, state=summary.state, reason=summary.reason)
+        save_run(store, spec, "finished" if summary.state == "finished" else "interrupted", result)
+    tell(args, result, summary)
+    return EXIT_OF_REASON.get(result["reason_code"], EXITS[result["verdict"]])
+
+
+def fire_and_compare(home: Home, journal: Journal, settings: Settings, spec: RunSpec) -> ReplaySummary:
+    """Fire the plan here while the worker compares beside; both have ended when this returns."""
+
+    async def fire(stop: asyncio.Event) -> ReplaySummary:
+        with Progress() as progress:
+            return await replay(journal, home, spec, settings, stop, progress.update)
+
+    with comparing(home, spec):
+        return service.run(fire)
+
+
+@contextmanager
+def comparing(home: Home, spec: RunSpec) -> Iterator[None]:
+    """The differ's worker, from now until it has compared all that was observed when the block ends.
+
+    Its stdin is the leash: end of file says that no observation will follow. A worker that died is started once more, since
+    results have identities and a repetition changes nothing; a second death is an error with the worker's last words.
+    """
+    worker = start_worker(home, spec)
+    try:
+        yield
+    finally:
+        for last_try in (False, True):
+            try:
+                _, errors = worker.communicate(timeout=WORKER_WAIT_S)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                _, errors = worker.communicate()
+            if worker.returncode == 0:
+                break
+            words = (errors.decode("utf-8", "replace").strip().splitlines() or ["no output"])[-1]
+            if last_try:
+                raise EcholaneError(f"comparing failed twice ({worker.returncode}): {words}")
+            say(f"the differ's worker ended with {worker.returncode} ({words}); starting it again")
+            worker = start_worker(home, spec)
+
+
+def start_worker(home: Home, spec: RunSpec) -> subprocess.Popen[bytes]:
+    """The differ's worker as a process of its own session, so that Ctrl-C reaches only us and it can finish its work."""
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "differ.worker", str(home.path), spec.run],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def save_run(store: Store, spec: RunSpec, state: str, result: dict[str, Any] | None = None) -> None:
+    """The run's row; a later one replaces an earlier one."""
+    now = time.time_ns()
+    store.insert(
+        "runs",
+        {
+            "run": [spec.run],
+            "version": [now],
+            "service": [spec.service],
+            "state": [state],
+            "started_at": [spec.started_at_ns],
+            "finished_at": [now if result else 0],
+            "verdict": [result["verdict"] if result else ""],
+            "reason_code": [result["reason_code"] if result else ""],
+            "spec": [msgspec.json.encode(spec).decode()],
+            "result": [orjson.dumps(result).decode() if result else ""],
+        },
+    )
+
+
+def tell(args: argparse.Namespace, result: dict[str, Any], summary: ReplaySummary) -> None:
+    """Files first, then the verdict for a person."""
+    write_outputs(args, result)
+    print_verdict(result)
+    if summary.state != "finished":
+        say(f"go on with: echolane run --resume {result['run']}" + (f" --home {args.home}" if args.home else ""))
+    else:
+        say(f"every exchange: echolane show {result['run']} --exchanges" + (f" --home {args.home}" if args.home else ""))
+
+
+__all__ = ["TARGETS", "conduct"]

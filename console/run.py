@@ -1,0 +1,151 @@
+"""``echolane run``: replay a recording at base and branch and say what the branch changed.
+
+This module reads the flags and turns them into a :class:`~echolane.runspec.RunSpec`; :mod:`console.conduct` carries it out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import msgspec
+
+from console.conduct import conduct
+from console.flags import http_url, positive, service_name, time_span_ns
+from console.outputs import add_output_flags, check_outputs
+from console.show import find_run
+from console.surroundings import settings_of
+from echolane import ids, recordings
+from echolane.errors import UsageError
+from echolane.home import Home, open_home
+from echolane.journal import open_journal
+from echolane.observation import TargetInfo
+from echolane.runspec import RunSpec
+from echolane.settings import Settings
+from echolane.store import open_store
+from replayer.pace import parse_pace
+from replayer.targets import check_allowed
+
+EPILOG = """examples:
+  echolane run --service shop --base http://127.0.0.1:8001 --branch http://127.0.0.1:8002
+  echolane run --service shop --base-cmd 'git:main ./serve {port}' --branch-cmd './serve {port}' --html verdict.html
+  echolane run --resume RUN"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The flags of this command (design §6)."""
+    parser.epilog = EPILOG
+    parser.add_argument("--service", metavar="NAME", help="whose recording is replayed")
+    for version, what in (("base", "the released version"), ("branch", "the new version")):
+        either = parser.add_mutually_exclusive_group()
+        either.add_argument(f"--{version}", metavar="URL", help=f"{what}, already running")
+        either.add_argument(
+            f"--{version}-cmd", metavar="CMD", help=f"starts fresh copies of {what}; {{port}} is filled in, `git:REF CMD` uses that commit"
+        )
+    parser.add_argument("--control", metavar="URL", help="a second instance of base (default: base is fired twice)")
+    parser.add_argument("--branch-control", metavar="URL", help="a second instance of branch (default: branch is fired twice)")
+    parser.add_argument("--lane", metavar="NAME", help="the lane that branch answers in")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--last", metavar="SPAN", help="only what was recorded in the last SPAN, for example 30m")
+    chosen.add_argument("--recording", metavar="ID", help="only this recording (`echolane recordings`)")
+    parser.add_argument("--pace", metavar="P", help="recorded, 2x, 200/s or max (default: max)")
+    parser.add_argument("--concurrency", type=positive, metavar="N", help="requests in flight per target (default: 16)")
+    parser.add_argument("--methods", choices=["safe", "all"], help="safe fires GET, HEAD, OPTIONS only (default: safe)")
+    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a target outside this machine")
+    parser.add_argument("--allow-writes", action="append", default=[], metavar="NAME", help="a target that may be written to")
+    parser.add_argument("--seed", type=int, metavar="N", help="of the order in which targets are fired (default: from the clock)")
+    parser.add_argument("--resume", metavar="RUN", help="go on with a run that was killed or interrupted")
+    add_output_flags(parser, with_json=True)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Carry the run out; its exit code."""
+    check_outputs(args)
+    settings = settings_of(args)
+    if args.resume:
+        home = open_home(Path(settings.home))
+        return conduct(args, home, settings, resumed(home, args.resume), resume=True)
+    targets = targets_of(args)
+    home = open_home(Path(settings.home))
+    return conduct(args, home, settings, spec_of(args, home, settings, targets), resume=False)
+
+
+def targets_of(args: argparse.Namespace) -> list[TargetInfo]:
+    """The four targets, checked for sense and safety before anything is touched."""
+    if not args.service:
+        raise UsageError("--service NAME is needed: whose recording is to be replayed?")
+    found: list[TargetInfo] = []
+    for version, control in (("base", "control"), ("branch", "branch_control")):
+        url, command, twin = getattr(args, version), getattr(args, f"{version}_cmd"), getattr(args, control)
+        lane = args.lane if version == "branch" else None
+        twin_flag = f"--{control.replace('_', '-')}"
+        if command:
+            if twin:
+                raise UsageError(f"{twin_flag} goes with --{version}; --{version}-cmd starts its control itself")
+            if "{port}" not in command:
+                raise UsageError(f"--{version}-cmd needs {{port}} where the port goes, for example `./serve --port {{port}}`")
+            found += [TargetInfo("", lane, own_instance=True, managed=True)] * 2
+            continue
+        if not url:
+            raise UsageError(f"--{version} URL or --{version}-cmd CMD is needed")
+        first = http_url(url, f"--{version}")
+        second = http_url(twin, twin_flag) if twin else first
+        if twin and second == first:
+            raise UsageError(f"{twin_flag} is the same address as --{version}; leave it out to fire {version} twice")
+        found += [TargetInfo(first, lane), TargetInfo(second, lane, own_instance=bool(twin))]
+    base, branch = found[0], found[2]
+    if base.url and base.url == branch.url and not args.lane:
+        raise UsageError(f"--base and --branch are both {base.url}; give two addresses, or --lane for the branch")
+    return found
+
+
+def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: list[TargetInfo]) -> RunSpec:
+    """The run that was asked for."""
+    service, methods = service_name(args.service), args.methods or settings.replay.methods
+    for target in targets:
+        if not target.managed:
+            check_allowed(target.url, args.allow_host, args.allow_writes, methods)
+    now = time.time_ns()
+    journal = open_journal(home.path)
+    try:
+        if args.recording:
+            chosen = recordings.load(home.recordings, args.recording)
+            if chosen.service != service:
+                raise UsageError(f"recording `{chosen.id}` is of service `{chosen.service}`, not of `{service}`")
+        else:
+            since = now - time_span_ns(args.last) if args.last else None
+            chosen = recordings.everything(journal, service, id=ids.uuid7(now), now_ns=now, since_ns=since)
+    finally:
+        journal.close()
+    pace = args.pace or settings.replay.pace
+    parse_pace(pace)
+    return RunSpec(
+        run=ids.uuid7(now),
+        service=service,
+        recording=chosen,
+        targets=targets,
+        pace=pace,
+        concurrency=args.concurrency or settings.replay.concurrency,
+        methods=methods,
+        allow_hosts=args.allow_host,
+        allow_writes=args.allow_writes,
+        seed=args.seed if args.seed is not None else now & 0xFFFFFFFF,
+        base_cmd=args.base_cmd or "",
+        branch_cmd=args.branch_cmd or "",
+        folder=os.getcwd(),  # noqa: PTH109 - the caller's folder as the shell names it
+        started_at_ns=now,
+    )
+
+
+def resumed(home: Home, text: str) -> RunSpec:
+    """The spec of a run that did not end; UsageError when it did."""
+    store = open_store(home.path)
+    try:
+        row = find_run(store, text)
+    finally:
+        store.close()
+    if row["state"] == "finished":
+        raise UsageError(f"run {row['run']} is finished; `echolane show {row['run']}` shows it")
+    return msgspec.json.decode(str(row["spec"]), type=RunSpec)

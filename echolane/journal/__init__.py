@@ -1,0 +1,83 @@
+"""The journal: durable, partitioned, append-only. Rooms meet in its topics.
+
+``open_journal(home)`` gives the door of this machine, :mod:`echolane.journal.sqlite`. A topic has a fixed number of partitions; an
+entry is one frame (:mod:`echolane.frame`) at a position that grows by one. What ``append`` returned is durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from echolane.clock import SYSTEM, Clock
+
+
+class Entry(NamedTuple):
+    """One frame as it stands in the journal."""
+
+    position: int
+    append_ns: int
+    frame: bytes
+
+
+class Journal(Protocol):
+    """What every door offers."""
+
+    def create(self, topic: str, partitions: int) -> None:
+        """Make a topic; does nothing when it is there with as many partitions, HomeError with another number."""
+        ...
+
+    def topics(self) -> list[str]:
+        """The names of all topics, sorted."""
+        ...
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has; HomeError when there is no such topic."""
+        ...
+
+    def append(self, topic: str, partition: int, frames: Sequence[bytes]) -> list[int]:
+        """Append frames; their positions. Durable when it returns. JournalFull when there is no room."""
+        ...
+
+    def read(self, topic: str, partition: int, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
+        """Entries from ``start`` to ``stop`` (exclusive) or the end, lazily. Damaged ones are left out and counted."""
+        ...
+
+    def end(self, topic: str, partition: int) -> int:
+        """The position that the next frame will get."""
+        ...
+
+    def position_at(self, topic: str, partition: int, append_ns: int) -> int:
+        """The first position appended at or after a wall time."""
+        ...
+
+    def commit(self, group: str, topic: str, partition: int, position: int) -> None:
+        """Remember that ``group`` has handled everything before ``position``."""
+        ...
+
+    def committed(self, group: str, topic: str, partition: int) -> int:
+        """Where ``group`` goes on; 0 when it never committed."""
+        ...
+
+    def damaged(self, topic: str) -> int:
+        """How many entries were set aside."""
+        ...
+
+    def drop(self, topic: str) -> None:
+        """Remove a topic and all that is in it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of all files."""
+        ...
+
+
+def open_journal(home: Path, *, clock: Clock = SYSTEM) -> Journal:
+    """The journal of ``home`` on this machine."""
+    from echolane.journal.sqlite import SqliteJournal  # noqa: PLC0415 - the door needs this module's types
+
+    return SqliteJournal(home / "journal", clock)
+
+
+__all__ = ["Entry", "Journal", "open_journal"]

@@ -1,0 +1,34 @@
+"""What a run was asked to do: the record that its processes share and that ``--resume`` reads again."""
+
+from __future__ import annotations
+
+import msgspec
+
+from echolane.observation import TargetInfo
+from echolane.recordings import Recording
+
+
+class RunSpec(msgspec.Struct, frozen=True):
+    """One run, as planned. Kept as JSON in the store's ``runs.spec``."""
+
+    run: str
+    service: str
+    recording: Recording
+    targets: list[TargetInfo]
+    """Four, in the order of :data:`echolane.observation.TARGETS`."""
+    pace: str = "max"
+    concurrency: int = 16
+    """Requests in flight per target; 1 fires strictly one exchange after another in recorded order."""
+    methods: str = "safe"
+    """``safe`` (GET, HEAD, OPTIONS) or ``all``."""
+    allow_hosts: list[str] = []
+    allow_writes: list[str] = []
+    seed: int = 0
+    """Of the order in which the targets of one exchange are fired."""
+    base_cmd: str = ""
+    branch_cmd: str = ""
+    folder: str = ""
+    """Where copies are started: the caller's folder."""
+    sample_controls: bool = False
+    """Whether controls are spared at endpoints whose noise is known."""
+    started_at_ns: int = 0

@@ -1,0 +1,42 @@
+"""Run a service: uvloop, signals as one event, children that die with their parent. The one door to uvloop."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import uvloop
+
+T = TypeVar("T")
+_PR_SET_PDEATHSIG = 1
+
+
+def run(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
+    """Run ``main(stop)`` on uvloop; ``stop`` is set by the first SIGINT or SIGTERM, the second one interrupts for good."""
+
+    async def supervised() -> T:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+        def asked() -> None:
+            if stop.is_set():
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    loop.remove_signal_handler(number)
+            stop.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, asked)
+        return await main(stop)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(supervised())
+
+
+def die_with_parent(parent: int, number: signal.Signals = signal.SIGTERM) -> None:
+    """Ask the kernel to signal this process when its parent dies; ends at once when the parent has died already."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+    if os.getppid() != parent:
+        raise SystemExit(1)

@@ -1,0 +1,235 @@
+"""Settings: flag > environment ``ECHOLANE_*`` > ``echolane.toml`` > default. An unknown key is an error that names its line.
+
+Each field's docstring-like text stands in :data:`WHAT` once, for ``config explain`` and ``docs/reference/settings.md``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import msgspec
+
+from echolane.errors import UsageError
+from echolane.exchange import ANSWER_BODY_KEPT, REQUEST_BODY_KEPT
+
+MIB = 1024 * 1024
+
+
+class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a recorder keeps."""
+
+    request_body_kept: int = REQUEST_BODY_KEPT
+    answer_body_kept: int = ANSWER_BODY_KEPT
+    sampling: float = 1.0
+    methods: list[str] = []
+    paths: list[str] = []
+    not_paths: list[str] = []
+
+
+class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a run fires."""
+
+    pace: str = "max"
+    concurrency: int = 16
+    methods: str = "safe"
+    connect_timeout_s: float = 3.0
+    first_byte_timeout_s: float = 10.0
+    total_timeout_s: float = 30.0
+
+
+class Differ(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The bounds of one comparison."""
+
+    decoded_bytes: int = 8 * MIB
+    depth: int = 512
+    nodes: int = 200_000
+    time_ms: int = 250
+
+
+class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the journal is laid out."""
+
+    partitions: int = 4
+    retention_days: float = 7.0
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings in force, and where each comes from."""
+
+    home: str = ".echolane"
+    seal: bool = True
+    capture: Capture = Capture()
+    replay: Replay = Replay()
+    differ: Differ = Differ()
+    journal: JournalSettings = JournalSettings()
+    sources: dict[str, str] = {}
+
+    def explain(self, key: str | None = None) -> list[Explained]:
+        """Every setting, or the one asked for; UsageError for an unknown key."""
+        if key is not None and key not in WHAT:
+            raise UsageError(f"unknown setting `{key}`{_meant(key)}")
+        return [
+            Explained(name, _value(self, name), self.sources.get(name, "default"), what)
+            for name, what in WHAT.items()
+            if key in {None, name}
+        ]
+
+
+class Explained(NamedTuple):
+    """One setting, its value, where that comes from, and what it means."""
+
+    key: str
+    value: Any
+    source: str
+    what: str
+
+
+WHAT = {
+    "home": "the folder in which everything is kept",
+    "seal": "whether originals of masked request values are kept, encrypted; false drops them for good",
+    "capture.request_body_kept": "bytes of a request body that are kept (at most 1 MiB); a cut request cannot be fired",
+    "capture.answer_body_kept": "bytes of an answer's body that are kept",
+    "capture.sampling": "share of sessions that are recorded, 0 to 1; a session is kept whole or not at all",
+    "capture.methods": "methods that are recorded; empty for all",
+    "capture.paths": "path prefixes that are recorded; empty for all",
+    "capture.not_paths": "path prefixes that are not recorded, for example /healthz",
+    "replay.pace": "recorded, 2x, 200/s or max",
+    "replay.concurrency": "requests in flight per target",
+    "replay.methods": "safe (GET, HEAD, OPTIONS) or all",
+    "replay.connect_timeout_s": "seconds until a connection must stand",
+    "replay.first_byte_timeout_s": "seconds until an answer must begin",
+    "replay.total_timeout_s": "seconds until an answer must be whole",
+    "differ.decoded_bytes": "bytes that a compressed body may unpack to",
+    "differ.depth": "nesting of a body that is compared",
+    "differ.nodes": "values of a body that are compared",
+    "differ.time_ms": "milliseconds that one comparison may take",
+    "journal.partitions": "partitions of a new service's topic",
+    "journal.retention_days": "days that recorded exchanges are kept",
+}
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "capture.request_body_kept": (0, MIB),
+    "capture.answer_body_kept": (0, 8 * MIB),
+    "capture.sampling": (0, 1),
+    "replay.concurrency": (1, 4096),
+    "replay.connect_timeout_s": (0.01, 600),
+    "replay.first_byte_timeout_s": (0.01, 600),
+    "replay.total_timeout_s": (0.01, 3600),
+    "differ.decoded_bytes": (1024, 256 * MIB),
+    "differ.depth": (8, 900),
+    "differ.nodes": (100, 10_000_000),
+    "differ.time_ms": (1, 60_000),
+    "journal.partitions": (1, 1024),
+    "journal.retention_days": (0.04, 36_500),
+}
+NOT_SETTINGS = {
+    "ECHOLANE_SEAL_KEY",
+    "ECHOLANE_SEAL_KEY_COMMAND",
+    "ECHOLANE_MARK_KEY",
+    "ECHOLANE_INPUTS",
+    "ECHOLANE_INPUTS_DIR",
+    "ECHOLANE_REQUIRE_ALL",
+}
+
+
+def load(flags: Mapping[str, Any], environ: Mapping[str, str], toml_path: Path) -> Settings:
+    """The settings in force. ``flags`` has dotted keys; UsageError says which value is wrong and where it stands."""
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    layers = [_from_toml(toml_path), _from_environment(environ), [(key, value, "flag") for key, value in flags.items()]]
+    for layer in layers:
+        for key, value, source in layer:
+            values[key], sources[key] = _checked(key, value, source), source
+    nested: dict[str, Any] = {"sources": sources}
+    for key, value in values.items():
+        room, dot, name = key.partition(".")
+        if dot:
+            nested.setdefault(room, {})[name] = value
+        else:
+            nested[key] = value
+    return msgspec.convert(nested, Settings)
+
+
+def _from_toml(path: Path) -> Iterator[tuple[str, Any, str]]:
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+    for key, value in _flat(tree, ""):
+        line = _line_of(text, key)
+        if key not in WHAT:
+            raise UsageError(f"{path} line {line}: unknown setting `{key}`{_meant(key)}")
+        yield key, value, f"{path} line {line}"
+
+
+def _flat(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(cast("dict[str, Any]", value), f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _line_of(text: str, key: str) -> int:
+    """The line where a key is set: in its own table, or dotted."""
+    table = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.strip()
+        if words.startswith("["):
+            table = words.strip("[] ") + "."
+        elif "=" in words and (table + words.split("=", 1)[0].strip().replace('"', "")) == key:
+            return number
+    return 1
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
+    by_name = {"ECHOLANE_" + key.upper().replace(".", "_"): key for key in WHAT}
+    for name in sorted(environ):
+        if not name.startswith("ECHOLANE_") or name in NOT_SETTINGS:
+            continue
+        if name not in by_name:
+            close = difflib.get_close_matches(name, by_name, n=1)
+            raise UsageError(
+                f"unknown setting `{name}` in the environment" + (f"; did you mean `{close[0]}`?" if close else "")
+            )
+        yield by_name[name], environ[name], name
+
+
+def _checked(key: str, value: Any, source: str) -> Any:
+    """The value in its setting's type; texts (environment, flags) are read, others must fit as they are."""
+    wanted = _value(Settings(), key)
+    try:
+        if isinstance(value, str) and not isinstance(wanted, str):
+            read = value.split(",") if isinstance(wanted, list) else msgspec.json.decode(value.lower())
+        else:
+            read = value
+        kind_wanted: Any = list[str] if isinstance(wanted, list) else type(wanted)
+        typed: Any = msgspec.convert(read, kind_wanted, strict=True)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        kind = "a list of texts" if isinstance(wanted, list) else type(wanted).__name__
+        raise UsageError(f"{source}: setting `{key}` needs {kind}, not {value!r}") from error
+    low, high = _BOUNDS.get(key, (None, None))
+    if low is not None and high is not None and not low <= typed <= high:
+        raise UsageError(f"{source}: setting `{key}` is {typed}; it must be between {low:g} and {high:g}")
+    return typed
+
+
+def _value(settings: Settings, key: str) -> Any:
+    node: Any = settings
+    for name in key.split("."):
+        node = getattr(node, name)
+    return node
+
+
+def _meant(key: str) -> str:
+    close = difflib.get_close_matches(key, WHAT, n=1)
+    return f"; did you mean `{close[0]}`?" if close else "; `echolane config` lists them"
