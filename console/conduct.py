@@ -37,7 +37,6 @@ from echolane.errors import (
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
 from echolane.lease import held
-from echolane.observation import TARGETS
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.store import Store, open_store
@@ -68,7 +67,14 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
         check_reachable(spec.targets)
         save_run(store, spec, "running")
         summary = fire_and_compare(home, journal, settings, spec)
-        result = close_run(journal, store, spec, state=summary.state, reason=summary.reason)
+        result = close_run(
+            store,
+            spec,
+            state=summary.state,
+            reason=summary.reason,
+            selected=summary.selected,
+            fired_per_s=summary.rate_per_s,
+        )
         save_run(store, spec, "finished" if summary.state == "finished" else "interrupted", result)
     tell(args, result, summary)
     return EXIT_OF_REASON.get(result["reason_code"], EXITS[result["verdict"]])
@@ -151,5 +157,3 @@ def tell(args: argparse.Namespace, result: dict[str, Any], summary: ReplaySummar
     else:
         say(f"every exchange: echolane show {result['run']} --exchanges" + (f" --home {args.home}" if args.home else ""))
 
-
-__all__ = ["TARGETS", "conduct"]

@@ -136,6 +136,7 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
         branch_cmd=args.branch_cmd or "",
         folder=os.getcwd(),  # noqa: PTH109 - the caller's folder as the shell names it
         started_at_ns=now,
+        differ=settings.differ,
     )
 
 

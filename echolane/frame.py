@@ -12,6 +12,7 @@ journal sets it aside and counts it. Records are described in :mod:`echolane.exc
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -36,9 +37,22 @@ _CRC_AT = _HEAD.size - 4
 T = TypeVar("T")
 
 _encoder = msgspec.msgpack.Encoder()
-_compressor = zstandard.ZstdCompressor(level=1, write_content_size=True)
-_decompressor = zstandard.ZstdDecompressor()
 _decoders: dict[type, msgspec.msgpack.Decoder[Any]] = {}
+
+
+class _Zstd(threading.local):
+    """A thread's own compressor and decompressor: they keep their tables between frames and must not be shared."""
+
+    def __init__(self) -> None:
+        self.compress = zstandard.ZstdCompressor(level=1, write_content_size=True, write_checksum=False).compress
+        self.decompress = zstandard.ZstdDecompressor().decompress
+
+
+_zstd = _Zstd()
+
+
+class FrameTooLarge(ValueError):  # noqa: N818
+    """A record is larger than a frame may be; its owner counts it as dropped."""
 
 
 class FrameDamaged(ValueError):  # noqa: N818
@@ -64,9 +78,13 @@ def encode_frame(items: Sequence[Any], *, kind: int, partition: int, first_ns: i
 
 
 def _seal_frame(raw: bytes, count: int, kind: int, partition: int, times: tuple[int, int]) -> bytes:
-    block = _compressor.compress(raw)
-    if len(block) + _HEAD.size > FRAME_BYTES_MAX or len(raw) > RAW_BYTES_MAX:
-        raise ValueError(f"a frame of {len(raw)} bytes is over the limit of {RAW_BYTES_MAX}")
+    if len(raw) > RAW_BYTES_MAX:
+        raise FrameTooLarge(f"{count} records of {len(raw)} bytes are over a frame's limit of {RAW_BYTES_MAX}")
+    block = _zstd.compress(raw)
+    if len(block) + _HEAD.size > FRAME_BYTES_MAX:
+        raise FrameTooLarge(
+            f"{count} records of {len(block)} bytes, compressed, are over a frame's limit of {FRAME_BYTES_MAX}"
+        )
     head = _HEAD.pack(
         MAGIC, VERSION, CODEC_ZSTD_MSGPACK, kind, partition, count, times[0], times[1], len(raw), len(block), 0
     )
@@ -127,7 +145,7 @@ def decode_frame(data: bytes, item_type: type[T]) -> list[T]:
     if decoder is None:
         decoder = _decoders[item_type] = msgspec.msgpack.Decoder(list[item_type])
     try:
-        raw = _decompressor.decompress(memoryview(data)[_HEAD.size :], max_output_size=raw_length)
+        raw = _zstd.decompress(memoryview(data)[_HEAD.size :], max_output_size=raw_length)
         items: list[T] = decoder.decode(raw)
     except (zstandard.ZstdError, msgspec.DecodeError) as error:
         raise FrameDamaged(f"the block does not open: {error}") from error

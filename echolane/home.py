@@ -18,6 +18,21 @@ class Home:
     path: Path
 
     @property
+    def journal(self) -> Path:
+        """The journal's topics."""
+        return self.path / "journal"
+
+    @property
+    def store(self) -> Path:
+        """The store's files, which its owner alone touches."""
+        return self.path / "store"
+
+    @property
+    def store_socket(self) -> Path:
+        """Where the store's owner listens."""
+        return self.path / "store.sock"
+
+    @property
     def ledger(self) -> Path:
         """Mapped counters, a file per process and purpose."""
         return self.path / "ledger"

@@ -18,16 +18,19 @@ from echolane.observation import TARGETS
 
 SLOTS = 128
 """Names in one file: a dozen fixed ones and the reasons of drops, which are words of our own."""
+OVERFLOW_SLOTS = 8
+"""Of these, kept for ``name{other}``: where a reason goes that found no slot, so that sums over reasons stay exact."""
 NAME_BYTES = 56
 _SLOT = NAME_BYTES + 8
 _SIZE = SLOTS * _SLOT
+_CELLS_PER_SLOT = _SLOT // 8
 _U64 = struct.Struct("<Q")
 
 Counts = dict[str, int]
 
 
 class Counters:
-    """Named counters in a mapped file. One writer; any number of readers."""
+    """Named counters in a mapped file. One thread writes, any number of processes read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -43,36 +46,43 @@ class Counters:
                 os.close(descriptor)
         except OSError as error:
             raise HomeError(f"ledger `{path}` cannot be used: {error.strerror}") from error
-        self._at = {name: at for name, at, _ in _slots(self._map)}
+        self._cells = memoryview(self._map).cast("Q")
+        self._cell_of = {name: (at + NAME_BYTES) // 8 for name, at, _ in _slots(self._map)}
 
     def __repr__(self) -> str:
         return f"<Counters {self.path.name} {self.read()}>"
 
     def add(self, name: str, count: int = 1) -> None:
-        """Add to a counter; a new name takes a free slot, and ``other`` when there is none."""
-        at = self._at.get(name)
-        if at is None:
-            at = self._take(name)
-        _U64.pack_into(self._map, at, _U64.unpack_from(self._map, at)[0] + count)
+        """Add to a counter; a new name takes a free slot. Where there is none left, ``name{reason}`` counts as ``name{other}``."""
+        cell = self._cell_of.get(name)
+        self._cells[self._take(name) if cell is None else cell] += count
 
     def set(self, name: str, value: int) -> None:
         """Set a counter (a gauge such as ``spooled``)."""
-        at = self._at.get(name)
-        _U64.pack_into(self._map, at if at is not None else self._take(name), value)
+        cell = self._cell_of.get(name)
+        self._cells[self._take(name) if cell is None else cell] = value
 
     def get(self, name: str) -> int:
         """One counter's value; 0 when it was never touched."""
-        at = self._at.get(name)
-        return _U64.unpack_from(self._map, at)[0] if at is not None else 0
+        cell = self._cell_of.get(name)
+        return 0 if cell is None else self._cells[cell]
 
     def _take(self, name: str) -> int:
-        data = name.encode()[:NAME_BYTES]
-        if len(self._at) >= SLOTS - 1 and name != "other":
-            return self._at["other"] if "other" in self._at else self._take("other")
-        at = len(self._at) * _SLOT
-        self._map[at : at + len(data)] = data
-        self._at[name] = at + NAME_BYTES
-        return at + NAME_BYTES
+        """The cell of a name that is new to this process."""
+        short = name.encode()[:NAME_BYTES].decode("utf-8", "ignore")
+        cell = self._cell_of.get(short)
+        if cell is not None:
+            return cell
+        used = len(self._cell_of)
+        spare = f"{name.partition('{')[0][: NAME_BYTES - 7]}{{other}}"
+        if used >= SLOTS - OVERFLOW_SLOTS and short != spare:
+            return self._take(spare)
+        if used >= SLOTS:
+            raise HomeError(f"ledger `{self.path}` has no room for the name `{name}`; it holds {SLOTS}")
+        data = short.encode()
+        self._map[used * _SLOT : used * _SLOT + len(data)] = data
+        self._cell_of[short] = used * _CELLS_PER_SLOT + NAME_BYTES // 8
+        return self._cell_of[short]
 
     def read(self) -> Counts:
         """All counters."""
@@ -80,6 +90,7 @@ class Counters:
 
     def close(self) -> None:
         """Unmap; the values stay in the file."""
+        self._cells.release()
         self._map.close()
 
 
@@ -89,7 +100,7 @@ def _slots(data: mmap.mmap | bytes) -> list[tuple[str, int, int]]:
         name = bytes(data[at : at + NAME_BYTES]).rstrip(b"\0")
         if not name:
             break
-        found.append((name.decode("utf-8", "replace"), at + NAME_BYTES, _U64.unpack_from(data, at + NAME_BYTES)[0]))
+        found.append((name.decode("utf-8", "replace"), at, _U64.unpack_from(data, at + NAME_BYTES)[0]))
     return found
 
 
@@ -99,6 +110,8 @@ def read_counters(path: Path) -> Counts:
         data = path.read_bytes()
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise HomeError(f"ledger `{path}` cannot be read: {error.strerror}") from error
     return {name: value for name, _, value in _slots(data.ljust(_SIZE, b"\0"))}
 
 
@@ -123,22 +136,38 @@ def total(value: Any) -> int:
 
 def run_identities(ledger: Mapping[str, Any]) -> list[str]:
     """What does not balance in a run's ledger (design §4); the shape is that of the result's JSON."""
+    found = [f"{what}: {left} != {right}" for what, left, right in _equations(ledger) if left != right]
+    if unaccounted := total(ledger.get("unaccounted")):
+        found.append(f"unaccounted: {unaccounted} != 0")
+    return found
+
+
+def unaccounted(ledger: Mapping[str, Any]) -> int:
+    """How far a run's ledger is from balance: what its equations miss or have too much, added up. 0 when it balances."""
+    return sum(abs(left - right) for _, left, right in _equations(ledger))
+
+
+def _equations(ledger: Mapping[str, Any]) -> list[tuple[str, int, int]]:
     of = {key: total(value) for key, value in ledger.items()}
 
-    def get(name: str, _: int = 0) -> int:
-        return of.get(name, 0)
+    def parts(*names: str) -> int:
+        return sum(of.get(name, 0) for name in names)
 
-    identities = [
-        ("selected = fired + skipped", get("selected", 0), get("fired", 0) + get("skipped", 0)),
-        ("fired = compared + not_compared", get("fired", 0), get("compared", 0) + get("not_compared", 0)),
+    found = [
+        ("selected = fired + skipped", parts("selected"), parts("fired", "skipped")),
+        ("fired = compared + not_compared", parts("fired"), parts("compared", "not_compared")),
         (
             "compared = same + noise_only + undecided + different + uncomparable",
-            get("compared", 0),
-            sum(get(name, 0) for name in ("same", "noise_only", "undecided", "different", "uncomparable")),
+            parts("compared"),
+            parts("same", "noise_only", "undecided", "different", "uncomparable"),
         ),
-        ("unaccounted = 0", get("unaccounted", 0), 0),
     ]
     for target in TARGETS:
-        parts = sum(total((ledger.get(key) or {}).get(target)) for key in ("answered", "failed", "in_doubt", "spared"))
-        identities.append((f"fired = answered + failed + in_doubt + spared at {target}", get("fired", 0), parts))
-    return [f"{what}: {one} != {other}" for what, one, other in identities if one != other]
+        outcomes = sum(_at(ledger, key, target) for key in ("answered", "failed", "in_doubt", "spared"))
+        found.append((f"fired = answered + failed + in_doubt + spared at {target}", parts("fired"), outcomes))
+    return found
+
+
+def _at(ledger: Mapping[str, Any], key: str, target: str) -> int:
+    by_target: Mapping[str, Any] = ledger.get(key) or {}
+    return total(by_target.get(target))

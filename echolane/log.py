@@ -1,7 +1,7 @@
 """Structured log events: one JSON object a line, for processes that nobody watches.
 
-Events go to the stream or file given at :func:`to`; before that, nowhere. Names are nouns and past participles
-(``recorder.started``), values are numbers and texts of our own, never captured data.
+Events go to the file given at :func:`to`; before that, nowhere. Names are nouns and past participles (``recorder.started``), values
+are numbers and texts of our own, never captured data.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import TextIO
 
 import orjson
 
@@ -18,30 +17,50 @@ LOG_BYTES_MAX = 16 * 1024 * 1024
 """A log file is begun anew at this size (the former one is kept as ``.1``): a process that complains for weeks fills no disk."""
 
 _lock = threading.Lock()
-_sink: TextIO | None = None
+_descriptor = -1
 _path: Path | None = None
 
 
 def to(path: Path) -> None:
-    """Write events to a file from now on."""
-    global _sink, _path
+    """Write events to a file from now on; where that cannot be opened, nowhere."""
+    global _path
+    stop()
     with _lock:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _path, _sink = path, path.open("a", encoding="utf-8", buffering=1)
+        _path = path
+        _open()
+
+
+def stop() -> None:
+    """Write no more events, and let go of the file."""
+    global _descriptor, _path
+    with _lock:
+        if _descriptor >= 0:
+            os.close(_descriptor)
+        _descriptor, _path = -1, None
 
 
 def event(name: str, **fields: object) -> None:
     """One event. A log that cannot be written is no reason to stop anything."""
-    global _sink
     with _lock:
-        if _sink is None:
+        if _descriptor < 0 or _path is None:
             return
-        line = orjson.dumps({"at": time.time_ns(), "pid": os.getpid(), "event": name, **fields}, default=str).decode()
         try:
-            _sink.write(line + "\n")
-            if _path is not None and _sink.tell() > LOG_BYTES_MAX:
-                _sink.close()
+            line = orjson.dumps({"at": time.time_ns(), "pid": os.getpid(), "event": name, **fields}, default=str)
+            os.write(_descriptor, line + b"\n")  # one call: lines of several processes do not mix
+            if os.fstat(_descriptor).st_size > LOG_BYTES_MAX:
                 _path.replace(_path.with_suffix(".1"))
-                _sink = _path.open("a", encoding="utf-8", buffering=1)
-        except (OSError, ValueError):
-            _sink = None
+                os.close(_descriptor)
+                _open()
+        except (OSError, TypeError):  # a full disk; a value that JSON cannot hold
+            pass
+
+
+def _open() -> None:
+    global _descriptor
+    _descriptor = -1
+    if _path is not None:
+        try:
+            _path.parent.mkdir(parents=True, exist_ok=True)
+            _descriptor = os.open(_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        except OSError:
+            pass

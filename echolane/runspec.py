@@ -6,6 +6,7 @@ import msgspec
 
 from echolane.observation import TargetInfo
 from echolane.recordings import Recording
+from echolane.settings import Differ
 
 
 class RunSpec(msgspec.Struct, frozen=True):
@@ -29,6 +30,8 @@ class RunSpec(msgspec.Struct, frozen=True):
     branch_cmd: str = ""
     folder: str = ""
     """Where copies are started: the caller's folder."""
+    differ: Differ = Differ()
+    """The bounds of one comparison."""
     sample_controls: bool = False
     """Whether controls are spared at endpoints whose noise is known."""
     started_at_ns: int = 0

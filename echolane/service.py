@@ -16,15 +16,19 @@ _PR_SET_PDEATHSIG = 1
 
 
 def run(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
-    """Run ``main(stop)`` on uvloop; ``stop`` is set by the first SIGINT or SIGTERM, the second one interrupts for good."""
+    """Run ``main(stop)`` on uvloop. The first SIGINT or SIGTERM sets ``stop``; the second cancels: KeyboardInterrupt."""
+    impatient = False
 
     async def supervised() -> T:
-        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        loop, stop, task = asyncio.get_running_loop(), asyncio.Event(), asyncio.current_task()
 
         def asked() -> None:
-            if stop.is_set():
+            nonlocal impatient
+            if stop.is_set() and task is not None:
+                impatient = True
                 for number in (signal.SIGINT, signal.SIGTERM):
-                    loop.remove_signal_handler(number)
+                    loop.remove_signal_handler(number)  # a third one ends the process as the system does
+                task.cancel()
             stop.set()
 
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -32,7 +36,12 @@ def run(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
         return await main(stop)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(supervised())
+        try:
+            return runner.run(supervised())
+        except asyncio.CancelledError:
+            if impatient:
+                raise KeyboardInterrupt from None
+            raise
 
 
 def die_with_parent(parent: int, number: signal.Signals = signal.SIGTERM) -> None:

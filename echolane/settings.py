@@ -6,6 +6,7 @@ Each field's docstring-like text stands in :data:`WHAT` once, for ``config expla
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -125,6 +126,13 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "journal.partitions": (1, 1024),
     "journal.retention_days": (0.04, 36_500),
 }
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_KINDS: dict[type[Any], str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_FORMS = {
+    "replay.pace": (re.compile(r"recorded|max|\d+(\.\d+)?x|\d+(\.\d+)?/s"), "`recorded`, `2x`, `200/s` or `max`"),
+    "replay.methods": (re.compile(r"safe|all"), "`safe` or `all`"),
+    "home": (re.compile(r"[^\0]+"), "a folder"),
+}
 NOT_SETTINGS = {
     "ECHOLANE_SEAL_KEY",
     "ECHOLANE_SEAL_KEY_COMMAND",
@@ -173,22 +181,27 @@ def _from_toml(path: Path) -> Iterator[tuple[str, Any, str]]:
 
 def _flat(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for name, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and any(key.startswith(f"{prefix}{name}.") for key in WHAT):
             yield from _flat(cast("dict[str, Any]", value), f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 
 
 def _line_of(text: str, key: str) -> int:
-    """The line where a key is set: in its own table, or dotted."""
-    table = ""
+    """The line where a key is set: in its own table, dotted, or inside an inline table; else where its table begins."""
+    best, length, table = 1, 0, ""
     for number, line in enumerate(text.splitlines(), 1):
-        words = line.strip()
+        words = line.split("#", 1)[0].strip()
         if words.startswith("["):
-            table = words.strip("[] ") + "."
-        elif "=" in words and (table + words.split("=", 1)[0].strip().replace('"', "")) == key:
-            return number
-    return 1
+            table = words.strip("[] ").replace('"', "") + "."
+            name = table.removesuffix(".")
+        elif "=" in words:
+            name = table + words.split("=", 1)[0].strip().replace('"', "")
+        else:
+            continue
+        if length < len(name) and (key == name or key.startswith(name + ".")):
+            best, length = number, len(name)
+    return best
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
@@ -208,19 +221,28 @@ def _checked(key: str, value: Any, source: str) -> Any:
     """The value in its setting's type; texts (environment, flags) are read, others must fit as they are."""
     wanted = _value(Settings(), key)
     try:
-        if isinstance(value, str) and not isinstance(wanted, str):
-            read = value.split(",") if isinstance(wanted, list) else msgspec.json.decode(value.lower())
-        else:
-            read = value
-        kind_wanted: Any = list[str] if isinstance(wanted, list) else type(wanted)
+        read = _read(value, wanted) if isinstance(value, str) and not isinstance(wanted, str) else value
+        kind_wanted: Any = list[str] if isinstance(wanted, list) else cast("type[Any]", type(wanted))
         typed: Any = msgspec.convert(read, kind_wanted, strict=True)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        kind = "a list of texts" if isinstance(wanted, list) else type(wanted).__name__
+        kind = "a list of texts" if isinstance(wanted, list) else _KINDS[cast("type[Any]", type(wanted))]
         raise UsageError(f"{source}: setting `{key}` needs {kind}, not {value!r}") from error
     low, high = _BOUNDS.get(key, (None, None))
     if low is not None and high is not None and not low <= typed <= high:
         raise UsageError(f"{source}: setting `{key}` is {typed}; it must be between {low:g} and {high:g}")
+    form, examples = _FORMS.get(key, (None, ""))
+    if form is not None and not form.fullmatch(typed):
+        raise UsageError(f"{source}: setting `{key}` is {typed!r}; it must be {examples}")
     return typed
+
+
+def _read(text: str, wanted: Any) -> Any:
+    """A text of the environment or the command line as the type of its setting."""
+    if isinstance(wanted, list):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if isinstance(wanted, bool):
+        return _WORDS.get(text.strip().lower(), text)
+    return msgspec.json.decode(text.strip())
 
 
 def _value(settings: Settings, key: str) -> Any:

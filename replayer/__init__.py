@@ -1,1 +1,19 @@
-"""Room replayer."""
+"""The replayer: says again what production said, to every target at the same instant, on time.
+
+Walk the rooms in this order::
+
+    plan         a recording becomes work: in order (order), with due times (pace), and with reasons where it is skipped
+    fire         replay(): reads the work, fires it, writes observations; stops, pauses and resumes
+    feeding      work → flights, made ready for the wire ahead of time (wire)
+    schedule     which flight may go now: due (timer), predecessors answered, a place free at every target
+    flight       one exchange on its way to all its targets
+    connection   keep-alive connections to one target; framing tells where an answer ends
+    rewrite      cookies that a target set carry over to what follows there
+    breaker      is a target down, or does it answer badly? (health probes it)
+    intents      the durable word before an unsafe request
+    observing    four answers → one observation, masked, → the journal
+    targets      where a run may fire
+    copies       fresh copies of two versions, started and ended with the run (guard ends them even when we are killed)
+
+What decides is pure: pace, order, framing, breaker, rewrite, schedule. The rest is a thin rim of sockets and files.
+"""

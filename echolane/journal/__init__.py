@@ -37,11 +37,21 @@ class Journal(Protocol):
         ...
 
     def append(self, topic: str, partition: int, frames: Sequence[bytes]) -> list[int]:
-        """Append frames; their positions. Durable when it returns. JournalFull when there is no room."""
+        """Append frames; their positions. Durable when it returns. JournalFull when there is no room.
+
+        An append that raises another HomeError may have been stored or not; ValueError for bytes that are no frame.
+        """
         ...
 
     def read(self, topic: str, partition: int, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
-        """Entries from ``start`` to ``stop`` (exclusive) or the end, lazily. Damaged ones are left out and counted."""
+        """Entries from ``start`` to ``stop`` (exclusive) or the end, lazily. Damaged ones are left out and counted.
+
+        "The end" is that of the first step; a reader that tails calls again.
+        """
+        ...
+
+    def begin(self, topic: str, partition: int) -> int:
+        """The first position that retention has left; a reader that starts earlier has lost what is before it."""
         ...
 
     def end(self, topic: str, partition: int) -> int:
@@ -62,6 +72,10 @@ class Journal(Protocol):
 
     def damaged(self, topic: str) -> int:
         """How many entries were set aside."""
+        ...
+
+    def expire(self, topic: str, before_ns: int) -> int:
+        """Remove what was appended before a wall time, in whole segments; how many. The newest one stays."""
         ...
 
     def drop(self, topic: str) -> None:

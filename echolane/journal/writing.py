@@ -1,58 +1,34 @@
-"""Writing one topic: group commit, segments by time, a lock between processes that names its holder."""
+"""Writing one topic: group commit between threads, turns between processes, a new segment when an hour or a gigabyte is over.
+
+Nothing about the topic is remembered between two commits but open files, so processes may take turns freely and a damaged
+segment is left behind for a new one. Reading is in :mod:`echolane.journal.segments`.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import threading
-import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple
 
+from echolane import log
 from echolane.clock import Clock
 from echolane.errors import EcholaneError, HomeError
-from echolane.journal.files import BUSY_WAIT_S, connect, translated
+from echolane.journal import files, segments
+from echolane.journal.ends import Ends
+from echolane.journal.index import Found, Index
+from echolane.journal.turns import turn
 
 BUCKET_NS = 3_600_000_000_000
-"""One segment an hour: retention in whole hours, and a day's recording is 24 files."""
+"""A segment an hour: retention goes by whole hours, and a day's recording is 24 files."""
 SEGMENT_BYTES = 1024 * 1024 * 1024
-"""A segment is rolled early at 1 GiB, so that retention can always free something."""
+"""A segment ends early at 1 GiB, so that retention can always free something."""
+ROLL_WAIT_MS = 200
+"""How long the checkpoint of a finished segment waits for readers, who then fold its WAL in when they close it."""
 DAMAGE_LEAP = 1_000_000
-"""Positions that are skipped when the end of a destroyed segment cannot be read: none is ever given twice."""
-
-INDEX = """
-CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY, created_ns INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS starts (name TEXT, partition INTEGER, position INTEGER NOT NULL, PRIMARY KEY (name, partition));
-CREATE TABLE IF NOT EXISTS commits (consumer TEXT, partition INTEGER, position INTEGER NOT NULL, PRIMARY KEY (consumer, partition));
-CREATE TABLE IF NOT EXISTS damage (partition INTEGER, position INTEGER, why TEXT, PRIMARY KEY (partition, position));
-"""
-FRAMES = """
-CREATE TABLE IF NOT EXISTS frames (
-  partition INTEGER NOT NULL, position INTEGER NOT NULL, append_ns INTEGER NOT NULL, frame BLOB NOT NULL,
-  PRIMARY KEY (partition, position)
-);
-"""
-
-
-class Segment(NamedTuple):
-    """A file of frames and the position at which it begins for one partition."""
-
-    name: str
-    created_ns: int
-    first: int
-
-
-def segments_of(index: sqlite3.Connection, partition: int) -> list[Segment]:
-    """The segments of a partition, oldest first."""
-    rows = index.execute(
-        "SELECT s.name, s.created_ns, t.position FROM segments s JOIN starts t ON t.name = s.name "
-        "WHERE t.partition = ? ORDER BY s.name",
-        (partition,),
-    )
-    return [Segment(*row) for row in rows]
+"""Positions left out when neither a destroyed segment nor the ends file says where it ended: none is ever given twice."""
 
 
 class _Waiting:
@@ -66,21 +42,17 @@ class _Waiting:
         self.error: EcholaneError | None = None
 
 
-class TopicWriter:
+class Writer:
     """Appends to one topic; threads share commits, processes take turns."""
 
-    def __init__(self, folder: Path, partitions: int, clock: Clock) -> None:
-        self._folder, self._partitions, self._clock = folder, partitions, clock
+    def __init__(self, folder: Path, partitions: int, index: Index, ends: Ends, connections: files.Connections) -> None:
+        self._folder, self._at, self._partitions = folder, f"{folder}/", partitions
+        self._index, self._ends, self._connections = index, ends, connections
         self._queue: list[_Waiting] = []
         self._queue_lock, self._commit_lock = threading.Lock(), threading.Lock()
-        self._segment: tuple[str, int, sqlite3.Connection] | None = None
-        with translated(folder):
-            self._index = connect(folder / "index.db", INDEX)
 
-    def append(self, partition: int, frames: Sequence[bytes]) -> list[int]:
+    def append(self, partition: int, frames: Sequence[bytes], clock: Clock) -> list[int]:
         """Append frames to a partition. The first of several waiting threads commits for all of them."""
-        if not frames:
-            return []
         mine = _Waiting(partition, frames)
         with self._queue_lock:
             self._queue.append(mine)
@@ -88,163 +60,146 @@ class TopicWriter:
             if mine.positions is None and mine.error is None:
                 with self._queue_lock:
                     batch, self._queue = self._queue, []
-                self._commit(batch)
+                self._commit(batch, clock)
         if mine.error is not None:
             raise mine.error
-        assert mine.positions is not None  # noqa: S101 - _commit sets one of the two for each of its batch
+        if mine.positions is None:
+            raise HomeError("an append was interrupted; whether it was stored is unknown")
         return mine.positions
 
-    def _commit(self, batch: list[_Waiting]) -> None:
+    def turn(self) -> AbstractContextManager[None]:
+        """The turn of this process to write the topic."""
+        return turn(self._folder / "writer.lock", f"topic {self._folder.parent.name}")
+
+    def _commit(self, batch: list[_Waiting], clock: Clock) -> None:
         try:
-            with translated(self._folder), self._turn():
-                given = self._write(batch)
-            for waiting, positions in zip(batch, given, strict=True):
-                waiting.positions = positions
+            with files.translated(self._folder.parent), self.turn():
+                given = self._write_mended(batch, clock.wall_ns())
         except EcholaneError as error:
-            self._forget()
             for waiting in batch:
                 waiting.error = error
-
-    def _write(self, batch: list[_Waiting]) -> list[list[int]]:
-        """One transaction for a whole batch; the positions of each append in it."""
-        now = self._clock.wall_ns()
-        connection = self._current(now)
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            heads: dict[int, int] = {}
-            given: list[list[int]] = []
-            for waiting in batch:
-                at = heads.get(waiting.partition)
-                if at is None:
-                    at = self._head(connection, waiting.partition)
-                positions = list(range(at, at + len(waiting.frames)))
-                rows = [
-                    (waiting.partition, position, now, frame)
-                    for position, frame in zip(positions, waiting.frames, strict=True)
-                ]
-                connection.executemany("INSERT INTO frames VALUES (?, ?, ?, ?)", rows)
-                heads[waiting.partition] = at + len(positions)
-                given.append(positions)
-            connection.commit()
         except BaseException:
-            connection.rollback()
+            for waiting in batch:
+                waiting.error = HomeError("an append was interrupted; whether it was stored is unknown")
             raise
+        else:
+            for waiting, positions in zip(batch, given, strict=True):
+                waiting.positions = positions
+
+    def _write_mended(self, batch: list[_Waiting], now: int) -> list[list[int]]:
+        """Write a batch; when the segment turns out to be damaged, into a new one."""
+        latest = max(now, self._ends.latest_ns())
+        try:
+            return self._write(self._current(latest), batch, latest)
+        except FileNotFoundError as error:
+            if not self._folder.is_dir():
+                raise
+            why = str(error)
+        except sqlite3.DatabaseError as error:
+            # A key that is taken already stands where a damaged one hid it.
+            if not (files.is_damage(error) or isinstance(error, sqlite3.IntegrityError)):
+                raise
+            why = str(error)
+        newest = self._index.newest()
+        if newest is None:
+            raise HomeError(f"topic `{self._folder.parent.name}` cannot be written ({why})")
+        log.event("journal.segment-left", topic=self._folder.parent.name, segment=newest[0], why=why)
+        return self._write(self._roll(newest[0], latest), batch, latest)
+
+    def _write(self, name: str, batch: list[_Waiting], latest: int) -> list[list[int]]:
+        """One transaction for a whole batch; the positions of each append in it."""
+        ends: dict[int, int] = {}
+        given: list[list[int]] = []
+        rows: list[tuple[int, int, bytes]] = []
+        with self._connections.using(self._at + name) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for waiting in batch:
+                at = ends.get(waiting.partition)
+                if at is None:
+                    at, latest = self._end_in(connection, waiting.partition, latest)
+                positions = list(range(at, at + len(waiting.frames)))
+                ends[waiting.partition] = at + len(positions)
+                given.append(positions)
+                first = segments.key_of(waiting.partition, at)
+                rows += [(first + i, latest, frame) for i, frame in enumerate(waiting.frames)]
+            connection.executemany("INSERT INTO frames VALUES (?, ?, ?)", rows)
+            connection.execute("COMMIT")
+        self._ends.write(ends, latest)
         return given
 
-    def _head(self, connection: sqlite3.Connection, partition: int) -> int:
-        row = connection.execute("SELECT max(position) FROM frames WHERE partition = ?", (partition,)).fetchone()
-        if row[0] is not None:
-            return int(row[0]) + 1
-        assert self._segment is not None  # noqa: S101 - _current ran before
-        found = self._index.execute(
-            "SELECT position FROM starts WHERE name = ? AND partition = ?", (self._segment[0], partition)
-        )
-        return int(found.fetchone()[0])
+    def _end_in(self, connection: sqlite3.Connection, partition: int, latest: int) -> tuple[int, int]:
+        """Where a partition goes on, and the append time that does not go back."""
+        witness = self._ends.end(partition)
+        found = segments.end_of(connection, partition, witness)
+        if found is None:
+            row = connection.execute("SELECT position FROM starts WHERE partition = ?", (partition,)).fetchone()
+            found = (int(row[0]) if row and isinstance(row[0], int) else 0, 0)
+        return max(found[0], witness or 0), max(found[1], latest)
 
-    def _current(self, now: int) -> sqlite3.Connection:
-        """The connection to the segment that is written now; rolls when its time or size is over."""
-        row = self._index.execute("SELECT name, created_ns FROM segments ORDER BY name DESC LIMIT 1").fetchone()
-        if row is None:
-            return self._begin("000001.db", now, dict.fromkeys(range(self._partitions), 0))
-        name, created = str(row[0]), int(row[1])
-        connection = self._open(name, created)
-        if connection is None:
-            leap = {p: self._start(name, p) + DAMAGE_LEAP for p in range(self._partitions)}
-            return self._begin(f"{int(name[:6]) + 1:06d}.db", now, leap)
+    def _current(self, now: int) -> str:
+        """The segment that is written now; a new one when there is none, or its hour or its gigabyte is over."""
+        newest = self._index.newest()
+        if newest is None:
+            return self._begin(Found("000001.db", now, {p: self._ends.end(p) or 0 for p in range(self._partitions)}))
+        name, created = newest
         if now // BUCKET_NS > created // BUCKET_NS or self._size(name) > SEGMENT_BYTES:
-            heads = {partition: self._head(connection, partition) for partition in range(self._partitions)}
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            return self._begin(f"{int(name[:6]) + 1:06d}.db", now, heads)
-        return connection
-
-    def _open(self, name: str, created: int) -> sqlite3.Connection | None:
-        """The segment's connection; None when the file is damaged beyond use (its number of lost entries is then unknown)."""
-        if self._segment is not None and self._segment[0] == name:
-            return self._segment[2]
-        self._forget()
-        try:
-            connection = connect(self._folder / name, FRAMES)
-            connection.execute("SELECT max(position) FROM frames").fetchone()
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as error:
-            self._index.execute(
-                "INSERT OR IGNORE INTO damage VALUES (?, ?, ?)", (0, self._start(name, 0), f"{name}: {error}"[:200])
-            )
-            self._index.commit()
-            return None
-        self._segment = (name, created, connection)
-        return connection
-
-    def _begin(self, name: str, now: int, starts: dict[int, int]) -> sqlite3.Connection:
-        """A new segment: its file first, the index second, so a listed segment always has a file."""
-        self._forget()
-        connection = connect(self._folder / name, FRAMES)
-        self._index.execute("INSERT OR IGNORE INTO segments VALUES (?, ?)", (name, now))
-        self._index.executemany(
-            "INSERT OR IGNORE INTO starts VALUES (?, ?, ?)", [(name, p, s) for p, s in starts.items()]
-        )
-        self._index.commit()
-        self._segment = (name, now, connection)
-        return connection
-
-    def _start(self, name: str, partition: int) -> int:
-        row = self._index.execute(
-            "SELECT position FROM starts WHERE name = ? AND partition = ?", (name, partition)
-        ).fetchone()
-        return int(row[0]) if row else 0
+            return self._roll(name, now)
+        return name
 
     def _size(self, name: str) -> int:
-        return (self._folder / name).stat().st_size
+        return os.stat(self._at + name).st_size  # noqa: PTH116 - once a commit; a Path costs ten times as much
+
+    def _roll(self, name: str, now: int) -> str:
+        """Finish a segment and begin the next one where it ended."""
+        starts = {partition: self._end_of(name, partition) for partition in range(self._partitions)}
+        self._fold(name)
+        return self._begin(Found(f"{int(name.removesuffix('.db')) + 1:06d}.db", now, starts))
+
+    def _end_of(self, name: str, partition: int) -> int:
+        end = self._ends.end(partition) or 0
+        try:
+            with self._connections.using(self._at + name) as connection:
+                return max(end, self._end_in(connection, partition, 0)[0])
+        except (sqlite3.DatabaseError, FileNotFoundError):
+            listed = {segment.name: segment.first for segment in self._index.segments(partition)}
+            return end or listed.get(name, 0) + DAMAGE_LEAP
+
+    def _fold(self, name: str) -> None:
+        """Fold a finished segment's WAL into its file. Not worth an error: whoever closes it last does it too."""
+        try:
+            with self._connections.using(self._at + name) as connection:
+                connection.execute(f"PRAGMA busy_timeout={ROLL_WAIT_MS}")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                connection.execute(f"PRAGMA busy_timeout={int(files.BUSY_WAIT_S * 1000)}")
+        except (sqlite3.DatabaseError, FileNotFoundError):
+            pass
+
+    def _begin(self, found: Found) -> str:
+        """A new segment: its file first, the index second, so a listed segment always has a file."""
+        path = self._folder / found.name
+        files.remove(path)  # left by a process that died between the two
+        try:
+            segments.create(path, found)
+            self._index.add(found)
+        except BaseException:
+            files.remove(path)
+            raise
+        return found.name
 
     def expire(self, before_ns: int) -> int:
-        """Remove old segments, index first and file second; how many."""
-        removed: list[str] = []
-        with self._commit_lock, translated(self._folder), self._turn():
-            names = [str(row[0]) for row in self._index.execute("SELECT name FROM segments ORDER BY name")]
-            for name, following in zip(names, names[1:], strict=False):
-                closed = self._index.execute("SELECT created_ns FROM segments WHERE name = ?", (following,)).fetchone()
-                if int(closed[0]) >= before_ns:
-                    break
-                removed.append(name)
-            for name in removed:
-                self._index.execute("DELETE FROM segments WHERE name = ?", (name,))
-                self._index.execute("DELETE FROM starts WHERE name = ?", (name,))
-            self._index.commit()
-            for name in removed:
-                for suffix in ("", "-wal", "-shm"):
-                    (self._folder / f"{name}{suffix}").unlink(missing_ok=True)
-        return len(removed)
-
-    @contextmanager
-    def _turn(self) -> Generator[None]:
-        """The turn of this process to write; HomeError names the process that does not give it."""
-        descriptor = os.open(self._folder / "writer.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            deadline = time.monotonic() + BUSY_WAIT_S
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if time.monotonic() > deadline:
-                        holder = os.pread(descriptor, 16, 0).decode("ascii", "replace").strip() or "unknown"
-                        raise HomeError(
-                            f"process {holder} has been writing {self._folder.name} for {BUSY_WAIT_S:.0f} s; find out why"
-                        ) from error
-                    time.sleep(0.002)
-            os.pwrite(descriptor, f"{os.getpid():<15}".encode(), 0)
-            yield
-        finally:
-            os.close(descriptor)  # the lock goes with it, as it does when the process dies
-
-    def _forget(self) -> None:
-        if self._segment is not None:
-            self._segment[2].close()
-            self._segment = None
-
-    def close(self) -> None:
-        """Close the files."""
-        with self._commit_lock:
-            self._forget()
-            self._index.close()
+        """Remove the segments that ended before a wall time, index first and files second; how many."""
+        with self._commit_lock, files.translated(self._folder.parent), self.turn():
+            listed = self._index.segments(0)
+            old = [
+                one.name
+                for one, following in zip(listed, listed[1:], strict=False)
+                if following.created_ns <= before_ns
+            ]
+            if old:
+                self._index.remove(old)
+            kept = {segment.name for segment in self._index.segments(0)}
+            for path in self._folder.glob("[0-9]*.db"):
+                if path.name not in kept:  # also what a process left that died between the two
+                    self._connections.close_below(path)
+                    files.remove(path)
+        return len(old)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 TABLES = ("runs", "results", "samples", "noise", "findings")
 """Tables that rooms insert into; each has its folding view, ``<table>_v``."""
@@ -55,6 +55,14 @@ class Store(Protocol):
         If the owner dies in the middle the statement is run again and the pages already given are skipped, after a check that
         they are the same; so give the statement an ORDER BY.
         """
+        ...
+
+    def __enter__(self) -> Self:
+        """Itself; leaving closes it."""
+        ...
+
+    def __exit__(self, *failure: object) -> None:
+        """Close it."""
         ...
 
     def close(self) -> None:

@@ -1,17 +1,18 @@
 """Messages between :mod:`echolane.store.client` and :mod:`echolane.store.owner`: a head, a body, both bounded.
 
-A message is ``magic · head length · body length · head (msgpack) · body``. The body of an insert is an Arrow IPC stream, the
-body of a page is the engine's lines of JSON. Both ends are ours and on one machine; the bounds are there so that garbage on
-the socket costs a connection, never memory.
+A message is ``magic · head length · body length · head (msgpack) · body``. The body of a page is the engine's lines of JSON.
+The rows of an insert, an Arrow IPC stream, are not sent through the socket but as the descriptor of a sealed file in memory.
+Both ends are ours and on one machine; the bounds are there so that garbage on the socket costs a connection, never memory.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ PROTOCOL = 1
 HEAD_BYTES_MAX = 4 * 1024 * 1024
 """A statement with its parameters. The longest we send ourselves is an IN list of some thousand ids."""
 BODY_BYTES_MAX = 96 * 1024 * 1024
-"""An insert is cut at 32 MiB by its sender; the rest is room for one row of the largest size."""
+"""A page is cut at 8 MiB; the rest is room for one row of the largest size."""
+ROWS_BYTES_MAX = 1024 * 1024 * 1024
+"""An insert is cut at 8 MiB by its sender, but one row is never cut."""
 _PREFIX = struct.Struct("<4sII")
 _MAGIC = b"ELS1"
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _SUN_PATH_MAX = 100
 """Linux takes 107 bytes in a unix socket's address; a longer path is reached through a folder's descriptor."""
 
@@ -42,9 +46,10 @@ class Columns(msgspec.Struct, tag="columns"):
 
 
 class Insert(msgspec.Struct, tag="insert"):
-    """Rows for a table; the body holds them. Answered by :class:`Done` once they are on the disk."""
+    """Rows for a table; a descriptor comes with it. Answered by :class:`Done` once they are on the disk."""
 
     table: str
+    names: list[str]
     token: str
 
 
@@ -83,7 +88,7 @@ class Done(msgspec.Struct, tag="done"):
 
 
 class Failed(msgspec.Struct, tag="failed"):
-    """The request is refused. ``kind`` names the error: query, home, full or busy."""
+    """The request is refused. ``kind`` names the error: query, home or busy."""
 
     kind: str
     message: str
@@ -97,12 +102,12 @@ _requests = msgspec.msgpack.Decoder(Request)
 _replies = msgspec.msgpack.Decoder(Reply)
 
 
-class GarbageReceived(ConnectionError):
+class GarbageReceived(ConnectionError):  # noqa: N818 - it says what was met, as the errors of the floor do
     """The other end does not speak this protocol."""
 
 
-def send(sock: socket.socket, head: Request | Reply, body: bytes | memoryview = b"") -> None:
-    """Send one message whole.
+def send(sock: socket.socket, head: Request | Reply, body: bytes = b"", file: int = -1) -> None:
+    """Send one message whole, and with it the descriptor ``file`` if there is one.
 
     Raises:
         ValueError: it is larger than the other end would take.
@@ -111,27 +116,63 @@ def send(sock: socket.socket, head: Request | Reply, body: bytes | memoryview = 
     packed = _encode(head)
     if len(packed) > HEAD_BYTES_MAX or len(body) > BODY_BYTES_MAX:
         raise ValueError(f"a message of {len(packed)} + {len(body)} bytes is larger than the store takes")
-    sock.sendall(_PREFIX.pack(_MAGIC, len(packed), len(body)) + packed)
-    if len(body):
+    prefix = _PREFIX.pack(_MAGIC, len(packed), len(body))
+    if file >= 0:
+        socket.send_fds(sock, [prefix[:1]], [file])
+        prefix = prefix[1:]
+    sock.sendall(prefix + packed)
+    if body:
         sock.sendall(body)
 
 
-def receive_request(sock: socket.socket) -> tuple[Request, bytearray] | None:
-    """The next request, or None when the client has gone between two."""
-    message = _receive(sock)
-    return None if message is None else (_decode(_requests, message[0]), message[1])
+def receive_request(sock: socket.socket) -> tuple[Request, int] | None:
+    """The next request with the descriptor that came along (or -1), or None when the client has gone between two.
+
+    The descriptor is the caller's to close.
+    """
+    first, files, _, _ = socket.recv_fds(sock, 1, 1)
+    file = files[0] if files else -1
+    try:
+        if not first:
+            return None
+        head, _ = _receive(sock, first)
+        return _decode(_requests, head), file
+    except BaseException:
+        if file >= 0:
+            os.close(file)
+        raise
+
+
+def rows_file(rows: memoryview) -> int:
+    """A descriptor of a file in memory that holds ``rows`` and cannot change any more."""
+    file = os.memfd_create("rows", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        while rows:
+            rows = rows[os.write(file, rows) :]
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+def is_rows_file(file: int) -> bool:
+    """Whether ``file`` is such a one: the engine may map it, and a file that shrinks under a map kills its reader."""
+    try:
+        sealed = file >= 0 and fcntl.fcntl(file, fcntl.F_GET_SEALS) & _SEALS == _SEALS
+        return sealed and os.fstat(file).st_size <= ROWS_BYTES_MAX
+    except OSError:
+        return False
 
 
 def receive_reply(sock: socket.socket) -> tuple[Reply, bytearray]:
-    """The next reply.
+    """The next reply and its body.
 
     Raises:
         ConnectionError: the owner is gone.
     """
-    message = _receive(sock)
-    if message is None:
-        raise ConnectionResetError("the store's owner closed the connection")
-    return _decode(_replies, message[0]), message[1]
+    head, body = _receive(sock, b"")
+    return _decode(_replies, head), body
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[Any], head: bytearray) -> Any:
@@ -141,36 +182,28 @@ def _decode(decoder: msgspec.msgpack.Decoder[Any], head: bytearray) -> Any:
         raise GarbageReceived(f"unreadable head of {len(head)} bytes: {error}") from error
 
 
-def _receive(sock: socket.socket) -> tuple[bytearray, bytearray] | None:
-    prefix = _receive_exactly(sock, _PREFIX.size, at_boundary=True)
-    if prefix is None:
-        return None
+def _receive(sock: socket.socket, begun: bytes) -> tuple[bytearray, bytearray]:
+    prefix = begun + _receive_exactly(sock, _PREFIX.size - len(begun))
     magic, head_length, body_length = _PREFIX.unpack(prefix)
     if magic != _MAGIC or head_length > HEAD_BYTES_MAX or body_length > BODY_BYTES_MAX:
         raise GarbageReceived(f"not a message of the store: {bytes(prefix)!r}")
-    head = _receive_exactly(sock, head_length)
-    body = _receive_exactly(sock, body_length)
-    assert head is not None  # noqa: S101 - only the prefix may be missing
-    assert body is not None  # noqa: S101
-    return head, body
+    return _receive_exactly(sock, head_length), _receive_exactly(sock, body_length)
 
 
-def _receive_exactly(sock: socket.socket, size: int, *, at_boundary: bool = False) -> bytearray | None:
+def _receive_exactly(sock: socket.socket, size: int) -> bytearray:
     buffer = bytearray(size)
     view = memoryview(buffer)
     filled = 0
     while filled < size:
         count = sock.recv_into(view[filled:])
         if count == 0:
-            if at_boundary and filled == 0:
-                return None
             raise ConnectionResetError(f"the connection ended after {filled} of {size} bytes")
         filled += count
     return buffer
 
 
 @contextlib.contextmanager
-def address_of(path: Path) -> Iterator[str]:
+def address_of(path: Path) -> Generator[str]:
     """An address for ``path`` that fits into a unix socket's, however long the path is."""
     if len(os.fsencode(path)) <= _SUN_PATH_MAX:
         yield str(path)

@@ -18,6 +18,8 @@ SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_dedupl
 
 -- The key is (run, id); seq, which the plan fixes for each exchange, stands before id so that a run is read in recorded
 -- order without sorting it. Text of few values is plain where rows arrive in small parts: writing dictionaries costs more there.
+-- Parts stay compact (a file for all columns): as wide ones they would be some 90 files each, with a buffer for every one read.
+-- Granules are of 1 MiB: folding holds one of every part, and a row may be 64 KiB wide.
 CREATE TABLE IF NOT EXISTS results (
     run String,
     id String,
@@ -52,7 +54,8 @@ CREATE TABLE IF NOT EXISTS results (
 ) ENGINE = ReplacingMergeTree(version)
 PARTITION BY run
 ORDER BY (run, seq, id)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 100;
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 100,
+    min_bytes_for_wide_part = 10737418240, index_granularity_bytes = 1048576;
 
 CREATE OR REPLACE VIEW runs_v AS SELECT * FROM runs FINAL;
 

@@ -15,7 +15,8 @@ CREATE TABLE IF NOT EXISTS samples (
 ) ENGINE = ReplacingMergeTree(version)
 PARTITION BY run
 ORDER BY (run, endpoint, `where`, kind, seq, exchange)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 100;
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 100,
+    min_bytes_for_wide_part = 10737418240, index_granularity_bytes = 1048576;
 
 -- One row per run that watched a place, absolute within that run: written again it replaces itself, so sums stay exact.
 CREATE TABLE IF NOT EXISTS noise (

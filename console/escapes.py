@@ -1,0 +1,75 @@
+"""Foreign text, made harmless: one definition for each place where the console shows it.
+
+Recorded values were written by anyone. :mod:`console.page` shows them through :func:`html`, :mod:`console.junit` through
+:func:`xml`, :mod:`console.markdown` through :func:`markdown` and :func:`markdown_code`, :mod:`console.terminal` through
+:func:`terminal`. All are pure and total: any ``str``, lone surrogates too, gives text that the sink takes literally.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"})
+_XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;", "\n": "&#10;", "\t": "&#9;"})
+_MARKDOWN = str.maketrans({char: f"&#{ord(char)};" for char in "!\"#$%&'()*+.:;<=>?@[\\]^_`{|}~"})
+# Hosts look for mentions and references after they have decoded entities; a character of no width breaks the word there.
+_MENTIONS = str.maketrans({"@": "&#64;&#8203;", "#": "&#35;&#8203;"})
+
+
+def visible(text: str, keep: str = "") -> str:
+    """Text in which what cannot be seen (controls, direction marks, lone surrogates, odd spaces) is spelled as its escape."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in keep else spelled(char) for char in text)
+
+
+def spelled(char: str) -> str:
+    r"""One invisible character as Python would write it: ``\x1b``, ``\u202e``, ``\n``."""
+    return repr(char)[1:-1]
+
+
+def cut(text: str, limit: int) -> tuple[str, int]:
+    """The first ``limit`` characters, and how many are left out."""
+    return (text, 0) if len(text) <= limit else (text[:limit], len(text) - limit)
+
+
+def short(text: str, limit: int) -> str:
+    """Text of at most ``limit`` characters; an ellipsis says that there was more."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def html(text: str, keep: str = "") -> str:
+    """Text for an HTML element or a quoted attribute."""
+    return visible(text, keep).translate(_HTML)
+
+
+def xml(text: str, keep: str = "\n\t") -> str:
+    """Text for an XML 1.0 element or a quoted attribute; characters that XML 1.0 cannot hold are spelled."""
+    return visible(text, keep).translate(_XML)
+
+
+def markdown(text: str) -> str:
+    """Text for a line of GitHub-flavoured Markdown: no markup, table cell, link, mention or reference comes of it."""
+    plain = visible(text)
+    head = "".join(_mention(char) for char in plain)
+    return head.replace("--", "-&#45;")
+
+
+def _mention(char: str) -> str:
+    return char.translate(_MENTIONS) if char in "@#" else char.translate(_MARKDOWN)
+
+
+def markdown_code(text: str) -> str:
+    """Text as code in Markdown, also inside a table; an element, because back-ticks cannot quote every value in a cell."""
+    return f"<code>{visible(text).translate(_MARKDOWN).replace('--', '-&#45;')}</code>"
+
+
+def terminal(text: str) -> str:
+    """Text for a terminal or a log: one line, nothing that moves the cursor or recolours the screen."""
+    return visible(text)
+
+
+def shell(words: Sequence[str]) -> str:
+    """A command line that ``sh`` reads back as exactly these words."""
+    return shlex.join(words)

@@ -1,0 +1,290 @@
+"""What the console says of a result: every count, order and sentence that more than one of its faces shows, defined once.
+
+:mod:`console.page`, :mod:`console.markdown`, :mod:`console.terminal` and :mod:`console.junit` print what is told here, so
+that they never disagree. Pure functions of the ■ result (design §7); a key that an older result lacks counts as empty.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from console.escapes import shell
+from echolane.ledger import run_identities
+from echolane.observation import TARGETS
+
+Result = Mapping[str, Any]
+Finding = Mapping[str, Any]
+
+SEVERITIES = ("breaking", "visible", "cosmetic")
+"""From what breaks a consumer to what nobody sees; the order of every list of findings."""
+SAMPLES_MAX = 3
+EXCERPT_BYTES = 16 * 1024
+FIDELITY_MIN = 0.9
+Q_MAX = 0.01
+
+KINDS = {
+    "value": "another value",
+    "type": "another type",
+    "format": "another format",
+    "missing": "no longer there",
+    "added": "new",
+    "order": "another order",
+    "length": "another length",
+    "status": "another status",
+    "failure": "one version failed",
+    "truncated": "cut short",
+    "renamed": "renamed",
+    "moved": "moved",
+    "encoding": "another encoding",
+    "distribution": "other values than usual",
+}
+ADVICE = {
+    "nothing-compared": "See in the account why the exchanges were skipped or not compared; --methods all includes writes.",
+    "ledger": "This is a fault of Echolane, not of your service: run it again, and report it if it stays.",
+    "fidelity": "Start base in the state it was recorded in, and give it credentials it accepts; then run again.",
+    "controls-missing": "Give --control and --branch-control, or let --base-cmd and --branch-cmd start them.",
+    "undecided": "Record and replay more of these endpoints; each finding says how many samples are missing.",
+    "target-unavailable": "Look at the target's own log, bring it up again, then go on with the run.",
+    "refused": "Allow the target by name, or choose another; see echolane run --help.",
+    "interrupted": "What was done is kept; go on with the run to reach a verdict.",
+}
+UNFINISHED = frozenset({"interrupted", "target-unavailable"})
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the account: a whole and the parts it must equal."""
+
+    name: str
+    whole: int
+    parts: tuple[tuple[str, int, tuple[tuple[str, int], ...]], ...]
+    """Name, number, and the number by reason."""
+
+    @property
+    def total(self) -> int:
+        """What the parts come to."""
+        return sum(number for _, number, _ in self.parts)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether they come to the whole."""
+        return self.total == self.whole
+
+
+def count(number: int, noun: str) -> str:
+    """``1 endpoint``, ``1,200 endpoints``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def findings(result: Result, part: str) -> list[Finding]:
+    """The findings of one part (``groups``, ``undecided``, ``noise``, ``expected``), the gravest and most frequent first."""
+    return sorted(
+        result.get(part) or [],
+        key=lambda f: (_rank(f), -int(f.get("differing") or 0), str(f.get("endpoint")), str(f.get("where"))),
+    )
+
+
+def _rank(finding: Finding) -> int:
+    severity = finding.get("severity")
+    return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
+
+
+def severity(finding: Finding) -> str:
+    """A finding's severity as one of the three words."""
+    return str(finding["severity"]) if finding.get("severity") in SEVERITIES else "visible"
+
+
+def by_severity(found: Iterable[Finding]) -> dict[str, int]:
+    """How many findings of each severity, in their order; those without any are left out."""
+    counts = Counter(severity(finding) for finding in found)
+    return {name: counts[name] for name in SEVERITIES if counts[name]}
+
+
+def endpoint(finding: Finding) -> str:
+    """Where a finding lies: its endpoint, or ``* (12 endpoints)``."""
+    name, number = str(finding.get("endpoint", "")), int(finding.get("endpoints") or 1)
+    return name if number <= 1 else f"{name} ({count(number, 'endpoint')})"
+
+
+def endpoints_by_severity(found: Iterable[Finding]) -> list[tuple[str, dict[str, int]]]:
+    """Each endpoint (``*`` for findings of several) with its findings by severity, the gravest first."""
+    table: dict[str, Counter[str]] = {}
+    for finding in found:
+        table.setdefault(str(finding.get("endpoint", "")), Counter())[severity(finding)] += 1
+    rows = sorted(table.items(), key=lambda row: ([-row[1][name] for name in SEVERITIES], row[0]))
+    return [(name, {key: counts[key] for key in SEVERITIES}) for name, counts in rows]
+
+
+def seen(finding: Finding) -> str:
+    """How often the branch differs from base: ``9 of 120``."""
+    return share(finding.get("differing"), finding.get("observed"))
+
+
+def share(part: Any, whole: Any) -> str:
+    """``9 of 120``."""
+    return f"{int(part or 0):,} of {int(whole or 0):,}"
+
+
+def controls(finding: Finding) -> str:
+    """How often each version differs from itself: ``base against itself 0 of 120, branch 2 of 120``."""
+    base = share(finding.get("control_differing"), finding.get("control_observed"))
+    branch = share(finding.get("branch_control_differing"), finding.get("branch_control_observed"))
+    return f"base against itself {base}, branch against itself {branch}"
+
+
+def basis(finding: Finding) -> str:
+    """Why this counts, in words: the basis and, where it was tested, p and q."""
+    name = str(finding.get("basis") or "")
+    if name == "deterministic":
+        return "deterministic: the controls answered here and never differed"
+    p_value, q_value = finding.get("p_value"), finding.get("q_value")
+    if p_value is None or q_value is None:
+        return name
+    return f"{name}: p = {p_value:.2g}, q = {q_value:.2g} (a regression needs q ≤ {Q_MAX})"
+
+
+def missing(finding: Finding) -> int:
+    """How many more samples would decide it."""
+    return int(finding.get("missing_samples") or 0)
+
+
+def explanation(finding: Finding) -> str:
+    """Why a finding has its verdict, as the differ says it."""
+    return str(finding.get("explanation") or finding.get("reason") or "")
+
+
+def samples(finding: Finding) -> list[Mapping[str, Any]]:
+    """The samples that may be shown."""
+    return list(finding.get("samples") or [])[:SAMPLES_MAX]
+
+
+def account(ledger: Mapping[str, Any]) -> list[Line]:
+    """The three sums of a run (design §4)."""
+
+    def part(key: str) -> tuple[str, int, tuple[tuple[str, int], ...]]:
+        value = ledger.get(key) or 0
+        if isinstance(value, Mapping):
+            reasons = reasons_of(value)
+            return key.replace("_", " "), sum(number for _, number in reasons), reasons
+        return key.replace("_", " "), int(value), ()
+
+    def line(key: str, *parts: str) -> Line:
+        return Line(key, int(ledger.get(key) or 0), tuple(part(name) for name in parts))
+
+    return [
+        line("selected", "fired", "skipped"),
+        line("fired", "compared", "not_compared"),
+        line("compared", "same", "noise_only", "undecided", "different", "uncomparable"),
+    ]
+
+
+def reasons_of(value: Any) -> tuple[tuple[str, int], ...]:
+    """Numbers by reason, the largest first."""
+    table: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
+    return tuple(sorted(((str(key), int(number or 0)) for key, number in table.items()), key=lambda row: (-row[1], row[0])))
+
+
+def by_target(ledger: Mapping[str, Any]) -> list[tuple[str, Line]]:
+    """For each target that was fired at: ``fired = answered + failed + in doubt + spared``."""
+    rows: list[tuple[str, Line]] = []
+    for name in TARGETS:
+        parts: list[tuple[str, int, tuple[tuple[str, int], ...]]] = []
+        for key in ("answered", "failed", "in_doubt", "spared"):
+            value = (ledger.get(key) or {}).get(name) or 0
+            reasons = reasons_of(value)
+            number = sum(n for _, n in reasons) if isinstance(value, Mapping) else int(value)
+            parts.append((key.replace("_", " "), number, reasons))
+        rows.append((name, Line("fired", int(ledger.get("fired") or 0), tuple(parts))))
+    return rows
+
+
+def imbalance(ledger: Mapping[str, Any]) -> list[str]:
+    """What does not balance; empty when all does."""
+    return run_identities(ledger)
+
+
+def balance(ledger: Mapping[str, Any]) -> str:
+    """``balanced``, or what is not."""
+    broken = imbalance(ledger)
+    return "balanced" if not broken else f"NOT balanced: {broken[0]}"
+
+
+def sum_text(line: Line) -> str:
+    """``selected 300 = fired 280 + skipped 20``."""
+    return f"{line.name} {line.whole:,} = " + " + ".join(f"{name} {number:,}" for name, number, _ in line.parts)
+
+
+def reasons_text(line: Line, limit: int = 4) -> str:
+    """``skipped: 20 unsafe-method``, for every part that has reasons; empty when none has."""
+    found: list[str] = []
+    for name, _, reasons in line.parts:
+        given = [f"{number:,} {reason}" for reason, number in reasons if number]
+        if given:
+            more = [f"{len(given) - limit} more reasons"] if len(given) > limit else []
+            found.append(f"{name}: " + ", ".join(given[:limit] + more))
+    return "; ".join(found)
+
+
+def skipped_hint(ledger: Mapping[str, Any]) -> str:
+    """How to include what was skipped, where a flag does it."""
+    skipped: Mapping[str, Any] = ledger.get("skipped") or {}
+    return "--methods all includes what was skipped as unsafe-method" if skipped.get("unsafe-method") else ""
+
+
+def percent(value: float) -> str:
+    """A share in percent, rounded down to a tenth, so that 89.96 % never reads as the 90 % it misses."""
+    tenths = math.floor(round(value * 1000, 6))
+    return f"{tenths // 10} %" if tenths % 10 == 0 else f"{tenths / 10:.1f} %"
+
+
+def fidelity(result: Result) -> str:
+    """``99 %``, or ``unknown``."""
+    value = result.get("fidelity")
+    return "unknown" if value is None else percent(float(value))
+
+
+def summary(result: Result) -> str:
+    """The compared exchanges in one sentence."""
+    ledger: Mapping[str, Any] = result.get("ledger") or {}
+    compared = account(ledger)[2]
+    if not compared.whole:
+        return "No exchange was compared."
+    same, noise, undecided, different, uncomparable = (number for _, number, _ in compared.parts)
+    parts = [f"{same:,} answered the same", f"{noise:,} differ by noise only", f"{different:,} differ for a reason"]
+    parts += [f"{undecided:,} are undecided"] if undecided else []
+    parts += [f"{uncomparable:,} could not be compared"] if uncomparable else []
+    return f"Of {count(compared.whole, 'compared exchange')}, {', '.join(parts[:-1])} and {parts[-1]}."
+
+
+def advice(result: Result) -> str:
+    """What to do about a run without a verdict; empty when it has one."""
+    return ADVICE.get(str(result.get("reason_code")), "") if result.get("verdict") == "inconclusive" else ""
+
+
+def commands(result: Result) -> list[tuple[str, str]]:
+    """What to type next: (what it does, command line)."""
+    run, service = str(result.get("run", "")), str(result.get("service", ""))
+    found: list[tuple[str, str]] = []
+    if result.get("reason_code") in UNFINISHED:
+        found.append(("Go on with this run", shell(["echolane", "run", "--resume", run])))
+    given = result.get("command")
+    words: Sequence[str] = given if isinstance(given, list) else ["echolane", "run", "--service", service, *target_flags(result)]
+    found.append(("Run it again", str(given) if isinstance(given, str) else shell([str(word) for word in words])))
+    found.append(("List every exchange", shell(["echolane", "show", run, "--exchanges", "--json"])))
+    return found
+
+
+def target_flags(result: Result) -> list[str]:
+    """The targets as flags of ``echolane run``; a control that is its twin's address is left to the default."""
+    targets: Mapping[str, Any] = result.get("targets") or {}
+    words: list[str] = []
+    for name, twin in (("base", ""), ("branch", ""), ("control", "base"), ("branch_control", "branch")):
+        url = (targets.get(name) or {}).get("url")
+        if url and url != (targets.get(twin) or {}).get("url"):
+            words += [f"--{name.replace('_', '-')}", str(url)]
+    lane = (targets.get("branch") or {}).get("lane")
+    return [*words, "--lane", str(lane)] if lane else words

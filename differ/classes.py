@@ -1,0 +1,89 @@
+"""Classes of values: what is random or a clock by its looks, and what stays of a text when that is masked."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+TEXT_MAX = 64 * 1024
+"""Beyond this a text is compared by lines only; masking megabytes tells a person nothing more."""
+
+_UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+_DATE = (
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? \d{1,2}[ -](?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*[ -]\d{2,4} \d\d:\d\d:\d\d(?: (?:GMT|UTC|[+-]\d{4}))?"
+    r"|\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
+)
+_HASH = r"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{16,}\b"
+_OPAQUE = r"(?<![\w/.+-])(?=[\w+/=-]*\d)(?=[\w+/=-]*[A-Za-z])[\w+/=-]{20,}(?![\w/.+-])"
+_NUMBER = r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
+MASKED = re.compile(f"(?P<uuid>{_UUID})|(?P<time>{_DATE})|(?P<hash>{_HASH})|(?P<token>{_OPAQUE})|(?P<number>{_NUMBER})")
+_WHOLE = (
+    ("uuid", re.compile(_UUID)),
+    ("time", re.compile(_DATE)),
+    ("hash", re.compile(r'(?:W/)?"?(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}"?|(?:W/)?"[^"]{6,}"')),
+    ("token", re.compile(r"(?=[\w+/=.-]*\d)(?=[\w+/=.-]*[A-Za-z])[\w+/=.-]{12,}")),
+)
+_LIST = re.compile(r"[\w*!#$&.+:/-]+(?:\s*,\s*[\w*!#$&.+:/-]+)+")
+_HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
+
+
+def format_of(text: str) -> str:
+    """The text with times, ids, hashes, tokens and numbers masked, and a list of tokens in one order."""
+    masked = MASKED.sub(lambda found: f"<{found.lastgroup}>", text[:TEXT_MAX])
+    if "," in masked and _LIST.fullmatch(masked):
+        return ", ".join(sorted(part.strip() for part in masked.split(",")))
+    return masked
+
+
+def klass_of(text: str) -> str:
+    """The generative class of a whole value: time, uuid, hash or token; empty for anything else."""
+    for name, pattern in _WHOLE:
+        if pattern.fullmatch(text):
+            return name
+    return ""
+
+
+def is_permutation(left: str, right: str) -> bool:
+    """Whether two texts list the same members in another order."""
+    if len(left) != len(right) or "," not in left or len(left) > TEXT_MAX:
+        return False
+    return left != right and sorted(p.strip() for p in left.split(",")) == sorted(p.strip() for p in right.split(","))
+
+
+def instant_ns(value: object) -> int | None:
+    """A time as nanoseconds since the epoch: HTTP dates, ISO 8601, epoch seconds or milliseconds; None for anything else."""
+    if isinstance(value, str):
+        try:
+            if _HTTP_DATE.fullmatch(value):
+                return int(parsedate_to_datetime(value).timestamp()) * 1_000_000_000
+            if len(value) >= 19 and value[4] == "-" and value[10] in "T ":
+                parsed = datetime.fromisoformat(value)
+                return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1e9)
+        except (ValueError, OverflowError):
+            return None
+        value = float(value) if value.isdigit() and len(value) in {10, 13} else None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if 1e9 < value < 1e10:
+            return int(value * 1e9)
+        if 1e12 < value < 1e13:
+            return int(value * 1e6)
+    return None
+
+
+_TIMING = re.compile(r"\d+(?:\.\d+)?\s?(?:ms|µs|us|ns|s|secs?|seconds?|milliseconds?|microseconds?|minutes?)\b", re.IGNORECASE)
+TIMING_NAME = re.compile(
+    r"(?i:duration|elapsed|latency|took|uptime|nanos|millis|micros)\w*'?\]?$|(?:_ms|_ns|_us|_secs|Ms|Ns)'?\]?$"
+    r"|(?i:process|processing|response\w*|serve|server|total|query|execution|exec|send|wait|cpu|wall|render)[_-]?[Tt]ime'?\]?$"
+)
+"""Names of numbers that measure the process itself: they differ by nature, so two equal controls prove nothing."""
+
+
+def timing_apart(old: str, new: str) -> bool:
+    """Whether two texts differ in a measured duration and nothing else (``in 13 ms``)."""
+    return old == new or (bool(_TIMING.search(old)) and _TIMING.sub("<t>", old) == _TIMING.sub("<t>", new))
+
+
+def timing_name(step: str) -> bool:
+    """Whether the last step of a path names a measurement (``.query_ms``, ``.processTime``)."""
+    return TIMING_NAME.search(step) is not None

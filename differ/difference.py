@@ -1,0 +1,37 @@
+"""One place at which two answers differ: what :mod:`differ.compare` finds and :mod:`differ.evidence` weighs."""
+
+from __future__ import annotations
+
+import msgspec
+
+PRESENCE, TYPE, FORMAT, VALUE = range(4)
+FACETS = ("presence", "type", "format", "value")
+PERMUTATION, CLOCK, DERIVED = 1, 2, 4
+EXCERPT_BYTES = 16 * 1024
+
+
+class Difference(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One place (generalised, ``[*]``) of one pair of answers; the same (where, kind) twice is one with ``count``."""
+
+    where: str
+    kind: str
+    facet: int
+    """The first facet at which the two values differ."""
+    klass: str = ""
+    """Generative class of either value: time, uuid, hash, counter, token; empty otherwise."""
+    flags: int = 0
+    count: int = 1
+    old: str | None = None
+    """JSON text, at most 16 KiB; None where missing."""
+    new: str | None = None
+    values: int = 0
+    """64-bit digest of the pair of whole values."""
+    signature: str = ""
+    """Equal for the same change at other endpoints."""
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """What a comparison found, or why it could not be made."""
+
+    differences: list[Difference] = []
+    uncomparable: str = ""

@@ -1,0 +1,107 @@
+"""The verdict of a run: from findings, fidelity and the ledger to one word, a reason code and a sentence (design §5.2, §5.8). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from echolane.ledger import run_identities
+
+FIDELITY_MIN = 0.9
+UNAUTHORISED_MAX = 0.02
+"""Share of exchanges at which base answers 401 or 403 where the recording did not, above which the replay is not faithful."""
+GRAVE = frozenset({"status", "failure", "missing", "type"})
+"""Kinds that may not stay undecided in a run that passes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the verdict of a run depends on."""
+
+    state: str
+    """finished, interrupted, unavailable or refused."""
+    reason: str
+    ledger: Mapping[str, Any]
+    regressions: Sequence[Mapping[str, Any]]
+    undecided: Sequence[Mapping[str, Any]]
+    fidelity: float | None
+    unauthorised: float
+    uncontrolled: int
+    """Endpoints with differences at which no control answered."""
+
+
+def decide(facts: Facts) -> tuple[str, str, str]:
+    """(verdict, reason_code, reason)."""
+    early = {
+        "interrupted": ("interrupted", "the run was interrupted; `echolane run --resume` goes on with it"),
+        "unavailable": ("target-unavailable", facts.reason or "a target stopped answering"),
+        "refused": ("refused", facts.reason),
+    }
+    if facts.state in early:
+        return ("inconclusive", *early[facts.state])
+    if facts.ledger.get("compared", 0) == 0:
+        return "inconclusive", "nothing-compared", nothing(facts.ledger)
+    if broken := run_identities(facts.ledger):
+        return "inconclusive", "ledger", f"the account does not balance: {broken[0]}"
+    if facts.unauthorised > UNAUTHORISED_MAX:
+        share = f"{facts.unauthorised:.0%}"
+        why = f"base answered 401 or 403 to {share} of the requests that were answered otherwise when recorded"
+        return (
+            "inconclusive",
+            "fidelity",
+            f"{why}; give the targets credentials they accept, or record again with seals",
+        )
+    if facts.fidelity is not None and facts.fidelity < FIDELITY_MIN:
+        why = f"only {facts.fidelity:.0%} of base's answers have the recorded status class"
+        return "inconclusive", "fidelity", f"{why}; start base in the state in which it was recorded"
+    if facts.regressions:
+        return "fail", "regressions", sentence(facts.regressions)
+    if facts.uncontrolled:
+        return (
+            "inconclusive",
+            "controls-missing",
+            f"no control answered at {count(facts.uncontrolled, 'endpoint')} with differences",
+        )
+    if grave := [finding for finding in facts.undecided if finding["kind"] in GRAVE]:
+        return "inconclusive", "undecided", f"{count(len(grave), 'difference')} of a grave kind could not be decided"
+    return "pass", "passed", f"no regression in {count(facts.ledger['compared'], 'compared exchange')}"
+
+
+def sentence(regressions: Sequence[Mapping[str, Any]]) -> str:
+    """``2 regressions in 1 endpoint``."""
+    endpoints = {name for finding in regressions for name in finding["endpoint_names"]}
+    return f"{count(len(regressions), 'regression')} in {count(len(endpoints), 'endpoint')}"
+
+
+def nothing(ledger: Mapping[str, Any]) -> str:
+    """Why nothing was compared, and what to do."""
+    skipped: Mapping[str, int] = ledger.get("skipped") or {}
+    if ledger.get("selected") and sum(skipped.values()) == ledger["selected"]:
+        reasons = ", ".join(f"{number} {reason}" for reason, number in skipped.items())
+        hint = "; include them with --methods all" if "unsafe-method" in skipped else ""
+        return f"every exchange was skipped ({reasons}){hint}"
+    return "no exchange was compared"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 endpoint``, ``2 endpoints``."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+BREAKING = frozenset({"status", "failure", "missing", "type", "truncated"})
+COSMETIC_HEADERS = frozenset({"server", "x-powered-by", "date", "via", "content-length", "vary", "x-runtime"})
+
+
+def severity(where: str, kind: str) -> str:
+    """``breaking`` for a consumer, ``visible``, or ``cosmetic``."""
+    if where.startswith(("header:", "trailer:")):
+        name = where.partition(":")[2]
+        if name in COSMETIC_HEADERS:
+            return "cosmetic"
+        return (
+            "breaking" if kind == "missing" and name in {"location", "content-type", "www-authenticate"} else "visible"
+        )
+    if kind in BREAKING or (where == "body" and kind == "format"):
+        return "breaking"
+    return "cosmetic" if kind == "order" else "visible"

@@ -1,0 +1,126 @@
+"""The differ's worker: tail a run's observations, compare, store results. ``python -m differ.worker HOME RUN``.
+
+Its stdin is the leash: end of file says that no observation will follow, and the worker ends when it has read all there are. It
+may be killed at any instant and started again: rows have identities, and a position is committed only after its rows are stored.
+"""
+
+from __future__ import annotations
+
+import gc
+import select
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from differ.rows import RowMaker, columns_of
+from echolane import log
+from echolane.errors import EcholaneError
+from echolane.frame import FrameDamaged, decode_frame
+from echolane.journal import Journal, open_journal
+from echolane.observation import Observation
+from echolane.runspec import RunSpec
+from echolane.settings import Differ
+from echolane.store import Store, open_store
+
+BATCH_ROWS = 10_000
+"""Rows of one insert: a column store likes large ones."""
+BATCH_BYTES = 16 * 1024 * 1024
+"""Values of rows are cut, but many differences add up; an insert is sent early at about this size."""
+BATCH_S = 1.0
+"""A person who watches sees rows at most this old."""
+POLL_S = 0.02
+GROUP = "differ"
+
+
+class Worker:
+    """Compares the observations of one run."""
+
+    def __init__(self, journal: Journal, store: Store, spec: RunSpec, settings: Differ) -> None:
+        self._journal, self._store = journal, store
+        self._maker = RowMaker(spec, settings)
+        self._topic = f"observations.{spec.run}"
+        self._rows: list[dict[str, Any]] = []
+        self._size = 0
+        self._since = time.monotonic()
+        self._next: dict[int, int] = {}
+
+    def drain(self) -> int:
+        """Compare what is there now; how many observations."""
+        if self._topic not in self._journal.topics():
+            return 0
+        count = 0
+        for partition in range(self._journal.partitions(self._topic)):
+            start = self._next.get(partition)
+            if start is None:
+                start = self._journal.committed(GROUP, self._topic, partition)
+            for entry in self._journal.read(self._topic, partition, start):
+                try:
+                    observations = decode_frame(entry.frame, Observation)
+                except FrameDamaged as error:
+                    log.event("observations.damaged", position=entry.position, why=str(error))
+                    observations = []
+                for observation in observations:
+                    self._take(self._maker.row(observation, self._topic, partition, entry.position))
+                count += len(observations)
+                self._next[partition] = entry.position + 1
+                if self._full():
+                    self.flush()
+        return count
+
+    def _take(self, row: dict[str, Any]) -> None:
+        self._rows.append(row)
+        self._size += 200 + sum(len(a) + len(b) + 100 for a, b in zip(row["d_old"], row["d_new"], strict=True))
+
+    def _full(self) -> bool:
+        late = bool(self._rows) and time.monotonic() - self._since > BATCH_S
+        return late or len(self._rows) >= BATCH_ROWS or self._size >= BATCH_BYTES
+
+    def flush(self) -> None:
+        """Store the rows, then commit how far they reach."""
+        if self._rows:
+            self._store.insert("results", columns_of(self._rows))
+            self._rows, self._size = [], 0
+        for partition, position in self._next.items():
+            self._journal.commit(GROUP, self._topic, partition, position)
+        self._since = time.monotonic()
+
+    def run(self, leash: int) -> None:
+        """Drain until the leash is let go and nothing is left."""
+        over = False
+        while True:
+            count = self.drain()
+            if self._full():
+                self.flush()
+            if over and not count:
+                break
+            if not over and not count:
+                over = bool(select.select([leash], [], [], POLL_S)[0])
+        self.flush()
+
+
+def main(argv: list[str]) -> int:
+    """Compare one run to its end."""
+    home, run = Path(argv[0]), argv[1]
+    log.to(home / "log" / "worker.log")
+    gc.freeze()
+    journal = open_journal(home)
+    try:
+        with open_store(home) as store:
+            rows = store.query("SELECT spec FROM runs_v WHERE run = {run:String}", {"run": run})
+            if not rows:
+                raise EcholaneError(f"there is no run {run} in {home}")
+            spec = msgspec.json.decode(rows[0]["spec"], type=RunSpec)
+            Worker(journal, store, spec, spec.differ).run(sys.stdin.fileno())
+    finally:
+        journal.close()
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except EcholaneError as error:
+        sys.exit(f"echolane: {error}")

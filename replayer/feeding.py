@@ -1,0 +1,107 @@
+"""From work to flights: reads the plan a little ahead of the firing and makes each request ready for the wire.
+
+Requests are prepared one at a time between other turns of the loop, so that preparing never makes a shot late. On resume, what
+has an observation is left out, unless that says it should be tried again (:class:`Past`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from echolane.exchange import WorkItem
+from echolane.frame import FrameDamaged, decode_frame, peek
+from echolane.journal import Journal
+from replayer.wire import SAFE_METHODS
+
+RETRIED_SKIPS = frozenset({"interrupted", "target-unavailable"})
+"""Not fired because the run ended early: a resumed run fires them."""
+RETRIED_NOT_COMPARED = frozenset({"cancelled", "unavailable"})
+"""Fired without a result; a resumed run fires them again if they are safe."""
+
+
+class Seen(msgspec.Struct, array_like=True, gc=False):
+    """The beginning of an observation, its shots left undecoded."""
+
+    exchange: str
+    seq: int
+    attempt: int
+    endpoint: str
+    method: str
+    target: str
+    recorded_status: int
+    fired_at_ns: int
+    shots: msgspec.Raw
+    skipped: str = ""
+    not_compared: str = ""
+
+
+class Past:
+    """What earlier attempts of a run have observed: which exchanges are done, and how often the others were tried."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.fired = 0
+        self._done = bytearray()
+        self._attempts: dict[int, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<Past {self.done} done, {len(self._attempts)} to be tried again>"
+
+    def take(self, observation: Seen) -> None:
+        """One observation, in the order of the journal."""
+        seq = observation.seq
+        if seq >= len(self._done):
+            self._done.extend(bytes(max(1024, seq + 1 - len(self._done))))
+        done = not retriable(observation)
+        self.done += done - self._done[seq]
+        self._done[seq] = done
+        if done:
+            self._attempts.pop(seq, None)
+        else:
+            self._attempts[seq] = observation.attempt
+
+    def is_done(self, seq: int) -> bool:
+        """Whether an exchange has its result."""
+        return seq < len(self._done) and bool(self._done[seq])
+
+    def attempt(self, seq: int) -> int:
+        """The number of the next attempt."""
+        return self._attempts.get(seq, 0) + 1
+
+
+def retriable(observation: Seen) -> bool:
+    """Whether an exchange with this observation is to be fired again on resume."""
+    if observation.skipped:
+        return observation.skipped in RETRIED_SKIPS
+    return observation.not_compared in RETRIED_NOT_COMPARED and observation.method in SAFE_METHODS
+
+
+def read_past(journal: Journal, topic: str) -> Past:
+    """What was observed before, in bounded memory: a byte an exchange."""
+    past = Past()
+    for partition in range(journal.partitions(topic)):
+        for entry in journal.read(topic, partition):
+            for observation in decode_frame(entry.frame, Seen):
+                past.take(observation)
+    return past
+
+
+def work_items(journal: Journal, topic: str) -> Iterator[list[WorkItem]]:
+    """The plan, a frame at a time."""
+    for partition in range(journal.partitions(topic)):
+        for entry in journal.read(topic, partition):
+            try:
+                yield decode_frame(entry.frame, WorkItem)
+            except FrameDamaged:  # counted by the journal; the ledger shows what is missing
+                continue
+
+
+def count_work(journal: Journal, topic: str) -> int:
+    """How many exchanges a plan has, from the heads of its frames."""
+    return sum(
+        peek(entry.frame).records
+        for partition in range(journal.partitions(topic))
+        for entry in journal.read(topic, partition)
+    )

@@ -1,0 +1,397 @@
+"""Replay a planned run: read its work, fire it at the targets, write what they answered. The room's front door.
+
+:func:`replay` assembles the parts and returns when every exchange has its observation, or when the run was stopped or a target
+went down: then what was not fired is observed as skipped (``interrupted``, ``target-unavailable``), so that the ledger balances and
+``--resume`` knows what is left. :mod:`replayer.firing` does the firing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import itertools
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar, TypeVarTuple, cast
+
+from echolane import ids
+from echolane.exchange import Exchange, Request, Response, WorkItem
+from echolane.home import Home
+from echolane.journal import Journal
+from echolane.keys import load_mark_key, load_seal_keys
+from echolane.masks import Masker
+from echolane.runspec import RunSpec
+from echolane.seal import Opener
+from echolane.settings import Settings
+from replayer.breaker import PROBE_GAP_S
+from replayer.connection import SWEEP_S, Patience, Pool
+from replayer.feeding import Past, count_work, read_past, work_items
+from replayer.firing import Parts, Sampling, Volleys, every, thinned
+from replayer.flight import PLACES, Flight
+from replayer.health import PROBE_PATIENCE, Health
+from replayer.intents import Intents, intents_topic
+from replayer.observing import Mask, Observer, in_doubt, observations_topic, skipped
+from replayer.plan import work_topic
+from replayer.schedule import Schedule
+from replayer.targets import Target, make_targets, resolve
+from replayer.timer import Timer
+from replayer.wire import SAFE_METHODS, OpenSeal, Unsendable, Wires
+
+AHEAD_ITEMS = 512
+"""Exchanges made ready ahead of their instant: enough for 16 sessions to be busy while one is slow."""
+AHEAD_BYTES = 16 * 1024 * 1024
+"""And what their bodies may weigh."""
+PREPARE_SLICE = 16
+"""Prepared between two turns of the loop with pace ``max``; one at a time where instants count."""
+DRAIN_S = 5.0
+"""After Ctrl-C a person waits this long for what is in the air, then it is given up and counted as cancelled."""
+
+COLLECT_TURNS = 50
+"""Sweeps between two looks of the cyclic collector: 5 s, so that its milliseconds stay below a thousandth of all."""
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """How a run fires."""
+
+    concurrency: int = 16
+    paced: bool = False
+    seed: int = 0
+    patience: Patience = field(default_factory=Patience)
+    mark_key: bytes = b"\0" * 32
+    mask: Mask | None = None
+    """Applied to each answer before it leaves this process's memory."""
+    open_seal: OpenSeal | None = None
+    sampling: Sampling = every
+    probe_gap_s: float = PROBE_GAP_S
+    probe_patience: Patience = PROBE_PATIENCE
+    drain_s: float = DRAIN_S
+
+
+@dataclass(slots=True)
+class ReplaySummary:
+    """What a replay did."""
+
+    state: str = "finished"
+    """``finished``, ``interrupted`` or ``unavailable``."""
+    reason: str = ""
+    """For a person; empty when finished."""
+    selected: int = 0
+    fired: int = 0
+    """Exchanges fired by this process."""
+    shots: int = 0
+    skipped: Counter[str] = field(default_factory=Counter[str])
+    seconds: float = 0.0
+    lateness_us_p50: float = 0.0
+    lateness_us_p99: float = 0.0
+    down: str = ""
+    """The name of the target that is unavailable."""
+
+    @property
+    def rate_per_s(self) -> float:
+        """Exchanges fired a second."""
+        return self.fired / self.seconds if self.seconds else 0.0
+
+
+async def replay(
+    journal: Journal, home: Home, spec: RunSpec, settings: Settings, stop: asyncio.Event, on_progress: OnProgress
+) -> ReplaySummary:
+    """Fire the plan of ``spec`` (or what is left of it) at its targets; observations are durable when this returns."""
+    targets = await resolve(make_targets(spec.targets, spec.allow_hosts, spec.allow_writes, spec.methods))
+    seal_keys = load_seal_keys(home.keys, os.environ)
+    masker, opener = Masker(seal_keys.current.mask_key()), Opener(seal_keys)
+
+    def mask(response: Response, secrets: Sequence[bytes]) -> Response:
+        return masker.response(response, secrets).response
+
+    def opened(exchange: Exchange) -> tuple[Request, Sequence[bytes]]:
+        request = opener.open(exchange.request, exchange.seal)
+        return request, masker.request(request).known
+
+    options = ReplayOptions(
+        concurrency=spec.concurrency,
+        paced=spec.pace != "max",
+        seed=spec.seed,
+        patience=Patience(
+            settings.replay.connect_timeout_s, settings.replay.first_byte_timeout_s, settings.replay.total_timeout_s
+        ),
+        mark_key=load_mark_key(home.keys, os.environ),
+        mask=mask,
+        open_seal=opened,
+        sampling=thinned if spec.sample_controls else every,
+    )
+    return await Replay(journal, spec.run, targets, options).run(stop, on_progress)
+
+
+class Replay:
+    """One replay of one run, from the journal's work to the journal's observations."""
+
+    def __init__(self, journal: Journal, run: str, targets: Sequence[Target], options: ReplayOptions) -> None:
+        self.summary = ReplaySummary()
+        self._journal = journal
+        self._run = run
+        self._targets: list[Target | None] = [None] * PLACES
+        for target in targets:
+            self._targets[target.index] = target
+        self._options = options
+        self._indexes = [target.index for target in targets]
+        self._wires = Wires(run, self._targets, options.mark_key, options.open_seal)
+        self._schedule = Schedule()
+        self._past = Past()
+        self._fed = False
+        self._room = asyncio.Event()
+        self._over = asyncio.Event()
+        self._items: Iterator[list[WorkItem]] = iter(())
+        self._rest: list[WorkItem] = []
+        """Of the frame that is being fed, what was not."""
+
+    async def run(self, stop: asyncio.Event, on_progress: OnProgress) -> ReplaySummary:
+        """Fire until all is done, ``stop`` is set or a target is down."""
+        thread = self._thread = ThreadPoolExecutor(1, "journal")
+        timer = Timer(asyncio.get_running_loop(), self._ring)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._assemble(thread, timer, tasks)
+                with _calm_collector():
+                    await self._fire(tasks, stop, on_progress)
+                await self._account()
+                on_progress(self._done(), self.summary.selected)
+        except BaseExceptionGroup as group:
+            raise _first_of(group) from group
+        finally:
+            timer.close()
+            thread.shutdown(wait=True)
+        return self.summary
+
+    async def _assemble(self, thread: ThreadPoolExecutor, timer: Timer, tasks: asyncio.TaskGroup) -> None:
+        """Make the parts and read what earlier attempts have done."""
+        journal, options = self._journal, self._options
+        observations, intents_of_run = observations_topic(self._run), intents_topic(self._run)
+        for topic in (observations, intents_of_run):
+            journal.create(topic, 1)
+        self._past = await self._in_thread(read_past, journal, observations)
+        self.summary.selected = await self._in_thread(count_work, journal, work_topic(self._run))
+        spawn = tasks.create_task
+        self._pools = [
+            Pool(target.address, spawn, patience=options.patience, idle_max=options.concurrency) if target else None
+            for target in self._targets
+        ]
+        self._observer = Observer(
+            journal, observations, options.mask, thread, paced=options.paced, emptied=self._emptied
+        )
+        worker = ids.uuid7(time.time_ns())
+        self._intents = Intents(journal, intents_of_run, worker, thread, spawn)
+        await self._intents.load()
+        parts = Parts(
+            targets=self._targets,
+            pools=self._pools,
+            schedule=self._schedule,
+            observer=self._observer,
+            intents=self._intents,
+            concurrency=options.concurrency,
+            seed=options.seed,
+            sampling=options.sampling,
+            paced=options.paced,
+        )
+        self._volleys = Volleys(parts, timer, self._changed)
+        self._volleys.health = Health(
+            self._targets,
+            self._volleys,
+            self._wires.probe,
+            spawn,
+            gap_s=options.probe_gap_s,
+            patience=options.probe_patience,
+        )
+
+    async def _fire(self, tasks: asyncio.TaskGroup, stop: asyncio.Event, on_progress: OnProgress) -> None:
+        begun = time.monotonic()
+        self._volleys.start()
+        helpers = [
+            tasks.create_task(self._feed()),
+            tasks.create_task(self._tick(on_progress)),
+            tasks.create_task(self._heed(stop)),
+        ]
+        try:
+            await self._over.wait()
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            for pool in self._pools:
+                if pool:
+                    pool.close()
+        self.summary.seconds = time.monotonic() - begun
+
+    async def _feed(self) -> None:
+        """Make flights of work, a little ahead of the firing."""
+        self._items = work_items(self._journal, work_topic(self._run))
+        slice_ = 1 if self._options.paced else PREPARE_SLICE
+        count = 0
+        while not self._volleys.stopping:
+            frame = await self._in_thread(self._next_frame)
+            if frame is None:
+                break
+            self._rest = frame
+            for index, item in enumerate(frame):
+                while len(self._schedule) >= AHEAD_ITEMS or self._volleys.loaded_bytes > AHEAD_BYTES:
+                    self._volleys.pump()
+                    self._room.clear()
+                    await self._room.wait()
+                if self._volleys.stopping:
+                    return
+                self._rest = frame[index + 1 :]
+                self._load(item)
+                count += 1
+                if count % slice_ == 0:
+                    self._volleys.pump()
+                    await asyncio.sleep(0)
+            await self._observer.wait_room()
+            self._volleys.pump()
+        self._fed = True
+        self._changed()
+
+    def _next_frame(self) -> list[WorkItem] | None:
+        return next(self._items, None)
+
+    def _load(self, item: WorkItem) -> None:
+        """One work item becomes a flight, or the observation that says why it does not."""
+        seq, past = item.seq, self._past
+        if past.is_done(seq):
+            return
+        attempt = past.attempt(seq)
+        if item.skip:
+            self._skip(item, item.skip, attempt)
+            return
+        safe = item.exchange.request.method in SAFE_METHODS
+        if not safe:
+            targets = [target for target in self._targets if target is not None]
+            if not all(target.allow_writes for target in targets):
+                self._skip(item, "unsafe-method", attempt)
+                return
+            fired = self._intents.of_others(item.exchange.id)
+            if fired:
+                self._observer.add(in_doubt(item, sorted(fired), attempt))
+                return
+        try:
+            prepared = self._wires.prepare(item.exchange)
+            prepared.write_ahead(self._indexes)
+        except Unsendable as unsendable:
+            self._skip(item, str(unsendable), attempt)
+            return
+        flight = Flight(item, prepared, attempt)
+        self._volleys.loaded_bytes += flight.weight
+        self._schedule.add(flight, item.follows)
+
+    def _skip(self, item: WorkItem, reason: str, attempt: int) -> None:
+        self.summary.skipped[reason] += 1
+        self._observer.add(skipped(item, reason, attempt))
+
+    async def _tick(self, on_progress: OnProgress) -> None:
+        """Ten times a second: give up what waits too long, and say how far the run is."""
+        for turn in itertools.count(1):
+            await asyncio.sleep(SWEEP_S)
+            if turn % COLLECT_TURNS == 0:
+                gc.collect(0)
+            now_ns = time.monotonic_ns()
+            for pool in self._pools:
+                if pool:
+                    pool.sweep(now_ns)
+            on_progress(self._done(), self.summary.selected)
+            if self._observer.error is not None:
+                raise self._observer.error
+
+    async def _heed(self, stop: asyncio.Event) -> None:
+        """Stop when asked to: no new shots; what is in the air has a few seconds."""
+        await stop.wait()
+        self._volleys.stopping = True
+        self._changed()
+        await asyncio.sleep(self._options.drain_s)
+        self._volleys.cancel()
+        self._changed()
+
+    def _changed(self) -> None:
+        """A flight has landed, or the state has changed."""
+        volleys = self._volleys
+        if not self._room.is_set() and len(self._schedule) <= AHEAD_ITEMS * 3 // 4:
+            self._room.set()
+        if volleys.idle() and (volleys.stopping or (self._fed and not self._schedule)):
+            self._over.set()
+
+    def _ring(self) -> None:
+        self._volleys.pump()
+
+    def _emptied(self) -> None:
+        if self._observer.error is not None:
+            self._over.set()
+        self._volleys.pump()
+
+    async def _account(self) -> None:
+        """Write the rest: observations of what was fired, and why the others were not."""
+        summary, volleys = self.summary, self._volleys
+        reason = ""
+        if volleys.down is not None:
+            target = self._targets[volleys.down]
+            summary.state, reason = "unavailable", "target-unavailable"
+            if target:
+                summary.down = target.name
+                summary.reason = f"{target.name} {target.url} does not answer any more; start it and resume the run"
+        elif volleys.stopping:
+            summary.state, reason, summary.reason = "interrupted", "interrupted", "stopped by a signal"
+        if reason:
+            for flight in self._schedule.abandon():
+                if isinstance(flight, Flight):
+                    self._skip(flight.item, reason, flight.attempt)
+            frame: list[WorkItem] | None = self._rest
+            while frame is not None:
+                for item in frame:
+                    if not self._past.is_done(item.seq):
+                        self._skip(item, item.skip or reason, self._past.attempt(item.seq))
+                await self._observer.wait_room()
+                frame = await self._in_thread(self._next_frame)
+        await self._observer.wait_written()
+        summary.fired, summary.shots = volleys.landed, volleys.shots
+        late = sorted(volleys.lateness)
+        if late:
+            summary.lateness_us_p50, summary.lateness_us_p99 = (
+                late[int(len(late) * part)] / 1000 for part in (0.5, 0.99)
+            )
+
+    async def _in_thread(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        """The journal is only ever used by one thread of ours, in turn."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+
+    def _done(self) -> int:
+        return min(self.summary.selected, self._past.done + self._volleys.landed + self.summary.skipped.total())
+
+
+@contextlib.contextmanager
+def _calm_collector() -> Generator[None]:
+    """Keep the cyclic collector out of the volleys: it cost a fifth of all time, and flights leave no circles behind.
+
+    :meth:`Replay._tick` has it look at what else may have gathered (errors of connecting) every few seconds.
+    """
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if enabled:
+            gc.enable()
+
+
+def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What went wrong first, without the group around it."""
+    first = group.exceptions[0]
+    return _first_of(cast("BaseExceptionGroup[BaseException]", first)) if isinstance(first, BaseExceptionGroup) else first

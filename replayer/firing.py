@@ -1,0 +1,357 @@
+"""Fires flights: at every target at the same instant, in random order, no task and no timer per request.
+
+One flight goes through these steps, each a plain call: ``pump`` finds it ready → ``_launch`` takes a place at every target (and,
+when it is unsafe, its intent) → ``_connect`` → ``_shoot`` writes all requests → ``_settled`` once per target → ``_landed`` hands it
+to the observer and lets its followers go. :mod:`replayer.fire` is the run around it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from replayer.connection import Connection, Pool
+from replayer.flight import PLACES, Flight, FlightShot
+from replayer.framing import headers_of
+from replayer.health import Health
+from replayer.intents import Intents
+from replayer.observing import Observer, in_doubt, observe
+from replayer.rewrite import Jar
+from replayer.schedule import Schedule
+from replayer.targets import Target
+from replayer.timer import Timer
+
+CONTROLS = (1, 3)
+LATENESS_SAMPLES = 100_000
+"""Lateness of the first so many shots; percentiles of more would say the same and cost memory."""
+_mono_ns = time.monotonic_ns
+
+Sampling = Callable[[str, int], bool]
+"""(endpoint, how many of it were fired before) → whether the controls get this one, too."""
+
+
+def every(endpoint: str, nth: int) -> bool:  # noqa: ARG001
+    """Controls get everything."""
+    return True
+
+
+def thinned(endpoint: str, nth: int) -> bool:  # noqa: ARG001
+    """Controls get the first 200 of an endpoint, then every fifth: enough to see its noise move."""
+    return nth < 200 or nth % 5 == 0
+
+
+@dataclass(slots=True)
+class Parts:
+    """What the firing works with."""
+
+    targets: Sequence[Target | None]
+    """Four places; None where a run has no such target."""
+    pools: Sequence[Pool | None]
+    schedule: Schedule
+    observer: Observer
+    intents: Intents
+    concurrency: int = 16
+    seed: int = 0
+    sampling: Sampling = every
+    paced: bool = False
+
+
+class Volleys:
+    """The flights of one run in the air."""
+
+    def __init__(self, parts: Parts, timer: Timer, changed: Callable[[], None]) -> None:
+        self.parts = parts
+        self.start_ns = _mono_ns()
+        self.flying = 0
+        self.landed = 0
+        self.shots = 0
+        self.loaded_bytes = 0
+        """What the requests weigh that are loaded and have not landed."""
+        self.stopping = False
+        self.down: int | None = None
+        """The target that is down."""
+        self.lateness = array("q")
+        self.health: Health | None = None
+        """Set right after construction; the two know each other."""
+        self.aborted = ""
+        """Set when shots in flight are given up: ``cancelled`` or ``unavailable``."""
+        self._timer = timer
+        self._changed = changed
+        self._schedule = parts.schedule
+        self._pools = parts.pools
+        self._limit = parts.concurrency
+        self._present = [index for index, target in enumerate(parts.targets) if target is not None]
+        self._in_flight = [0] * PLACES
+        self._jars = [Jar() for _ in range(PLACES)]
+        self._any_cookies = False
+        self._nth: Counter[str] = Counter()
+        self._random = random.Random(parts.seed).random  # noqa: S311 - a seed must replay it
+        self._orders = {n: list(itertools.permutations(range(n))) for n in range(1, PLACES + 1)}
+        self._pumping = False
+        self._held: list[Flight] = []
+
+    def __repr__(self) -> str:
+        return f"<Volleys {self.flying} flying, {self.landed} landed{', stopping' if self.stopping else ''}>"
+
+    def start(self) -> None:
+        """Due times count from now."""
+        self.start_ns = _mono_ns()
+
+    def pump(self) -> None:
+        """Fire what may be fired now, and set the timer for what comes next."""
+        health = self.health
+        if self._pumping or self.stopping or self.parts.observer.full or (health and health.paused):
+            return
+        self._pumping = True
+        try:
+            schedule = self._schedule
+            due_ns = schedule.advance(_mono_ns() - self.start_ns)
+            ready, in_flight, limit = schedule.ready, self._in_flight, self._limit
+            while ready and max(in_flight) < limit:
+                flight = ready.popleft()
+                assert isinstance(flight, Flight)  # noqa: S101 - nothing else is ever added
+                self._launch(flight)
+            if due_ns is not None:
+                self._timer.set(self.start_ns + due_ns)
+        finally:
+            self._pumping = False
+
+    def idle(self) -> bool:
+        """Whether nothing is in the air or held back."""
+        return not self.flying and not self._held
+
+    def _launch(self, flight: Flight) -> None:
+        flight.launched = True
+        self.flying += 1
+        indexes = self._whom(flight)
+        flight.pending = len(indexes)
+        for index in indexes:
+            self._in_flight[index] += 1
+        if flight.safe:
+            self._connect(flight, indexes)
+            return
+
+        def granted(first: bool) -> None:
+            if first:
+                self._connect(flight, indexes)
+            else:
+                self._leave_in_doubt(flight, indexes)
+
+        self.parts.intents.ask(flight.item.exchange.id, indexes, flight.attempt, granted)
+
+    def _whom(self, flight: Flight) -> list[int]:
+        """The targets that get this flight; the others are spared, with the reason."""
+        indexes = self._present
+        reason = ""
+        if not flight.safe:
+            reason = "unsafe"
+            spare = [i for i in CONTROLS if (target := self.parts.targets[i]) is not None and not target.own_instance]
+        elif self.parts.sampling is every:
+            spare = []
+        else:
+            endpoint = flight.item.endpoint
+            reason = "sampled"
+            spare = [] if self.parts.sampling(endpoint, self._nth[endpoint]) else list(CONTROLS)
+            self._nth[endpoint] += 1
+        if len(indexes) < PLACES:
+            flight.spared = ["" if i in indexes else "sampled" for i in range(PLACES)]
+        if not spare:
+            return indexes
+        for index in spare:
+            flight.spared[index] = reason
+        return [index for index in indexes if index not in spare]
+
+    def _connect(self, flight: Flight, indexes: Sequence[int]) -> None:
+        """Get a connection to each target, so that all can be written to at once."""
+        missing: list[int] = []
+        connections, safe = flight.connections, flight.safe
+        for index in indexes:
+            pool = self._pools[index]
+            connection = pool.take(safe=safe) if pool else None
+            connections[index] = connection
+            if connection is None:
+                missing.append(index)
+        if not missing:
+            self._shoot(flight, indexes)
+            return
+        flight.missing = len(missing)
+
+        def opener(index: int) -> Callable[[Connection | None, str], None]:
+            def opened(connection: Connection | None, failure: str) -> None:
+                flight.connections[index] = connection
+                flight.failures[index] = failure
+                flight.missing -= 1
+                if not flight.missing:
+                    self._shoot(flight, indexes)
+
+            return opened
+
+        for index in missing:
+            pool = self._pools[index]
+            if pool:
+                pool.open(opener(index))
+
+    def _shoot(self, flight: Flight, indexes: Sequence[int]) -> None:
+        """Write to every target, in random order, as close together as one thread can."""
+        if self.aborted:  # given up while it was connecting
+            for index in indexes:
+                flight.failures[index] = flight.failures[index] or (
+                    "unavailable" if self.down is not None else "closed"
+                )
+        orders = self._orders[len(indexes)]
+        order = orders[int(self._random() * len(orders))]
+        shots: list[FlightShot] = []
+        for place in order:
+            index = indexes[place]
+            shot = flight.shots[index] = FlightShot(
+                flight.wires[index], flight.head_only, flight.safe, flight=flight, index=index, landed=self._settled
+            )
+            if self._any_cookies:
+                session = flight.item.exchange.session
+                if session in self._jars[index]:
+                    shot.wire, shot.notes = flight.prepared.with_cookies(index, session, self._jars[index])
+            shots.append(shot)
+        self.shots += len(shots)
+        flight.launched_ns = now_ns = _mono_ns() - self.start_ns
+        failed: list[FlightShot] = []
+        connections, failures = flight.connections, flight.failures
+        for shot in shots:
+            connection = connections[shot.index]
+            if failures[shot.index] or connection is None:
+                shot.failure, shot.done_ns = failures[shot.index] or "refused", now_ns + self.start_ns
+                failed.append(shot)
+                if connection is not None:
+                    connection.close()
+            elif connection.lost:
+                self._fire_fresh(shot)
+            else:
+                connection.fire(shot)
+        if self.parts.paced and len(self.lateness) < LATENESS_SAMPLES:
+            self.lateness.append(now_ns - max(flight.due_ns, flight.free_ns))
+        for shot in failed:
+            self._settled(shot)
+
+    def _fire_fresh(self, shot: FlightShot) -> None:
+        pool = self._pools[shot.index]
+        if pool:
+            pool.fire_fresh(shot)
+
+    def _settled(self, shot: FlightShot) -> None:
+        """One target has answered or failed."""
+        flight = shot.flight
+        if flight is None:
+            return
+        self._in_flight[shot.index] -= 1
+        if self.health is not None:
+            self.health.note(flight, shot)
+        flight.pending -= 1
+        if not flight.pending:
+            self._landed(flight)
+        elif self._schedule.ready:
+            self.pump()
+
+    def _landed(self, flight: Flight) -> None:
+        """Every target has answered or failed."""
+        self.flying -= 1
+        self.landed += 1
+        self.loaded_bytes -= flight.weight
+        recorded = flight.item.exchange.response
+        if recorded is not None and recorded.headers:
+            self._learn_cookies(flight)
+        if self.aborted and any(shot and shot.failure for shot in flight.shots):
+            flight.not_compared = self.aborted
+        self._schedule.done(flight, _mono_ns() - self.start_ns)
+        if flight.absent >= 0:
+            self._take_back(flight)
+        elif self.health is not None and self.health.paused and any(shot and shot.failure for shot in flight.shots):
+            self._held.append(flight)
+        else:
+            self.parts.observer.take(flight)
+        self._changed()
+        self.pump()
+
+    def _learn_cookies(self, flight: Flight) -> None:
+        exchange = flight.item.exchange
+        if exchange.response is None:
+            return
+        for shot in flight.shots:
+            if shot is not None and shot.answer is not None and b"et-cookie:" in shot.answer.head.lower():
+                self._any_cookies = True
+                self._jars[shot.index].learn(
+                    exchange.session, exchange.response.headers, headers_of(shot.answer.head)[2]
+                )
+
+    def _leave_in_doubt(self, flight: Flight, indexes: Sequence[int]) -> None:
+        for index in indexes:
+            self._in_flight[index] -= 1
+        self.flying -= 1
+        self.landed += 1
+        self.loaded_bytes -= flight.weight
+        self._schedule.done(flight, _mono_ns() - self.start_ns)
+        self.parts.observer.add(in_doubt(flight.item, indexes, flight.attempt))
+        self._changed()
+        self.pump()
+
+    # what health asks for
+
+    def resume(self) -> None:
+        """A target answers again: what was held back is observed as it is."""
+        if self.health is not None and not self.health.paused:
+            held, self._held = self._held, []
+            for flight in held:
+                self.parts.observer.take(flight)
+        self._changed()
+        self.pump()
+
+    def withdraw(self, flights: Sequence[Flight], index: int, *, again: bool) -> None:
+        """These failures were the target's absence, not its answer."""
+        for flight in flights:
+            flight.absent, flight.again = index, again
+            if flight.pending:
+                continue  # taken back when its other targets have answered
+            if flight in self._held:
+                self._held.remove(flight)
+            else:
+                flight.attempt += 1  # the observation that was made of it is replaced
+            self._take_back(flight)
+        self._changed()
+
+    def give_up(self, index: int) -> None:
+        """A target is down: nothing more is fired. The other targets may finish what they are at."""
+        self.down = index
+        self.stopping = True
+        self.aborted = "unavailable"
+        held, self._held = self._held, []
+        for flight in held:
+            self.parts.observer.take(flight)
+        pool = self._pools[index]
+        if pool:
+            pool.abort("unavailable")
+        self._changed()
+
+    def cancel(self) -> None:
+        """Give up what is in the air."""
+        self.aborted = self.aborted or "cancelled"
+        for pool in self._pools:
+            if pool:
+                pool.abort("closed")
+
+    def _take_back(self, flight: Flight) -> None:
+        """Fire it again, or count it as unavailable."""
+        if flight.again and flight.safe:
+            self.landed -= 1
+            fresh = Flight(flight.item, flight.prepared, flight.attempt)
+            self.loaded_bytes += fresh.weight
+            fresh.due_ns = _mono_ns() - self.start_ns
+            self._schedule.add_now(fresh)
+            return
+        flight.not_compared = "unavailable"
+        shot = flight.shots[flight.absent]
+        if shot is not None:
+            shot.failure = "unavailable"
+        self.parts.observer.add(observe(flight, None, paced=self.parts.paced))

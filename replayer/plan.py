@@ -1,0 +1,243 @@
+"""Plan a run: a recording becomes work items in recorded order, each with its due time, whom it follows, or why it is skipped.
+
+Two passes over the chosen frames, both in bounded memory: the first learns the endpoints and each frame's earliest instant, the
+second merges the frames by captured time and writes ``work.<run>``. A frame is decoded when its first exchange is due in the
+order, so that only overlapping frames are held. What decides about one exchange is pure (:class:`Planner`); :mod:`replayer.order`
+knows sessions, :mod:`replayer.pace` due times. Work carries its exchange without the recorded answer's body: it is enough to fire.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+import msgspec
+
+from echolane.exchange import Exchange, Request, Response, WorkItem
+from echolane.frame import EXCHANGES, WORK, FrameDamaged, decode_frame, encode_frame, peek
+from echolane.home import Home
+from echolane.journal import Journal
+from echolane.recordings import Recording, topic_of
+from echolane.runspec import RunSpec
+from echolane.settings import Settings
+from echolane.templating import Templates
+from replayer.order import Order
+from replayer.pace import Pace, parse_pace
+from replayer.wire import SAFE_METHODS
+
+WORK_ITEMS_MAX = 64
+"""Items of a work frame: they are decoded between two shots, and more at once would make those late."""
+WORK_BYTES_MAX = 256 * 1024
+APPEND_FRAMES = 64
+"""Work frames of one durable append."""
+_RECORDED = attrgetter("captured_at_ns", "agent", "epoch", "seq")
+
+
+class _Line(msgspec.Struct, array_like=True, gc=False):
+    """The request line of a recorded request; what follows it is not decoded."""
+
+    method: str
+    scheme: str
+    authority: str
+    target: str
+
+
+class _Glance(msgspec.Struct, array_like=True, gc=False):
+    """The beginning of a recorded exchange: all that the first pass needs."""
+
+    id: str
+    service: str
+    agent: str
+    epoch: int
+    seq: int
+    session: str
+    captured_at_ns: int
+    duration_ns: int
+    request: _Line
+
+
+@dataclass(slots=True)
+class PlanSummary:
+    """What a run is going to do."""
+
+    selected: int = 0
+    skipped: Counter[str] = field(default_factory=Counter[str])
+
+    @property
+    def to_fire(self) -> int:
+        """How many exchanges will be fired."""
+        return self.selected - self.skipped.total()
+
+
+def work_topic(run: str) -> str:
+    """The topic of a run's plan."""
+    return f"work.{run}"
+
+
+def make_plan(journal: Journal, home: Home, spec: RunSpec, settings: Settings) -> PlanSummary:  # noqa: ARG001 - the conductor's words
+    """Write the work of a run; how much of it is to be fired, and what is skipped and why."""
+    templates = Templates.load(home.templates / f"{spec.service}.json")
+    frames = _look_through(journal, spec.recording, templates)
+    templates.save(home.templates / f"{spec.service}.json")
+    topic = work_topic(spec.run)
+    journal.create(topic, 1)
+    planner = Planner(parse_pace(spec.pace), spec.methods, templates, strict=spec.concurrency == 1)
+    frames_out: list[bytes] = []
+    batch: list[WorkItem] = []
+    size = 0
+    for exchange in in_order(journal, spec.recording, frames):
+        item = planner.plan(exchange)
+        batch.append(item)
+        size += len(exchange.request.body.data)
+        if len(batch) >= WORK_ITEMS_MAX or size >= WORK_BYTES_MAX:
+            frames_out.append(_work_frame(batch))
+            batch, size = [], 0
+        if len(frames_out) >= APPEND_FRAMES:
+            journal.append(topic, 0, frames_out)
+            frames_out = []
+    if batch:
+        frames_out.append(_work_frame(batch))
+    if frames_out:
+        journal.append(topic, 0, frames_out)
+    return planner.summary
+
+
+class Planner:
+    """Decides about one exchange after the other, given in recorded order."""
+
+    def __init__(self, pace: Pace, methods: str, templates: Templates, *, strict: bool = False) -> None:
+        self.summary = PlanSummary()
+        self._pace = pace
+        self._methods = methods
+        self._templates = templates
+        self._strict = strict
+        """One exchange after another, whoever sent it."""
+        self._order = Order()
+        self._first_ns = 0
+        self._fired = 0
+        self._last: list[int] = []
+
+    def plan(self, exchange: Exchange) -> WorkItem:
+        """The work item of one exchange."""
+        rank = self.summary.selected
+        self.summary.selected += 1
+        request = exchange.request
+        start_ns = exchange.captured_at_ns
+        session = self._order.name_of(exchange)
+        skip = skip_reason(exchange, self._methods)
+        follows: list[int] = []
+        due_ns = 0
+        if skip:
+            self.summary.skipped[skip] += 1
+        else:
+            if not self._fired:
+                self._first_ns = start_ns
+            due_ns = self._pace.due_ns(self._fired, start_ns - self._first_ns)
+            self._fired += 1
+            if self._strict:
+                follows, self._last = self._last, [rank]
+            else:
+                follows = self._order.follows(session, rank, start_ns, start_ns + exchange.duration_ns)
+        endpoint = self._templates.template(request.method, request.target)
+        return WorkItem(rank, due_ns, endpoint, follows, _lighter(exchange, session), skip)
+
+
+def skip_reason(exchange: Exchange, methods: str) -> str:
+    """Why an exchange is not fired; empty when it is."""
+    request = exchange.request
+    if not request.method or not request.target:
+        return "no-request"
+    if request.method == "CONNECT" or exchange.no_answer == "upgrade":
+        return "not-replayable"
+    if methods != "all" and request.method not in SAFE_METHODS:
+        return "unsafe-method"
+    if request.body.truncated:
+        return "truncated-body"
+    return ""
+
+
+def in_order(journal: Journal, recording: Recording, frames: list[_Frame]) -> Iterator[Exchange]:
+    """The exchanges of a recording by (captured_at, agent, epoch, seq), each once, however their frames overlap."""
+    pending: list[Exchange] = []
+    last: tuple[int, str, int, int] | None = None
+    for index, frame in enumerate(frames):
+        pending += _exchanges_of(journal, recording, frame)
+        pending.sort(key=_RECORDED)
+        safe_ns = frames[index + 1].first_ns if index + 1 < len(frames) else None
+        emitted = 0
+        for exchange in pending:
+            if safe_ns is not None and exchange.captured_at_ns >= safe_ns:
+                break
+            emitted += 1
+            key = _RECORDED(exchange)
+            if key != last:
+                yield exchange
+            last = key
+        del pending[:emitted]
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where a frame of exchanges is, and the earliest instant in it."""
+
+    first_ns: int
+    partition: int
+    position: int
+
+
+def _look_through(journal: Journal, recording: Recording, templates: Templates) -> list[_Frame]:
+    """The first pass: frames by their earliest exchange; the endpoints of all are learned."""
+    topic = topic_of(recording.service)
+    frames: list[_Frame] = []
+    for part in recording.ranges:
+        for entry in journal.read(topic, part.partition, part.start, part.stop):
+            try:
+                if peek(entry.frame).kind != EXCHANGES:
+                    continue
+                glances = decode_frame(entry.frame, _Glance)
+            except FrameDamaged:  # of a version that is not known here; the journal counts what is damaged
+                continue
+            if glances:
+                templates.learn([glance.request.target for glance in glances])
+                frames.append(_Frame(min(g.captured_at_ns for g in glances), part.partition, entry.position))
+    return sorted(frames, key=attrgetter("first_ns", "partition", "position"))
+
+
+def _exchanges_of(journal: Journal, recording: Recording, frame: _Frame) -> list[Exchange]:
+    found: list[Exchange] = []
+    for entry in journal.read(topic_of(recording.service), frame.partition, frame.position, frame.position + 1):
+        found += decode_frame(entry.frame, Exchange)
+    if recording.tags:
+        wanted = recording.tags.items()
+        found = [exchange for exchange in found if wanted <= exchange.tags.items()]
+    return found
+
+
+def _lighter(exchange: Exchange, session: str) -> Exchange:
+    """The exchange with its united session and without the recorded answer's body, which firing does not need."""
+    answer = exchange.response
+    if answer is not None:
+        cookies = [pair for pair in answer.headers if pair[0].lower() == b"set-cookie"]
+        answer = Response(answer.status, answer.http_version, cookies)
+    request: Request = exchange.request
+    return Exchange(
+        exchange.id,
+        exchange.service,
+        exchange.agent,
+        exchange.epoch,
+        exchange.seq,
+        session,
+        exchange.captured_at_ns,
+        exchange.duration_ns,
+        request,
+        answer,
+        seal=exchange.seal,
+        no_answer=exchange.no_answer,
+    )
+
+
+def _work_frame(batch: list[WorkItem]) -> bytes:
+    first, last = batch[0].exchange.captured_at_ns, batch[-1].exchange.captured_at_ns
+    return encode_frame(batch, kind=WORK, partition=0, first_ns=first, last_ns=last)

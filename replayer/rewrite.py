@@ -1,0 +1,89 @@
+"""Carry what a target gave: a cookie that it set differently from the recorded answer replaces the recorded one. Pure.
+
+The recorded answer set ``sid=A``, this target set ``sid=B``: later requests of the session that carry ``sid=A`` carry ``sid=B`` to
+this target. Recorded values are known by their masks (one value has one mask, so the mask serves as the key), the target's as it
+sent them; they stay in memory and are never written anywhere. What a request carried that no recorded answer set stays as it was.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from echolane.exchange import Headers
+
+SESSIONS_MAX = 4_096
+"""Sessions whose cookies are kept at one target, the least recently used given up first."""
+COOKIES_MAX = 256
+"""Cookies kept of one session; browsers stop at 180 a site."""
+_GONE = frozenset({b"", b'""', b"deleted"})
+
+
+class Jar:
+    """The cookies one target gave, by session: (name, recorded value) → its value."""
+
+    def __init__(self) -> None:
+        self._of_session: OrderedDict[str, OrderedDict[tuple[bytes, bytes], bytes]] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"<Jar of {len(self._of_session)} sessions>"
+
+    def __contains__(self, session: str) -> bool:
+        return session in self._of_session
+
+    def learn(self, session: str, recorded: Headers, answered: Headers) -> None:
+        """Take in the Set-Cookie headers of the recorded answer (masked) and of this target's (as sent)."""
+        theirs = dict(_set_cookies(answered))
+        for name, value in _set_cookies(recorded):
+            given = theirs.get(name)
+            if given is None or value in _GONE or given in _GONE:
+                continue
+            cookies = self._of_session.setdefault(session, OrderedDict())
+            cookies[name, value] = given
+            cookies.move_to_end((name, value))
+            if len(cookies) > COOKIES_MAX:
+                cookies.popitem(last=False)
+            self._of_session.move_to_end(session)
+        if len(self._of_session) > SESSIONS_MAX:
+            self._of_session.popitem(last=False)
+
+    def rewrite(self, session: str, masked: Headers, opened: Headers) -> tuple[Headers, list[str]]:
+        """The headers to send and what was rewritten in them. ``masked`` is as recorded, ``opened`` with its seal opened."""
+        cookies = self._of_session.get(session)
+        if cookies is None:
+            return opened, []
+        known = [pair for name, value in masked if name.lower() == b"cookie" for pair in cookie_pairs(value)]
+        headers: Headers = []
+        notes: list[str] = []
+        at = 0
+        for name, value in opened:
+            if name.lower() != b"cookie":
+                headers.append((name, value))
+                continue
+            parts = value.split(b";")
+            for index, part in enumerate(parts):
+                if b"=" not in part:
+                    continue
+                cookie, _, sent = part.partition(b"=")
+                key = known[at] if at < len(known) else (b"", b"")
+                at += 1
+                given = cookies.get(key)
+                if given is not None and key[0] == cookie.strip() and given != sent.strip():
+                    parts[index] = cookie + b"=" + given
+                    notes.append(f"cookie {key[0].decode('latin-1')}")
+            headers.append((name, b";".join(parts)))
+        return headers, notes
+
+
+def cookie_pairs(value: bytes) -> list[tuple[bytes, bytes]]:
+    """Name and value of each cookie of one Cookie header."""
+    return [(n.strip(), v.strip()) for n, equals, v in (part.partition(b"=") for part in value.split(b";")) if equals]
+
+
+def _set_cookies(headers: Headers) -> list[tuple[bytes, bytes]]:
+    found: list[tuple[bytes, bytes]] = []
+    for name, value in headers:
+        if len(name) == 10 and name.lower() == b"set-cookie":
+            cookie, equals, rest = value.partition(b"=")
+            if equals:
+                found.append((cookie.strip(), rest.partition(b";")[0].strip()))
+    return found

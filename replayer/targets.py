@@ -1,0 +1,152 @@
+"""Targets: where a run fires, whether it may, and whether anybody is there.
+
+A URL on this machine is allowed, with writes if the run asks for them; any other host needs ``--allow-host NAME``, and
+``--allow-writes NAME`` for writes (design §6). The addresses of a name are looked up once, at the start, and kept for the
+whole run, so that a name which moves to production in the middle does not take the run with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from echolane.errors import RefusedForSafety, TargetUnavailable, UsageError
+from echolane.observation import TARGETS, TargetInfo
+
+CONNECT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place to fire at."""
+
+    index: int
+    """Its place in :data:`echolane.observation.TARGETS`."""
+    url: str
+    lane: str | None = None
+    allow_writes: bool = False
+    credentials_recorded: bool = True
+    """Whether seals are opened for it: only where the recorded users' credentials may go."""
+    host_mode: str = "target"
+    """The authority it is sent: ``target`` (its own), ``recorded``, or a name."""
+    own_instance: bool = True
+    """False for a control that is the same process as its twin."""
+    address: tuple[str, int] = ("", 0)
+    """Where to connect, once :func:`check_reachable` has found it."""
+
+    @property
+    def name(self) -> str:
+        """``base``, ``control``, ``branch`` or ``branch_control``."""
+        return TARGETS[self.index]
+
+    @property
+    def authority(self) -> str:
+        """Host and port as the URL names them."""
+        return urlsplit(self.url).netloc
+
+
+def make_targets(
+    infos: Sequence[TargetInfo], allow_hosts: Sequence[str], allow_writes: Sequence[str], methods: str
+) -> list[Target]:
+    """The targets of a run, checked: RefusedForSafety where one may not be fired at, UsageError where they make no sense."""
+    for info in infos:
+        check_allowed(info.url, allow_hosts, allow_writes, methods)
+    base, branch = infos[0], infos[2]
+    if base.url == branch.url and base.lane == branch.lane:
+        raise UsageError(f"base and branch are both {base.url}; give two addresses, or --lane for the branch")
+    return [
+        Target(
+            index,
+            info.url,
+            info.lane,
+            allow_writes=methods == "all",
+            credentials_recorded=is_loopback(host_of(info.url)),
+            own_instance=info.own_instance,
+        )
+        for index, info in enumerate(infos)
+    ]
+
+
+def check_allowed(url: str, allow_hosts: Sequence[str], allow_writes: Sequence[str], methods: str) -> None:
+    """RefusedForSafety unless this URL may be fired at with these methods (``safe`` or ``all``)."""
+    host = host_of(url)
+    if is_loopback(host):
+        return
+    if host not in {name.lower() for name in allow_hosts}:
+        raise RefusedForSafety(
+            f"target {url} is not on this machine; if it is meant for tests, add --allow-host {host}"
+        )
+    if methods != "safe" and host not in {name.lower() for name in allow_writes}:
+        raise RefusedForSafety(
+            f"--methods {methods} would write to {url}; if it may be written to, add --allow-writes {host}"
+        )
+
+
+def host_of(url: str) -> str:
+    """The host of a plain http URL; UsageError for anything else."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise UsageError(f"target `{url}` is no URL ({error}); use http://HOST:PORT") from error
+    if parts.scheme != "http" or not host:
+        raise UsageError(f"target `{url}` is no plain HTTP URL; use http://HOST:PORT")
+    return host.lower()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name is this machine by definition, whatever a resolver says."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_reachable(infos: Sequence[TargetInfo]) -> None:
+    """TargetUnavailable names the first target that refuses or does not accept in time (before there is a loop)."""
+    targets = [Target(index, info.url) for index, info in enumerate(infos)]
+    asyncio.run(resolve(targets))
+
+
+async def resolve(targets: Sequence[Target]) -> list[Target]:
+    """The targets with their addresses; TargetUnavailable names the first that refuses or does not accept in time."""
+    found: dict[str, tuple[str, int]] = {}
+    for target in targets:
+        if target.url not in found:
+            found[target.url] = await _address_of(target)
+    return [replace(target, address=found[target.url]) for target in targets]
+
+
+async def _address_of(target: Target) -> tuple[str, int]:
+    """The first address of a target that accepts a connection."""
+    loop = asyncio.get_running_loop()
+    parts = urlsplit(target.url)
+    host, port = parts.hostname or "", parts.port or 80
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, TimeoutError) as error:
+        raise TargetUnavailable(f"{target.name} {target.url}: the name `{host}` has no address") from error
+    local = is_loopback(host)
+    reason = "does not accept connections"
+    for *_, sockaddr in infos:
+        ip = str(sockaddr[0])
+        if local and not ipaddress.ip_address(ip.partition("%")[0]).is_loopback:
+            continue  # a hosts file that sends localhost elsewhere is not followed
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                transport, _ = await loop.create_connection(asyncio.Protocol, ip, port)
+        except TimeoutError:
+            reason = f"does not accept a connection within {CONNECT_S:.0f} s"
+        except OSError:
+            reason = "refuses connections"
+        else:
+            transport.close()
+            return ip, port
+    raise TargetUnavailable(f"{target.name} {target.url} {reason}; start it, or check the port")

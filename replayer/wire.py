@@ -1,0 +1,189 @@
+"""Recorded requests made ready for the wire: bytes for each target, ahead of the instant at which they are due.
+
+Per exchange once: the seal opened, what must not be sent taken off, the body encoded as it was. Per target: its authority, its
+lane, a fresh trace, and the signed mark last (design §8, :mod:`echolane.marks`). Cookies a target gave are put in by
+:mod:`replayer.rewrite` at the last moment, only where a session has any.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+
+from echolane.bodies import encode
+from echolane.exchange import Exchange, Headers, Request
+from echolane.marks import HeaderRefused, fresh_traceparent, prepare_headers, sign
+from replayer.rewrite import Jar
+from replayer.targets import Target
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+"""Methods whose requests say `Content-Length: 0` when they have no body."""
+_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
+_TARGET = re.compile(r"[^\x00-\x20\x7f]+")
+
+OpenSeal = Callable[[Exchange], tuple[Request, Sequence[bytes]]]
+"""The request as it was sent, and the secrets in it (they are masked where an answer repeats them)."""
+
+
+class Unsendable(ValueError):  # noqa: N818 - a reason of ``skipped``
+    """A recorded request that cannot go over the wire as it stands; the text is the reason it is skipped with."""
+
+
+class _Version:
+    """One version of a request: as recorded (masked), or with its seal opened."""
+
+    __slots__ = ("body", "head_of_lane", "headers", "length", "line", "mark", "secrets")
+
+    def __init__(self, request: Request, secrets: Sequence[bytes], mark: bytes) -> None:
+        if not _METHOD.fullmatch(request.method) or not _TARGET.fullmatch(request.target):
+            raise Unsendable("unsendable-request-line")
+        version = request.http_version if request.http_version in {"1.0", "1.1"} else "1.1"
+        self.line = f"{request.method} {request.target} HTTP/{version}\r\n".encode("latin-1", "replace")
+        body = request.body
+        self.headers = request.headers
+        self.body = encode(body.data, body.encoding) if body.encoding and not body.undecoded else body.data
+        self.length = len(self.body) if self.body or _has_length(request) else None
+        self.secrets = secrets
+        self.mark = mark
+        self.head_of_lane: dict[str | None, tuple[bytes, bytes]] = {}
+
+    def write(self, authority: bytes, lane: str | None) -> bytes:
+        """The bytes for one target."""
+        known = self.head_of_lane.get(lane)
+        if known is None:
+            known = self.head_of_lane[lane] = self._head(self.headers, lane)
+        return self._join(authority, known)
+
+    def write_with(self, headers: Headers, authority: bytes, lane: str | None) -> bytes:
+        """The bytes for one target with other headers than recorded."""
+        return self._join(authority, self._head(headers, lane))
+
+    def _head(self, headers: Headers, lane: str | None) -> tuple[bytes, bytes]:
+        """The header lines before and after the trace, without Host: the same for every target of a lane."""
+        try:
+            block = prepare_headers(
+                headers, authority=b"", lane=lane, mark=self.mark, traceparent=_PLACE, length=self.length
+            )
+        except HeaderRefused as refused:
+            raise Unsendable("unsendable-header") from refused
+        before, _, after = block.partition(_PLACE)
+        return before.partition(b"\r\n")[2], after
+
+    def _join(self, authority: bytes, head: tuple[bytes, bytes]) -> bytes:
+        trace = fresh_traceparent(_random)
+        return b"%bHost: %b\r\n%b%b%b%b" % (self.line, authority, head[0], trace, head[1], self.body)
+
+
+_PLACE = b"\x01trace\x01"
+"""Where the trace goes; no header that can be sent holds a control character."""
+
+
+_pool = bytearray()
+
+
+def _random(count: int) -> bytes:
+    """Random bytes, read from the system by the page: a system call a shot would be a tenth of what preparing it costs."""
+    if len(_pool) < count:
+        _pool.extend(os.urandom(4096))
+    part = bytes(_pool[-count:])
+    del _pool[-count:]
+    return part
+
+
+class Wires:
+    """Writes requests for the targets of one run."""
+
+    def __init__(self, run: str, targets: Sequence[Target | None], mark_key: bytes, open_seal: OpenSeal | None) -> None:
+        self._run = run
+        self._mark_key = mark_key
+        self._open_seal = open_seal
+        self._targets = targets
+        self._authorities = [_authority_of(target) for target in targets]
+
+    def prepare(self, exchange: Exchange) -> Prepared:
+        """The exchange, ready to be written for any target."""
+        return Prepared(self, exchange, sign(self._mark_key, self._run, exchange.id))
+
+    def version(self, exchange: Exchange, mark: bytes, *, opened: bool) -> _Version:
+        """The request of an exchange as it may be sent. Raises :class:`Unsendable`."""
+        if opened and self._open_seal is not None:
+            request, secrets = self._open_seal(exchange)
+            return _Version(request, secrets, mark)
+        return _Version(exchange.request, (), mark)
+
+    def place(self, exchange: Exchange, index: int) -> tuple[bytes, str | None, bool]:
+        """Authority and lane of a target, and whether the seal is opened for it."""
+        target = self._targets[index]
+        authority = self._authorities[index]
+        if authority is None:
+            authority = exchange.request.authority.encode("latin-1", "replace")
+        opens = (
+            bool(exchange.seal) and self._open_seal is not None and target is not None and target.credentials_recorded
+        )
+        return authority, target.lane if target else None, opens
+
+    def probe(self, index: int) -> bytes:
+        """What a target is asked that has never answered anything recorded; marked, so that no recorder takes it for traffic."""
+        mark = sign(self._mark_key, self._run, "probe")
+        return b"HEAD / HTTP/1.1\r\nHost: %b\r\nx-echolane-replay: %b\r\n\r\n" % (self._authorities[index] or b"", mark)
+
+
+class Prepared:
+    """One exchange, written for each target on demand."""
+
+    __slots__ = ("_exchange", "_mark", "_versions", "_wires", "ready", "secrets")
+
+    def __init__(self, wires: Wires, exchange: Exchange, mark: bytes) -> None:
+        self._wires = wires
+        self._exchange = exchange
+        self._mark = mark
+        self._versions: dict[bool, _Version] = {}
+        self.ready: list[bytes] = []
+        self.secrets: list[bytes] = []
+        """What was sent unmasked: to be masked where an answer repeats it."""
+
+    def write_ahead(self, indexes: Sequence[int]) -> None:
+        """Write for these targets now; ``ready`` holds a place for each of four."""
+        self.ready = [b"", b"", b"", b""]
+        for index in indexes:
+            version, authority, lane = self._version(index)
+            self.ready[index] = version.write(authority, lane)
+
+    def with_cookies(self, index: int, session: str, jar: Jar) -> tuple[bytes, list[str]]:
+        """The bytes for one target with the cookies it gave, and what was rewritten."""
+        version, authority, lane = self._version(index)
+        headers, notes = jar.rewrite(session, self._exchange.request.headers, version.headers)
+        if not notes:
+            return self.ready[index], notes
+        try:
+            wire = version.write_with(headers, authority, lane)
+        except Unsendable:  # a cookie with a control character in it; the recorded one goes
+            return self.ready[index], []
+        self.secrets += [value for name, value in headers if name.lower() == b"cookie"]
+        return wire, notes
+
+    def _version(self, index: int) -> tuple[_Version, bytes, str | None]:
+        authority, lane, opens = self._wires.place(self._exchange, index)
+        version = self._versions.get(opens)
+        if version is None:
+            version = self._versions[opens] = self._wires.version(self._exchange, self._mark, opened=opens)
+            self.secrets += version.secrets
+        return version, authority, lane
+
+
+def _authority_of(target: Target | None) -> bytes | None:
+    """What a target is called in Host; None for as recorded."""
+    if target is None:
+        return b""
+    if target.host_mode == "recorded":
+        return None
+    return (target.authority if target.host_mode == "target" else target.host_mode).encode("latin-1")
+
+
+def _has_length(request: Request) -> bool:
+    """Whether a request without a body says so: as recorded, or because its method usually has one."""
+    if request.body.chunked or request.method in BODY_METHODS:
+        return True
+    return any(len(name) == 14 and name.lower() == b"content-length" for name, _ in request.headers)
