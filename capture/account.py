@@ -17,8 +17,8 @@ from echolane.exchange import Exchange
 from echolane.frame import FrameDamaged, decode_frame
 from echolane.home import Home
 from echolane.journal import Journal
-from echolane.ledger import Counters, Counts, read_counters, summed
 from echolane.lease import is_held
+from echolane.ledger import Counters, Counts, read_counters, summed
 from echolane.recordings import topic_of
 
 

@@ -22,8 +22,8 @@ from echolane.errors import UsageError
 from echolane.home import Home
 from echolane.journal import open_journal
 from echolane.keys import load_mark_key, load_seal_keys
-from echolane.ledger import Counters, capture_identities
 from echolane.lease import held
+from echolane.ledger import Counters, capture_identities
 from echolane.recordings import topic_of
 from echolane.settings import Settings
 
@@ -96,7 +96,7 @@ class Recording:
             await self._check_upstream(relay.upstream)
             print(
                 f"recording {self._session.service} on {self._authority} before {upstream}", file=sys.stderr, flush=True
-            )  # noqa: T201
+            )
             await self._watch(pipe, stop)
             server.close()
             await self._drain(relay)

@@ -155,5 +155,6 @@ def tell(args: argparse.Namespace, result: dict[str, Any], summary: ReplaySummar
     if summary.state != "finished":
         say(f"go on with: echolane run --resume {result['run']}" + (f" --home {args.home}" if args.home else ""))
     else:
-        say(f"every exchange: echolane show {result['run']} --exchanges" + (f" --home {args.home}" if args.home else ""))
-
+        say(
+            f"every exchange: echolane show {result['run']} --exchanges" + (f" --home {args.home}" if args.home else "")
+        )

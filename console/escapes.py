@@ -7,14 +7,17 @@ Recorded values were written by anyone. :mod:`console.page` shows them through :
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"})
-_XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;", "\n": "&#10;", "\t": "&#9;"})
-_MARKDOWN = str.maketrans({char: f"&#{ord(char)};" for char in "!\"#$%&'()*+.:;<=>?@[\\]^_`{|}~"})
-# Hosts look for mentions and references after they have decoded entities; a character of no width breaks the word there.
-_MENTIONS = str.maketrans({"@": "&#64;&#8203;", "#": "&#35;&#8203;"})
+_XML = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;", "\n": "&#10;", "\t": "&#9;"}
+)
+_MARKDOWN = str.maketrans({char: f"&#{ord(char)};" for char in "&<>*_[]|~`\\$!@#"})
+_LINKS = re.compile(r":(?=\S)|(?<=[wW])\.|(?<=&#64;)|(?<=&#35;)")
+"""Where a host would find a URL, ``:name:``, ``@name`` or ``#1``, some of them after they have decoded entities."""
 
 
 def visible(text: str, keep: str = "") -> str:
@@ -51,18 +54,17 @@ def xml(text: str, keep: str = "\n\t") -> str:
 
 def markdown(text: str) -> str:
     """Text for a line of GitHub-flavoured Markdown: no markup, table cell, link, mention or reference comes of it."""
-    plain = visible(text)
-    head = "".join(_mention(char) for char in plain)
-    return head.replace("--", "-&#45;")
+    return _LINKS.sub(_unlinked, visible(text).translate(_MARKDOWN))
 
 
-def _mention(char: str) -> str:
-    return char.translate(_MENTIONS) if char in "@#" else char.translate(_MARKDOWN)
+def _unlinked(found: re.Match[str]) -> str:
+    # A character of no width breaks the word for those who look for mentions in the finished text.
+    return f"&#{ord(found[0])};" if found[0] else "&#8203;"
 
 
 def markdown_code(text: str) -> str:
     """Text as code in Markdown, also inside a table; an element, because back-ticks cannot quote every value in a cell."""
-    return f"<code>{visible(text).translate(_MARKDOWN).replace('--', '-&#45;')}</code>"
+    return f"<code>{markdown(text)}</code>" if text else ""
 
 
 def terminal(text: str) -> str:

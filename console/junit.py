@@ -1,43 +1,93 @@
-"""JUnit XML: a run as a test suite, a finding as a test case that failed."""
+"""A run as JUnit XML, which every CI can show: a suite per run, a case per finding. Pure.
+
+A regression is a failure, a run without a verdict an error, an undecided finding is skipped with what is missing. The first
+case says whether a verdict was reached, so that a run without findings has a case too. Words come from :mod:`console.words`.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from typing import Any
-from xml.etree import ElementTree
 
-Result = Mapping[str, Any]
-_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-CASES_MAX = 2000
-"""Cases written; CI servers choke on more, and the page has all."""
+from console import words
+from console.escapes import short, visible, xml
 
-
-def clean(text: object) -> str:
-    """Text that XML 1.0 may hold."""
-    return _ILLEGAL.sub("\ufffd", str(text))
+VALUE_MAX = 2_000
+"""Characters of one value in a failure's text: enough to recognise it; the page has the rest."""
+DETAILED_MAX = 1_000
+"""Cases with samples in their text; readers of JUnit refuse files of tens of megabytes, so later ones have their message only."""
+TEXT_MAX = 500
 
 
-def junit(result: Result) -> str:
-    """The result as JUnit XML."""
-    groups = result["groups"][:CASES_MAX]
-    broken = result["verdict"] == "inconclusive"
-    suite = ElementTree.Element(
-        "testsuite",
-        name=clean(f"echolane {result['service']}"),
-        tests=str(len(groups) + 1),
-        failures=str(len(groups)),
-        errors=str(int(broken)),
-        timestamp=str(result["started_at"]),
+def junit(result: words.Result) -> str:
+    """The whole document."""
+    regressions, undecided = words.findings(result, "groups"), words.findings(result, "undecided")
+    error = words.verdict(result) == "inconclusive"
+    totals = {
+        "tests": 1 + len(regressions) + len(undecided),
+        "failures": len(regressions),
+        "errors": int(error),
+        "skipped": len(undecided),
+        "time": f"{words.seconds(result):.3f}",
+    }
+    suite = {"name": f"echolane {words.text(result, 'service')}", **totals}
+    suite["timestamp"] = words.text(result, "started_at")[:19]
+    cases = [_verdict_case(result, error)]
+    cases += [_case(finding, "failure", number < DETAILED_MAX) for number, finding in enumerate(regressions)]
+    cases += [_case(finding, "skipped", number < DETAILED_MAX) for number, finding in enumerate(undecided)]
+    return "\n".join(
+        [
+            '<?xml version="1.0" encoding="UTF-8"?>',
+            f"<testsuites{_attributes({'name': 'echolane', **totals})}>",
+            f"<testsuite{_attributes(suite)}>",
+            *_properties(result),
+            *cases,
+            f"<system-out>{xml(_account(result))}</system-out>",
+            "</testsuite>",
+            "</testsuites>\n",
+        ]
     )
-    whole = ElementTree.SubElement(suite, "testcase", classname=clean(result["service"]), name="run")
-    if broken:
-        ElementTree.SubElement(whole, "error", type=result["reason_code"], message=clean(result["reason"]))
-    for group in groups:
-        case = ElementTree.SubElement(
-            suite, "testcase", classname=clean(group["endpoint"]), name=clean(f"{group['where']} {group['kind']}")
-        )
-        message = f"{group['differing']} of {group['observed']} exchanges differ ({group['basis']})"
-        failure = ElementTree.SubElement(case, "failure", type=group["kind"], message=message)
-        failure.text = clean("\n".join(f"base: {s['base']}\nbranch: {s['branch']}" for s in group["samples"]))
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
+
+
+def _attributes(values: dict[str, Any]) -> str:
+    return "".join(f' {key}="{xml(short(str(value), TEXT_MAX))}"' for key, value in values.items())
+
+
+def _properties(result: words.Result) -> list[str]:
+    facts = {key: words.text(result, key) for key in ("run", "service", "verdict", "reason_code", "reason")}
+    facts["fidelity"] = words.fidelity(result)
+    lines = [f"<property{_attributes({'name': name, 'value': value})}/>" for name, value in facts.items()]
+    return ["<properties>", *lines, "</properties>"]
+
+
+def _verdict_case(result: words.Result, error: bool) -> str:
+    head = _attributes({"classname": words.text(result, "service"), "name": "a verdict is reached"})
+    if not error:
+        return f"<testcase{head}/>"
+    facts = {"type": words.text(result, "reason_code"), "message": words.text(result, "reason")}
+    return f"<testcase{head}><error{_attributes(facts)}>{xml(words.advice(result))}</error></testcase>"
+
+
+def _case(finding: words.Finding, outcome: str, detailed: bool) -> str:
+    where, kind = words.text(finding, "where"), words.text(finding, "kind")
+    head = {"classname": words.endpoint(finding), "name": f"{where} {kind} [{words.text(finding, 'id')}]"}
+    message = f"{words.severity(finding)}: {where} ({words.kind(finding)}) in {words.seen(finding)} exchanges"
+    facts = {"message": message} if outcome == "skipped" else {"type": words.severity(finding), "message": message}
+    text = _text(finding) if detailed else ""
+    return f"<testcase{_attributes(head)}><{outcome}{_attributes(facts)}>{xml(text)}</{outcome}></testcase>"
+
+
+def _text(finding: words.Finding) -> str:
+    lines = [words.controls(finding), words.basis(finding), words.explanation(finding)]
+    if needed := words.missing(finding):
+        lines.append(f"{words.count(needed, 'more sample')} like these would decide it")
+    for sample in words.samples(finding):
+        lines.append(f"exchange {words.text(sample, 'exchange')}")
+        for name in ("base", "branch"):
+            value = sample.get(name)
+            lines.append(f"  {name}: " + ("(missing)" if value is None else short(visible(str(value)), VALUE_MAX)))
+    return "\n".join(short(line, VALUE_MAX + TEXT_MAX) for line in lines if line)
+
+
+def _account(result: words.Result) -> str:
+    ledger = words.ledger(result)
+    return "\n".join([*(words.sum_text(line) for line in words.account(ledger)), words.balance(ledger)])

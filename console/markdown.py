@@ -1,45 +1,94 @@
-"""A comment for a pull request: verdict first, at most 60 lines."""
+"""A run as a comment on a pull request: at most 60 lines, the verdict first. Pure.
+
+The first line is a comment that names the service, so that a bot finds and edits its one comment instead of adding another.
+Words come from :mod:`console.words`, quoting from :mod:`console.escapes`.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Any
+from console import words
+from console.escapes import markdown as escaped, markdown_code as code, short
 
-TOP = 5
-VALUE_CUT = 80
-Result = Mapping[str, Any]
-
-
-def escaped(text: object) -> str:
-    """Foreign text as plain words: nothing in it is markup, a mention or a link."""
-    flat = re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in str(text)))
-    flat = flat[: VALUE_CUT - 1] + "…" if len(flat) > VALUE_CUT else flat
-    return re.sub(r"([\\`*_{}\[\]()#+!|~<>&@-])", lambda found: f"&#{ord(found[0])};", flat)
+LINES_MAX = 60
+ENDPOINTS_MAX = 12
+FINDINGS_MAX = 5
+NAME_MAX, VALUE_MAX, REASON_MAX = 100, 60, 400
+"""Characters: a table stays readable, and the whole stays far below the 65,536 that hosts take in one comment."""
+ICONS = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️"}
 
 
-def markdown(result: Result) -> str:
-    """The result as a comment."""
-    ledger, groups = result["ledger"], result["groups"]
-    mark = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️"}[result["verdict"]]
-    lines = [f"### {mark} Echolane: {result['verdict']} – {escaped(result['reason'])}", ""]
-    if groups:
-        lines += ["| severity | where | kind | in | differing |", "|---|---|---|---|---|"]
-        for group in groups[:TOP]:
-            place = f"{group['endpoints']} endpoints" if group["endpoints"] > 1 else escaped(group["endpoint"])
-            of = f"{group['differing']} of {group['observed']}"
-            lines.append(f"| {group['severity']} | {escaped(group['where'])} | {group['kind']} | {place} | {of} |")
-        lines.append("")
-        for group in groups[:TOP]:
-            for sample in group["samples"][:1]:
-                values = ("missing" if sample[side] is None else escaped(sample[side]) for side in ("base", "branch"))
-                lines.append("- {}: {} → {}".format(escaped(group["where"]), *values))
-        if len(groups) > TOP:
-            lines.append(f"- … and {len(groups) - TOP} more findings")
-        lines.append("")
-    lines.append(
-        f"{ledger['selected']} selected, {ledger['fired']} fired, {ledger['compared']} compared: {ledger['same']} same, "
-        f"{ledger['noise_only']} noise, {ledger['undecided']} undecided, {ledger['different']} different; "
-        f"{ledger['unaccounted']} unaccounted"
-    )
-    return "\n".join(lines) + "\n"
+def markdown(result: words.Result) -> str:
+    """The whole comment."""
+    verdict = words.verdict(result)
+    service = "".join(char for char in words.text(result, "service") if char.isascii() and char.isalnum() or char == "-")
+    lines = [
+        f"<!-- echolane {service[:63].strip('-')} -->",
+        f"### {ICONS[verdict]} Echolane: {verdict}: {escaped(short(words.text(result, 'reason'), REASON_MAX))}",
+        "",
+        escaped(words.summary(result)),
+        "",
+        f"{_targets(result)} · fidelity {words.fidelity(result)}",
+        "",
+    ]
+    if advice := words.advice(result):
+        lines += [f"**What to do:** {escaped(advice)}", ""]
+    found = words.findings(result, "groups")
+    if found:
+        lines += [*_findings(found), "", *_endpoints(found), ""]
+    lines += _account(result)
+    return "\n".join(lines[:LINES_MAX]) + "\n"
+
+
+def _name(value: object) -> str:
+    return code(short(str(value), NAME_MAX))
+
+
+def _targets(result: words.Result) -> str:
+    targets = result.get("targets") or {}
+    names: list[str] = []
+    for name in ("base", "branch"):
+        target = targets.get(name) or {}
+        lane = f" in lane {_name(target['lane'])}" if target.get("lane") else ""
+        names.append(f"{name} {_name(target.get('url') or 'not named')}{lane}")
+    return f"{_name(words.text(result, 'service'))}: {' → '.join(names)}"
+
+
+def _findings(found: list[words.Finding]) -> list[str]:
+    lines = ["| | endpoint and place | kind | differs in | base → branch |", "|---|---|---|---|---|"]
+    for finding in found[:FINDINGS_MAX]:
+        where = f"{_name(words.endpoint(finding))}<br>{_name(words.text(finding, 'where'))}"
+        sample = next(iter(words.samples(finding)), None)
+        pair = "" if sample is None else f"{_value(sample.get('base'))} → {_value(sample.get('branch'))}"
+        kind = escaped(short(words.text(finding, "kind"), 20))
+        lines.append(f"| **{words.severity(finding)}** | {where} | {kind} | {words.seen(finding)} | {pair} |")
+    if len(found) > FINDINGS_MAX:
+        lines += ["", f"and {words.count(len(found) - FINDINGS_MAX, 'more finding')}."]
+    return lines
+
+
+def _value(value: object) -> str:
+    return "*missing*" if value is None else code(short(str(value), VALUE_MAX))
+
+
+def _endpoints(found: list[words.Finding]) -> list[str]:
+    rows = words.endpoints_by_severity(found)
+    lines = ["| findings at | breaking | visible | cosmetic |", "|---|--:|--:|--:|"]
+    for name, counts in rows[:ENDPOINTS_MAX]:
+        title = "several endpoints at once" if name == "*" else _name(name)
+        numbers = " | ".join(str(counts[key]) if counts[key] else "" for key in words.SEVERITIES)
+        lines.append(f"| {title} | {numbers} |")
+    if len(rows) > ENDPOINTS_MAX:
+        lines.append(f"| and {words.count(len(rows) - ENDPOINTS_MAX, 'more endpoint')} | | | |")
+    return lines
+
+
+def _account(result: words.Result) -> list[str]:
+    ledger = words.ledger(result)
+    sums = words.account(ledger)
+    lines = [f"**Account** ({escaped(short(words.balance(ledger), REASON_MAX))}): {' · '.join(map(words.sum_text, sums))}"]
+    if reasons := "; ".join(filter(None, map(words.reasons_text, sums))):
+        lines[-1] += f"<br>{escaped(short(reasons, REASON_MAX))}"
+    if hint := words.skipped_hint(ledger):
+        lines[-1] += f"<br>{hint}"
+    others = ", ".join(f"{len(words.findings(result, name)):,} {name}" for name in ("undecided", "noise", "expected"))
+    return [*lines, "", f"Besides: {others}. Run {_name(words.text(result, 'run'))}"]

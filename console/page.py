@@ -1,14 +1,169 @@
-"""One self-contained HTML page per run."""
+"""A run as one self-contained HTML page: verdict, findings with samples, noise, account. Pure.
+
+The page needs no network and admits none (:mod:`console.page_style` has the policy); every recorded value in it is escaped
+text (:mod:`console.escapes`); it has at most 5 MB, and says what was left out to stay below. Its fixed parts are in
+:mod:`console.page_parts`, findings in :mod:`console.page_findings`, values in :mod:`console.page_values`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
+from dataclasses import dataclass, field
 from typing import Any
 
-from console.terminal import render
+from console import words
+from console.page_findings import OPEN_PLACEHOLDER, head, sample
+from console.page_parts import PARTS, account, commands, hero, name, outcome_bar
+from console.page_style import asset, favicon, policy
+from echolane import __version__
+
+PAGE_BYTES = 4_900_000
+"""Of the 5 MB that mail and CI artefact viewers take without a fuss; the rest is for what is joined last."""
+HEADS_BYTES = {"groups": 1_600_000, "undecided": 400_000, "noise": 400_000, "expected": 200_000}
+"""Rows of findings come before samples: all that changed is more than all examples of some of it."""
+MANY = 20
+"""Findings from which on even a narrow screen has room for a filter."""
+MISSES_MAX = 40
+"""Samples in a row that no longer fit before we stop trying: laying out what is then thrown away takes time."""
+INTROS = {
+    "groups": "What the branch changed: it differs from base more than either version differs from itself.",
+    "undecided": "These differ more often than the controls do, but not often enough to be sure.",
+    "noise": "Each of these differs between two copies of the same version too, or follows from something else; so it says nothing about the branch.",
+    "expected": "Differences that a rule of yours explains.",
+}
+EMPTY = {
+    "groups": "No regression was found.",
+    "undecided": "Nothing is undecided.",
+    "noise": "No version differed from itself.",
+    "expected": "No rule explained a difference.",
+}
+LOGO = (
+    '<svg class="logo" viewBox="0 0 28 20" aria-hidden="true"><path d="M1 6h11m4 0h3m4 0h4"/><path d="M1 14h5m4 0h3m4 0h10"/>'
+    '<circle cx="14" cy="6" r="2.2"/><circle cx="8" cy="14" r="2.2"/></svg>'
+)
 
 
-def render_page(result: Mapping[str, Any]) -> str:
-    """The result as a page."""
-    return f"<!doctype html><meta charset=utf-8><title>Echolane</title><pre>{escape(render(result))}</pre>"
+@dataclass(slots=True)
+class Part:
+    """One list of findings on its way into the page."""
+
+    key: str
+    findings: list[words.Finding]
+    heads: list[str] = field(default_factory=list[str])
+    samples: list[list[str]] = field(default_factory=list[list[str]])
+    samples_left_out: int = 0
+
+
+def render_page(result: words.Result) -> str:
+    """The whole page."""
+    parts = [Part(key, words.findings(result, key)) for key in PARTS]
+    for part in parts:
+        _fill_heads(part)
+    before, after = _before(result, parts), _after(result)
+    room = PAGE_BYTES - size(before) - size(after) - sum(size(text) for part in parts for text in part.heads)
+    _fill_samples(parts, room)
+    return "".join([before, *(_section(part) for part in parts), after])
+
+
+def size(text: str) -> int:
+    """Bytes in the file."""
+    return len(text.encode("utf-8"))
+
+
+def _fill_heads(part: Part) -> None:
+    room = HEADS_BYTES[part.key]
+    for finding in part.findings:
+        text = head(part.key, finding)
+        room -= size(text)
+        if room < 0:
+            break
+        part.heads.append(text)
+        part.samples.append([])
+
+
+def _fill_samples(parts: list[Part], room: int) -> None:
+    """The first sample of every finding before the second of any."""
+    misses = 0
+    for rank in range(words.SAMPLES_MAX):
+        for part in parts:
+            for index in range(len(part.heads)):
+                samples = words.samples(part.findings[index])
+                if rank >= len(samples):
+                    continue
+                text = sample(samples[rank]) if misses < MISSES_MAX and _floor(samples[rank]) < room else ""
+                if text and size(text) <= room:
+                    room -= size(text)
+                    part.samples[index].append(text)
+                    misses = 0
+                else:
+                    misses += 1
+                    part.samples_left_out += 1
+
+
+def _floor(one: Mapping[str, Any]) -> int:
+    """Bytes that a sample takes at least."""
+    return sum(min(len(str(one.get(key) or "")), words.EXCERPT_BYTES // 4) for key in ("base", "branch"))
+
+
+def _section(part: Part) -> str:
+    number = len(part.findings)
+    title = f'<h2>{PARTS[part.key]} <span class="count">{number:,}</span></h2>'
+    if not number:
+        return f'<section id="{part.key}" class="none-here">{title}<p class="intro">{EMPTY[part.key]}</p></section>\n'
+    rows = "".join(
+        text.replace(OPEN_PLACEHOLDER, "".join(samples) or '<p class="note">No sample is kept in this page.</p>', 1)
+        for text, samples in zip(part.heads, part.samples, strict=True)
+    )
+    tools = _tools(part) if part.key == "groups" else ""
+    return f'<section id="{part.key}"><div class="title">{title}{tools}</div><p class="intro">{INTROS[part.key]}</p><div class="list">{rows}</div>{_left_out(part)}</section>\n'
+
+
+def _tools(part: Part) -> str:
+    """Filters; the script shows them, since without it they could do nothing."""
+    kinds = "".join(
+        f'<button type="button" class="chip {name}" data-show="{name}" aria-pressed="true">{number:,} {name}</button>'
+        for name, number in words.by_severity(part.findings[: len(part.heads)]).items()
+    )
+    return (
+        f'<div class="tools{" many" if len(part.heads) > MANY else ""}" hidden>{kinds}<input type="search" placeholder="Filter" aria-label="Filter findings">'
+        '<button type="button" id="all" aria-expanded="false">Open all</button></div>'
+    )
+
+
+def _left_out(part: Part) -> str:
+    said: list[str] = []
+    if missing := len(part.findings) - len(part.heads):
+        said.append(f"{words.count(missing, 'more finding')}")
+    if part.samples_left_out:
+        said.append(f"{words.count(part.samples_left_out, 'sample')} of the findings above")
+    return (
+        f'<p class="left-out">To keep this page small, it leaves out {" and ".join(said)}. <code>echolane show RUN --json</code> has all.</p>'
+        if said
+        else ""
+    )
+
+
+def _before(result: words.Result, parts: list[Part]) -> str:
+    verdict = words.verdict(result)
+    links = "".join(f'<a href="#{part.key}">{PARTS[part.key]} <b>{len(part.findings):,}</b></a>' for part in parts if part.findings)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy()}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
+        '<meta name="referrer" content="no-referrer">'
+        f'<title>{verdict}: {name(result.get("service"))} · Echolane</title><link rel="icon" href="{favicon(verdict)}">'
+        f"<style>{asset('page.css')}</style></head>\n"
+        f'<body class="{verdict}"><a class="skip" href="#groups">Skip to the findings</a>'
+        f'<header class="top"><span class="brand">{LOGO}Echolane</span><span class="service">{name(result.get("service"), 80)}</span>'
+        f'<nav aria-label="Parts of this page">{links}<a href="#account">Account</a></nav></header>\n'
+        f"<main>{hero(result)}{outcome_bar(result)}\n"
+    )
+
+
+def _after(result: words.Result) -> str:
+    return (
+        f"{account(result)}\n{commands(result)}</main>\n"
+        f"<footer>Written by Echolane {__version__}. Values are masked as they were recorded. "
+        f'<span class="keys" hidden>Keys: <kbd>j</kbd> <kbd>k</kbd> next and previous finding, <kbd>Enter</kbd> opens, <kbd>/</kbd> filters.</span></footer>'
+        f"<script>{asset('page.js')}</script></body></html>\n"
+    )

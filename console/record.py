@@ -13,7 +13,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
     parser.add_argument("--service", required=True, metavar="NAME", help="what the recording is called (a DNS label)")
     parser.add_argument("--listen", required=True, metavar="HOST:PORT", help="where clients connect to")
-    parser.add_argument("--upstream", required=True, metavar="URL", help="the service behind, for example http://127.0.0.1:8000")
+    parser.add_argument(
+        "--upstream", required=True, metavar="URL", help="the service behind, for example http://127.0.0.1:8000"
+    )
     parser.add_argument(
         "--no-seal", action="store_true", help="drop the originals of masked values for good instead of sealing them"
     )

@@ -42,10 +42,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         either = parser.add_mutually_exclusive_group()
         either.add_argument(f"--{version}", metavar="URL", help=f"{what}, already running")
         either.add_argument(
-            f"--{version}-cmd", metavar="CMD", help=f"starts fresh copies of {what}; {{port}} is filled in, `git:REF CMD` uses that commit"
+            f"--{version}-cmd",
+            metavar="CMD",
+            help=f"starts fresh copies of {what}; {{port}} is filled in, `git:REF CMD` uses that commit",
         )
     parser.add_argument("--control", metavar="URL", help="a second instance of base (default: base is fired twice)")
-    parser.add_argument("--branch-control", metavar="URL", help="a second instance of branch (default: branch is fired twice)")
+    parser.add_argument(
+        "--branch-control", metavar="URL", help="a second instance of branch (default: branch is fired twice)"
+    )
     parser.add_argument("--lane", metavar="NAME", help="the lane that branch answers in")
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--last", metavar="SPAN", help="only what was recorded in the last SPAN, for example 30m")
@@ -53,9 +57,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pace", metavar="P", help="recorded, 2x, 200/s or max (default: max)")
     parser.add_argument("--concurrency", type=positive, metavar="N", help="requests in flight per target (default: 16)")
     parser.add_argument("--methods", choices=["safe", "all"], help="safe fires GET, HEAD, OPTIONS only (default: safe)")
-    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a target outside this machine")
-    parser.add_argument("--allow-writes", action="append", default=[], metavar="NAME", help="a target that may be written to")
-    parser.add_argument("--seed", type=int, metavar="N", help="of the order in which targets are fired (default: from the clock)")
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="a target outside this machine"
+    )
+    parser.add_argument(
+        "--allow-writes", action="append", default=[], metavar="NAME", help="a target that may be written to"
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="of the order in which targets are fired (default: from the clock)"
+    )
     parser.add_argument("--resume", metavar="RUN", help="go on with a run that was killed or interrupted")
     add_output_flags(parser, with_json=True)
 
@@ -85,7 +95,9 @@ def targets_of(args: argparse.Namespace) -> list[TargetInfo]:
             if twin:
                 raise UsageError(f"{twin_flag} goes with --{version}; --{version}-cmd starts its control itself")
             if "{port}" not in command:
-                raise UsageError(f"--{version}-cmd needs {{port}} where the port goes, for example `./serve --port {{port}}`")
+                raise UsageError(
+                    f"--{version}-cmd needs {{port}} where the port goes, for example `./serve --port {{port}}`"
+                )
             found += [TargetInfo("", lane, own_instance=True, managed=True)] * 2
             continue
         if not url:

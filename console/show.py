@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 import orjson
 
@@ -36,7 +35,9 @@ def execute(args: argparse.Namespace) -> int:
                 sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
             return 0
         if result is None:
-            raise UsageError(f"run {run['run']} has no result yet; `echolane run --resume {run['run']}` goes on with it")
+            raise UsageError(
+                f"run {run['run']} has no result yet; `echolane run --resume {run['run']}` goes on with it"
+            )
         if args.json:
             sys.stdout.buffer.write(orjson.dumps(result) + b"\n")
         else:

@@ -1,84 +1,112 @@
-"""The verdict for a person on a terminal: what changed, how sure that is, and the account it rests on."""
+"""The verdict for a person at a terminal, or as plain text in a log. Pure but for the console it prints to.
+
+80 columns are enough; colour only adds to words (rich honours ``NO_COLOR``). Foreign text loses its control characters in
+:mod:`console.escapes`. Words come from :mod:`console.words`.
+"""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
-from typing import Any
+from rich.cells import cell_len, chop_cells
+from rich.console import Console
+from rich.text import Text
 
-from console.output import printable
+from console import words
+from console.escapes import short, terminal
 
-SHOWN_MAX = 12
-"""Findings printed; a screen holds no more, and the page has all."""
-VALUE_CUT = 70
-_PAINT = {"fail": "31;1", "pass": "32;1", "inconclusive": "33;1"}
-
-Result = Mapping[str, Any]
-
-
-def print_verdict(result: Result) -> None:
-    """Print the verdict on stderr, in colour on a terminal."""
-    print(render(result, colour=sys.stderr.isatty()), file=sys.stderr)  # noqa: T201 - talk
-
-
-def render(result: Result, *, colour: bool = False) -> str:
-    """The verdict as text. Every number is one of the result's."""
-    verdict = str(result["verdict"])
-    head = f"{verdict.upper()}: {result['reason']}"
-    lines = [f"\x1b[{_PAINT[verdict]}m{head}\x1b[0m" if colour else head]
-    groups = result["groups"]
-    for group in groups[:SHOWN_MAX]:
-        lines += finding_lines(group)
-    if len(groups) > SHOWN_MAX:
-        lines.append(f"  … and {len(groups) - SHOWN_MAX} more findings on the page")
-    lines.append(summary(result))
-    lines += ledger_lines(result["ledger"])
-    return "\n".join(lines)
+FINDINGS_MAX = 8
+"""One screen; the page and ``show --json`` have all."""
+WIDTH_MAX = 110
+"""Longer lines are harder to read, however wide the window is."""
+PLAIN_WIDTH = 100
+REASON_MAX, SUMS_MAX = 600, 400
+INDENT = " " * 10
+STYLES = {"pass": "bold black on green", "fail": "bold white on red", "inconclusive": "bold black on yellow"}
+SEVERITY_STYLES = {"breaking": "bold red", "visible": "yellow", "cosmetic": "dim"}
+_RULER = Console(width=WIDTH_MAX, color_system=None)
+"""Measures text (wide characters count twice); it never prints."""
 
 
-def finding_lines(group: Result) -> list[str]:
-    """One finding: where, how often, how sure, and an example."""
-    where = f"{group['endpoints']} endpoints" if group["endpoints"] > 1 else printable(str(group["endpoint"]))
-    sure = "never in its controls" if group["basis"] == "deterministic" else f"q = {group['q_value']:.2g}"
+def print_verdict(result: words.Result, console: Console | None = None) -> None:
+    """Say the verdict on stderr: in colour on a terminal, plain elsewhere."""
+    out = console or Console(stderr=True)
+    width = min(out.width, WIDTH_MAX) if out.is_terminal else PLAIN_WIDTH
+    for line in verdict_lines(result, width):
+        line.rstrip()
+        out.print(line, highlight=False, soft_wrap=True)
+
+
+def plain_verdict(result: words.Result, width: int = PLAIN_WIDTH) -> str:
+    """The same words without colour, for logs."""
+    return "\n".join(line.plain.rstrip() for line in verdict_lines(result, width)) + "\n"
+
+
+def verdict_lines(result: words.Result, width: int) -> list[Text]:
+    """All lines, none wider than ``width``."""
+    verdict = words.verdict(result)
+    reason = terminal(short(words.text(result, "reason"), REASON_MAX))
+    lines = [Text(), *_wrapped(Text.assemble((f" {verdict.upper()} ", STYLES[verdict]), f" {reason}"), width)]
+    lines += _wrapped(Text(words.summary(result)), width)
+    if advice := words.advice(result):
+        lines += [Text(), *_wrapped(Text(advice), width)]
+    found = words.findings(result, "groups")
+    for finding in found[:FINDINGS_MAX]:
+        lines += [Text(), *_finding(finding, width)]
+    if len(found) > FINDINGS_MAX:
+        kinds = ", ".join(f"{number:,} {name}" for name, number in words.by_severity(found[FINDINGS_MAX:]).items())
+        lines += [Text(), Text(f"and {words.count(len(found) - FINDINGS_MAX, 'more finding')}: {kinds}")]
+    return [*lines, Text(), *_account(result, width), Text()]
+
+
+def _finding(finding: words.Finding, width: int) -> list[Text]:
+    severity, room = words.severity(finding), width - len(INDENT)
+    kind = _cut(words.text(finding, "kind"), 14)
+    facts = f"  {kind}  {words.seen(finding)}"
+    where = _cut(words.text(finding, "where"), max(room - len(facts), 20))
     lines = [
-        f"  {group['severity']:<8}  {printable(str(group['where']))}  {group['kind']}  in {where}",
-        f"            {group['differing']} of {group['observed']} exchanges differ, {sure}",
+        Text.assemble((f"{severity:<10}", SEVERITY_STYLES[severity]), _cut(words.endpoint(finding), room)),
+        Text.assemble(INDENT, (where, "bold"), facts),
     ]
-    for sample in group["samples"][:1]:
-        lines.append(f"            base   {shown(sample['base'])}")
-        lines.append(f"            branch {shown(sample['branch'])}")
+    for sample in words.samples(finding)[:1]:
+        base, branch = _pair(sample.get("base"), sample.get("branch"), room - 3)
+        lines.append(Text.assemble(INDENT, (base, "red"), (" → ", "dim"), (branch, "green")))
     return lines
 
 
-def shown(value: str | None) -> str:
-    """A value in one line."""
-    if value is None:
-        return "(missing)"
-    text = printable(value)
-    return text if len(text) <= VALUE_CUT else text[: VALUE_CUT - 1] + "…"
+def _pair(base: object, branch: object, room: int) -> tuple[str, str]:
+    """Both values in one line; a short one leaves its room to the other."""
+    shown = ["(missing)" if value is None else terminal(short(str(value), 4 * room)) for value in (base, branch)]
+    half = room // 2
+    left = max(half, room - cell_len(shown[1]))
+    first = _cut(shown[0], left)
+    return first, _cut(shown[1], room - cell_len(first))
 
 
-def summary(result: Result) -> str:
-    """Noise, undecided, fidelity."""
-    fidelity = "not known (no recorded answers)" if result["fidelity"] is None else f"{result['fidelity']:.1%}"
-    return f"  noise: {len(result['noise'])} places, undecided: {len(result['undecided'])}, fidelity: {fidelity}"
+def _cut(text: str, room: int) -> str:
+    plain = terminal(short(text, 4 * room))
+    return plain if cell_len(plain) <= room else chop_cells(plain, room - 1)[0] + "…"
 
 
-def ledger_lines(ledger: Result) -> list[str]:
-    """The account, as sums that can be checked by eye."""
-
-    def table(name: str) -> str:
-        found = ledger.get(name) or {}
-        return "".join(f" + {reason} {count}" for reason, count in found.items()) or " + 0"
-
-    lines = [
-        f"  selected {ledger['selected']} = fired {ledger['fired']} + skipped:{table('skipped')[2:]}",
-        f"  fired {ledger['fired']} = compared {ledger['compared']} + not compared:{table('not_compared')[2:]}",
-        f"  compared {ledger['compared']} = same {ledger['same']} + noise {ledger['noise_only']} + undecided {ledger['undecided']}"
-        f" + different {ledger['different']} + uncomparable:{table('uncomparable')[2:]}",
+def _account(result: words.Result, width: int) -> list[Text]:
+    ledger = words.ledger(result)
+    lines: list[Text] = []
+    for line in words.account(ledger):
+        lines += _wrapped(Text(words.sum_text(line)), width, "    ")
+        if reasons := words.reasons_text(line):
+            lines += _wrapped(Text(terminal(short(f"  {reasons}", SUMS_MAX)), style="dim"), width, "    ")
+    if hint := words.skipped_hint(ledger):
+        lines += _wrapped(Text(f"  {hint}", style="dim"), width, "    ")
+    rate = (result.get("rates") or {}).get("fired_per_s")
+    facts = [
+        f"account {terminal(short(words.balance(ledger), SUMS_MAX))}",
+        f"fidelity {words.fidelity(result)}",
+        *([f"{float(rate):,.0f} fired/s"] if isinstance(rate, int | float) and rate else []),
+        *(f"{len(words.findings(result, name)):,} {name}" for name in ("undecided", "noise", "expected")),
     ]
-    if "unsafe-method" in (ledger.get("skipped") or {}):
-        lines.append("  requests that write were skipped; include them with --methods all where the targets may be written to")
-    if ledger["unaccounted"]:
-        lines.append(f"  UNACCOUNTED: {ledger['unaccounted']}")
-    return lines
+    style = "bold red" if words.imbalance(ledger) else ""
+    return [*lines, *_wrapped(Text(" · ".join(facts), style=style), width, "    ")]
+
+
+def _wrapped(text: Text, width: int, indent: str = "") -> list[Text]:
+    """A paragraph as lines of at most ``width``; later lines are indented."""
+    first, *rest = text.wrap(_RULER, max(width - len(indent), 20), overflow="fold") or [Text()]
+    return [first, *(Text(indent) + line for line in rest)]

@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from console.escapes import shell
@@ -27,21 +28,27 @@ FIDELITY_MIN = 0.9
 Q_MAX = 0.01
 
 KINDS = {
-    "value": "another value",
-    "type": "another type",
-    "format": "another format",
-    "missing": "no longer there",
-    "added": "new",
-    "order": "another order",
-    "length": "another length",
-    "status": "another status",
-    "failure": "one version failed",
-    "truncated": "cut short",
+    "value": "value changed",
+    "type": "type changed",
+    "format": "format changed",
+    "missing": "missing in branch",
+    "added": "added in branch",
+    "order": "order changed",
+    "length": "length changed",
+    "status": "status changed",
+    "failure": "failure in one version",
+    "truncated": "truncated",
     "renamed": "renamed",
     "moved": "moved",
-    "encoding": "another encoding",
-    "distribution": "other values than usual",
+    "encoding": "encoding changed",
+    "distribution": "distribution changed",
 }
+COMPARISONS = (
+    ("branch against base", "differing", "observed"),
+    ("base against its control", "control_differing", "control_observed"),
+    ("branch against its control", "branch_control_differing", "branch_control_observed"),
+)
+"""What is compared, and the keys of how often it differs and how often it was seen."""
 ADVICE = {
     "nothing-compared": "See in the account why the exchanges were skipped or not compared; --methods all includes writes.",
     "ledger": "This is a fault of Echolane, not of your service: run it again, and report it if it stays.",
@@ -80,6 +87,31 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+def text(of: Mapping[str, Any], key: str) -> str:
+    """A text of a result or finding; empty where it is missing."""
+    value = of.get(key)
+    return "" if value is None else str(value)
+
+
+def verdict(result: Result) -> str:
+    """The verdict as one of its three words."""
+    return str(result["verdict"]) if result.get("verdict") in {"pass", "fail"} else "inconclusive"
+
+
+def ledger(result: Result) -> Mapping[str, Any]:
+    """The run's account as it was counted."""
+    return result.get("ledger") or {}
+
+
+def seconds(result: Result) -> float:
+    """How long the run took; 0 where a time is missing or unreadable."""
+    try:
+        begun, ended = (datetime.fromisoformat(str(result[key])) for key in ("started_at", "finished_at"))
+        return max(0.0, (ended - begun).total_seconds())
+    except (KeyError, ValueError, TypeError):
+        return 0.0
+
+
 def findings(result: Result, part: str) -> list[Finding]:
     """The findings of one part (``groups``, ``undecided``, ``noise``, ``expected``), the gravest and most frequent first."""
     return sorted(
@@ -105,9 +137,14 @@ def by_severity(found: Iterable[Finding]) -> dict[str, int]:
 
 
 def endpoint(finding: Finding) -> str:
-    """Where a finding lies: its endpoint, or ``* (12 endpoints)``."""
-    name, number = str(finding.get("endpoint", "")), int(finding.get("endpoints") or 1)
-    return name if number <= 1 else f"{name} ({count(number, 'endpoint')})"
+    """Where a finding lies: its endpoint, or ``12 endpoints``."""
+    number = int(finding.get("endpoints") or 1)
+    return text(finding, "endpoint") if number <= 1 else count(number, "endpoint")
+
+
+def kind(finding: Finding) -> str:
+    """What sort of change it is, in two or three words."""
+    return KINDS.get(text(finding, "kind"), text(finding, "kind"))
 
 
 def endpoints_by_severity(found: Iterable[Finding]) -> list[tuple[str, dict[str, int]]]:
@@ -130,10 +167,8 @@ def share(part: Any, whole: Any) -> str:
 
 
 def controls(finding: Finding) -> str:
-    """How often each version differs from itself: ``base against itself 0 of 120, branch 2 of 120``."""
-    base = share(finding.get("control_differing"), finding.get("control_observed"))
-    branch = share(finding.get("branch_control_differing"), finding.get("branch_control_observed"))
-    return f"base against itself {base}, branch against itself {branch}"
+    """How often each version differs from itself: ``base against its control 0 of 120, branch against its control 2 of 120``."""
+    return ", ".join(f"{name} {share(finding.get(part), finding.get(whole))}" for name, part, whole in COMPARISONS[1:])
 
 
 def basis(finding: Finding) -> str:
@@ -185,7 +220,9 @@ def account(ledger: Mapping[str, Any]) -> list[Line]:
 def reasons_of(value: Any) -> tuple[tuple[str, int], ...]:
     """Numbers by reason, the largest first."""
     table: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
-    return tuple(sorted(((str(key), int(number or 0)) for key, number in table.items()), key=lambda row: (-row[1], row[0])))
+    return tuple(
+        sorted(((str(key), int(number or 0)) for key, number in table.items()), key=lambda row: (-row[1], row[0]))
+    )
 
 
 def by_target(ledger: Mapping[str, Any]) -> list[tuple[str, Line]]:
@@ -254,7 +291,7 @@ def summary(result: Result) -> str:
     if not compared.whole:
         return "No exchange was compared."
     same, noise, undecided, different, uncomparable = (number for _, number, _ in compared.parts)
-    parts = [f"{same:,} answered the same", f"{noise:,} differ by noise only", f"{different:,} differ for a reason"]
+    parts = [f"{same:,} answered the same", f"{noise:,} differ by noise only", f"{different:,} differ beyond noise"]
     parts += [f"{undecided:,} are undecided"] if undecided else []
     parts += [f"{uncomparable:,} could not be compared"] if uncomparable else []
     return f"Of {count(compared.whole, 'compared exchange')}, {', '.join(parts[:-1])} and {parts[-1]}."
@@ -272,7 +309,9 @@ def commands(result: Result) -> list[tuple[str, str]]:
     if result.get("reason_code") in UNFINISHED:
         found.append(("Go on with this run", shell(["echolane", "run", "--resume", run])))
     given = result.get("command")
-    words: Sequence[str] = given if isinstance(given, list) else ["echolane", "run", "--service", service, *target_flags(result)]
+    words: Sequence[str] = (
+        given if isinstance(given, list) else ["echolane", "run", "--service", service, *target_flags(result)]
+    )
     found.append(("Run it again", str(given) if isinstance(given, str) else shell([str(word) for word in words])))
     found.append(("List every exchange", shell(["echolane", "show", run, "--exchanges", "--json"])))
     return found

@@ -10,8 +10,10 @@ TEXT_MAX = 64 * 1024
 """Beyond this a text is compared by lines only; masking megabytes tells a person nothing more."""
 
 _UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+_DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*"
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
 _DATE = (
-    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? \d{1,2}[ -](?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*[ -]\d{2,4} \d\d:\d\d:\d\d(?: (?:GMT|UTC|[+-]\d{4}))?"
+    rf"{_DAY},? \d{{1,2}}[ -]{_MONTH}[ -]\d{{2,4}} \d\d:\d\d:\d\d(?: (?:GMT|UTC|[+-]\d{{4}}))?"
     r"|\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
 )
 _HASH = r"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{16,}\b"
@@ -71,7 +73,9 @@ def instant_ns(value: object) -> int | None:
     return None
 
 
-_TIMING = re.compile(r"\d+(?:\.\d+)?\s?(?:ms|µs|us|ns|s|secs?|seconds?|milliseconds?|microseconds?|minutes?)\b", re.IGNORECASE)
+_TIMING = re.compile(
+    r"\d+(?:\.\d+)?\s?(?:ms|µs|us|ns|s|secs?|seconds?|milliseconds?|microseconds?|minutes?)\b", re.IGNORECASE
+)
 TIMING_NAME = re.compile(
     r"(?i:duration|elapsed|latency|took|uptime|nanos|millis|micros)\w*'?\]?$|(?:_ms|_ns|_us|_secs|Ms|Ns)'?\]?$"
     r"|(?i:process|processing|response\w*|serve|server|total|query|execution|exec|send|wait|cpu|wall|render)[_-]?[Tt]ime'?\]?$"

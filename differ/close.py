@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
+from differ.counting import Counting
 from differ.evidence import Observed
 from differ.gathering import Row, gather
 from differ.judging import Judgement, judge
@@ -22,7 +23,8 @@ from echolane.runspec import RunSpec
 from echolane.store import Store
 
 DIFFERING = """
-SELECT exchange, seq, endpoint, verdict, reason, method, target, d_pair, d_where, d_kind, d_facet, d_klass, d_flags, d_old, d_new, d_values, d_signature
+SELECT exchange, seq, endpoint, verdict, reason, method, target, d_pair, d_where, d_kind, d_facet, d_klass, d_flags,
+  d_old, d_new, d_values, d_signature
 FROM results_v WHERE run = {run:String} AND notEmpty(d_pair) ORDER BY seq, exchange"""
 PER_ENDPOINT = """
 SELECT endpoint, count() AS fired,
@@ -57,9 +59,11 @@ def close_run(
     }
     gathering = gather(differing(store, spec.run), differing(store, spec.run))
     judgement = judge(spec.service, gathering, observed)
-    ledger = account(store, spec, judgement, selected)
+    counting = Counting([*judgement.regressions, *judgement.noise, *judgement.undecided])
+    ledger = account(store, spec, judgement, counting, selected)
     (fidelity,) = store.query(FIDELITY, run)
     facts = {
+        "ledger": ledger,
         "state": state,
         "reason": reason,
         "fidelity": round(fidelity["alike"] / fidelity["both"], 4) if fidelity["both"] else None,
@@ -67,7 +71,7 @@ def close_run(
         "finished_at_ns": time.time_ns(),
         "fired_per_s": fired_per_s,
     }
-    result = result_json(spec, judgement, observed, ledger, facts)
+    result = result_json(spec, judgement, observed, counting, facts)
     save_findings(store, spec, result, judgement)
     return result
 
@@ -78,8 +82,8 @@ def differing(store: Store, run: str) -> Iterator[Row]:
         yield from page
 
 
-def account(store: Store, spec: RunSpec, judgement: Judgement, selected: int) -> dict[str, Any]:
-    """The ledger of the run, counted from its rows."""
+def account(store: Store, spec: RunSpec, judgement: Judgement, counting: Counting, selected: int) -> dict[str, Any]:
+    """The ledger of the run, counted from its rows; counts the exchanges of each finding on the way."""
     run = {"run": spec.run}
     counts: dict[str, dict[str, int]] = {"skipped": {}, "not_compared": {}, "uncomparable": {}}
     same = found = 0
@@ -93,6 +97,7 @@ def account(store: Store, spec: RunSpec, judgement: Judgement, selected: int) ->
     names = {key: weighed.verdict for key, weighed in judgement.weighed.items()}
     by_name = {"\n".join((*key[:3], str(key[3]), key[4])): verdict for key, verdict in names.items()}
     for row in differing(store, spec.run):
+        counting.count(row)
         if row["verdict"] not in SHOWN:
             verdicts[line(row, by_name)["verdict"]] += 1
     compared = same + sum(verdicts.values()) + sum(counts["uncomparable"].values())
@@ -123,7 +128,7 @@ def outcomes(store: Store, run: str) -> dict[str, dict[str, Any]]:
         "in_doubt": {},
     }
     for row in store.query(OUTCOMES, {"run": run}):
-        index, text = row["o"]
+        index, text = cast("tuple[int, str]", row["o"])
         outcome, _, reason = text.partition(":")
         target = TARGETS[index - 1]
         if outcome in {"failed", "spared"}:

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
 from itertools import zip_longest
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
-import orjson
 
+from differ.bodies_of import BYTES, EMPTY, JSON, NDJSON, TEXT, XML, Parsed, parsed
 from differ.classes import format_of, timing_apart
-from differ.difference import DERIVED, EXCERPT_BYTES, FORMAT, PRESENCE, TYPE, VALUE, Compared
-from differ.jsons import NotJson, parse_exact, risky
-from differ.walk import MISSING, Sink, TooMuch, Walk, texts
-from differ.xmls import xml_tree
+from differ.difference import DERIVED, EXCERPT_BYTES, FORMAT, PRESENCE, TYPE, VALUE, Difference
+from differ.jsons import NotJson, has_duplicates, parse_with_duplicates, risky
+from differ.sink import MISSING, Change, Sink, TooMuch, texts
+from differ.walk import Walk
 from echolane.exchange import Response
 
 HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"transfer-encoding", b"te", b"trailer", b"upgrade", b"proxy-connection")
 )
+VALIDATORS = frozenset((b"etag", b"last-modified"))
+"""Headers whose value is made for one state of one instance: two that differ prove nothing by themselves."""
 DERIVED_NAMES = frozenset(
     (b"content-length", b"content-md5", b"digest", b"content-digest", b"repr-digest", b"x-content-length")
 )
 TRACE = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]")
 """A traceparent of ours, fresh for each shot, echoed by the service."""
+MIB = 1024 * 1024
 ONE_VALUE = 256
 """A text shorter than this is one value (a token, a date); longer ones are compared by lines."""
 HEADERS_MAX = 2000
@@ -54,37 +56,53 @@ class Context(msgspec.Struct, frozen=True):
     time_s: float = 0.25
 
 
+class Compared(NamedTuple):
+    """What a comparison found, or why it could not be made."""
+
+    differences: list[Difference]
+    uncomparable: str = ""
+
+
 def compare(left: Response | str, right: Response | str, context: Context) -> Compared:
-    """Differences between two answers; a text stands for a failed answer and is its reason."""
+    """Differences between two answers; a text stands for a failed answer and is its reason. Never raises."""
     sink = Sink(context.now_ns, (context.own[0].port, context.own[1].port))
     if isinstance(left, str) or isinstance(right, str):
         if left != right:
             old = left if isinstance(left, str) else left.status
             new = right if isinstance(right, str) else right.status
-            sink.add("status", "failure", PRESENCE, old, new, signature=f"failure:{old}>{new}")
+            sink.add("status", Change("failure", PRESENCE, old, new, f"{old}>{new}"))
         return Compared(sink.differences())
     try:
-        if left.status != right.status:
-            sink.add(
-                "status", "status", TYPE, left.status, right.status, signature=f"status:{left.status}>{right.status}"
-            )
-        if left.headers != right.headers:
-            headers(sink, left, right, context)
-        if left.incomplete != right.incomplete:
-            sink.add(
-                "body",
-                "truncated",
-                PRESENCE,
-                *(("truncated", "whole") if left.incomplete else ("whole", "truncated")),
-                signature="truncated",
-            )
-        if left.trailers != right.trailers:
-            fields(sink, "trailer:", grouped(left.trailers), grouped(right.trailers), context)
-        if context.method != "HEAD":
-            body(sink, left, right, context)
+        _answers(sink, left, right, context)
     except TooMuch as error:
-        return Compared(sink.differences() if str(error) == "too-many-differences" else [], str(error))
+        return Compared(sink.differences(), str(error))
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        OverflowError,
+        ArithmeticError,
+        RecursionError,
+        MemoryError,
+    ) as error:
+        # A poisonous answer costs its own verdict, never the run's.
+        return Compared([], f"error-{type(error).__name__}")
     return Compared(sink.differences())
+
+
+def _answers(sink: Sink, left: Response, right: Response, context: Context) -> None:
+    if left.status != right.status:
+        sink.add("status", Change("status", TYPE, left.status, right.status, f"{left.status}>{right.status}"))
+    if left.headers != right.headers:
+        headers(sink, left, right, context)
+    if left.incomplete != right.incomplete:
+        values = ("truncated", "whole") if left.incomplete else ("whole", "truncated")
+        sink.add("body", Change("truncated", PRESENCE, *values, "truncated"))
+    if left.trailers != right.trailers:
+        fields(sink, "trailer:", grouped(left.trailers), grouped(right.trailers), context)
+    if context.method != "HEAD":
+        body(sink, left, right, context)
 
 
 def unechoed(data: bytes, echoes: tuple[bytes, ...]) -> bytes:
@@ -125,63 +143,40 @@ def fields(
 ) -> None:
     """Values by name: missing, added, more or fewer lines, or another text."""
     closing = "]" if prefix.endswith("[") else ""
-    for name in [*old, *[name for name in new if name not in old]]:
-        if name in HOP_BY_HOP or old.get(name) == new.get(name):
+    for raw_name in [*old, *[name for name in new if name not in old]]:
+        if raw_name in HOP_BY_HOP or old.get(raw_name) == new.get(raw_name):
             continue
-        where = prefix + name.decode("latin-1") + closing
-        flags = DERIVED if name in DERIVED_NAMES and context.method != "HEAD" else 0
-        if name not in new:
-            sink.add(
-                where,
-                "missing",
-                PRESENCE,
-                field_text(old[name], context.own[0].names),
-                MISSING,
-                flags=flags,
-                signature=f"{name.decode('latin-1')}:missing",
-            )
-        elif name not in old:
-            sink.add(
-                where,
-                "added",
-                PRESENCE,
-                MISSING,
-                field_text(new[name], context.own[1].names),
-                flags=flags,
-                signature=f"{name.decode('latin-1')}:added",
-            )
+        name = raw_name.decode("latin-1")
+        where = prefix + name + closing
+        flags = DERIVED if raw_name in DERIVED_NAMES and context.method != "HEAD" else 0
+        if raw_name not in new:
+            shown = field_text(old[raw_name], context.own[0].names)
+            sink.add(where, Change("missing", PRESENCE, shown, MISSING, name, flags=flags))
+        elif raw_name not in old:
+            shown = field_text(new[raw_name], context.own[1].names)
+            sink.add(where, Change("added", PRESENCE, MISSING, shown, name, flags=flags))
         else:
-            values = field_text(old[name], context.own[0].names), field_text(new[name], context.own[1].names)
+            lines = old[raw_name], new[raw_name]
+            values = field_text(lines[0], context.own[0].names), field_text(lines[1], context.own[1].names)
             if values[0] == values[1]:
                 continue
-            if len(old[name]) != len(new[name]):
-                sink.add(where, "length", FORMAT, *values, flags=flags, signature=f"{name.decode('latin-1')}:length")
+            if len(lines[0]) != len(lines[1]):
+                # A second line of the same name is a change of its own, whatever both say together.
+                sink.add(
+                    where,
+                    Change("length", FORMAT, *values, f"{name} {len(lines[0])}>{len(lines[1])} lines", flags=flags),
+                )
                 continue
-            facet, kind, klass, more, signature = texts(*values, sink.now_ns)
-            if name in {b"etag", b"last-modified"} and not klass:
-                klass = "hash"
+            change = texts(*values, sink.now_ns)
+            klass = change.klass or ("hash" if raw_name in VALIDATORS else "")
             sink.add(
-                where,
-                kind,
-                facet,
-                *values,
-                klass=klass,
-                flags=flags | more,
-                signature=f"{name.decode('latin-1')}:{signature}",
+                where, change._replace(klass=klass, flags=change.flags | flags, signature=f"{name}:{change.signature}")
             )
 
 
 def field_text(values: list[bytes], echoes: tuple[bytes, ...]) -> str:
     """All lines of one header as one text."""
     return unechoed(b", ".join(values), echoes).decode("utf-8", "replace")
-
-
-def media_of(answer: Response) -> str:
-    """The media type, lower case, without parameters."""
-    for name, value in answer.headers:
-        if name.lower() == b"content-type":
-            return value.split(b";", 1)[0].strip().lower().decode("latin-1")
-    return ""
 
 
 def body(sink: Sink, left: Response, right: Response, context: Context) -> None:
@@ -194,41 +189,65 @@ def body(sink: Sink, left: Response, right: Response, context: Context) -> None:
     old, new = unechoed(one.data, context.own[0].names), unechoed(two.data, context.own[1].names)
     if old == new:
         return
-    formats = parsed(old, media_of(left)), parsed(new, media_of(right))
-    if formats[0][0] != formats[1][0]:
-        sink.add("body", "format", TYPE, shown(old), shown(new), signature=f"format:{formats[0][0]}>{formats[1][0]}")
+    if one.undecoded != two.undecoded:
+        sink.add("body", Change("encoding", TYPE, one.undecoded or "decoded", two.undecoded or "decoded", "encoding"))
         return
-    form = formats[0][0]
-    if form in {"json", "xml", "ndjson"}:
-        root = "body:" if form == "xml" else "body:$"
-        deadline = time.perf_counter() + context.time_s
-        walk = Walk(
-            sink, root, depth=context.depth, nodes=context.nodes, deadline=deadline, risky=risky(old) or risky(new)
-        )
-        if form == "xml":
-            walk.xml(formats[0][1], formats[1][1])
-        elif not walk.same(formats[0][1], formats[1][1]):
-            walk.walk(formats[0][1], formats[1][1], None, 0)
+    forms = parsed(old, left.headers), parsed(new, right.headers)
+    if forms[0].form != forms[1].form:
+        change = Change("format", TYPE, shown(old), shown(new), f"{forms[0].form}>{forms[1].form}")
+        sink.add("body", change)
         return
-    if form == "text":
-        text_bodies(sink, formats[0][1], formats[1][1])
+    structured(sink, (old, new), forms, context)
+
+
+def structured(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed], context: Context) -> None:
+    """Two bodies of one form."""
+    old, new = forms[0].value, forms[1].value
+    # The time is for a body of up to a megabyte; a larger one gets as much for each.
+    mebibytes = max(1.0, (len(raw[0]) + len(raw[1])) / (2 * MIB))
+    bounds = (context.depth, context.nodes, context.time_s * mebibytes)
+    match forms[0].form:
+        case form if form in {JSON, NDJSON}:
+            walk = Walk(sink, "body:$", bounds, risky=risky(raw[0]) or risky(raw[1]))
+            if not walk.same(old, new):
+                walk.walk(old, new)
+            elif form == JSON and (has_duplicates(raw[0], old) or has_duplicates(raw[1], new)):
+                repeated(walk, raw)
+        case form if form == XML:
+            if old != new:
+                Walk(sink, "body:", bounds, risky=False).nodes(old, new)
+        case form if form == TEXT:
+            text_bodies(sink, old, new)
+        case form if form in {BYTES, EMPTY}:
+            sink.add("body", Change("value", FORMAT, shown(raw[0]), shown(raw[1]), "bytes"))
+        case _:
+            Walk(sink, "body:$", bounds, risky=False).walk(old, new)
+
+
+def repeated(walk: Walk, raw: tuple[bytes, bytes]) -> None:
+    """Texts whose values are equal once a repeated key is dropped: compared with every key kept."""
+    try:
+        old, new = parse_with_duplicates(raw[0]), parse_with_duplicates(raw[1])
+    except NotJson:
         return
-    sink.add("body", "value", FORMAT, shown(old), shown(new), signature="bytes")
+    if not walk.same(old, new):
+        walk.walk(old, new)
 
 
 def text_bodies(sink: Sink, old: str, new: str) -> None:
     """Texts by lines: what stays when dates, ids, hashes and numbers are masked tells a template from its timings."""
     if len(old) < ONE_VALUE and len(new) < ONE_VALUE:
-        facet, kind, klass, flags, signature = texts(old, new, sink.now_ns)
-        sink.add("body", kind, facet, old, new, klass=klass, flags=flags, signature=f"text:{signature[:120]}")
+        sink.add("body", texts(old, new, sink.now_ns))
         return
     lines = changed_lines(old.split("\n"), new.split("\n"))
     formats = [[format_of(line) for line in side] for side in lines]
     facet = VALUE if formats[0] == formats[1] else FORMAT
     klass = "time" if facet == VALUE and all(map(timing_apart, *lines)) else ""
-    first = next((f"{one}>{two}" for one, two in zip_longest(*formats, fillvalue="") if one != two), "numbers")
+    first = next(
+        (f"{one[:60]}>{two[:60]}" for one, two in zip_longest(*formats, fillvalue="") if one != two), "numbers"
+    )
     excerpts = ["\n".join(side)[:EXCERPT_BYTES] for side in lines]
-    sink.add("body", "value", facet, *excerpts, klass=klass, signature=f"text:{first[:120]}")
+    sink.add("body", Change("value", facet, excerpts[0], excerpts[1], f"text:{first}", klass))
 
 
 def changed_lines(old: list[str], new: list[str]) -> tuple[list[str], list[str]]:
@@ -259,31 +278,3 @@ def without(lines: list[str], both: Counter[str]) -> list[str]:
 def shown(data: bytes) -> str:
     """Bytes as a text to look at."""
     return data[:20_000].decode("utf-8", "replace")
-
-
-def parsed(data: bytes, media: str) -> tuple[str, Any]:
-    """(format, tree): json, ndjson, xml, text, bytes or empty, by what the body is rather than by what it says it is."""
-    if not data.strip():
-        return "empty", None
-    first = data.lstrip()[:1]
-    if first in b'{["-0123456789tfn' and (media.endswith("json") or first in b"{[" or not media):
-        try:
-            return "json", orjson.loads(data) if not risky(data) else parse_exact(data)
-        except (orjson.JSONDecodeError, NotJson):
-            lines = [line for line in data.split(b"\n") if line.strip()]
-            if len(lines) > 1 and first in b"{[":
-                try:
-                    return "ndjson", [parse_exact(line) if risky(line) else orjson.loads(line) for line in lines]
-                except (orjson.JSONDecodeError, NotJson):
-                    pass
-    if first == b"<" and media.endswith("xml") and "html" not in media:
-        tree = xml_tree(data)
-        if tree is not None:
-            return "xml", tree
-    try:
-        return "text", data.decode("utf-8")
-    except UnicodeDecodeError:
-        return ("text", data.decode("latin-1")) if media.startswith("text/") else ("bytes", data)
-
-
-__all__ = ["VALUE", "Compared", "Context", "compare"]

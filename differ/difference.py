@@ -28,10 +28,3 @@ class Difference(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """64-bit digest of the pair of whole values."""
     signature: str = ""
     """Equal for the same change at other endpoints."""
-
-
-class Compared(msgspec.Struct, frozen=True):
-    """What a comparison found, or why it could not be made."""
-
-    differences: list[Difference] = []
-    uncomparable: str = ""

@@ -98,6 +98,8 @@ class Place:
     signature: str
     generative: bool = False
     """A generative class or a permutation: each distinct pair of values counts once."""
+    permutation: bool = False
+    """Two orders of the same members; tallied apart from other changes at the same place."""
     klass: str = ""
     flags: int = CLOCK | DERIVED | PERMUTATION
     """Flags that every difference here has."""

@@ -54,6 +54,7 @@ class Gathering:
                 self._by_where.setdefault((key[0], key[1]), []).append(place)
             flags, klass = row["d_flags"][index], row["d_klass"][index]
             place.flags &= flags
+            place.permutation = place.permutation or bool(flags & PERMUTATION)
             place.klass = place.klass or klass
             place.generative = place.generative or bool(klass) or bool(flags & PERMUTATION)
             place.kind_x += 1
@@ -67,8 +68,7 @@ class Gathering:
         here: dict[str, _Here] = {}
         for index, pair in enumerate(row["d_pair"]):
             seen = here.setdefault(row["d_where"][index], _Here())
-            if row["d_facet"][index] < seen.facet[pair]:
-                seen.facet[pair] = row["d_facet"][index]
+            seen.facet[pair] = min(seen.facet[pair], int(row["d_facet"][index]))
             seen.values[pair] ^= row["d_values"][index]
         for where, seen in here.items():
             for place in self._by_where.get((row["endpoint"], where), ()):

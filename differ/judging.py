@@ -29,7 +29,9 @@ def judge(service: str, gathering: Gathering, observed: Mapping[str, Observed]) 
     """Judge every place of a run."""
     keys = list(gathering.places)
     places = [gathering.places[key] for key in keys]
-    tested = [i for i, place in enumerate(places) if weigh(place, observed.get(place.endpoint, NOBODY), 1.0).basis == "tested"]
+    tested = [
+        i for i, place in enumerate(places) if weigh(place, observed.get(place.endpoint, NOBODY), 1.0).basis == "tested"
+    ]
     q_values = [1.0] * len(places)
     # Only what is decided by a test belongs to the family whose false discoveries are controlled.
     for index, q_value in zip(tested, benjamini_hochberg([places[i].tally.p_value for i in tested]), strict=True):

@@ -10,7 +10,7 @@ import orjson
 
 from differ.evidence import Observed
 from differ.folding import Finding
-from differ.gathering import X, Row, signature_class, text
+from differ.gathering import Row, X, signature_class, text
 from differ.judging import Judgement, exchange_verdict
 from differ.verdict import Facts, decide, severity
 from echolane.errors import HomeError
@@ -29,9 +29,7 @@ def finding_json(
     """One finding as the result shows it."""
     endpoints = finding.endpoints
     place, weighed, q_value = finding.lead
-    tallies = [member.tally for member, _, _ in finding.members]
     seen = [observed.get(name, Observed()) for name in endpoints]
-    one = len(finding.members) == 1
     return {
         "id": finding.id,
         "endpoint": endpoints[0] if len(endpoints) == 1 else "*",
@@ -42,11 +40,11 @@ def finding_json(
         "verdict": verdict,
         "basis": weighed.basis,
         "severity": severity(finding.where, finding.kind),
-        "differing": max(t.x for t in tallies) if one else sum(m.kind_x for m, _, _ in finding.members),
+        "differing": counts.get(X, 0),
         "observed": sum(o.fired for o in seen),
-        "control_differing": max(t.a for t in tallies),
+        "control_differing": counts.get(A, 0),
         "control_observed": sum(o.control for o in seen),
-        "branch_control_differing": max(t.b for t in tallies),
+        "branch_control_differing": counts.get(B, 0),
         "branch_control_observed": sum(o.branch_control for o in seen),
         "p_value": None if weighed.basis != "tested" else weighed.p_value,
         "q_value": None if weighed.basis != "tested" else q_value,
@@ -54,10 +52,7 @@ def finding_json(
         "places_count": len(finding.places),
         "explanation": weighed.why,
         "missing_samples": weighed.missing_samples,
-        "samples": [
-            {"exchange": s.exchange, "seq": s.seq, "base": s.base, "branch": s.branch, **samples.get(s.exchange, {})}
-            for s in place.samples
-        ],
+        "samples": [{"exchange": s.exchange, "seq": s.seq, "base": s.base, "branch": s.branch} for s in place.samples],
     }
 
 
@@ -69,9 +64,9 @@ def result_json(
     facts: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The whole result."""
-    groups = [finding_json(f, "regression", observed, {}) for f in judgement.regressions]
-    noise = [finding_json(f, "noise", observed, {}) for f in judgement.noise]
-    undecided = [finding_json(f, "undecided", observed, {}) for f in judgement.undecided]
+    groups = [finding_json(f, "regression", observed, counting.of(f.id)) for f in judgement.regressions]
+    noise = [finding_json(f, "noise", observed, counting.of(f.id)) for f in judgement.noise]
+    undecided = [finding_json(f, "undecided", observed, counting.of(f.id)) for f in judgement.undecided]
     verdict, code, reason = decide(
         Facts(
             state=facts["state"],

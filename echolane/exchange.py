@@ -15,7 +15,10 @@ Headers = list[tuple[bytes, bytes]]
 REQUEST_BODY_KEPT = 256 * 1024
 """Bytes of a recorded request body that are kept; a cut request cannot be fired (``skipped{truncated-body}``)."""
 ANSWER_BODY_KEPT = 1024 * 1024
-"""Bytes of an answer's body that are kept, recorded or observed; cut answers with equal digests are the same."""
+"""Bytes of a recorded answer's body that are kept: the recording is a witness of its status, the comparison is made live."""
+OBSERVED_BODY_KEPT = 3 * 1024 * 1024
+"""Bytes of an observed answer's body that are kept: four of them fit one record of 16 MiB, and what is cut cannot be compared;
+cut answers with equal digests are the same."""
 
 
 class Body(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -7,7 +7,7 @@ Walk the rooms in this order::
     feeding      work → flights, made ready for the wire ahead of time (wire)
     schedule     which flight may go now: due (timer), predecessors answered, a place free at every target
     flight       one exchange on its way to all its targets
-    connection   keep-alive connections to one target; framing tells where an answer ends
+    connection   keep-alive connections to one target; framing tells where an answer ends, answer what it is
     rewrite      cookies that a target set carry over to what follows there
     breaker      is a target down, or does it answer badly? (health probes it)
     intents      the durable word before an unsafe request
@@ -15,5 +15,5 @@ Walk the rooms in this order::
     targets      where a run may fire
     copies       fresh copies of two versions, started and ended with the run (guard ends them even when we are killed)
 
-What decides is pure: pace, order, framing, breaker, rewrite, schedule. The rest is a thin rim of sockets and files.
+What decides is pure: pace, order, framing, answer, breaker, rewrite, schedule. The rest is a thin rim of sockets and files.
 """

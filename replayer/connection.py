@@ -18,7 +18,8 @@ from typing import Any, cast
 import msgspec
 
 from echolane.errors import HomeError
-from replayer.framing import Answer, AnswerReader, Garbage, whole
+from replayer.answer import Answer, Garbage
+from replayer.framing import AnswerReader, whole
 
 SWEEP_S = 0.1
 _time_ns, _mono_ns = time.time_ns, time.monotonic_ns

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,11 +70,14 @@ class Copy:
             f"{self.name} did not answer on port {self.port} within {START_WAIT_S:.0f} s; {self._words()}"
         )
 
-    def end(self) -> None:
-        """End it and all it started."""
+    def let_go(self) -> None:
+        """Cut the leash: the guard ends it and all it started."""
         if self.guard.stdin:
             with suppress(OSError):
                 self.guard.stdin.close()
+
+    def end(self) -> None:
+        """Wait until it has ended."""
         try:
             self.guard.wait(END_WAIT_S)
         except subprocess.TimeoutExpired:
@@ -95,27 +98,40 @@ def started_copies(home: Home, spec: RunSpec, say: Say) -> Generator[RunSpec]:
         return
     folder = Path(spec.folder or ".")
     work = home.runs / f"{spec.run}.copies"
-    with ExitStack() as stack:
-        stack.callback(shutil.rmtree, work, ignore_errors=True)
+    with ExitStack() as trees:
+        trees.callback(shutil.rmtree, work, ignore_errors=True)
         remove_leftovers(home.runs, spec.run)
-        copies: list[Copy | None] = []
-        for index, target in enumerate(spec.targets):
-            command = (spec.base_cmd, spec.branch_cmd)[index // 2]
-            copies.append(start(stack, TARGETS[index], command, folder, work, home.log) if target.managed else None)
-            if any(later.managed for later in spec.targets[index + 1 :]):
-                time.sleep(START_GAP_S)
-        targets: list[TargetInfo] = []
-        for target, copy in zip(spec.targets, copies, strict=True):
-            targets.append(replace(target, url=copy.wait_ready()) if copy else target)
-        say("started " + ", ".join(f"{copy.name} on port {copy.port}" for copy in copies if copy))
-        yield replace(spec, targets=targets)
+        running: dict[int, Copy] = {}
+        try:
+            for index, target in enumerate(spec.targets):
+                if target.managed:
+                    if running:
+                        time.sleep(START_GAP_S)
+                    command = (spec.base_cmd, spec.branch_cmd)[index // 2]
+                    running[index] = start(trees, TARGETS[index], command, folder, work, home.log)
+            targets = [
+                replace(target, url=running[index].wait_ready()) if target.managed else target
+                for index, target in enumerate(spec.targets)
+            ]
+            say("started " + ", ".join(f"{copy.name} on port {copy.port}" for copy in running.values()))
+            yield replace(spec, targets=targets)
+        finally:
+            end_all(list(running.values()))
 
 
-def start(stack: ExitStack, name: str, command: str, folder: Path, work: Path, logs: Path) -> Copy:
-    """Start one copy; the stack ends it and removes its worktree."""
+def end_all(copies: Sequence[Copy]) -> None:
+    """End them all at once."""
+    for copy in copies:
+        copy.let_go()
+    for copy in copies:
+        copy.end()
+
+
+def start(trees: ExitStack, name: str, command: str, folder: Path, work: Path, logs: Path) -> Copy:
+    """Start one copy; ``trees`` removes its worktree."""
     ref, command = split_ref(command)
     if ref:
-        folder = worktree(stack, folder, ref, work / name)
+        folder = worktree(trees, folder, ref, work / name)
     port = free_port()
     line = command.replace("{port}", str(port))
     log = logs / f"copy-{name}.log"
@@ -124,9 +140,7 @@ def start(stack: ExitStack, name: str, command: str, folder: Path, work: Path, l
         guard = subprocess.Popen(
             program, stdin=subprocess.PIPE, stdout=sink, stderr=subprocess.STDOUT, cwd=folder, start_new_session=True
         )
-    copy = Copy(name, line, port, log, guard, time.monotonic() + START_WAIT_S)
-    stack.callback(copy.end)
-    return copy
+    return Copy(name, line, port, log, guard, time.monotonic() + START_WAIT_S)
 
 
 def split_ref(command: str) -> tuple[str, str]:
@@ -139,7 +153,7 @@ def split_ref(command: str) -> tuple[str, str]:
     return ref, rest.strip()
 
 
-def worktree(stack: ExitStack, folder: Path, ref: str, place: Path) -> Path:
+def worktree(trees: ExitStack, folder: Path, ref: str, place: Path) -> Path:
     """A worktree of ``ref`` at ``place``; the folder in it that corresponds to the caller's."""
     top = git(
         folder, "rev-parse", "--show-toplevel", fault=f"`git:{ref}` needs a git repository, which {folder} is not in"
@@ -163,7 +177,7 @@ def worktree(stack: ExitStack, folder: Path, ref: str, place: Path) -> Path:
         commit,
         fault=f"no worktree of `{ref}` could be made",
     )
-    stack.callback(_remove_worktree, folder, place)
+    trees.callback(_remove_worktree, folder, place)
     inside = place / folder.resolve().relative_to(Path(top).resolve())
     if not inside.is_dir():
         raise UsageError(

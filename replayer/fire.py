@@ -13,10 +13,8 @@ import gc
 import itertools
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import TypeVar, TypeVarTuple, cast
 
 from echolane import ids
@@ -28,19 +26,19 @@ from echolane.masks import Masker
 from echolane.runspec import RunSpec
 from echolane.seal import Opener
 from echolane.settings import Settings
-from replayer.breaker import PROBE_GAP_S
 from replayer.connection import SWEEP_S, Patience, Pool
 from replayer.feeding import Past, count_work, read_past, work_items
-from replayer.firing import Parts, Sampling, Volleys, every, thinned
+from replayer.firing import Parts, Volleys, every, thinned
 from replayer.flight import PLACES, Flight
-from replayer.health import PROBE_PATIENCE, Health
+from replayer.health import Health
 from replayer.intents import Intents, intents_topic
-from replayer.observing import Mask, Observer, in_doubt, observations_topic, skipped
+from replayer.observing import Observer, in_doubt, observations_topic, skipped
+from replayer.options import ReplayOptions, ReplaySummary
 from replayer.plan import work_topic
 from replayer.schedule import Schedule
 from replayer.targets import Target, make_targets, resolve
 from replayer.timer import Timer
-from replayer.wire import SAFE_METHODS, OpenSeal, Unsendable, Wires
+from replayer.wire import SAFE_METHODS, Unsendable, Wires
 
 AHEAD_ITEMS = 512
 """Exchanges made ready ahead of their instant: enough for 16 sessions to be busy while one is slow."""
@@ -48,58 +46,12 @@ AHEAD_BYTES = 16 * 1024 * 1024
 """And what their bodies may weigh."""
 PREPARE_SLICE = 16
 """Prepared between two turns of the loop with pace ``max``; one at a time where instants count."""
-DRAIN_S = 5.0
-"""After Ctrl-C a person waits this long for what is in the air, then it is given up and counted as cancelled."""
-
 COLLECT_TURNS = 50
 """Sweeps between two looks of the cyclic collector: 5 s, so that its milliseconds stay below a thousandth of all."""
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 OnProgress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayOptions:
-    """How a run fires."""
-
-    concurrency: int = 16
-    paced: bool = False
-    seed: int = 0
-    patience: Patience = field(default_factory=Patience)
-    mark_key: bytes = b"\0" * 32
-    mask: Mask | None = None
-    """Applied to each answer before it leaves this process's memory."""
-    open_seal: OpenSeal | None = None
-    sampling: Sampling = every
-    probe_gap_s: float = PROBE_GAP_S
-    probe_patience: Patience = PROBE_PATIENCE
-    drain_s: float = DRAIN_S
-
-
-@dataclass(slots=True)
-class ReplaySummary:
-    """What a replay did."""
-
-    state: str = "finished"
-    """``finished``, ``interrupted`` or ``unavailable``."""
-    reason: str = ""
-    """For a person; empty when finished."""
-    selected: int = 0
-    fired: int = 0
-    """Exchanges fired by this process."""
-    shots: int = 0
-    skipped: Counter[str] = field(default_factory=Counter[str])
-    seconds: float = 0.0
-    lateness_us_p50: float = 0.0
-    lateness_us_p99: float = 0.0
-    down: str = ""
-    """The name of the target that is unavailable."""
-
-    @property
-    def rate_per_s(self) -> float:
-        """Exchanges fired a second."""
-        return self.fired / self.seconds if self.seconds else 0.0
 
 
 async def replay(
@@ -264,32 +216,38 @@ class Replay:
 
     def _load(self, item: WorkItem) -> None:
         """One work item becomes a flight, or the observation that says why it does not."""
+        flight = self._flight_of(item)
+        if flight is None:
+            self._schedule.pass_over(item.seq, item.follows)
+        else:
+            self._volleys.loaded_bytes += flight.weight
+            self._schedule.add(flight, item.follows)
+
+    def _flight_of(self, item: WorkItem) -> Flight | None:
         seq, past = item.seq, self._past
         if past.is_done(seq):
-            return
+            return None
         attempt = past.attempt(seq)
         if item.skip:
             self._skip(item, item.skip, attempt)
-            return
+            return None
         safe = item.exchange.request.method in SAFE_METHODS
         if not safe:
             targets = [target for target in self._targets if target is not None]
             if not all(target.allow_writes for target in targets):
                 self._skip(item, "unsafe-method", attempt)
-                return
+                return None
             fired = self._intents.of_others(item.exchange.id)
             if fired:
                 self._observer.add(in_doubt(item, sorted(fired), attempt))
-                return
+                return None
         try:
             prepared = self._wires.prepare(item.exchange)
             prepared.write_ahead(self._indexes)
         except Unsendable as unsendable:
             self._skip(item, str(unsendable), attempt)
-            return
-        flight = Flight(item, prepared, attempt)
-        self._volleys.loaded_bytes += flight.weight
-        self._schedule.add(flight, item.follows)
+            return None
+        return Flight(item, prepared, attempt)
 
     def _skip(self, item: WorkItem, reason: str, attempt: int) -> None:
         self.summary.skipped[reason] += 1
@@ -394,4 +352,9 @@ def _calm_collector() -> Generator[None]:
 def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """What went wrong first, without the group around it."""
     first = group.exceptions[0]
-    return _first_of(cast("BaseExceptionGroup[BaseException]", first)) if isinstance(first, BaseExceptionGroup) else first
+    return (
+        _first_of(cast("BaseExceptionGroup[BaseException]", first)) if isinstance(first, BaseExceptionGroup) else first
+    )
+
+
+__all__ = ["Replay", "ReplayOptions", "ReplaySummary", "replay"]

@@ -15,9 +15,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from replayer.answer import headers_of
 from replayer.connection import Connection, Pool
 from replayer.flight import PLACES, Flight, FlightShot
-from replayer.framing import headers_of
 from replayer.health import Health
 from replayer.intents import Intents
 from replayer.observing import Observer, in_doubt, observe

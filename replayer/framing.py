@@ -12,14 +12,9 @@ import hashlib
 import re
 from typing import Protocol
 
-import msgspec
+from echolane.exchange import OBSERVED_BODY_KEPT
+from replayer.answer import BY_CHUNKS, BY_CLOSE, BY_LENGTH, HEAD_BYTES_MAX, KNOWN, NO_BODY, Answer, Garbage, learn
 
-from echolane.exchange import ANSWER_BODY_KEPT, Headers
-
-HEAD_BYTES_MAX = 1024 * 1024
-"""Bytes of one head. Servers stop at 8-64 KiB; beyond 1 MiB an endless head would fill our memory."""
-HEADERS_MAX = 16_384
-"""Header lines of one head or trailer section: far above any application's, and their parsing stays below 20 ms."""
 INTERIM_MAX = 32
 """1xx answers before the final one; a server that sends more is not going to answer."""
 _LINE_MAX = 512
@@ -27,10 +22,9 @@ _LINE_MAX = 512
 CHUNK_LINE_MAX = 4096
 """A chunk size with its extensions."""
 
-_STATUS = re.compile(rb"HTTP/1\.([01]) +([1-5][0-9][0-9])(?: ([^\r\n]*))?(\r?\n|\Z)")
-_FRAMING = re.compile(rb"\n(content-length|transfer-encoding|connection)[ \t]*:([^\r\n]*)")
 _HEX = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _FIRST, _HEAD, _LENGTH, _CLOSE, _CHUNK_SIZE, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _DONE = range(9)
+_STATE_OF = {BY_LENGTH: _LENGTH, BY_CLOSE: _CLOSE, BY_CHUNKS: _CHUNK_SIZE, NO_BODY: _DONE}
 
 
 class _Hash(Protocol):
@@ -45,45 +39,6 @@ class _Hash(Protocol):
         ...
 
 
-class Garbage(Exception):  # noqa: N818 - it names what came, not a fault of ours
-    """What came is no HTTP/1 response; ``reason`` is a word of :data:`echolane.observation.FAILURES`."""
-
-    def __init__(self, reason: str = "garbage") -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class Answer(msgspec.Struct, gc=False):
-    """One response as it came over the wire, its head unparsed, its body without chunks."""
-
-    status: int = 0
-    head: bytes = b""
-    """Status line and headers, without the empty line."""
-    body: bytes = b""
-    """At most ANSWER_BODY_KEPT bytes of it."""
-    size: int = 0
-    """Length of all of it."""
-    digest: bytes = b""
-    """blake2b-128 of all of it; only when it is not kept whole."""
-    chunked: bool = False
-    trailers: bytes = b""
-    incomplete: bool = False
-
-    def __repr__(self) -> str:
-        return f"<Answer {self.status}, {self.size} bytes{', incomplete' if self.incomplete else ''}>"
-
-    def same(self, other: Answer) -> bool:
-        """Whether both came as the same bytes (chunk sizes aside)."""
-        return (
-            self.head == other.head
-            and self.body == other.body
-            and self.size == other.size
-            and self.incomplete == other.incomplete
-            and self.trailers == other.trailers
-            and self.digest == other.digest
-        )
-
-
 def whole(data: bytes, *, head_only: bool) -> Answer | None:
     """The answer when ``data`` is exactly one, framed by its length, after which the connection stays open; else None.
 
@@ -93,17 +48,17 @@ def whole(data: bytes, *, head_only: bool) -> Answer | None:
     if end < 0:
         return None
     head = data[:end]
-    known = _known.get(head)
+    known = KNOWN.get(head)
     if known is None:
         if _is_bare(head):
             return None
-        known = _learn(head)
-    status, state, left, alive = known
+        known = learn(head)
+    status, framed, left, alive = known
     if status < 200 or not alive:
         return None
-    if head_only or state == _DONE:
+    if head_only or framed == NO_BODY:
         return Answer(status, head) if len(data) == end + 4 else None
-    if state == _LENGTH and left == len(data) - end - 4 and left <= ANSWER_BODY_KEPT:
+    if framed == BY_LENGTH and left == len(data) - end - 4 and left <= OBSERVED_BODY_KEPT:
         return Answer(status, head, data[end + 4 :], left)
     return None
 
@@ -200,18 +155,15 @@ class AnswerReader:
 
     def _begin(self, head: bytes) -> bool:
         """Settle how the body is framed; False for an interim answer."""
-        known = _known.get(head)
-        if known is None:
-            known = _learn(head)
-        status, state, left, alive = known
+        status, framed, left, alive = KNOWN.get(head) or learn(head)
         if status < 200 and status != 101:
             return False
         answer = self.answer
         answer.status, answer.head = status, head
         if self._head_only:
-            state = _DONE
-        answer.chunked = state == _CHUNK_SIZE
-        self._state, self._left, self.keep_alive = state, left, alive
+            framed = NO_BODY
+        answer.chunked = framed == BY_CHUNKS
+        self._state, self._left, self.keep_alive = _STATE_OF[framed], left, alive
         return True
 
     def _read_length(self, data: bytes) -> bool:
@@ -279,7 +231,7 @@ class AnswerReader:
     def _keep(self, data: bytes) -> None:
         """Keep the beginning of the body; of the rest only its length and the digest of all."""
         self.answer.size += len(data)
-        room = ANSWER_BODY_KEPT - self._kept
+        room = OBSERVED_BODY_KEPT - self._kept
         if len(data) <= room and self._hash is None:
             if data:
                 self._parts.append(data)
@@ -299,87 +251,6 @@ class AnswerReader:
         if self._hash is not None:
             self.answer.digest = self._hash.digest()
         self._state = _DONE
-
-
-def headers_of(head: bytes) -> tuple[str, bytes, Headers]:
-    """HTTP version, reason and headers of a head: order, case and repetition kept, folded lines joined by a blank."""
-    parsed = _parsed.get(head)
-    if parsed is None:
-        line = _STATUS.match(head)
-        rest = head[line.end() :] if line else head
-        version = f"1.{line[1].decode()}" if line else "1.1"
-        parsed = version, (line[3] or b"").strip() if line else b"", pairs_of(rest)
-        if len(head) <= _KNOWN_HEAD_MAX:
-            if len(_parsed) >= _KNOWN_MAX:
-                _parsed.clear()
-            _parsed[head] = parsed
-    return parsed
-
-
-def pairs_of(block: bytes) -> Headers:
-    """Name-value pairs of header or trailer lines."""
-    pairs: Headers = []
-    if not block:
-        return pairs
-    for raw in block.split(b"\n"):
-        name, colon, value = raw.partition(b":")
-        if raw[:1] in {b" ", b"\t"} and pairs:
-            last, before = pairs[-1]
-            pairs[-1] = (last, before + b" " + raw.strip())
-        elif colon:
-            pairs.append((name, value.strip(b" \t\r")))
-        elif raw.strip():
-            pairs.append((raw.strip(), b""))
-    return pairs
-
-
-_Framing = tuple[int, int, int, bool]
-_known: dict[bytes, _Framing] = {}
-"""Heads seen lately and what they say: most answers of a second share theirs, and a look-up costs a tenth of reading it."""
-_parsed: dict[bytes, tuple[str, bytes, Headers]] = {}
-_KNOWN_MAX = 512
-_KNOWN_HEAD_MAX = 2048
-
-
-def _learn(head: bytes) -> _Framing:
-    """Status, how the body is framed, its length, and whether the connection stays open (RFC 9112 §6.3 and §9.3)."""
-    if len(head) > HEAD_BYTES_MAX or (len(head) > HEADERS_MAX and head.count(b"\n") > HEADERS_MAX):
-        raise Garbage("too-large")
-    line = _STATUS.match(head)
-    if line is None:
-        raise Garbage
-    status = int(line[2])
-    connection, lengths, codings = _framing_headers(head)
-    alive = b"close" not in connection and (line[1] == b"1" or b"keep-alive" in connection)
-    state, left = _CLOSE, 0
-    if status in {204, 304} or status < 200:
-        state = _DONE
-        alive = alive and status != 101
-    elif codings:
-        state = _CHUNK_SIZE if codings[-1] == b"chunked" else _CLOSE
-        alive = alive and not lengths  # both: where the next answer begins is in doubt
-    elif lengths:
-        if len(set(lengths)) > 1 or not lengths[0].isdigit() or len(lengths[0]) > 18:
-            raise Garbage
-        left = int(lengths[0])
-        state = _LENGTH if left else _DONE
-    framing = (status, state, left, alive and state != _CLOSE)
-    if len(head) <= _KNOWN_HEAD_MAX:
-        if len(_known) >= _KNOWN_MAX:
-            _known.clear()
-        _known[head] = framing
-    return framing
-
-
-def _framing_headers(head: bytes) -> tuple[list[bytes], list[bytes], list[bytes]]:
-    """Members of Connection, of Content-Length and of Transfer-Encoding, in order."""
-    connection: list[bytes] = []
-    lengths: list[bytes] = []
-    codings: list[bytes] = []
-    for name, value in _FRAMING.findall(head.lower()):
-        sink = connection if name == b"connection" else lengths if name == b"content-length" else codings
-        sink += [member.strip() for member in value.split(b",")]
-    return connection, lengths, [coding for coding in codings if coding]
 
 
 def _lenient_end(data: bytes, strict: int) -> tuple[int, int]:

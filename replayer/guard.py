@@ -9,6 +9,7 @@ what the copy itself has started.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import select
 import signal
@@ -16,6 +17,8 @@ import subprocess
 import sys
 import time
 
+_PR_SET_CHILD_SUBREAPER = 36
+"""Orphans of the copy become children of the guard, which buries them; not every machine's first process does."""
 PATIENCE_S = 3.0
 """How long a copy may take to end by itself; it has nothing to save."""
 POLL_S = 0.2
@@ -25,6 +28,7 @@ def main() -> int:
     """Run the command until it ends or the leash is cut; its exit status."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _cut)
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     copy = subprocess.Popen(["/bin/sh", "-c", sys.argv[1]], stdin=subprocess.DEVNULL, start_new_session=True)
     while copy.poll() is None:
         try:
@@ -35,6 +39,14 @@ def main() -> int:
             break
     end(copy)
     return copy.returncode if copy.returncode is not None else 1
+
+
+def bury(copy: subprocess.Popen[bytes]) -> None:
+    """Take leave of all of the group that has ended."""
+    copy.poll()
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-copy.pid, os.WNOHANG)[0]:
+            pass
 
 
 def _cut(_number: int, _frame: object) -> None:
@@ -49,10 +61,11 @@ def end(copy: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(copy.pid, signal.SIGTERM)
         while time.monotonic() < deadline:
-            copy.poll()
+            bury(copy)
             os.killpg(copy.pid, 0)
             time.sleep(0.02)
         os.killpg(copy.pid, signal.SIGKILL)
+        bury(copy)
     with contextlib.suppress(subprocess.TimeoutExpired):
         copy.wait(PATIENCE_S)
 

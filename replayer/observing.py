@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
 from echolane.bodies import keep
-from echolane.exchange import ANSWER_BODY_KEPT, Body, Response, WorkItem
+from echolane.exchange import OBSERVED_BODY_KEPT, Body, Response, WorkItem
 from echolane.frame import OBSERVATIONS, frames_of
 from echolane.journal import Journal
 from echolane.observation import ANSWERED, FAILED, IN_DOUBT, SPARED, Observation, Shot
+from replayer.answer import Answer, headers_of, pairs_of
 from replayer.flight import PLACES, Flight
-from replayer.framing import Answer, headers_of, pairs_of
 
 BATCH_BYTES = 1024 * 1024
 BATCH_ITEMS = 2_000
@@ -231,7 +231,7 @@ def response_of(answer: Answer) -> Response:
             chunked=answer.chunked,
         )
     else:
-        body = keep(answer.body, ANSWER_BODY_KEPT, encoding=encoding.lower(), chunked=answer.chunked)
+        body = keep(answer.body, OBSERVED_BODY_KEPT, encoding=encoding.lower(), chunked=answer.chunked)
     trailers = pairs_of(answer.trailers) if answer.trailers else []
     return Response(answer.status, version, headers, body, trailers, reason, answer.incomplete)
 

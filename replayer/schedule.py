@@ -9,6 +9,9 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 
+PASSED_MAX = 1_024
+"""Exchanges passed over that are remembered before those without open predecessors are forgotten."""
+
 
 class Scheduled(Protocol):
     """What the schedule knows of a flight."""
@@ -34,6 +37,7 @@ class Schedule:
         """May be fired now, in the order in which they became so."""
         self._upcoming: deque[Scheduled] = deque()
         self._unfinished: dict[int, Scheduled] = {}
+        self._passed: dict[int, list[int]] = {}
 
     def __repr__(self) -> str:
         return f"<Schedule {len(self._unfinished)} loaded, {len(self._upcoming)} not due, {len(self.ready)} ready>"
@@ -44,13 +48,27 @@ class Schedule:
     def add(self, flight: Scheduled, follows: Iterable[int]) -> None:
         """Take in a flight; predecessors that are not loaded any more are done."""
         unfinished = self._unfinished
-        for seq in follows:
+        for seq in self._through(follows):
             before = unfinished.get(seq)
             if before is not None:
                 before.followers.append(flight)
                 flight.blockers += 1
         unfinished[flight.seq] = flight
         self._upcoming.append(flight)
+
+    def pass_over(self, seq: int, follows: Iterable[int]) -> None:
+        """An exchange is not fired after all: who follows it follows those whom it would have followed."""
+        unfinished = self._unfinished
+        still = [before for before in self._through(follows) if before in unfinished]
+        if still:
+            self._passed[seq] = still
+        if len(self._passed) > PASSED_MAX:
+            self._passed = {one: b for one, b in self._passed.items() if any(before in unfinished for before in b)}
+
+    def _through(self, follows: Iterable[int]) -> set[int]:
+        """Predecessors, those that were passed over replaced by theirs."""
+        passed = self._passed
+        return {before for seq in follows for before in passed.get(seq, (seq,))}
 
     def add_now(self, flight: Scheduled) -> None:
         """Take in a flight that waits for nobody."""

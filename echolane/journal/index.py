@@ -54,6 +54,7 @@ class Index:
         self._topic = folder.parent.name
         self._unsaved: set[Range] = set()
         self._guard = threading.Lock()
+        self._trusted = False
 
     def segments(self, partition: int) -> list[Segment]:
         """The segments of a partition, oldest first."""
@@ -64,10 +65,13 @@ class Index:
         )
         return [Segment(_text(name), int(created), int(first)) for name, created, first in rows]
 
-    def newest(self) -> tuple[str, int] | None:
-        """Name and begin of the segment that is written now; None in a new topic."""
-        rows = self._asked("SELECT name, created_ns FROM segments ORDER BY name DESC LIMIT 1")
-        return (_text(rows[0][0]), int(rows[0][1])) if rows else None
+    def newest(self) -> tuple[str, int, bool] | None:
+        """Name and begin of the segment that is written now, and whether something in it was set aside; None in a new topic."""
+        rows = self._asked(
+            "SELECT name, created_ns, EXISTS (SELECT 1 FROM damage d JOIN starts t ON t.partition = d.partition "
+            "WHERE t.name = s.name AND d.stop > t.position) FROM segments s ORDER BY name DESC LIMIT 1"
+        )
+        return (_text(rows[0][0]), int(rows[0][1]), bool(rows[0][2])) if rows else None
 
     def add(self, found: Found) -> None:
         """List a new segment; its file is there already."""
@@ -130,25 +134,29 @@ class Index:
 
     def _mended(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do work with the index; a damaged one is rebuilt first."""
+        if not self._trusted:  # once per process: the file is small, and what it says decides where to look
+            self._trusted = True
+            if not self._is_sound() and self._path.parent.is_dir():
+                self._rebuild("it does not check out")
         try:
             with self._connections.using(self._name) as connection:
                 return work(connection)
         except (sqlite3.DatabaseError, FileNotFoundError) as error:
             if not (files.is_damage(error) if isinstance(error, sqlite3.Error) else self._path.parent.is_dir()):
                 raise
-            self._rebuild(error)
+            self._rebuild(str(error))
         with self._connections.using(self._name) as connection:
             return work(connection)
 
     def _rebuild_turn(self) -> AbstractContextManager[None]:
         return turn(self._path.with_name("index.lock"), f"the index of {self._topic}")
 
-    def _rebuild(self, why: Exception) -> None:
+    def _rebuild(self, why: str) -> None:
         """Make the index anew from the segments. What groups had committed is lost: they begin again, which is allowed."""
         with self._rebuild_turn():
             if self._is_sound():
                 return  # another one has mended it
-            log.event("journal.index-rebuilt", topic=self._topic, why=str(why))
+            log.event("journal.index-rebuilt", topic=self._topic, why=why)
             kept = self._path.with_name("index.db.damaged")
             if self._path.exists():
                 self._path.replace(kept)
@@ -173,7 +181,11 @@ class Index:
                 for table in ("segments", "starts", "commits", "damage"):
                     connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - names of our own
                 return connection.execute("PRAGMA quick_check(1)").fetchone()[0] == b"ok"
-        except (sqlite3.DatabaseError, FileNotFoundError):
+        except FileNotFoundError:
+            return False
+        except sqlite3.DatabaseError as error:
+            if not files.is_damage(error):
+                raise
             return False
 
 

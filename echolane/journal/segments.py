@@ -1,19 +1,19 @@
 """Segments: files of frames of one topic, each a stretch of time. What can be read of them is read, the rest is set aside.
 
 An entry's key is its partition and position in one integer, so each partition is one contiguous run of the table and an append goes
-to its end. Writing is in :mod:`echolane.journal.writing`.
+to its end. Reading where it is damaged is in :mod:`echolane.journal.salvage`, writing in :mod:`echolane.journal.writing`.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from echolane.frame import FrameDamaged, check_frame
 from echolane.journal import Entry, files
 from echolane.journal.ends import Ends
 from echolane.journal.index import Found, Index, Segment
+from echolane.journal.salvage import Salvage, Unreadable
 
 SCHEMA = """
 CREATE TABLE about (created_ns INTEGER NOT NULL);
@@ -28,8 +28,6 @@ BATCH_FRAMES = 256
 """Entries per short read transaction, so that no checkpoint waits long for a reader."""
 BATCH_BYTES = 8 * 1024 * 1024
 """Bytes per short read transaction, whichever comes first: a reader holds at most this and one frame."""
-CAREFUL_STEPS = 64
-"""Positions read one by one after a page could not be read, before a whole page is tried again."""
 
 
 def key_of(partition: int, position: int) -> int:
@@ -89,14 +87,6 @@ def end_of(connection: sqlite3.Connection, partition: int, witness: int | None) 
     return end, append_ns
 
 
-class _Unreadable(Exception):  # noqa: N818 - caught a few lines below
-    """A page, or the whole segment, cannot be read. Without words nothing was lost."""
-
-    def __init__(self, why: str, *, whole: bool) -> None:
-        super().__init__(why)
-        self.why, self.whole = why, whole
-
-
 class Segments:
     """The segments of one topic, for reading."""
 
@@ -142,45 +132,14 @@ class Segments:
             if first < last:
                 yield from self._read_segment(partition, segment, first, last)
 
-    def _read_segment(self, partition: int, segment: Segment, at: int, stop: int) -> Iterator[Entry]:
-        """Read in pages; where one cannot be read, position by position for a while."""
-        careful = 0
-        while at < stop:
-            until = at + 1 if careful else stop
-            try:
-                page = self._page(segment, partition, at, until)
-            except _Unreadable as fault:
-                if fault.whole:
-                    if fault.why:
-                        self.index.set_aside(partition, at, stop, fault.why)
-                    return
-                if careful:
-                    self.index.set_aside(partition, at, until, fault.why)
-                    at, careful = until, careful - 1
-                else:
-                    careful = CAREFUL_STEPS
-                continue
-            careful = max(0, careful - 1)
-            at = yield from self._checked(partition, page, at, until)
+    def _read_segment(self, partition: int, segment: Segment, first: int, stop: int) -> Iterator[Entry]:
+        def fetch(at: int, until: int) -> list[Entry]:
+            return self._page(segment, partition, at, until)
 
-    def _checked(self, partition: int, page: list[Entry], at: int, until: int) -> Generator[Entry, None, int]:
-        """The sound entries of a page; what is damaged or missing is set aside. Returns where to go on."""
-        for entry in page:
-            if not at <= entry.position < until:
-                continue  # a damaged key; its true position is found missing
-            if entry.position > at:
-                self.index.set_aside(partition, at, entry.position, "missing")
-            at = entry.position + 1
-            try:
-                check_frame(entry.frame)
-            except FrameDamaged as error:
-                self.index.set_aside(partition, entry.position, at, str(error))
-            else:
-                yield entry
-        if not page:
-            self.index.set_aside(partition, at, until, "missing")
-            return until
-        return at
+        def set_aside(at: int, until: int, why: str) -> None:
+            self.index.set_aside(partition, at, until, why)
+
+        return Salvage(fetch, set_aside, first, stop).entries()
 
     def _page(self, segment: Segment, partition: int, start: int, stop: int) -> list[Entry]:
         """The next entries from ``start``: up to BATCH_FRAMES or BATCH_BYTES of them."""
@@ -201,13 +160,13 @@ class Segments:
                 cursor.close()
         except FileNotFoundError as error:
             listed = segment in self.index.segments(partition)
-            raise _Unreadable(
+            raise Unreadable(
                 f"{segment.name} is gone" if listed else "", whole=True
             ) from error  # else retention took it
         except sqlite3.DatabaseError as error:
             if not files.is_damage(error):
                 raise
-            raise _Unreadable(str(error), whole=files.is_wholly_damaged(error)) from error
+            raise Unreadable(str(error), whole=files.is_wholly_damaged(error)) from error
         return found
 
     def position_at(self, partition: int, append_ns: int) -> int:

@@ -137,12 +137,13 @@ class Writer:
         return max(found[0], witness or 0), max(found[1], latest)
 
     def _current(self, now: int) -> str:
-        """The segment that is written now; a new one when there is none, or its hour or its gigabyte is over."""
+        """The segment that is written now; a new one when there is none, it is hurt, or its hour or its gigabyte is over."""
         newest = self._index.newest()
         if newest is None:
             return self._begin(Found("000001.db", now, {p: self._ends.end(p) or 0 for p in range(self._partitions)}))
-        name, created = newest
-        if now // BUCKET_NS > created // BUCKET_NS or self._size(name) > SEGMENT_BYTES:
+        name, created, hurt = newest
+        # A hurt file is never written again: that could cost entries which a careful reader still finds.
+        if hurt or now // BUCKET_NS > created // BUCKET_NS or self._size(name) > SEGMENT_BYTES:
             return self._roll(name, now)
         return name
 
@@ -156,13 +157,16 @@ class Writer:
         return self._begin(Found(f"{int(name.removesuffix('.db')) + 1:06d}.db", now, starts))
 
     def _end_of(self, name: str, partition: int) -> int:
-        end = self._ends.end(partition) or 0
+        """Where a partition ends; from the ends file alone when the segment cannot say."""
         try:
             with self._connections.using(self._at + name) as connection:
-                return max(end, self._end_in(connection, partition, 0)[0])
+                return self._end_in(connection, partition, 0)[0]
         except (sqlite3.DatabaseError, FileNotFoundError):
-            listed = {segment.name: segment.first for segment in self._index.segments(partition)}
-            return end or listed.get(name, 0) + DAMAGE_LEAP
+            witness = self._ends.end(partition)
+            if witness is not None:
+                return witness
+            firsts = [segment.first for segment in self._index.segments(partition) if segment.name == name]
+            return max(firsts, default=0) + DAMAGE_LEAP
 
     def _fold(self, name: str) -> None:
         """Fold a finished segment's WAL into its file. Not worth an error: whoever closes it last does it too."""

@@ -13,12 +13,15 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from echolane.masks.atoms import Atoms
+from echolane.masks.edits import apply
 from echolane.masks.names import AUTHORIZATION, CHALLENGE, COOKIE, SET_COOKIE
+from echolane.masks.scan import Looks
 
 _PARAMETER = re.compile(rb'([A-Za-z0-9_*-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _SECRET_PARAMETERS = frozenset(
-    b"""username username* nonce cnonce response opaque nextnonce rspauth mac id signature keyid key token access_token refresh_token
-    client_secret apikey api_key sharedkey oauth_token oauth_signature oauth_nonce oauth_consumer_key oauth_verifier""".split()
+    b"""username username* nonce cnonce response opaque nextnonce rspauth mac id signature keyid key token access_token
+    refresh_token client_secret apikey api_key sharedkey oauth_token oauth_signature oauth_nonce oauth_consumer_key
+    oauth_verifier""".split()
 )
 _CREDENTIAL = re.compile(rb"([^/,\s]+)(.*)", re.DOTALL)
 _SCHEME = re.compile(rb"([A-Za-z][A-Za-z0-9_-]{1,31})[ \t]+(.+)", re.DOTALL)
@@ -27,21 +30,25 @@ _SCHEME = re.compile(rb"([A-Za-z][A-Za-z0-9_-]{1,31})[ \t]+(.+)", re.DOTALL)
 class Fields:
     """Masks header values by the kind that their name promises."""
 
-    def __init__(self, atoms: Atoms) -> None:
+    def __init__(self, atoms: Atoms, looks: Looks) -> None:
         self._atoms = atoms
+        self._looks = looks
 
     def mask(self, kind: int, value: bytes, held: list[bytes]) -> bytes:
         """The masked value; the originals of its atoms are added to ``held``."""
         if kind == COOKIE:
-            return self._cookies(value, held)
-        if kind == SET_COOKIE:
+            masked = self._cookies(value, held)
+        elif kind == SET_COOKIE:
             first, semicolon, attributes = value.partition(b";")
-            return self._cookies(first, held) + semicolon + attributes
-        if kind == CHALLENGE:
-            return self._parameters(value, held)
-        if kind == AUTHORIZATION:
-            return self._credentials(value, held)
-        return self._secret(value, held)
+            masked = self._cookies(first, held) + semicolon + attributes
+        elif kind == CHALLENGE:
+            masked = self._parameters(value, held)
+        elif kind == AUTHORIZATION:
+            masked = self._credentials(value, held)
+        else:
+            return self._secret(value, held)
+        # What is kept for its meaning (names, realms, attributes) may still show a secret by its look.
+        return apply(masked, self._looks.find(masked))[0]
 
     def atom(self, raw: bytes, held: list[bytes]) -> bytes:
         """The mask of an atom that may be percent-encoded; then its mask begins with an escape, so that the two stay apart."""

@@ -91,7 +91,7 @@ class Masker:
         atoms = self._atoms = Atoms(key)
         names = self._names = Names(rules.names, rules.keep)
         self._looks = Looks(atoms, emails=rules.emails, cards=rules.cards, tokens=rules.tokens)
-        self._fields = Fields(atoms)
+        self._fields = Fields(atoms, self._looks)
         self._pairs = Pairs(atoms, names, self._fields.mask)
         self._forms = Forms(atoms, names, self._looks, self._pairs, self._fields)
         self._sealer = Sealer(seal_key) if seal_key else None
@@ -183,7 +183,7 @@ class Masker:
             masked, count = self._open_line(value, held)
         else:
             masked = self._fields.mask(kind, value, held)
-            count = len(held) if masked != value else 0
+            count = max(1, len(held)) if masked != value else 0
         line = None
         if held or count:
             tokens = tuple(self._atoms.token(secret) for secret in dict.fromkeys(held) if is_chance(secret))

@@ -106,8 +106,8 @@ class Pairs:
             at = fold.find(stem)
             while at >= 0:
                 start, end = self._word(data, at, at + len(stem))
-                if start not in seen:
-                    seen.add(start)
+                if end not in seen:
+                    seen.add(end)
                     kind = self._names.judge(data[start:end])
                     if kind != OPEN and not (in_json and data[end : end + 1] in _QUOTES):
                         self._text_value(text, start, end, kind)

@@ -51,7 +51,7 @@ _KEY_MARKS = (
     b"ya29.",
 )
 _KEY = re.compile(
-    rb"(?<![0-9A-Za-z])(?:(?:sk|pk|rk)[_-](?:live|test|proj|ant)[_-][0-9A-Za-z_-]{10,}|sk-[0-9A-Za-z]{20,}|gh[oprsu]_[0-9A-Za-z]{20,}"
+    rb"(?:(?<![0-9A-Za-z])|(?<=\\[nrtbf]))(?:(?:sk|pk|rk)[_-](?:live|test|proj|ant)[_-][0-9A-Za-z_-]{10,}|sk-[0-9A-Za-z]{20,}|gh[oprsu]_[0-9A-Za-z]{20,}"
     rb"|github_pat_[0-9A-Za-z_]{20,}|glpat-[0-9A-Za-z_-]{16,}|xox[abeoprs]-[0-9A-Za-z-]{10,}|A(?:KI|SI)A[0-9A-Z]{16}"
     rb"|AIza[0-9A-Za-z_-]{30,}|npm_[0-9A-Za-z]{30,}|ya29\.[0-9A-Za-z_-]{20,})"
 )
@@ -123,23 +123,31 @@ class Looks:
 
     def _find_emails(self, data: bytes, edits: list[Edit]) -> None:
         floor = 0
+        begin = -1
         for sign in _AT.finditer(data):
             at, after = sign.span()
             domain = _DOMAIN.match(data, after)
             if domain is None:
-                floor = after
+                floor, begin = after, -1
                 continue
             start = _local_start(data, floor, at)
-            floor = end = domain.end()
-            if start < at:
-                edits.append(Edit(start, end, self._email(data[start:at], sign[0], domain[0])))
+            if start == at:
+                floor, begin = domain.end(), -1
+                continue
+            # Two that touch are one, else their masks would be read as another pair.
+            if begin >= 0 and start == floor:
+                edits.pop()
+            else:
+                begin = start
+            floor = domain.end()
+            edits.append(Edit(begin, floor, self._email(data[begin:floor], sign[0])))
 
-    def _email(self, local: bytes, sign: bytes, domain: bytes) -> bytes:
-        if b"%" in local:
-            local = unquote_to_bytes(local)
-        if b"\\" in local:
-            local = _UNICODE.sub(lambda m: chr(int(m[1], 16)).encode("utf-8", "surrogatepass"), local)
-        mask = self._atoms.mask_email(local + b"@" + domain)
+    def _email(self, text: bytes, sign: bytes) -> bytes:
+        """The mask of an e-mail as it stands in the text, its escapes like the original's."""
+        value = unquote_to_bytes(text) if b"%" in text else text
+        if b"\\" in value:
+            value = _UNICODE.sub(lambda found: chr(int(found[1], 16)).encode("utf-8", "surrogatepass"), value)
+        mask = self._atoms.mask_email(value)
         return mask if sign == b"@" else mask.replace(b"@", sign)
 
 
@@ -172,6 +180,14 @@ def mask_card(atoms: Atoms, text: bytes) -> bytes:
     return bytes(out) + mask[at:]
 
 
+def _is_escape(data: bytes, at: int) -> bool:
+    """Whether the character at ``at`` is escaped: an odd number of backslashes before it."""
+    start = at
+    while start and data[start - 1] == 0x5C:
+        start -= 1
+    return (at - start) % 2 == 1
+
+
 def _local_start(data: bytes, floor: int, at: int) -> int:
     """Where the local part that ends at ``at`` begins, not before ``floor``; escapes count as the characters they stand for."""
     start = at
@@ -186,7 +202,7 @@ def _local_start(data: bytes, floor: int, at: int) -> int:
                     start -= 1
                     continue
                 start += 2
-        elif before == 0x5C:  # a backslash: an escape of JSON
+        elif before == 0x5C and _is_escape(data, start):
             code = _UNICODE.match(data, start - 1)
             if code is not None and code.end() <= at:
                 value = int(code[1], 16)
@@ -194,8 +210,10 @@ def _local_start(data: bytes, floor: int, at: int) -> int:
                     start -= 1
                     continue
                 start = code.end()
-            elif start < at:
+            else:
                 start += 1
+                while start < at and data[start - 1] > 127:
+                    start += 1
         break
     while start < at and data[start] in b"'.":
         start += 1

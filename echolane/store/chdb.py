@@ -25,7 +25,7 @@ DATABASE = "echolane"
 """The database that holds Echolane's tables; statements need not name it."""
 
 SERVER_MEMORY_MAX = 1024 * 1024 * 1024
-"""All statements together; beyond it the engine refuses rather than grows. At rest the owner holds 150-250 MiB."""
+"""All statements together; beyond it the engine refuses rather than grows. At rest the owner holds 160-200 MiB, at work 200-300."""
 QUERY_MEMORY_MAX, QUERY_MEMORY_FIRST = 512 * 1024 * 1024, 128 * 1024 * 1024
 """One statement, and what it may have at first: one that wants more is run again with short blocks. Sorting and grouping go to
 the disk at 32 MiB, so a large answer is slow, not fatal."""

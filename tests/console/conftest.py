@@ -226,3 +226,13 @@ def result(request: pytest.FixtureRequest) -> Result:
 def poisoned(request: pytest.FixtureRequest) -> Result:
     """A run whose every text is hostile."""
     return hostile(request.param)
+
+
+@pytest.fixture
+def every_poison() -> Result:
+    """A run with all hostile texts at once, each in some of its findings."""
+    first, *others = (hostile(text) for text in HOSTILE)
+    for other in others:
+        for part in ("groups", "noise", "undecided"):
+            first[part] += other[part]
+    return first

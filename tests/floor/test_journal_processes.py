@@ -87,7 +87,7 @@ def read_words(home: Path) -> dict[tuple[int, int], str]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, seed: int) -> None:
     """Killed at a random instant, with threads in commits and segments rolling: every acknowledged frame is there, none twice."""
     chance, acknowledged = random.Random(seed), dict[tuple[int, int], str]()

@@ -97,7 +97,7 @@ def requests(draw: st.DrawFn) -> Request:
 
 
 @given(requests())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_a_seal_restores_every_byte(request: Request):
     """For any request: opened again, the masked request is the request."""
     masked = MASKER.request(request)
@@ -107,7 +107,7 @@ def test_a_seal_restores_every_byte(request: Request):
 
 
 @given(requests())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_a_mask_of_a_mask_is_itself(request: Request):
     """Masked again, as in an echo or a replay without seals, nothing changes."""
     once = MASKER.request(request).request
@@ -118,7 +118,7 @@ def test_a_mask_of_a_mask_is_itself(request: Request):
 
 
 @given(requests(), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_response_is_masked_like_a_request(request: Request, data: st.DataObject):
     """The same body and headers have the same masks on either side, so a value is recognised across."""
     del data
@@ -140,7 +140,7 @@ def same_shape(one: object, other: object) -> bool:
 
 
 @given(JSON, st.sampled_from([0, orjson.OPT_INDENT_2]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @example({"token": "a\\nb@c.de", "x": '{"password":"\\u0041b\\"c"}'}, 0)
 @example({'password":': "", "y": 1, "say": 'token":', "z": "v"}, 0)
 def test_json_stays_json(value: object, option: int):
@@ -163,7 +163,7 @@ def keys_of(value: object) -> list[str]:
 
 
 @given(st.binary(min_size=1, max_size=80), st.binary(min_size=1, max_size=80))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @example(b"1", b"01")
 @example(b"1.5", b"1.50")
 @example(b"ABCDEF12", b"abcdef12")
@@ -184,7 +184,7 @@ ALPHABETS = [
 
 
 @given(st.sampled_from(ALPHABETS).flatmap(lambda letters: st.text(letters, min_size=16, max_size=200)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_long_values_keep_length_and_class(text: str):
     """Where there is room, a mask is as long as its value and of the same letters."""
     mask = ATOMS.mask(text.encode()).decode()

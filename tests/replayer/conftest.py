@@ -48,7 +48,9 @@ def exchange(
 ) -> Exchange:
     """A recorded exchange; one every millisecond unless told otherwise."""
     start = BEGIN_NS + int((seq if start_ms is None else start_ms) * 1e6)
-    request = Request(method, "http", "shop.example", target, "1.1", headers or [(b"Host", b"shop.example")], body or Body())
+    request = Request(
+        method, "http", "shop.example", target, "1.1", headers or [(b"Host", b"shop.example")], body or Body()
+    )
     response = Response(status, "1.1", answer or [])
     return Exchange(
         ids.uuid7(start), "shop", "0badcafe", 1, seq, session, start, int(took_ms * 1e6), request, response, **more
@@ -80,14 +82,21 @@ class Stage:
         self.spec = RunSpec(ids.uuid7(BEGIN_NS), "shop", recording, infos, **spec)
         return make_plan(self.journal, self.home, self.spec, Settings())
 
-    async def fire(self, stop: asyncio.Event | None = None, targets: list[Target] | None = None, **options: object) -> ReplaySummary:
+    async def fire(
+        self, stop: asyncio.Event | None = None, targets: list[Target] | None = None, **options: object
+    ) -> ReplaySummary:
         """Replay the planned run."""
         spec = self.spec
         if targets is None:
             targets = make_targets(spec.targets, spec.allow_hosts, spec.allow_writes, spec.methods)
-        chosen = {"concurrency": spec.concurrency, "paced": spec.pace != "max", "probe_gap_s": 0.05, "patience": QUICK} | options
+        chosen = {
+            "concurrency": spec.concurrency,
+            "paced": spec.pace != "max",
+            "probe_gap_s": 0.05,
+            "patience": QUICK,
+        } | options
         replay = Replay(self.journal, spec.run, await resolve(targets), ReplayOptions(**chosen))
-        return await replay.run(stop or asyncio.Event(), lambda done, total: None)
+        return await replay.run(stop or asyncio.Event(), lambda _done, _total: None)
 
     def observations(self) -> list[Observation]:
         """The latest observation of every exchange, in recorded order."""
@@ -99,10 +108,11 @@ class Stage:
         return [latest[seq] for seq in sorted(latest)]
 
 
-@pytest.fixture
-def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The loop that the product runs on."""
-    return uvloop.EventLoopPolicy()
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

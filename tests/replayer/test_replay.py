@@ -14,7 +14,7 @@ from collections import Counter
 
 import pytest
 
-from echolane.exchange import Body
+from echolane.exchange import OBSERVED_BODY_KEPT, Body
 from echolane.marks import verify
 from echolane.observation import TargetInfo
 from replayer.connection import Patience
@@ -174,13 +174,25 @@ async def test_unsafe_requests_reach_only_instances_of_their_own_and_never_twice
 async def test_safe_methods_alone_are_fired_by_default(stage, exchange, serving):
     """What is not GET, HEAD or OPTIONS is skipped with its reason, as is a request whose body was cut."""
     methods = ["GET", "POST", "HEAD", "DELETE", "OPTIONS", "TRACE"]
-    async with serving(lambda r, n: OK[:-2] if r.startswith(b"HEAD") else OK) as (one,):
+    async with serving(lambda r, _n: OK[:-2] if r.startswith(b"HEAD") else OK) as (one,):
         stage.record([*(exchange(n, "/", method=method) for n, method in enumerate(methods)),
                       exchange(9, "/", body=Body(b"x", 9, truncated=True)), exchange(10, "/", headers=[(b"a b", b"x")])])  # fmt: skip
-        plan = stage.plan([one.url, one.url, one.url + "", one.url], infos=[TargetInfo(one.url, lane) for lane in (None, None, "b", "b")])
+        plan = stage.plan(
+            [one.url, one.url, one.url + "", one.url],
+            infos=[TargetInfo(one.url, lane) for lane in (None, None, "b", "b")],
+        )
         summary = await stage.fire()
     seen = check_ledger(stage, summary)
-    assert [one.skipped for one in seen] == ["", "unsafe-method", "", "unsafe-method", "", "unsafe-method", "truncated-body", "unsendable-header"]
+    assert [one.skipped for one in seen] == [
+        "",
+        "unsafe-method",
+        "",
+        "unsafe-method",
+        "",
+        "unsafe-method",
+        "truncated-body",
+        "unsendable-header",
+    ]
     assert plan.skipped == {"unsafe-method": 3, "truncated-body": 1}
     assert summary.skipped == {"unsafe-method": 3, "truncated-body": 1, "unsendable-header": 1}
 
@@ -227,11 +239,11 @@ async def test_a_server_without_keep_alive_is_served(stage, exchange, serving):
 
 
 FAULTS = {
-    "closed": lambda request, number: None,
-    "garbage": lambda request, number: b"HTTP/1.1 -1 Nope\r\n\r\n",
-    "first-byte-timeout": lambda request, number: [0.9, OK],
-    "timeout": lambda request, number: [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1", 1.6, b"2"],
-    "too-large": lambda request, number: b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 100_000 + b"\r\n",
+    "closed": lambda _request, _number: None,
+    "garbage": lambda _request, _number: b"HTTP/1.1 -1 Nope\r\n\r\n",
+    "first-byte-timeout": lambda _request, _number: [0.9, OK],
+    "timeout": lambda _request, _number: [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1", 1.6, b"2"],
+    "too-large": lambda _request, _number: b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 100_000 + b"\r\n",
 }
 
 
@@ -251,7 +263,7 @@ async def test_a_failure_is_an_answer_with_its_reason(stage, exchange, serving, 
 async def test_a_body_shorter_than_announced_is_incomplete(stage, exchange, serving):
     """What came is kept, and said to be less than announced."""
     short = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 10\r\n\r\n12345"
-    async with serving(ok, ok, lambda r, n: short, ok) as servers:
+    async with serving(ok, ok, lambda _r, _n: short, ok) as servers:
         stage.record([exchange(0)])
         stage.plan([server.url for server in servers])
         await stage.fire()
@@ -260,7 +272,7 @@ async def test_a_body_shorter_than_announced_is_incomplete(stage, exchange, serv
 
 
 async def test_a_huge_answer_is_kept_in_part(stage, exchange, serving):
-    """Thirty megabytes are read to their end, one is kept, with size and digest of all."""
+    """Thirty megabytes are read to their end, three are kept, with size and digest of all."""
     size = 30_000_000
     huge = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"z" * size
     async with serving(ok, ok, lambda r, n: huge, lambda r, n: huge) as servers:
@@ -269,7 +281,7 @@ async def test_a_huge_answer_is_kept_in_part(stage, exchange, serving):
         await stage.fire(patience=Patience(1.0, 5.0, 10.0))
     one = stage.observations()[0]
     body = one.answer_of(2).body
-    assert (body.size, len(body.data), body.truncated) == (size, 1024 * 1024, True)
+    assert (body.size, len(body.data), body.truncated) == (size, OBSERVED_BODY_KEPT, True)
     assert body.digest == hashlib.blake2b(b"z" * size, digest_size=16).digest()
     assert one.shots[3].same_as == 2
 
@@ -291,7 +303,9 @@ async def test_a_target_that_goes_down_ends_the_run_and_resume_finishes_it(stage
         assert (summary.state, summary.down) == ("unavailable", "branch")
         assert branch.url in summary.reason
         seen = check_ledger(stage, summary)
-        assert not [one for one in seen if not one.skipped and not one.not_compared and outcomes(one) != ["answered"] * 4]
+        assert not [
+            one for one in seen if not one.skipped and not one.not_compared and outcomes(one) != ["answered"] * 4
+        ]
         assert {one.skipped for one in seen} == {"", "target-unavailable"}
         lost = [one for one in seen if one.not_compared]
         assert {one.not_compared for one in lost} == {"unavailable"}
@@ -449,15 +463,23 @@ async def test_a_cookie_that_a_target_gave_is_carried_on_there_alone(stage, exch
         stage.plan([server.url for server in servers])
         await stage.fire()
     seen = stage.observations()
-    sent = [[re.search(rb"Cookie: ([^\r]*)", r)[1] for r in server.seen if b"/me" in r and b"theme" in r] for server in servers]
-    assert sent == [[b"theme=x; sid=B; other=1"], [b"theme=x; sid=C; other=1"], [b"theme=x; sid=R; other=1"], [b"theme=x; sid=R; other=1"]]
+    sent = [
+        [re.search(rb"Cookie: ([^\r]*)", r)[1] for r in server.seen if b"/me" in r and b"theme" in r]
+        for server in servers
+    ]
+    assert sent == [
+        [b"theme=x; sid=B; other=1"],
+        [b"theme=x; sid=C; other=1"],
+        [b"theme=x; sid=R; other=1"],
+        [b"theme=x; sid=R; other=1"],
+    ]
     assert [shot.rewrites for shot in seen[1].shots] == [["cookie sid"], ["cookie sid"], [], []]
     assert all(not shot.rewrites for one in seen[2:] for shot in one.shots)
 
 
 async def test_paced_requests_leave_on_time_and_waiting_for_an_answer_is_not_lateness(stage, exchange, serving):
     """Due times count from the start; what waits for its predecessor says so apart."""
-    async with serving(lambda r, n: [0.1, OK] if b"/slow" in r else OK, ok, ok, ok) as servers:
+    async with serving(lambda r, _n: [0.1, OK] if b"/slow" in r else OK, ok, ok, ok) as servers:
         stage.record([
             exchange(0, "/slow", session="a" * 16, start_ms=0), exchange(1, "/next", session="a" * 16, start_ms=20),
             exchange(2, "/other", session="b" * 16, start_ms=40), exchange(3, "/other", session="b" * 16, start_ms=200),
@@ -489,8 +511,10 @@ async def test_a_proxy_of_the_environment_and_redirects_are_not_followed(stage, 
     """HTTP_PROXY is ignored, and a redirect is an answer like any other."""
     with socket.create_server(("127.0.0.1", 0)) as trap:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{trap.getsockname()[1]}")
-        moved = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/\r\nContent-Length: 0\r\n\r\n" % trap.getsockname()[1]
-        async with serving(*[lambda r, n: moved] * 4) as servers:
+        moved = (
+            b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/\r\nContent-Length: 0\r\n\r\n" % trap.getsockname()[1]
+        )
+        async with serving(*[lambda _r, _n: moved] * 4) as servers:
             stage.record([exchange(0)])
             stage.plan([server.url for server in servers])
             await stage.fire()

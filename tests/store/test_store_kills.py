@@ -131,7 +131,7 @@ def test_a_start_killed_at_any_time_is_finished_by_the_next(
                 pass
             time.sleep(0.005)
 
-    for turn in range(4):
+    for turn in range(3):
         killer = threading.Thread(target=kill_soon, daemon=True)
         killer.start()
         try:

@@ -212,10 +212,9 @@ def test_an_owner_that_does_not_answer_is_busy(
     assert shared_store.query("SELECT 1 AS one") == [{"one": 1}]
 
 
-@pytest.mark.parametrize("name", ["long-" + "x" * 120, "odd ?&=%#'\"; é {name}"])
-def test_any_path_will_do(tmp_path: Path, name: str) -> None:
+def test_any_path_will_do(tmp_path: Path) -> None:
     """A path longer than a socket's address, or full of characters that mean something elsewhere, is just a path."""
-    home = tmp_path / name / "home"
+    home = tmp_path / ("long-" + "x" * 120) / "odd ?&=%#'\"; é {name}" / "home"
     with open_store(home) as store, open_store(home) as other:
         store.insert("runs", {"run": ["r"]})
 

@@ -1,0 +1,32 @@
+"""The page's style and script, packaged as files, and the policy that admits these two and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+
+FAVICONS = {"pass": "1b6b3f", "fail": "b3261e", "inconclusive": "8a5a00"}
+
+
+@cache
+def asset(file: str) -> str:
+    """A packaged text file."""
+    return files("console").joinpath("assets", file).read_text("utf-8")
+
+
+@cache
+def policy() -> str:
+    """The content security policy: no source but this file, no script or style but ours (by their hashes)."""
+    style, script = (_digest(asset(file)) for file in ("page.css", "page.js"))
+    return f"default-src 'none'; style-src '{style}'; script-src '{script}'; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def favicon(verdict: str) -> str:
+    """A dot in the verdict's colour, inside the page, so that no browser asks a server for one."""
+    return f"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' fill='%23{FAVICONS[verdict]}'/%3E%3C/svg%3E"

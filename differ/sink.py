@@ -1,0 +1,147 @@
+"""Where a comparison puts what it finds: one :class:`~differ.difference.Difference` per place and kind, however often it is met."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from differ.classes import format_of, instant_ns, is_permutation, klass_of, timing_apart
+from differ.difference import CLOCK, EXCERPT_BYTES, FORMAT, PERMUTATION, VALUE, Difference
+
+PLACES_MAX = 10_000
+"""Places of one comparison; an answer with more has become another document."""
+DIGESTED_MAX = 64
+"""Values of one place whose digests are told apart: enough to know two answers' lists from each other."""
+CLOCK_SLACK_NS = 5_000_000_000
+"""How far a value may be from the instant of its answer to be that instant: seconds are rounded, and answers take time."""
+TEXT_CUT = 4 * EXCERPT_BYTES
+
+
+class _Missing:
+    """The value of a place that is not there."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final[Any] = _Missing()
+
+
+class TooMuch(Exception):  # noqa: N818
+    """A bound was reached; its text is the reason."""
+
+
+class Change(NamedTuple):
+    """What is different at one place."""
+
+    kind: str
+    facet: int
+    old: Any
+    new: Any
+    signature: str
+    klass: str = ""
+    flags: int = 0
+
+
+class _Place:
+    """All changes of one kind at one place."""
+
+    __slots__ = ("change", "count", "digests", "facet", "flags", "klass", "new", "old")
+
+    def __init__(self, change: Change) -> None:
+        self.change = change
+        self.facet, self.klass, self.flags, self.count = change.facet, change.klass, change.flags, 0
+        self.old, self.new = text_of(change.old), text_of(change.new)
+        self.digests = blake2b(digest_size=8)
+
+    def add(self, change: Change) -> None:
+        """One more."""
+        self.count += 1
+        self.facet = min(self.facet, change.facet)
+        self.klass = self.klass or change.klass
+        self.flags &= change.flags
+        if self.count <= DIGESTED_MAX:
+            for value in (change.old, change.new):
+                self.digests.update((text_of(value) or "\0").encode("utf-8", "surrogatepass"))
+
+
+class Sink:
+    """The differences of one comparison."""
+
+    def __init__(self, now_ns: tuple[int, int] = (0, 0), ports: tuple[str, str] = ("", "")) -> None:
+        self._found: dict[tuple[str, str], _Place] = {}
+        self.now_ns, self._ports = now_ns, ports
+
+    def echoed(self, old: Any, new: Any) -> bool:
+        """Whether two values are each the port of their own target."""
+        return self._ports[0] != "" and str(old) == self._ports[0] and str(new) == self._ports[1]
+
+    def add(self, where: str, change: Change) -> None:
+        """One change at a place."""
+        place = self._found.get((where, change.kind))
+        if place is None:
+            if len(self._found) >= PLACES_MAX:
+                raise TooMuch("too-many-differences")
+            place = self._found[where, change.kind] = _Place(change)
+        place.add(change)
+
+    def differences(self) -> list[Difference]:
+        """All that was found."""
+        return [
+            Difference(
+                where,
+                kind,
+                place.facet,
+                place.klass,
+                place.flags,
+                place.count,
+                place.old,
+                place.new,
+                int.from_bytes(place.digests.digest(), "big"),
+                f"{kind}:{place.change.signature}",
+            )
+            for (where, kind), place in self._found.items()
+        ]
+
+
+def text_of(value: Any) -> str | None:
+    """JSON text of a value, at most EXCERPT_BYTES characters; None where it is missing."""
+    if value is MISSING:
+        return None
+    if isinstance(value, str) and len(value) > TEXT_CUT:
+        value = value[:TEXT_CUT]
+    try:
+        text = orjson.dumps(value, default=str).decode()
+    except (TypeError, ValueError, RecursionError):
+        text = orjson.dumps(repr(value).encode("utf-8", "replace").decode()).decode()
+    return text if len(text) <= EXCERPT_BYTES else text[: EXCERPT_BYTES - 1] + "…"
+
+
+def clock_flag(old: Any, new: Any, now_ns: tuple[int, int]) -> int:
+    """CLOCK when both values are the time of their answers."""
+    if not now_ns[0] or not now_ns[1]:
+        return 0
+    left, right = instant_ns(old), instant_ns(new)
+    if left is None or right is None:
+        return 0
+    near = abs(left - now_ns[0]) < CLOCK_SLACK_NS and abs(right - now_ns[1]) < CLOCK_SLACK_NS
+    return CLOCK if near else 0
+
+
+def texts(old: str, new: str, now_ns: tuple[int, int]) -> Change:
+    """How two different texts differ."""
+    formats = format_of(old), format_of(new)
+    klasses = klass_of(old), klass_of(new)
+    klass = klasses[0] if klasses[0] == klasses[1] else ""
+    flags = clock_flag(old, new, now_ns) if klass == "time" else 0
+    if is_permutation(old, new):
+        return Change("order", VALUE, old, new, "order", klass, flags | PERMUTATION)
+    if formats[0] == formats[1]:
+        klass = klass or ("time" if timing_apart(old, new) else "")
+        return Change("value", VALUE, old, new, formats[0][:80], klass, flags)
+    if klass:
+        return Change("value", VALUE, old, new, klass, klass, flags)
+    kind = "format" if klasses[0] != klasses[1] else "value"
+    return Change(kind, FORMAT, old, new, f"{formats[0][:60]}>{formats[1][:60]}")

@@ -1,0 +1,59 @@
+"""How a run is to be fired, and what came of it: the words between :mod:`replayer.fire` and who calls it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from replayer.breaker import PROBE_GAP_S
+from replayer.connection import Patience
+from replayer.firing import Sampling, every
+from replayer.health import PROBE_PATIENCE
+from replayer.observing import Mask
+from replayer.wire import OpenSeal
+
+DRAIN_S = 5.0
+"""After Ctrl-C a person waits this long for what is in the air, then it is given up and counted as cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """How a run fires."""
+
+    concurrency: int = 16
+    paced: bool = False
+    seed: int = 0
+    patience: Patience = field(default_factory=Patience)
+    mark_key: bytes = b"\0" * 32
+    mask: Mask | None = None
+    """Applied to each answer before it leaves this process's memory."""
+    open_seal: OpenSeal | None = None
+    sampling: Sampling = every
+    probe_gap_s: float = PROBE_GAP_S
+    probe_patience: Patience = PROBE_PATIENCE
+    drain_s: float = DRAIN_S
+
+
+@dataclass(slots=True)
+class ReplaySummary:
+    """What a replay did."""
+
+    state: str = "finished"
+    """``finished``, ``interrupted`` or ``unavailable``."""
+    reason: str = ""
+    """For a person; empty when finished."""
+    selected: int = 0
+    fired: int = 0
+    """Exchanges fired by this process."""
+    shots: int = 0
+    skipped: Counter[str] = field(default_factory=Counter[str])
+    seconds: float = 0.0
+    lateness_us_p50: float = 0.0
+    lateness_us_p99: float = 0.0
+    down: str = ""
+    """The name of the target that is unavailable."""
+
+    @property
+    def rate_per_s(self) -> float:
+        """Exchanges fired a second."""
+        return self.fired / self.seconds if self.seconds else 0.0

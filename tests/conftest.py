@@ -1,0 +1,61 @@
+"""What tests of every room share: real parts that a machine may lack.
+
+``require("chromium")`` gives a program's path, or skips the test and says what is missing. With ``ECHOLANE_REQUIRE_ALL=1``
+a missing part is a failure instead, so that CI cannot pass by lacking it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+from typing import NoReturn
+
+import pytest
+
+REQUIRE_ALL = "ECHOLANE_REQUIRE_ALL"
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip the test, or fail it where all parts are required."""
+    if os.environ.get(REQUIRE_ALL) == "1":
+        pytest.fail(f"{reason} ({REQUIRE_ALL}=1)", pytrace=False)
+    pytest.skip(f"{reason}; {REQUIRE_ALL}=1 makes this a failure")
+
+
+def required_program(*names: str, hint: str = "") -> str:
+    """The path of the first of these programs that is installed."""
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    missing(f"needs the program {' or '.join(names)}" + (f": {hint}" if hint else ""))
+
+
+def required_module(name: str, hint: str = "") -> str:
+    """A module's name, when it can be imported."""
+    try:
+        found = importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        missing(f"needs the module {name}: {hint or f'pip install {name}'}")
+    return name
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[..., str]:
+    """``require(program, …, hint=…)``: the path of an installed program, else skip or fail."""
+    return required_program
+
+
+@pytest.fixture(scope="session")
+def require_module() -> Callable[..., str]:
+    """``require_module(name, hint)``: skip or fail where a module is not installed."""
+    return required_module
+
+
+@pytest.fixture(scope="session")
+def lacking() -> Callable[[str], NoReturn]:
+    """``lacking(reason)``: for parts that are neither a program nor a module, such as input files."""
+    return missing
