@@ -20,10 +20,12 @@ ICONS = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️"}
 def markdown(result: words.Result) -> str:
     """The whole comment."""
     verdict = words.verdict(result)
-    service = "".join(char for char in words.text(result, "service") if char.isascii() and char.isalnum() or char == "-")
+    service = "".join(
+        char for char in words.text(result, "service") if char.isascii() and char.isalnum() or char == "-"
+    )
     lines = [
         f"<!-- echolane {service[:63].strip('-')} -->",
-        f"### {ICONS[verdict]} Echolane: {verdict}: {escaped(short(words.text(result, 'reason'), REASON_MAX))}",
+        f"### {ICONS[verdict]} Echolane: {verdict}: {escaped(short(words.headline(result), REASON_MAX))}",
         "",
         escaped(words.summary(result)),
         "",
@@ -31,7 +33,7 @@ def markdown(result: words.Result) -> str:
         "",
     ]
     if advice := words.advice(result):
-        lines += [f"**What to do:** {escaped(advice)}", ""]
+        lines += [f"**What to do:** {escaped(short(advice, REASON_MAX))}", ""]
     found = words.findings(result, "groups")
     if found:
         lines += [*_findings(found), "", *_endpoints(found), ""]
@@ -85,7 +87,9 @@ def _endpoints(found: list[words.Finding]) -> list[str]:
 def _account(result: words.Result) -> list[str]:
     ledger = words.ledger(result)
     sums = words.account(ledger)
-    lines = [f"**Account** ({escaped(short(words.balance(ledger), REASON_MAX))}): {' · '.join(map(words.sum_text, sums))}"]
+    lines = [
+        f"**Account** ({escaped(short(words.balance(ledger), REASON_MAX))}): {' · '.join(map(words.sum_text, sums))}"
+    ]
     if reasons := "; ".join(filter(None, map(words.reasons_text, sums))):
         lines[-1] += f"<br>{escaped(short(reasons, REASON_MAX))}"
     if hint := words.skipped_hint(ledger):

@@ -33,6 +33,7 @@ INTROS = {
 }
 EMPTY = {
     "groups": "No regression was found.",
+    "without": "None was found so far; without a verdict that says little.",
     "undecided": "Nothing is undecided.",
     "noise": "No version differed from itself.",
     "expected": "No rule explained a difference.",
@@ -62,7 +63,7 @@ def render_page(result: words.Result) -> str:
     before, after = _before(result, parts), _after(result)
     room = PAGE_BYTES - size(before) - size(after) - sum(size(text) for part in parts for text in part.heads)
     _fill_samples(parts, room)
-    return "".join([before, *(_section(part) for part in parts), after])
+    return "".join([before, *(_section(part, words.verdict(result)) for part in parts), after])
 
 
 def size(text: str) -> int:
@@ -105,11 +106,12 @@ def _floor(one: Mapping[str, Any]) -> int:
     return sum(min(len(str(one.get(key) or "")), words.EXCERPT_BYTES // 4) for key in ("base", "branch"))
 
 
-def _section(part: Part) -> str:
+def _section(part: Part, verdict: str) -> str:
     number = len(part.findings)
     title = f'<h2>{PARTS[part.key]} <span class="count">{number:,}</span></h2>'
     if not number:
-        return f'<section id="{part.key}" class="none-here">{title}<p class="intro">{EMPTY[part.key]}</p></section>\n'
+        empty = "without" if part.key == "groups" and verdict == "inconclusive" else part.key
+        return f'<section id="{part.key}" class="none-here">{title}<p class="intro">{EMPTY[empty]}</p></section>\n'
     rows = "".join(
         text.replace(OPEN_PLACEHOLDER, "".join(samples) or '<p class="note">No sample is kept in this page.</p>', 1)
         for text, samples in zip(part.heads, part.samples, strict=True)
@@ -145,7 +147,9 @@ def _left_out(part: Part) -> str:
 
 def _before(result: words.Result, parts: list[Part]) -> str:
     verdict = words.verdict(result)
-    links = "".join(f'<a href="#{part.key}">{PARTS[part.key]} <b>{len(part.findings):,}</b></a>' for part in parts if part.findings)
+    links = "".join(
+        f'<a href="#{part.key}">{PARTS[part.key]} <b>{len(part.findings):,}</b></a>' for part in parts if part.findings
+    )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy()}">'

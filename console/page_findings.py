@@ -20,6 +20,8 @@ WHY = {
     "noise": "Why it is noise",
     "expected": "Why it is expected",
 }
+SHORT = 40
+"""Characters of a value that fit beside its caption."""
 OPEN_PLACEHOLDER = "<!--samples-->"
 
 
@@ -27,11 +29,8 @@ def head(part: str, finding: words.Finding) -> str:
     """A finding without its samples; :data:`OPEN_PLACEHOLDER` marks where they go."""
     severity = words.severity(finding)
     anchor = re.sub(r"[^A-Za-z0-9_-]", "", str(finding.get("id", "")))[:64]
-    chip = (
-        f'<span class="chip {severity}">{severity}</span>'
-        if part == "groups"
-        else f'<span class="chip {part}">{_chip(part)}</span>'
-    )
+    label = severity if part == "groups" else part
+    chip = f'<span class="chip {label}">{label}</span>'
     return (
         f'<details class="finding" id="{part}-{anchor}" data-severity="{severity}">'
         f"<summary>{chip}"
@@ -97,9 +96,7 @@ def _needed(finding: words.Finding) -> str:
 
 
 def _sentence(text: str) -> str:
-    """Our own sentence, with a capital and a full stop."""
-    body = short(text, SENTENCE_MAX)
-    return html(body[:1].upper() + body[1:]) + ("" if body.endswith((".", "…")) else ".")
+    return html(words.sentence(short(text, SENTENCE_MAX)))
 
 
 def _lists(finding: words.Finding) -> str:
@@ -131,7 +128,8 @@ def sample(one: Mapping[str, Any]) -> str:
         f'<div class="value"{_scroller(name) if value.long else ""}>{value.body}</div></figure>'
         for name, css, value in (("base", "old", base), ("branch", "new", branch))
     )
-    return f'<div class="sample"><p class="exchange">{_exchange(one)}</p><div class="sides">{sides}</div>{_controls(one, old, new)}</div>'
+    size = " short" if all(len(value or "") <= SHORT and "\n" not in (value or "") for value in (old, new)) else ""
+    return f'<div class="sample{size}"><p class="exchange">{_exchange(one)}</p><div class="sides">{sides}</div>{_controls(one, old, new)}</div>'
 
 
 def _scroller(name: str) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from console import words
 from console.escapes import html, short
 
-NAME_MAX, REASON_MAX = 300, 1_200
+NAME_MAX, REASON_MAX, ADVICE_MAX = 300, 240, 600
+LONG = 80
+"""Characters from which a headline is set smaller."""
 REASONS_MAX = 12
 """Reasons shown at one number of the account; there are about a dozen in all, a damaged result may have more."""
+_CODE = re.compile(r"`([^`]{1,200})`")
 TITLES = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive"}
 ICONS = {
     "pass": '<path d="M4.5 10.5l3.6 3.6 7.4-8.2"/>',
@@ -34,18 +38,23 @@ def name(value: object, limit: int = NAME_MAX) -> str:
     return html(short(str(value if value is not None else ""), limit))
 
 
+def prose(text: str) -> str:
+    """Our own sentence; what stands in back-ticks is code."""
+    return _CODE.sub(r"<code>\1</code>", html(text))
+
+
 def hero(result: words.Result) -> str:
     """The verdict in one sentence, what it rests on, and what to do when there is none."""
     verdict = words.verdict(result)
-    reason = short(str(result.get("reason") or ""), REASON_MAX)
-    sentence = html(reason[:1].upper() + reason[1:])
-    size = " long" if len(reason) > 80 else ""
-    advice = f'<p class="advice"><b>What to do:</b> {html(words.advice(result))}</p>' if words.advice(result) else ""
+    reason = short(words.headline(result), REASON_MAX)
+    size = " class='long'" if len(reason) > LONG else ""
+    advice = words.advice(result)
+    todo = f'<p class="advice"><b>What to do:</b> {prose(short(advice, ADVICE_MAX))}</p>' if advice else ""
     return (
-        f'<section class="hero" aria-labelledby="verdict"><div class="say"><h1 id="verdict" class="{size.strip()}">'
+        f'<section class="hero" aria-labelledby="verdict"><div class="say"><h1 id="verdict"{size}>'
         f'<span class="stamp"><svg viewBox="0 0 20 20" aria-hidden="true">{ICONS[verdict]}</svg>{TITLES[verdict]}</span>'
-        f'<span class="sr">: </span><span class="sentence">{sentence}</span></h1>'
-        f'<p class="lede">{html(words.summary(result))}</p>{advice}{_versions(result)}</div>{_facts(result)}</section>'
+        f'<span class="sr">: </span><span>{html(reason[:1].upper() + reason[1:])}</span></h1>'
+        f'<p class="lede">{html(words.summary(result))}</p>{todo}{_versions(result)}</div>{_facts(result)}</section>'
     )
 
 
@@ -74,11 +83,11 @@ def _facts(result: words.Result) -> str:
     rate = (result.get("rates") or {}).get("fired_per_s")
     speed = f"{float(rate):,.0f} exchanges fired per second" if isinstance(rate, int | float) and rate else ""
     tiles = [
-        ("Findings", f"{len(found):,}", kinds or "nothing to explain", ""),
+        ("Findings", f"{len(found):,}", kinds or "no regression", ""),
         ("Fidelity", words.fidelity(result), unknown, "bad" if low else ""),
         (
             "Account",
-            "off" if broken else "balanced",
+            "does not balance" if broken else "balanced",
             short(broken[0], 200) if broken else "every exchange is accounted for",
             "bad" if broken else "",
         ),

@@ -43,7 +43,7 @@ def plain_verdict(result: words.Result, width: int = PLAIN_WIDTH) -> str:
 def verdict_lines(result: words.Result, width: int) -> list[Text]:
     """All lines, none wider than ``width``."""
     verdict = words.verdict(result)
-    reason = terminal(short(words.text(result, "reason"), REASON_MAX))
+    reason = terminal(short(words.headline(result), REASON_MAX))
     lines = [Text(), *_wrapped(Text.assemble((f" {verdict.upper()} ", STYLES[verdict]), f" {reason}"), width)]
     lines += _wrapped(Text(words.summary(result)), width)
     if advice := words.advice(result):

@@ -297,9 +297,22 @@ def summary(result: Result) -> str:
     return f"Of {count(compared.whole, 'compared exchange')}, {', '.join(parts[:-1])} and {parts[-1]}."
 
 
+def headline(result: Result) -> str:
+    """The verdict's reason without the advice that may follow it after a semicolon."""
+    return text(result, "reason").partition("; ")[0]
+
+
 def advice(result: Result) -> str:
-    """What to do about a run without a verdict; empty when it has one."""
-    return ADVICE.get(str(result.get("reason_code")), "") if result.get("verdict") == "inconclusive" else ""
+    """What to do about a run without a verdict, the reason's own advice first; empty when there is a verdict."""
+    if verdict(result) != "inconclusive":
+        return ""
+    own = text(result, "reason").partition("; ")[2]
+    return sentence(own) if own else ADVICE.get(text(result, "reason_code"), "")
+
+
+def sentence(body: str) -> str:
+    """A clause of ours with a capital and a full stop."""
+    return body[:1].upper() + body[1:] + ("" if body.endswith((".", "…")) or not body else ".")
 
 
 def commands(result: Result) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any, NamedTuple
 
@@ -20,7 +21,10 @@ class Aligned(NamedTuple):
 
 def canonical(value: Any) -> bytes:
     """One text for equal values, whatever the order of keys."""
-    return orjson.dumps(value, default=repr, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    try:
+        return orjson.dumps(value, default=repr, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # orjson writes 254 levels and 64-bit integers
+        return json.dumps(value, default=repr, sort_keys=True).encode()
 
 
 def aligned(old: list[Any], new: list[Any]) -> Aligned | None:

@@ -76,16 +76,9 @@ def compare(left: Response | str, right: Response | str, context: Context) -> Co
         _answers(sink, left, right, context)
     except TooMuch as error:
         return Compared(sink.differences(), str(error))
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        OverflowError,
-        ArithmeticError,
-        RecursionError,
-        MemoryError,
-    ) as error:
+    except RecursionError:
+        return Compared([], "too-deep")
+    except (ValueError, TypeError, LookupError, ArithmeticError, MemoryError) as error:
         # A poisonous answer costs its own verdict, never the run's.
         return Compared([], f"error-{type(error).__name__}")
     return Compared(sink.differences())

@@ -68,7 +68,8 @@ class Gathering:
         here: dict[str, _Here] = {}
         for index, pair in enumerate(row["d_pair"]):
             seen = here.setdefault(row["d_where"][index], _Here())
-            seen.facet[pair] = min(seen.facet[pair], int(row["d_facet"][index]))
+            if row["d_facet"][index] < seen.facet[pair]:  # noqa: PLR1730 - min() of an Any is no int to the type checker
+                seen.facet[pair] = row["d_facet"][index]
             seen.values[pair] ^= row["d_values"][index]
         for where, seen in here.items():
             for place in self._by_where.get((row["endpoint"], where), ()):

@@ -8,9 +8,10 @@ from typing import Any
 
 import orjson
 
+from differ.counting import Counting
 from differ.evidence import Observed
 from differ.folding import Finding
-from differ.gathering import Row, X, signature_class, text
+from differ.gathering import A, B, Row, X, signature_class, text
 from differ.judging import Judgement, exchange_verdict
 from differ.verdict import Facts, decide, severity
 from echolane.errors import HomeError
@@ -24,7 +25,7 @@ SHOWN = {"same": "same", "skipped": "skipped", "uncomparable": "uncomparable", "
 
 
 def finding_json(
-    finding: Finding, verdict: str, observed: Mapping[str, Observed], samples: Mapping[str, Any]
+    finding: Finding, verdict: str, observed: Mapping[str, Observed], counts: Mapping[int, int]
 ) -> dict[str, Any]:
     """One finding as the result shows it."""
     endpoints = finding.endpoints
@@ -60,10 +61,11 @@ def result_json(
     spec: RunSpec,
     judgement: Judgement,
     observed: Mapping[str, Observed],
-    ledger: dict[str, Any],
+    counting: Counting,
     facts: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The whole result."""
+    ledger: dict[str, Any] = facts["ledger"]
     groups = [finding_json(f, "regression", observed, counting.of(f.id)) for f in judgement.regressions]
     noise = [finding_json(f, "noise", observed, counting.of(f.id)) for f in judgement.noise]
     undecided = [finding_json(f, "undecided", observed, counting.of(f.id)) for f in judgement.undecided]

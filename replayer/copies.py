@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from echolane.errors import TargetUnavailable, UsageError
 from echolane.home import Home
-from echolane.observation import TARGETS, TargetInfo
+from echolane.observation import TARGETS
 from echolane.runspec import RunSpec
 
 START_GAP_S = 1.0

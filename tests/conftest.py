@@ -10,6 +10,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -59,3 +60,12 @@ def require_module() -> Callable[..., str]:
 def lacking() -> Callable[[str], NoReturn]:
     """``lacking(reason)``: for parts that are neither a program nor a module, such as input files."""
     return missing
+
+
+@pytest.fixture(scope="session")
+def inputs() -> Path:
+    """The folder of real pairs and suites by others."""
+    folder = os.environ.get("ECHOLANE_INPUTS_DIR", "")
+    if not folder or not Path(folder).is_dir():
+        missing("needs the real inputs: set ECHOLANE_INPUTS_DIR to their folder")
+    return Path(folder)

@@ -8,7 +8,7 @@ different values stay different) and the check; shorter values grow.
 ==========  ==============================  ==========================================================
 class       looks like                      mask
 ==========  ==============================  ==========================================================
-digits      ``4111111111111111``            ``9`` and digits, 15 at least (no card begins with 9)
+digits      ``4111 1111 1111 1111``         ``9`` and digits, 15 at least, in the same groups (no card begins with 9)
 number      ``-12.5``, ``1e3``              a digit mask and ``.5``
 uuid        ``c9bf9e57-1685-4c89-…``        hex digits in the same groups
 jwt         ``eyJ….eyJ….…``                 the same parts, each beginning and as long as its original
@@ -35,6 +35,7 @@ _CACHE_MAX = 4096  # Sessions present the same few secrets again and again; beyo
 _CACHED_BYTES_MAX = 512  # so that the cache holds 4 MB at most
 
 _DIGITS = re.compile(rb"[0-9]+")
+_GROUPS = re.compile(rb"[0-9]+(?:[ -][0-9]+)+")
 _NUMBER = re.compile(rb"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _UUID = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _JWT = re.compile(rb"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){1,4}")
@@ -88,6 +89,8 @@ class Atoms:
             return self._jwt(value)
         if _UUID.fullmatch(value):
             return self._uuid(value)
+        if _GROUPS.fullmatch(value):
+            return self._groups(value)
         if _NUMBER.fullmatch(value):
             return self._number(value)
         return self._text(value)
@@ -111,6 +114,15 @@ class Atoms:
 
     def _ten(self, head: bytes) -> bytes:
         return b"%0*d" % (_TENS, int.from_bytes(self._check(head)[:8], "big") % 10**_TENS)
+
+    def _groups(self, value: bytes) -> bytes:
+        digits = value.translate(None, b" -")
+        mask = self._digits(digits, digits)
+        if mask == digits:
+            return value
+        rest = iter(mask)
+        grouped = bytes(char if char in b" -" else next(rest) for char in value)
+        return grouped + bytes(rest)
 
     def _number(self, value: bytes) -> bytes:
         if value.endswith(b".5") and _DIGITS.fullmatch(whole := value[:-2]) and self._digits(whole, value) == whole:

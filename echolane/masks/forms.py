@@ -18,7 +18,7 @@ from echolane.masks.scan import FOLD, Looks
 
 _SEGMENT_BYTES = 16  # ``/token/refresh`` is a route, ``/token/9f86d081884c7d65…`` a secret.
 _SEGMENT = re.compile(rb"(?=[^/]*[0-9])[A-Za-z0-9_.~%=-]+")
-_USERINFO = re.compile(rb"(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//([^/?#@]+)@")
+_USERINFO = re.compile(rb"[a-zA-Z][a-zA-Z0-9+.-]*://([^/?#@]+)(@[^/?#]*)")
 _PART_NAME = re.compile(rb"(?i)content-disposition:[^\r\n]*?[ ;]name=(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;\"]+))")
 _BOUNDARY = re.compile(rb"(?i)boundary=(?:\"([^\"]+)\"|([^\s;,]+))")
 
@@ -44,7 +44,7 @@ class Forms:
         if b"@" in data:
             user = _USERINFO.match(data, 0, path)
             if user is not None:
-                edits += self._userinfo(user, held)
+                edits.append(self._userinfo(user, held))
         self._find_path(data, path, held, edits)
         edits += self._looks.find(data)
         return edits
@@ -123,12 +123,11 @@ class Forms:
                     place += len(member) + 1
             at += len(segment) + 1
 
-    def _userinfo(self, found: re.Match[bytes], held: list[bytes]) -> list[Edit]:
+    def _userinfo(self, found: re.Match[bytes], held: list[bytes]) -> Edit:
+        """User and password before a host; the claim takes the host in, lest it be read as that of an e-mail."""
         user, colon, password = found[1].partition(b":")
-        edits = [Edit(found.start(1), found.start(1) + len(user), self._fields.atom(user, held))] if user else []
-        if colon and password:
-            edits.append(Edit(found.end(1) - len(password), found.end(1), self._fields.atom(password, held)))
-        return edits
+        mask = self._fields.atom(user, held) + colon + self._fields.atom(password, held)
+        return Edit(found.start(1), found.end(), mask + found[2])
 
     def _member(self, raw: bytes, kind: int, place: Edit, held: list[bytes], edits: list[Edit]) -> None:
         value = decoded(raw)

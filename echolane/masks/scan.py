@@ -98,9 +98,12 @@ class Looks:
             end = alnum.find(b" ", at)
             end = len(data) if end < 0 else end
             token = data.find(b"eyJ", start, end)
-            found = _JWT.match(data, token) if token >= 0 else _KEY.search(data, max(0, start - 24), end + 64)
-            if found is not None:
-                edits.append(Edit(*found.span(), self._atoms.mask(found[0])))
+            jwt = _JWT.match(data, token) if token >= 0 else None
+            key = _KEY.search(data, max(0, start - 24), token if jwt else end + 64)
+            for found in (key, jwt):
+                if found is not None:
+                    edits.append(Edit(*found.span(), self._atoms.mask(found[0])))
+                    end = max(end, found.end())
             at = alnum.find(_RUN, end)
             if at < 0:
                 break
@@ -114,7 +117,7 @@ class Looks:
 
     def _find_cards(self, data: bytes, edits: list[Edit]) -> None:
         found = (card for card in _CARD.finditer(data) if is_card(card[0]))
-        edits += [Edit(*card.span(), mask_card(self._atoms, card[0])) for card in found]
+        edits += [Edit(*card.span(), self._atoms.mask(card[0])) for card in found]
 
     def _find_pems(self, data: bytes, edits: list[Edit]) -> None:
         for block in _PEM.finditer(data):
@@ -165,21 +168,6 @@ def is_card(text: bytes) -> bool:
     return total % 10 == 0
 
 
-def mask_card(atoms: Atoms, text: bytes) -> bytes:
-    """The digits' mask, in the groups of the original."""
-    digits = text.translate(None, b" -")
-    mask = atoms.mask(digits)
-    if len(digits) == len(text):
-        return mask
-    out = bytearray(text)
-    at = 0
-    for place, char in enumerate(text):
-        if char not in b" -":
-            out[place] = mask[at]
-            at += 1
-    return bytes(out) + mask[at:]
-
-
 def _is_escape(data: bytes, at: int) -> bool:
     """Whether the character at ``at`` is escaped: an odd number of backslashes before it."""
     start = at
@@ -210,9 +198,9 @@ def _local_start(data: bytes, floor: int, at: int) -> int:
                     start -= 1
                     continue
                 start = code.end()
-            else:
+            elif start < at:
                 start += 1
-                while start < at and data[start - 1] > 127:
+                while start < at and data[start - 1] > 127 and data[start] > 127:
                     start += 1
         break
     while start < at and data[start] in b"'.":

@@ -162,7 +162,9 @@ def test_nothing_overflows_at_a_phone_or_a_desk(browser: Browser, page: Path, wi
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_hostile_values_neither_overflow_nor_run(browser: Browser, tmp_path: Path, every_poison: dict[str, Any], width: int) -> None:
+def test_hostile_values_neither_overflow_nor_run(
+    browser: Browser, tmp_path: Path, every_poison: dict[str, Any], width: int
+) -> None:
     """A page in which every text is hostile runs no script of theirs, breaks no policy and does not overflow."""
     file = tmp_path / "hostile.html"
     file.write_text(render_page(every_poison), "utf-8")
@@ -171,7 +173,9 @@ def test_hostile_values_neither_overflow_nor_run(browser: Browser, tmp_path: Pat
 
     assert browser.ask(OVERFLOW) <= 0
     assert browser.ask(OUTSIDE) == []
-    assert [event for event in browser.events if event.get("method") in {"Page.javascriptDialogOpening", "Log.entryAdded"}] == []
+    assert [
+        event for event in browser.events if event.get("method") in {"Page.javascriptDialogOpening", "Log.entryAdded"}
+    ] == []
 
 
 def test_the_page_asks_no_network_and_breaks_no_policy(browser: Browser, fail_page: Path) -> None:

@@ -27,6 +27,12 @@ print("starting", flush=True)
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), H).serve_forever()
 """
 
+STARTER = """
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-I", *sys.argv[1:]], stdin=subprocess.PIPE)
+time.sleep(300)
+"""
+
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
@@ -107,9 +113,11 @@ def test_copies_start_apart(stage, repository, monkeypatch):
 def test_a_copy_that_dies_is_unavailable_with_its_last_words(stage, repository):
     """Its name, its exit status and what it said; the other copies are ended."""
     good, bad = f"{sys.executable} serve.py {{port}}", "echo cannot open {port} >&2; exit 3"
-    with pytest.raises(TargetUnavailable, match=r"branch ended with 3 before it answered; .*cannot open \d+"):
-        with copies.started_copies(stage.home, spec_of(repository, good, bad), lambda _text: None):
-            pytest.fail("it never answered")
+    with (
+        pytest.raises(TargetUnavailable, match=r"branch ended with 3 before it answered; .*cannot open \d+"),
+        copies.started_copies(stage.home, spec_of(repository, good, bad), lambda _text: None),
+    ):
+        pytest.fail("it never answered")
 
 
 def test_a_copy_that_never_answers_is_unavailable(stage, repository, monkeypatch):
@@ -129,9 +137,11 @@ def test_a_copy_that_never_answers_is_unavailable(stage, repository, monkeypatch
 )
 def test_a_commit_that_is_none_is_a_usage_error(stage, repository, command):
     """The message names the command or the commit."""
-    with pytest.raises(UsageError, match="commit"):
-        with copies.started_copies(stage.home, spec_of(repository, command, command), lambda _text: None):
-            pytest.fail("there is no such commit")
+    with (
+        pytest.raises(UsageError, match="commit"),
+        copies.started_copies(stage.home, spec_of(repository, command, command), lambda _text: None),
+    ):
+        pytest.fail("there is no such commit")
 
 
 def test_targets_that_are_running_already_are_left_alone(stage):
@@ -147,11 +157,8 @@ def test_a_kill_takes_the_copies_and_their_children_along(tmp_path):
     command = f"sleep 300 & echo $! $$ > {pids}; wait"
     guard = Path(copies.__file__).with_name("guard.py")
     starter = subprocess.Popen(
-        [sys.executable, "-c",
-         "import subprocess, sys, time\n"
-         f"subprocess.Popen([sys.executable, '-I', {str(guard)!r}, {command!r}], stdin=subprocess.PIPE)\n"
-         "time.sleep(300)"]
-    )  # fmt: skip
+        [sys.executable, "-c", STARTER, str(guard), command],
+    )
     try:
         wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
         started = [int(pid) for pid in pids.read_text().split()]

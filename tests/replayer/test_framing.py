@@ -23,12 +23,15 @@ class Oracle:
         self.done = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
         self.headers.append((name, value))
 
     def on_body(self, data: bytes) -> None:
+        """A part of the body."""
         self.body += data
 
     def on_message_complete(self) -> None:
+        """The end."""
         self.done = True
 
 
@@ -144,10 +147,8 @@ def test_what_is_no_response_is_garbage(head: bytes) -> None:
     """Status lines and lengths outside the standard are garbage, not an answer with an odd status."""
     with pytest.raises(Garbage, match="garbage"):
         read(head + b"\r\n\r\nhello!")
-    with pytest.raises(Garbage):
-        found = whole(head + b"\r\n\r\nhello!", head_only=False)
-        if found is None:
-            read(head + b"\r\n\r\nhello!")
+    with pytest.raises(Garbage, match="garbage"):
+        whole(head + b"\r\n\r\nhello!", head_only=False)
 
 
 @pytest.mark.parametrize(
@@ -223,9 +224,9 @@ def test_an_endless_head_is_given_up(line: bytes) -> None:
     """A hundred thousand headers, or one that never ends: too large, and not more than a mebibyte of memory."""
     reader = AnswerReader()
     reader.feed(b"HTTP/1.1 200 OK\r\n")
+    piece = line * (70_000 // len(line))
     with pytest.raises(Garbage, match="too-large"):
-        for _ in range(100_000 if len(line) < 100 else 100):
-            reader.feed(line * (1000 if len(line) < 100 else 1))
+        any(reader.feed(piece) for _ in range(100))
     with pytest.raises(Garbage, match="too-large"):
         AnswerReader().feed(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 100_000 + b"\r\n")
 

@@ -23,7 +23,10 @@ SECOND = 1_000_000_000
 
 @pytest.mark.parametrize(
     ("text", "due"),
-    [("recorded", 3 * SECOND), ("2x", 3 * SECOND // 2), ("0.5x", 6 * SECOND), ("200/s", 4 * SECOND // 200), ("max", 0), (" MAX ", 0), ("1.5/s", int(4e9 / 1.5))],
+    [
+        ("recorded", 3 * SECOND), ("2x", 3 * SECOND // 2), ("0.5x", 6 * SECOND), ("200/s", 4 * SECOND // 200), ("max", 0),
+        (" MAX ", 0), ("1.5/s", int(4e9 / 1.5)),
+    ],
 )  # fmt: skip
 def test_a_pace_says_when_the_fifth_exchange_is_due(text, due):
     """Recorded three seconds after the first: sooner, later, or by its rank alone."""

@@ -228,7 +228,7 @@ async def test_a_server_without_keep_alive_is_served(stage, exchange, serving):
     """HTTP/1.0 and `Connection: close`: a connection a request, all answered."""
     bye = b"HTTP/1.0 200 OK\r\n\r\nhello"
     close = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
-    async with serving(lambda r, n: bye, lambda r, n: close, ok, ok) as servers:
+    async with serving(lambda *_: bye, lambda *_: close, ok, ok) as servers:
         stage.record([exchange(n, f"/{n}") for n in range(8)])
         stage.plan([server.url for server in servers])
         summary = await stage.fire(patience=Patience(1.0, 0.5, 1.0))
@@ -275,7 +275,7 @@ async def test_a_huge_answer_is_kept_in_part(stage, exchange, serving):
     """Thirty megabytes are read to their end, three are kept, with size and digest of all."""
     size = 30_000_000
     huge = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"z" * size
-    async with serving(ok, ok, lambda r, n: huge, lambda r, n: huge) as servers:
+    async with serving(ok, ok, lambda *_: huge, lambda *_: huge) as servers:
         stage.record([exchange(0)])
         stage.plan([server.url for server in servers])
         await stage.fire(patience=Patience(1.0, 5.0, 10.0))
