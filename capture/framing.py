@@ -183,47 +183,56 @@ class Framer:
         if self._buffer:
             data, self._buffer = self._buffer + data, b""
         at = 0
-        while True:
-            if self._state == CHUNK_DATA:
-                take = data[at : at + self._left]
-                message.add(take)
-                self._left -= len(take)
-                at += len(take)
-                if self._left:
-                    return b""
-                self._state = CHUNK_END
-            if self._state == CHUNK_END:
-                ending = data[at : at + 2]
-                if ending != b"\r\n":
-                    if ending in {b"", b"\r"}:
-                        self._buffer = ending
-                        return b""
-                    raise Unframeable("a chunk has another length than it says")
-                at += 2
-                self._state = CHUNK_SIZE
+        while not message.complete:
+            if self._state in {CHUNK_DATA, CHUNK_END}:
+                at = self._chunk_data(message, data, at)
+            if at < 0:
+                return b""
             end = data.find(b"\r\n", at)
             if end < 0:
                 if len(data) - at > CHUNK_LINE_MAX:
                     raise Unframeable("a chunk line is too long")
                 self._buffer = data[at:]
                 return b""
-            line = data[at:end]
+            self._chunk_line(message, data[at:end])
             at = end + 2
-            if self._state == CHUNK_SIZE:
-                found = _SIZE.fullmatch(line)
-                if found is None:
-                    raise Unframeable("a chunk size is not a number")
-                self._left = int(found[1], 16)
-                self._state = CHUNK_DATA if self._left else TRAILERS
-                self._seen_trailers = 0
-            elif line:
-                self._seen_trailers += len(line) + 2
-                if self._seen_trailers > TRAILER_BYTES_MAX or b"\r" in line or b"\0" in line:
-                    raise Unframeable("the trailers are not HTTP")
-                message.trailers += line + b"\r\n"
-            else:
-                self._finish(message)
-                return data[at:]
+        return data[at:]
+
+    def _chunk_data(self, message: Message, data: bytes, at: int) -> int:
+        """The data of a chunk and the line end behind it; where its successor begins, -1 when more is needed."""
+        if self._state == CHUNK_DATA:
+            take = data[at : at + self._left]
+            message.add(take)
+            self._left -= len(take)
+            at += len(take)
+            if self._left:
+                return -1
+            self._state = CHUNK_END
+        ending = data[at : at + 2]
+        if ending != b"\r\n":
+            if ending not in {b"", b"\r"}:
+                raise Unframeable("a chunk has another length than it says")
+            self._buffer = ending
+            return -1
+        self._state = CHUNK_SIZE
+        return at + 2
+
+    def _chunk_line(self, message: Message, line: bytes) -> None:
+        """A chunk's size, or a line of the trailers."""
+        if self._state == CHUNK_SIZE:
+            found = _SIZE.fullmatch(line)
+            if found is None:
+                raise Unframeable("a chunk size is not a number")
+            self._left = int(found[1], 16)
+            self._state = CHUNK_DATA if self._left else TRAILERS
+            self._seen_trailers = 0
+        elif line:
+            self._seen_trailers += len(line) + 2
+            if self._seen_trailers > TRAILER_BYTES_MAX or b"\r" in line or b"\0" in line:
+                raise Unframeable("the trailers are not HTTP")
+            message.trailers += line + b"\r\n"
+        else:
+            self._finish(message)
 
     def _finish(self, message: Message) -> None:
         message.complete = True

@@ -43,10 +43,15 @@ def record(home: Home, name: str, listen: tuple[str, int], upstream: str, settin
     with held(session.lock, f"session {session.epoch} of {name}"):
         code = service.run(lambda stop: Recording(home, session, settings).run(listen, upstream, stop))
     counts = ledger_of(session)
-    print(ledger_line(counts), file=sys.stderr)  # noqa: T201 - talk
+    say(ledger_line(counts))
     for wrong in capture_identities(counts):
-        print(f"the ledger does not balance: {wrong}", file=sys.stderr)  # noqa: T201
+        say(f"the ledger does not balance: {wrong}")
     return code
+
+
+def say(text: str) -> None:
+    """Talk to whoever started the recording."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - talk goes to stderr
 
 
 def prepare(home: Home, name: str, settings: Settings) -> None:
@@ -94,9 +99,7 @@ class Recording:
                 pipe.close()
                 raise UsageError(f"cannot listen on {listen[0]}:{listen[1]}: {error.strerror or error}") from error
             await self._check_upstream(relay.upstream)
-            print(
-                f"recording {self._session.service} on {self._authority} before {upstream}", file=sys.stderr, flush=True
-            )
+            say(f"recording {self._session.service} on {self._authority} before {upstream}")
             await self._watch(pipe, stop)
             server.close()
             await self._drain(relay)
@@ -113,7 +116,7 @@ class Recording:
                 transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, *upstream)
             transport.close()
         except (OSError, TimeoutError):
-            print(f"warning: nothing answers at {upstream[0]}:{upstream[1]} yet", file=sys.stderr)  # noqa: T201
+            say(f"warning: nothing answers at {upstream[0]}:{upstream[1]} yet")
 
     def _start_recorder(self, pipe: PipeWriter) -> None:
         ours, theirs = socket.socketpair()
@@ -156,7 +159,8 @@ class Recording:
         deadline = time.monotonic() + DRAIN_S
         for client in list(relay.clients):
             client.finish()
-        while relay.clients and time.monotonic() < deadline:
+        # Bounded, and a set of connections has no event to wait for.
+        while relay.clients and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         for client in list(relay.clients):
             client.abort()
@@ -164,7 +168,8 @@ class Recording:
 
     async def _handed(self, pipe: PipeWriter) -> None:
         deadline = time.monotonic() + DRAIN_S
-        while not pipe.empty and time.monotonic() < deadline:
+        # Bounded; it is empty at once unless the recorder hangs.
+        while not pipe.empty and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
     def _end_recorder(self) -> None:

@@ -150,7 +150,7 @@ class Volleys:
         reason = ""
         if not flight.safe:
             reason = "unsafe"
-            spare = [i for i in CONTROLS if (target := self.parts.targets[i]) is not None and not target.own_instance]
+            spare = []
         elif self.parts.sampling is every:
             spare = []
         else:

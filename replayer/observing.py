@@ -24,7 +24,7 @@ BATCH_BYTES = 1024 * 1024
 BATCH_ITEMS = 2_000
 BATCH_S = 0.05
 SLICE = 4
-"""Flights summed up between two turns of the loop: about 0.3 ms, so that a shot that is due does not wait longer."""
+"""Flights summed up between two turns of the loop, one where instants count: a shot that is due waits 0.1 ms for it at most."""
 WAITING_MAX = 256
 BACKLOG_MAX = 4
 """Batches on their way to the disk; with those waiting this bounds memory to some MiB, however slow the disk is."""
@@ -111,7 +111,7 @@ class Observer:
             await self._appended_one.wait()
 
     def _slice(self) -> None:
-        for _ in range(min(SLICE, len(self._landed))):
+        for _ in range(min(1 if self._paced else SLICE, len(self._landed))):
             flight = self._landed.popleft()
             observation = observe(flight, self._mask, paced=self._paced)
             flight.release()

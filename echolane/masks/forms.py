@@ -135,10 +135,9 @@ class Forms:
             return
         if kind > LONG or b" " in value:
             mask = self._pairs.string(value, kind, held)
-            if mask != value:
-                edits.append(Edit(place.start, place.end, quote(mask, safe="").encode()))
+            edits.append(place if mask == value else Edit(place.start, place.end, quote(mask, safe="").encode()))
             return
-        edits.append(Edit(place.start, place.end, self._fields.atom(raw.replace(b"+", b"%20"), held)))
+        edits.append(Edit(place.start, place.end, self._fields.atom(raw, held)))
 
     def _escaped(self, raw: bytes, start: int, end: int, held: list[bytes], edits: list[Edit]) -> None:
         """A member whose value hides something under its escapes: a card in groups, a URL with a token of its own."""
@@ -148,8 +147,8 @@ class Forms:
         inner = self._looks.find(value)
         if 61 in value or 58 in value:
             inner += self._pairs.find_text(value, value.translate(FOLD), held)
-        if inner:
+        # What is found in place, escapes and all (e-mails), is better left there: only those around it would change spelling.
+        if inner and len(self._looks.find(raw)) < len(inner):
             masked, undo = apply(value, inner)
-            # Only the escapes around it change their spelling; e-mails alone are found in place, escapes and all.
-            if undo and (b"%40" not in raw or len(inner) > 1 or b"@" not in inner[0].mask):
+            if undo:
                 edits.append(Edit(start, end, quote(masked, safe="/:?&=+,;").encode()))

@@ -310,7 +310,7 @@ _PLAIN = frozenset(
 _CREDENTIALS = frozenset((AUTHORIZATION, SECRET))
 _JSON_STARTS = frozenset((b"{", b"["))
 _SESSION_COOKIE = re.compile(rb"(?i)(?:^|;)\s*[a-z0-9_.-]*(?:sess|sid|auth|login|token|user)[a-z0-9_.-]*=([^;]+)")
-_TAIL = re.compile(rb"(?:(?<![0-9])(?:[0-9]{2,16}[ -])+)?[^\s\"'<>{}\[\](),;&=:]{1,256}\Z")
+_TAIL = re.compile(rb"(?![0-9]{1,6}\Z)[^\s\"'<>{}\[\](),;&=:]{1,256}\Z")
 
 
 def _is_telling(secret: bytes) -> bool:

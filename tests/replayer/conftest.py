@@ -130,6 +130,8 @@ class Scripted:
         self.answerer = answerer
         self.seen: list[bytes] = []
         self.connections = 0
+        self.first: list[bool] = []
+        """Of each request, whether it was the first on its connection."""
         self.open: set[asyncio.StreamWriter] = set()
         self.server: asyncio.Server | None = None
         self.port = 0
@@ -161,9 +163,12 @@ class Scripted:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.open.add(writer)
+        first = True
         try:
             while (request := await asyncio.wait_for(self._request(reader), self.idle_s)) is not None:
                 self.seen.append(request)
+                self.first.append(first)
+                first = False
                 answer = self.answerer(request, len(self.seen))
                 if answer is None:
                     break

@@ -168,6 +168,9 @@ async def test_unsafe_requests_reach_only_instances_of_their_own_and_never_twice
         assert Counter(line.split()[0] for line in server.lines) == {"GET": 10, "POST": 5}
     assert outcomes(seen[1]) == ["answered", "spared:unsafe", "answered", "spared:unsafe"]
     assert outcomes(seen[2]) == ["answered"] * 4
+    for server in (base, branch):  # a connection of its own, so that a lost answer never leaves it in doubt
+        assert all(first for first, line in zip(server.first, server.lines, strict=True) if line.startswith("POST"))
+        assert not all(server.first)
     assert stage.journal.end(intents_topic(stage.spec.run), 0) >= 5
 
 

@@ -1,0 +1,190 @@
+"""JUnit, Markdown and terminal: the same numbers as the page, harmless whatever was recorded, bounded."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+import shlex
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, strategies as st
+from markdown_it import MarkdownIt
+from rich.cells import cell_len
+from rich.console import Console
+
+from console import words
+from console.escapes import markdown as escaped, markdown_code, terminal, xml
+from console.junit import junit
+from console.markdown import markdown
+from console.progress import Progress
+from console.terminal import plain_verdict, print_verdict
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def suite(result: dict[str, Any]) -> ElementTree.Element:
+    """The suite as a CI server reads it, from bytes."""
+    return ElementTree.fromstring(junit(result).encode("utf-8")).find("testsuite")
+
+
+def test_junit_counts_what_it_holds(result: dict[str, Any]) -> None:
+    """The suite's numbers are those of its cases: a failure a regression, an error without a verdict, a skip where undecided."""
+    found = suite(result)
+
+    for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        assert int(found.get(name)) == len(found.findall(f"testcase/{tag}"))
+    assert int(found.get("tests")) == len(found.findall("testcase"))
+    assert int(found.get("failures")) == len(result["groups"])
+    assert int(found.get("errors")) == (result["verdict"] == "inconclusive")
+    assert found.get("time") == "5.757"
+
+
+def test_junit_is_xml_whatever_was_recorded(poisoned: dict[str, Any]) -> None:
+    """Hostile values keep the document well-formed and add no element."""
+    found = suite(poisoned)
+
+    assert {each.tag for each in found.iter()} <= {
+        "testsuite",
+        "properties",
+        "property",
+        "testcase",
+        "failure",
+        "error",
+        "skipped",
+        "system-out",
+    }
+    assert len(found.findall("testcase/failure")) == 12
+
+
+@given(st.text(st.characters(), max_size=40))
+def test_xml_takes_any_text(text: str) -> None:
+    """Any text, with characters that XML 1.0 cannot hold too, is an element's and an attribute's text."""
+    parsed = ElementTree.fromstring(f'<a b="{xml(text)}">{xml(text)}</a>'.encode())
+
+    assert parsed.text == parsed.get("b") or (parsed.text or "") == ""
+
+
+def test_markdown_is_short_and_says_all(result: dict[str, Any]) -> None:
+    """At most 60 lines: the verdict first, endpoints by severity, five findings, the account."""
+    text = markdown(result)
+
+    assert text.count("\n") <= 60
+    assert text.splitlines()[1].startswith("### ")
+    assert f"{result['verdict']}: {result['reason'].split(';')[0]}"[:30] in text.splitlines()[1]
+    assert "**Account**" in text
+    assert text.count("| **") == min(len(result["groups"]), 5)
+    assert len(text) < 20_000
+
+
+def rendered(text: str) -> str:
+    """The comment as a host shows it."""
+    return MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+
+
+def test_markdown_has_no_markup_of_theirs(poisoned: dict[str, Any]) -> None:
+    """A hostile value makes no link, mention, image, element, table cell or line."""
+    text = markdown(poisoned)
+    page = rendered(text)
+    tags = {tag.lower() for tag in re.findall(r"</?([a-zA-Z][\w-]*)", page)}
+    rows = [row for row in re.findall(r"<tr>.*?</tr>", page, re.DOTALL)]
+
+    assert tags <= {"h3", "p", "code", "table", "thead", "tbody", "tr", "th", "td", "strong", "em", "br"}
+    assert {row.count("<td") + row.count("<th") for row in rows} <= {5, 4}
+    assert not re.search(r"@\w|#\d|https?://|www\.", text)
+    assert not re.search(r"(?<!\u200b)@(?!\u200b)|#(?!\u200b)", re.sub(r"<!--.*?-->", "", html.unescape(page)))
+    assert text.count("\n") <= 60
+    assert len(text) < 60_000
+    assert page.count("<!--") == 1
+    assert not CONTROL.search(text.replace("\n", ""))
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=40))
+def test_markdown_shows_a_value_as_it_is(value: str) -> None:
+    """What a reader sees in code is the value, letter by letter."""
+    import html
+
+    page = (
+        MarkdownIt("commonmark", {"html": True}).enable("table").render(f"x {markdown_code(value)} {escaped(value)} y")
+    )
+    text = html.unescape(re.sub(r"<[^>]+>", "", page)).replace("\u200b", "")
+    seen = terminal(value)
+
+    assert text.count(seen.strip()) >= 2 or " ".join(text.split()).count(" ".join(seen.split())) >= 2
+
+
+def test_the_terminal_needs_eighty_columns(result: dict[str, Any]) -> None:
+    """No line is wider than the window, for any run."""
+    assert max(cell_len(line) for line in plain_verdict(result, 80).splitlines()) <= 80
+
+
+def test_the_terminal_is_told_no_control_characters(poisoned: dict[str, Any]) -> None:
+    """Recorded text moves no cursor, changes no colour and turns no direction."""
+    text = plain_verdict(poisoned, 80)
+
+    assert not CONTROL.search(text.replace("\n", ""))
+    assert max(cell_len(line) for line in text.splitlines()) <= 80
+
+
+def test_colour_only_adds_to_words(fail: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal the words are the same as without; NO_COLOR takes the colours away."""
+    colour, plain, log = io.StringIO(), io.StringIO(), io.StringIO()
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    print_verdict(fail, Console(file=colour, force_terminal=True, width=80, color_system="standard"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    print_verdict(fail, Console(file=plain, force_terminal=True, width=80))
+    print_verdict(fail, Console(file=log))
+    without = re.sub(r"\x1b\[[\d;]*m", "", colour.getvalue())
+
+    assert "\x1b[1;37;41m FAIL " in colour.getvalue()
+    assert without == re.sub(r"\x1b\[[\d;]*m", "", plain.getvalue())
+    assert not re.search(r"\x1b\[[\d;]*3[1-7]", plain.getvalue())
+    assert "\x1b" not in log.getvalue()
+    assert "FAIL  12 regressions in 57 endpoints" in log.getvalue()
+
+
+def test_all_faces_print_the_same_numbers(fail: dict[str, Any]) -> None:
+    """Verdict, counts, sums and fidelity are the same in the comment, the terminal and JUnit."""
+    sums = [words.sum_text(line) for line in words.account(fail["ledger"])]
+    faces = (markdown(fail), plain_verdict(fail, 400), junit(fail))
+
+    assert sums[0] == "selected 300 = fired 280 + skipped 20"
+    for face in faces:
+        assert all(text in face for text in (*sums, "99.2 %", "12 regressions in 57 endpoints", "118 of 120"))
+
+
+def test_fidelity_is_never_rounded_up() -> None:
+    """A share just below a bound does not read as the bound."""
+    assert [words.percent(value) for value in (0.89996, 0.9, 1.0, 0.29, 0.0)] == [
+        "89.9 %",
+        "90 %",
+        "100 %",
+        "29 %",
+        "0 %",
+    ]
+
+
+def test_a_command_line_is_quoted(fail: dict[str, Any]) -> None:
+    """The command to run it again is read by a shell as the words it was made of, and names a control that is its own."""
+    fail["targets"]["control"]["url"] = "http://127.0.0.1:8011"
+    fail["targets"]["branch"]["url"] = "http://h/$(touch x) ';&"
+    line = dict(words.commands(fail))["Run it again"]
+
+    assert shlex.split(line)[2:] == [
+        *("--service", "shop", "--base", "http://127.0.0.1:8001", "--branch", "http://h/$(touch x) ';&"),
+        *("--control", "http://127.0.0.1:8011", "--branch-control", "http://127.0.0.1:8002", "--lane", "feat-1"),
+    ]
+
+
+def test_progress_is_silent_where_nobody_watches() -> None:
+    """In a log there is no bar; on a terminal there is one, with rate and total."""
+    log, screen = io.StringIO(), io.StringIO()
+    for out, terminal_like in ((log, False), (screen, True)):
+        with Progress(Console(file=out, force_terminal=terminal_like, width=80)) as progress:
+            progress.update(40, 100)
+
+    assert log.getvalue() == ""
+    assert "40/100" in screen.getvalue()
+    assert "replaying" in screen.getvalue()
