@@ -25,6 +25,7 @@ from echolane.keys import load_mark_key, load_seal_keys
 from echolane.lease import held
 from echolane.ledger import Counters, capture_identities
 from echolane.recordings import topic_of
+from echolane.retention import expire
 from echolane.settings import Settings
 
 DRAIN_S = 10.0
@@ -61,6 +62,7 @@ def prepare(home: Home, name: str, settings: Settings) -> None:
     journal = open_journal(home.path)
     try:
         journal.create(topic_of(name), settings.journal.partitions)
+        expire(journal, time.time_ns(), settings.journal.retention_days)
     finally:
         journal.close()
 

@@ -12,7 +12,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -37,6 +37,7 @@ from echolane.errors import (
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
 from echolane.lease import held
+from echolane.retention import expire
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.store import Store, open_store
@@ -60,6 +61,7 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
         stack.callback(journal.close)
         store = stack.enter_context(open_store(home.path))
         if not resume:
+            expire(journal, time.time_ns(), settings.journal.retention_days)
             plan = make_plan(journal, home, spec, settings)
             if plan.selected == 0:
                 raise Inconclusive(f"the recording of `{spec.service}` is empty, so there is nothing to compare")
@@ -92,7 +94,7 @@ def fire_and_compare(home: Home, journal: Journal, settings: Settings, spec: Run
 
 
 @contextmanager
-def comparing(home: Home, spec: RunSpec) -> Iterator[None]:
+def comparing(home: Home, spec: RunSpec) -> Generator[None]:
     """The differ's worker, from now until it has compared all that was observed when the block ends.
 
     Its stdin is the leash: end of file says that no observation will follow. A worker that died is started once more, since

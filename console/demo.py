@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,7 +55,7 @@ def execute(args: argparse.Namespace) -> int:
             raise UsageError(f"{flag} `{version}` is not a released version, for example {BASE}")
     say(f"1/4 installing Datasette {args.base} (base) and {args.branch} (branch) from PyPI")
     with ThreadPoolExecutor(2) as pool:
-        base, branch = pool.map(lambda version: install(folder, version), (args.base, args.branch))
+        base, branch = pool.map(install, (folder, folder), (args.base, args.branch))
     database = seed(folder, base)
     for old in ("journal", "ledger"):  # a demo shows this recording, not the ones before it
         shutil.rmtree(home / old, ignore_errors=True)
@@ -124,7 +124,7 @@ def record(home: Path, serve: list[str], requests: int) -> int:
 
 
 @contextmanager
-def running(command: list[str], port: int, log: Path) -> Iterator[None]:
+def running(command: list[str], port: int, log: Path) -> Generator[None]:
     """A server in a process group of its own, until the block ends; its port accepts when the block begins."""
     with log.open("wb") as sink:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT)

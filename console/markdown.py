@@ -21,7 +21,7 @@ def markdown(result: words.Result) -> str:
     """The whole comment."""
     verdict = words.verdict(result)
     service = "".join(
-        char for char in words.text(result, "service") if char.isascii() and char.isalnum() or char == "-"
+        char for char in words.text(result, "service") if char == "-" or (char.isascii() and char.isalnum())
     )
     lines = [
         f"<!-- echolane {service[:63].strip('-')} -->",
@@ -46,10 +46,10 @@ def _name(value: object) -> str:
 
 
 def _targets(result: words.Result) -> str:
-    targets = result.get("targets") or {}
+    targets = words.section(result, "targets")
     names: list[str] = []
     for name in ("base", "branch"):
-        target = targets.get(name) or {}
+        target = words.section(targets, name)
         lane = f" in lane {_name(target['lane'])}" if target.get("lane") else ""
         names.append(f"{name} {_name(target.get('url') or 'not named')}{lane}")
     return f"{_name(words.text(result, 'service'))}: {' → '.join(names)}"

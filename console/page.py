@@ -28,7 +28,7 @@ MISSES_MAX = 40
 INTROS = {
     "groups": "What the branch changed: it differs from base more than either version differs from itself.",
     "undecided": "These differ more often than the controls do, but not often enough to be sure.",
-    "noise": "Each of these differs between two copies of the same version too, or follows from something else; so it says nothing about the branch.",
+    "noise": "Each of these differs between two copies of one version too, or follows from something else: it is not about the branch.",
     "expected": "Differences that a rule of yours explains.",
 }
 EMPTY = {
@@ -117,7 +117,10 @@ def _section(part: Part, verdict: str) -> str:
         for text, samples in zip(part.heads, part.samples, strict=True)
     )
     tools = _tools(part) if part.key == "groups" else ""
-    return f'<section id="{part.key}"><div class="title">{title}{tools}</div><p class="intro">{INTROS[part.key]}</p><div class="list">{rows}</div>{_left_out(part)}</section>\n'
+    return (
+        f'<section id="{part.key}"><div class="title">{title}{tools}</div><p class="intro">{INTROS[part.key]}</p>'
+        f'<div class="list">{rows}</div>{_left_out(part)}</section>\n'
+    )
 
 
 def _tools(part: Part) -> str:
@@ -126,8 +129,9 @@ def _tools(part: Part) -> str:
         f'<button type="button" class="chip {name}" data-show="{name}" aria-pressed="true">{number:,} {name}</button>'
         for name, number in words.by_severity(part.findings[: len(part.heads)]).items()
     )
+    size = " many" if len(part.heads) > MANY else ""
     return (
-        f'<div class="tools{" many" if len(part.heads) > MANY else ""}" hidden>{kinds}<input type="search" placeholder="Filter" aria-label="Filter findings">'
+        f'<div class="tools{size}" hidden>{kinds}<input type="search" placeholder="Filter" aria-label="Filter findings">'
         '<button type="button" id="all" aria-expanded="false">Open all</button></div>'
     )
 
@@ -138,11 +142,10 @@ def _left_out(part: Part) -> str:
         said.append(f"{words.count(missing, 'more finding')}")
     if part.samples_left_out:
         said.append(f"{words.count(part.samples_left_out, 'sample')} of the findings above")
-    return (
-        f'<p class="left-out">To keep this page small, it leaves out {" and ".join(said)}. <code>echolane show RUN --json</code> has all.</p>'
-        if said
-        else ""
-    )
+    if not said:
+        return ""
+    what = " and ".join(said)
+    return f'<p class="left-out">To stay small, this page leaves out {what}. <code>echolane show RUN --json</code> has all.</p>'
 
 
 def _before(result: words.Result, parts: list[Part]) -> str:
@@ -168,6 +171,7 @@ def _after(result: words.Result) -> str:
     return (
         f"{account(result)}\n{commands(result)}</main>\n"
         f"<footer>Written by Echolane {__version__}. Values are masked as they were recorded. "
-        f'<span class="keys" hidden>Keys: <kbd>j</kbd> <kbd>k</kbd> next and previous finding, <kbd>Enter</kbd> opens, <kbd>/</kbd> filters.</span></footer>'
+        '<span class="keys" hidden>Keys: <kbd>j</kbd> <kbd>k</kbd> next and previous finding, '
+        "<kbd>Enter</kbd> opens, <kbd>/</kbd> filters.</span></footer>"
         f"<script>{asset('page.js')}</script></body></html>\n"
     )

@@ -35,7 +35,8 @@ def head(part: str, finding: words.Finding) -> str:
         f'<details class="finding" id="{part}-{anchor}" data-severity="{severity}">'
         f"<summary>{chip}"
         f'<span class="what"><span class="endpoint">{_name(words.endpoint(finding))}</span>'
-        f'<span class="where"><code>{_name(finding.get("where"))}</code> <span class="kind">{_name(words.kind(finding))}</span></span>{_why(part, finding)}</span>'
+        f'<span class="where"><code>{_name(finding.get("where"))}</code> '
+        f'<span class="kind">{_name(words.kind(finding))}</span></span>{_why(part, finding)}</span>'
         f'<span class="preview">{_preview(finding)}</span>'
         f'<span class="often"><b>{words.seen(finding)}</b>{meter(finding.get("differing"), finding.get("observed"), "x")}</span>'
         "</summary>"
@@ -72,7 +73,10 @@ def meter(part: object, whole: object, kind: str) -> str:
     """A share as a bar; the number stands beside it."""
     number, total = (float(value) if isinstance(value, int | float) else 0.0 for value in (part, whole))
     width = 0.0 if total <= 0 else max(min(number / total, 1.0) * 100, 1.5 if number > 0 else 0.0)
-    return f'<svg class="meter {kind}" aria-hidden="true"><rect class="rail" width="100%" height="100%"/><rect class="fill" width="{width:.1f}%" height="100%"/></svg>'
+    return (
+        f'<svg class="meter {kind}" aria-hidden="true"><rect class="rail" width="100%" height="100%"/>'
+        f'<rect class="fill" width="{width:.1f}%" height="100%"/></svg>'
+    )
 
 
 def _evidence(part: str, finding: words.Finding) -> str:

@@ -59,10 +59,10 @@ def hero(result: words.Result) -> str:
 
 
 def _versions(result: words.Result) -> str:
-    targets = result.get("targets") or {}
+    targets = words.section(result, "targets")
 
     def one(key: str) -> str:
-        target = targets.get(key) or {}
+        target = words.section(targets, key)
         lane = f' <span class="lane">lane {name(target["lane"])}</span>' if target.get("lane") else ""
         return f"<b>{key}</b> <code>{name(target.get('url') or 'not named')}</code>{lane}"
 
@@ -72,15 +72,15 @@ def _versions(result: words.Result) -> str:
 def _facts(result: words.Result) -> str:
     found = words.findings(result, "groups")
     kinds = " · ".join(f"{number} {severity}" for severity, number in words.by_severity(found).items())
-    ledger = result.get("ledger") or {}
+    ledger = words.ledger(result)
     broken = words.imbalance(ledger)
     low = result.get("fidelity") is not None and float(result["fidelity"]) < words.FIDELITY_MIN
     unknown = (
         "the recording has no answers to compare with"
         if result.get("fidelity") is None
-        else "of base’s answers are as recorded"
+        else "of base's answers are as recorded"
     )
-    rate = (result.get("rates") or {}).get("fired_per_s")
+    rate = words.section(result, "rates").get("fired_per_s")
     speed = f"{float(rate):,.0f} exchanges fired per second" if isinstance(rate, int | float) and rate else ""
     tiles = [
         ("Findings", f"{len(found):,}", kinds or "no regression", ""),
@@ -111,7 +111,7 @@ def duration(value: float) -> str:
 
 def outcome_bar(result: words.Result) -> str:
     """What became of the compared exchanges, as one bar with its numbers."""
-    compared = words.account(result.get("ledger") or {})[2]
+    compared = words.account(words.ledger(result))[2]
     if not compared.whole:
         return ""
     return f'<section class="outcome" aria-label="Compared exchanges">{bar(compared, compared.whole)}{_legend(compared)}</section>'
@@ -150,7 +150,7 @@ def _legend(line: words.Line) -> str:
 
 def account(result: words.Result) -> str:
     """The ledger as sums that a reader can check."""
-    ledger: Mapping[str, Any] = result.get("ledger") or {}
+    ledger: Mapping[str, Any] = words.ledger(result)
     lines = words.account(ledger)
     broken = words.imbalance(ledger)
     sums = "".join(_sum(line, lines[0].whole) for line in lines)
@@ -195,10 +195,10 @@ def _reasons(reasons: Sequence[tuple[str, int]]) -> str:
 
 
 def _targets(result: words.Result, ledger: Mapping[str, Any]) -> str:
-    targets = result.get("targets") or {}
+    targets = words.section(result, "targets")
     body = ""
     for key, line in words.by_target(ledger):
-        target = targets.get(key) or {}
+        target = words.section(targets, key)
         lane = f' <span class="lane">lane {name(target["lane"])}</span>' if target.get("lane") else ""
         cells = "".join(
             f'<td data-name="{part}"><b>{number:,}</b>{_reasons(reasons)}</td>' for part, number, reasons in line.parts
@@ -223,7 +223,7 @@ def commands(result: words.Result) -> str:
     )
     rates = "".join(
         f"<li>{name(key.replace('_per_s', ' per second').replace('_', ' '))}: <b>{name(value)}</b></li>"
-        for key, value in list((result.get("rates") or {}).items())[:REASONS_MAX]
+        for key, value in list(words.section(result, "rates").items())[:REASONS_MAX]
     )
     times = f"<li>started <b>{name(result.get('started_at'))}</b></li><li>finished <b>{name(result.get('finished_at'))}</b></li>"
     return f'<section id="next"><h2>Go on from here</h2>{rows}<ul class="rates"><li>run <b>{name(result.get("run"))}</b></li>{times}{rates}</ul></section>'

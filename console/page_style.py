@@ -29,4 +29,5 @@ def _digest(text: str) -> str:
 
 def favicon(verdict: str) -> str:
     """A dot in the verdict's colour, inside the page, so that no browser asks a server for one."""
-    return f"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' fill='%23{FAVICONS[verdict]}'/%3E%3C/svg%3E"
+    circle = f"%3Ccircle cx='8' cy='8' r='7' fill='%23{FAVICONS[verdict]}'/%3E"
+    return f"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E{circle}%3C/svg%3E"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -42,7 +43,7 @@ class Progress:
     def __repr__(self) -> str:
         return f"<Progress {self._label}, {'shown' if self._bar else 'silent'}>"
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._bar = Bar(
                 TextColumn("{task.description}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 import orjson
 
@@ -48,7 +49,7 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
-def find_run(store: Store, text: str) -> dict[str, object]:
+def find_run(store: Store, text: str) -> dict[str, Any]:
     """The run a person meant; UsageError when none or several match."""
     if text == "latest":
         rows = store.query("SELECT * FROM runs_v ORDER BY started_at DESC LIMIT 1")

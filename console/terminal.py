@@ -95,7 +95,7 @@ def _account(result: words.Result, width: int) -> list[Text]:
             lines += _wrapped(Text(terminal(short(f"  {reasons}", SUMS_MAX)), style="dim"), width, "    ")
     if hint := words.skipped_hint(ledger):
         lines += _wrapped(Text(f"  {hint}", style="dim"), width, "    ")
-    rate = (result.get("rates") or {}).get("fired_per_s")
+    rate = words.section(result, "rates").get("fired_per_s")
     facts = [
         f"account {terminal(short(words.balance(ledger), SUMS_MAX))}",
         f"fidelity {words.fidelity(result)}",

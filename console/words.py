@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from console.escapes import shell
 from echolane.ledger import run_identities
@@ -62,14 +62,18 @@ ADVICE = {
 UNFINISHED = frozenset({"interrupted", "target-unavailable"})
 
 
+Reasons = tuple[tuple[str, int], ...]
+Part = tuple[str, int, Reasons]
+"""A part of a sum: its name, its number, and that number by reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of the account: a whole and the parts it must equal."""
 
     name: str
     whole: int
-    parts: tuple[tuple[str, int, tuple[tuple[str, int], ...]], ...]
-    """Name, number, and the number by reason."""
+    parts: tuple[Part, ...]
 
     @property
     def total(self) -> int:
@@ -93,6 +97,18 @@ def text(of: Mapping[str, Any], key: str) -> str:
     return "" if value is None else str(value)
 
 
+def section(of: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A part of a result that is a table of its own; empty where it is missing."""
+    value = of.get(key)
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+def listed(of: Mapping[str, Any], key: str) -> list[Any]:
+    """A part of a result that is a list; empty where it is missing."""
+    value = of.get(key)
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
 def verdict(result: Result) -> str:
     """The verdict as one of its three words."""
     return str(result["verdict"]) if result.get("verdict") in {"pass", "fail"} else "inconclusive"
@@ -100,7 +116,7 @@ def verdict(result: Result) -> str:
 
 def ledger(result: Result) -> Mapping[str, Any]:
     """The run's account as it was counted."""
-    return result.get("ledger") or {}
+    return section(result, "ledger")
 
 
 def seconds(result: Result) -> float:
@@ -115,7 +131,7 @@ def seconds(result: Result) -> float:
 def findings(result: Result, part: str) -> list[Finding]:
     """The findings of one part (``groups``, ``undecided``, ``noise``, ``expected``), the gravest and most frequent first."""
     return sorted(
-        result.get(part) or [],
+        listed(result, part),
         key=lambda f: (_rank(f), -int(f.get("differing") or 0), str(f.get("endpoint")), str(f.get("where"))),
     )
 
@@ -194,18 +210,14 @@ def explanation(finding: Finding) -> str:
 
 def samples(finding: Finding) -> list[Mapping[str, Any]]:
     """The samples that may be shown."""
-    return list(finding.get("samples") or [])[:SAMPLES_MAX]
+    return listed(finding, "samples")[:SAMPLES_MAX]
 
 
 def account(ledger: Mapping[str, Any]) -> list[Line]:
     """The three sums of a run (design §4)."""
 
-    def part(key: str) -> tuple[str, int, tuple[tuple[str, int], ...]]:
-        value = ledger.get(key) or 0
-        if isinstance(value, Mapping):
-            reasons = reasons_of(value)
-            return key.replace("_", " "), sum(number for _, number in reasons), reasons
-        return key.replace("_", " "), int(value), ()
+    def part(key: str) -> Part:
+        return (key.replace("_", " "), *tally(ledger.get(key)))
 
     def line(key: str, *parts: str) -> Line:
         return Line(key, int(ledger.get(key) or 0), tuple(part(name) for name in parts))
@@ -217,25 +229,24 @@ def account(ledger: Mapping[str, Any]) -> list[Line]:
     ]
 
 
-def reasons_of(value: Any) -> tuple[tuple[str, int], ...]:
-    """Numbers by reason, the largest first."""
-    table: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
-    return tuple(
-        sorted(((str(key), int(number or 0)) for key, number in table.items()), key=lambda row: (-row[1], row[0]))
-    )
+def tally(value: Any) -> tuple[int, Reasons]:
+    """A number of the ledger with its reasons, the most frequent first; a bare number has none."""
+    if not isinstance(value, Mapping):
+        return int(value or 0), ()
+    table = cast("Mapping[str, Any]", value)
+    reasons = sorted(((str(key), int(number or 0)) for key, number in table.items()), key=lambda row: (-row[1], row[0]))
+    return sum(number for _, number in reasons), tuple(reasons)
 
 
 def by_target(ledger: Mapping[str, Any]) -> list[tuple[str, Line]]:
     """For each target that was fired at: ``fired = answered + failed + in doubt + spared``."""
     rows: list[tuple[str, Line]] = []
     for name in TARGETS:
-        parts: list[tuple[str, int, tuple[tuple[str, int], ...]]] = []
-        for key in ("answered", "failed", "in_doubt", "spared"):
-            value = (ledger.get(key) or {}).get(name) or 0
-            reasons = reasons_of(value)
-            number = sum(n for _, n in reasons) if isinstance(value, Mapping) else int(value)
-            parts.append((key.replace("_", " "), number, reasons))
-        rows.append((name, Line("fired", int(ledger.get("fired") or 0), tuple(parts))))
+        parts = tuple(
+            (key.replace("_", " "), *tally(section(ledger, key).get(name)))
+            for key in ("answered", "failed", "in_doubt", "spared")
+        )
+        rows.append((name, Line("fired", int(ledger.get("fired") or 0), parts)))
     return rows
 
 
@@ -268,7 +279,7 @@ def reasons_text(line: Line, limit: int = 4) -> str:
 
 def skipped_hint(ledger: Mapping[str, Any]) -> str:
     """How to include what was skipped, where a flag does it."""
-    skipped: Mapping[str, Any] = ledger.get("skipped") or {}
+    skipped = section(ledger, "skipped")
     return "--methods all includes what was skipped as unsafe-method" if skipped.get("unsafe-method") else ""
 
 
@@ -286,8 +297,7 @@ def fidelity(result: Result) -> str:
 
 def summary(result: Result) -> str:
     """The compared exchanges in one sentence."""
-    ledger: Mapping[str, Any] = result.get("ledger") or {}
-    compared = account(ledger)[2]
+    compared = account(ledger(result))[2]
     if not compared.whole:
         return "No exchange was compared."
     same, noise, undecided, different, uncomparable = (number for _, number, _ in compared.parts)
@@ -322,21 +332,20 @@ def commands(result: Result) -> list[tuple[str, str]]:
     if result.get("reason_code") in UNFINISHED:
         found.append(("Go on with this run", shell(["echolane", "run", "--resume", run])))
     given = result.get("command")
-    words: Sequence[str] = (
-        given if isinstance(given, list) else ["echolane", "run", "--service", service, *target_flags(result)]
-    )
-    found.append(("Run it again", str(given) if isinstance(given, str) else shell([str(word) for word in words])))
+    if not isinstance(given, str):
+        given = shell(["echolane", "run", "--service", service, *target_flags(result)])
+    found.append(("Run it again", given))
     found.append(("List every exchange", shell(["echolane", "show", run, "--exchanges", "--json"])))
     return found
 
 
 def target_flags(result: Result) -> list[str]:
     """The targets as flags of ``echolane run``; a control that is its twin's address is left to the default."""
-    targets: Mapping[str, Any] = result.get("targets") or {}
+    targets = section(result, "targets")
     words: list[str] = []
     for name, twin in (("base", ""), ("branch", ""), ("control", "base"), ("branch_control", "branch")):
-        url = (targets.get(name) or {}).get("url")
-        if url and url != (targets.get(twin) or {}).get("url"):
+        url = section(targets, name).get("url")
+        if url and url != section(targets, twin).get("url"):
             words += [f"--{name.replace('_', '-')}", str(url)]
-    lane = (targets.get("branch") or {}).get("lane")
+    lane = section(targets, "branch").get("lane")
     return [*words, "--lane", str(lane)] if lane else words

@@ -150,7 +150,7 @@ class Volleys:
         reason = ""
         if not flight.safe:
             reason = "unsafe"
-            spare = []
+            spare = [i for i in CONTROLS if (target := self.parts.targets[i]) is not None and not target.own_instance]
         elif self.parts.sampling is every:
             spare = []
         else:

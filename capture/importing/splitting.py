@@ -14,9 +14,9 @@ import orjson
 ENTRY_BYTES_MAX = 64 * 1024 * 1024
 """One value of a HAR; the largest seen hold an answer of some 40 MB in base64. It bounds the memory of an import."""
 _BOM = b"\xef\xbb\xbf"
-_PLAIN = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+_PLAIN = re.compile(rb'(?:[^"{}\[\]]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+', re.DOTALL)
 """Everything up to the next bracket, or to a string that does not end in what is here."""
-_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _SCALAR = re.compile(rb'[^\s,\]}{\["]*+')
 _BLANK = re.compile(rb"[ \t\r\n]*+")
 _QUOTE, _BACKSLASH = ord('"'), ord("\\")

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from echolane.masks.atoms import Atoms
 from echolane.masks.edits import Edit, apply
 from echolane.masks.fields import Fields
-from echolane.masks.names import LONG, LONG_BYTES, OPEN, TEXT, Names
+from echolane.masks.names import LONG, OPEN, TEXT, Names, is_key
 from echolane.masks.pairs import Pairs, decoded
 from echolane.masks.scan import FOLD, Looks
 
@@ -131,7 +131,7 @@ class Forms:
 
     def _member(self, raw: bytes, kind: int, place: Edit, held: list[bytes], edits: list[Edit]) -> None:
         value = decoded(raw)
-        if (kind == LONG and (len(value) < LONG_BYTES or b" " in value)) or (kind == TEXT and value.isdigit()):
+        if (kind == LONG and not is_key(value)) or (kind == TEXT and value.isdigit()):
             return
         if kind > LONG or b" " in value:
             mask = self._pairs.string(value, kind, held)

@@ -17,7 +17,7 @@ from echolane.masks.atoms import Atoms, is_chance
 from echolane.masks.edits import Edit, Undo, apply
 from echolane.masks.fields import Fields
 from echolane.masks.forms import Forms
-from echolane.masks.names import AUTHORIZATION, COOKIE, LONG, LONG_BYTES, OPEN, SECRET, Names
+from echolane.masks.names import AUTHORIZATION, COOKIE, LONG, OPEN, SECRET, Names, is_key
 from echolane.masks.pairs import Pairs
 from echolane.masks.rules import DEFAULT, MaskRules
 from echolane.masks.scan import FOLD, Looks
@@ -179,7 +179,7 @@ class Masker:
             return None
         held: list[bytes] = []
         kind = self._names.judge(name)
-        if kind == OPEN or (kind == LONG and len(value) < LONG_BYTES):
+        if kind == OPEN or (kind == LONG and not is_key(value)):
             masked, count = self._open_line(value, held)
         else:
             masked = self._fields.mask(kind, value, held)
@@ -310,6 +310,7 @@ _PLAIN = frozenset(
 _CREDENTIALS = frozenset((AUTHORIZATION, SECRET))
 _JSON_STARTS = frozenset((b"{", b"["))
 _SESSION_COOKIE = re.compile(rb"(?i)(?:^|;)\s*[a-z0-9_.-]*(?:sess|sid|auth|login|token|user)[a-z0-9_.-]*=([^;]+)")
+_LAST = re.compile(rb"[0-9A-Za-z]+\Z")
 _TAIL = re.compile(rb"(?![0-9]{1,6}\Z)[^\s\"'<>{}\[\](),;&=:]{1,256}\Z")
 
 
@@ -329,7 +330,12 @@ def _caller_of(held: Sequence[bytes], value: bytes) -> bytes:
 def _tail(data: bytes, atoms: Atoms) -> list[Edit]:
     """The word in which a body was cut: half a secret has no shape, so it goes whatever it is."""
     found = _TAIL.search(data, max(0, len(data) - 256))
-    return [Edit(*found.span(), atoms.mask(found[0]))] if found else []
+    if found is None:
+        return []
+    last = _LAST.search(found[0])
+    if last is not None and atoms.mask(last[0]) == last[0]:
+        return []
+    return [Edit(*found.span(), atoms.mask(found[0]))]
 
 
 def _content_type(headers: Headers) -> bytes:

@@ -14,8 +14,7 @@ OPEN, SECRET, TEXT, LONG, AUTHORIZATION, COOKIE, SET_COOKIE, CHALLENGE = range(8
 """Not secret · secret · secret where it is text, not a number (``tokens`` may be their count) · secret where it looks like a
 key (``key``) · credentials with a scheme · cookies · a cookie being set · a challenge with a nonce."""
 
-LONG_BYTES = 20
-"""``key=main`` is a name, ``key=AIza…`` a secret."""
+_KEY = re.compile(rb"(?=.*[0-9])[A-Za-z0-9_.~+/-]{20,}={0,2}")
 _CACHE_MAX = 4096  # An API has some hundred names; a client that invents names only empties the cache.
 _NAME_BYTES_MAX = 128
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -116,6 +115,11 @@ class Names:
         if words[-1] in _ALONE or tuple(words[-2:]) in _PAIRS or "".join(words) in _ALONE:
             return SECRET
         return TEXT if words[-1] in _PLURALS else OPEN
+
+
+def is_key(value: bytes) -> bool:
+    """Whether a value under the name ``key`` is a secret: ``key=main`` is a name, ``key=AIza…`` is not."""
+    return _KEY.fullmatch(value) is not None
 
 
 def _words(name: bytes) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import orjson
 
 from echolane.masks.atoms import Atoms
 from echolane.masks.edits import Edit
-from echolane.masks.names import AUTHORIZATION, COOKIE, LONG, LONG_BYTES, OPEN, SECRET, SET_COOKIE, TEXT, Names
+from echolane.masks.names import AUTHORIZATION, COOKIE, LONG, OPEN, SECRET, SET_COOKIE, TEXT, Names, is_key
 from echolane.masks.scan import FOLD
 
 _SPACED = re.compile(rb'"[ \t\r\n]+:')
@@ -28,7 +28,8 @@ _TOKEN = re.compile(
 )
 _TIME = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9:.,]+(?:Z|[+-][0-9:]+)?)?")
 _COUNTS = re.compile(
-    rb"(?i)(?:exp|iat|nbf|ttl|count|len|length|size|version|index|limit|max|min|total|level|[a-z_]*(?:_at|_in|_age|at|expires?|timeout))"
+    rb"exp|iat|nbf|ttl|count|length|size|version|index|limit|max|min|total|level"
+    rb"|[A-Za-z_]*(?:_at|At|_in|In|_age|Age|_count|Count|[Ee]xpir(?:es|y)|[Tt]imeout)"
 )
 _UNICODE_KEY = re.compile(rb'"((?:[^"\\]|\\.)*\\u(?:[^"\\]|\\.)*)"[ \t\r\n]*:')
 
@@ -120,7 +121,7 @@ class Pairs:
     def string(self, raw: bytes, kind: int, held: list[bytes]) -> bytes:
         """The masked text of a string value as it stands between its quotes."""
         value = plain(raw) if b"\\" in raw else raw
-        if kind == LONG and (len(value) < LONG_BYTES or not _is_long(value)):
+        if kind == LONG and not is_key(value):
             return raw
         if kind > LONG or (b" " in value and _SCHEME.match(value)):
             mask = self._header(kind if kind > LONG else AUTHORIZATION, value, held)
@@ -269,10 +270,6 @@ def decoded(raw: bytes) -> bytes:
     if b"+" in raw:
         raw = raw.replace(b"+", b" ")
     return unquote_to_bytes(raw) if b"%" in raw else raw
-
-
-def _is_long(value: bytes) -> bool:
-    return b" " not in value and any(48 <= char <= 57 for char in value)
 
 
 def _string_end(data: bytes, start: int, escape: bytes) -> int:
