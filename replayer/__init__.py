@@ -3,7 +3,8 @@
 Walk the rooms in this order::
 
     plan         a recording becomes work: in order (order), with due times (pace), and with reasons where it is skipped
-    fire         replay(): reads the work, fires it, writes observations; stops, pauses and resumes
+    fire         replay(): reads the work, fires it, writes observations; stops, pauses and resumes (options: its words)
+    firing       the volleys: every target at the same instant, no task and no timer per request
     feeding      work → flights, made ready for the wire ahead of time (wire)
     schedule     which flight may go now: due (timer), predecessors answered, a place free at every target
     flight       one exchange on its way to all its targets

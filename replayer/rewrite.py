@@ -8,6 +8,7 @@ sent them; they stay in memory and are never written anywhere. What a request ca
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import NamedTuple
 
 from echolane.exchange import Headers
 
@@ -16,6 +17,16 @@ SESSIONS_MAX = 4_096
 COOKIES_MAX = 256
 """Cookies kept of one session; browsers stop at 180 a site."""
 _GONE = frozenset({b"", b'""', b"deleted"})
+
+
+class Rewritten(NamedTuple):
+    """Headers for one target."""
+
+    headers: Headers
+    notes: list[str]
+    """What was rewritten, in words."""
+    values: list[bytes]
+    """What was put in: secrets of that target's sessions."""
 
 
 class Jar:
@@ -46,14 +57,15 @@ class Jar:
         if len(self._of_session) > SESSIONS_MAX:
             self._of_session.popitem(last=False)
 
-    def rewrite(self, session: str, masked: Headers, opened: Headers) -> tuple[Headers, list[str]]:
-        """The headers to send and what was rewritten in them. ``masked`` is as recorded, ``opened`` with its seal opened."""
+    def rewrite(self, session: str, masked: Headers, opened: Headers) -> Rewritten:
+        """The headers to send. ``masked`` is as recorded, ``opened`` with its seal opened."""
         cookies = self._of_session.get(session)
         if cookies is None:
-            return opened, []
+            return Rewritten(opened, [], [])
         known = [pair for name, value in masked if name.lower() == b"cookie" for pair in cookie_pairs(value)]
         headers: Headers = []
         notes: list[str] = []
+        values: list[bytes] = []
         at = 0
         for name, value in opened:
             if name.lower() != b"cookie":
@@ -69,9 +81,10 @@ class Jar:
                 given = cookies.get(key)
                 if given is not None and key[0] == cookie.strip() and given != sent.strip():
                     parts[index] = cookie + b"=" + given
+                    values.append(given)
                     notes.append(f"cookie {key[0].decode('latin-1')}")
             headers.append((name, b";".join(parts)))
-        return headers, notes
+        return Rewritten(headers, notes, values)
 
 
 def cookie_pairs(value: bytes) -> list[tuple[bytes, bytes]]:

@@ -154,14 +154,14 @@ class Prepared:
     def with_cookies(self, index: int, session: str, jar: Jar) -> tuple[bytes, list[str]]:
         """The bytes for one target with the cookies it gave, and what was rewritten."""
         version, authority, lane = self._version(index)
-        headers, notes = jar.rewrite(session, self._exchange.request.headers, version.headers)
+        headers, notes, values = jar.rewrite(session, self._exchange.request.headers, version.headers)
         if not notes:
             return self.ready[index], notes
         try:
             wire = version.write_with(headers, authority, lane)
         except Unsendable:  # a cookie with a control character in it; the recorded one goes
             return self.ready[index], []
-        self.secrets += [value for name, value in headers if name.lower() == b"cookie"]
+        self.secrets += values
         return wire, notes
 
     def _version(self, index: int) -> tuple[_Version, bytes, str | None]:

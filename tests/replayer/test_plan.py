@@ -111,7 +111,7 @@ def test_an_empty_recording_is_an_empty_plan(stage):
     assert work_of(stage) == []
 
 
-def test_planning_takes_the_same_memory_for_ten_times_as_much(stage, exchange):
+def test_planning_takes_the_same_memory_for_seven_times_as_much(stage, exchange):
     """Frames are held only while they overlap."""
 
     def peak(count, service_from):
@@ -128,5 +128,5 @@ def test_planning_takes_the_same_memory_for_ten_times_as_much(stage, exchange):
         stage.journal.drop(work_topic(stage.spec.run))
         return taken
 
-    small, large = peak(1000, 0), peak(7000, 1000)
+    small, large = peak(500, 0), peak(3000, 500)
     assert large < small * 1.5 + 500_000

@@ -259,9 +259,10 @@ def test_a_cookie_is_replaced_where_it_is_the_recorded_one():
     assert jar.rewrite("s", masked, opened) == (
         [(b"cookie", b"a=1; sid=theirs;b"), (b"X", b"sid=real")],
         ["cookie sid"],
+        [b"theirs"],
     )
-    assert jar.rewrite("other", masked, opened) == (opened, [])
-    assert jar.rewrite("s", [(b"cookie", b"sid=OLD")], [(b"cookie", b"sid=old")])[1] == []
+    assert jar.rewrite("other", masked, opened) == (opened, [], [])
+    assert jar.rewrite("s", [(b"cookie", b"sid=OLD")], [(b"cookie", b"sid=old")]).notes == []
 
 
 @pytest.mark.parametrize(
@@ -271,13 +272,13 @@ def test_a_cookie_is_replaced_where_it_is_the_recorded_one():
 def test_a_cookie_that_was_not_given_or_was_taken_away_is_not_replaced(recorded, given):
     """Only a value for a value."""
     headers = [(b"Cookie", b"sid=A")]
-    assert jar_of(recorded, given).rewrite("s", headers, headers) == (headers, [])
+    assert jar_of(recorded, given).rewrite("s", headers, headers) == (headers, [], [])
 
 
 def test_the_same_value_is_no_rewrite():
     """A target that gave what was recorded needs none."""
     headers = [(b"Cookie", b"sid=A")]
-    assert jar_of([b"sid=A"], [b"sid=A"]).rewrite("s", headers, headers) == (headers, [])
+    assert jar_of([b"sid=A"], [b"sid=A"]).rewrite("s", headers, headers) == (headers, [], [])
 
 
 def test_jars_are_bounded():

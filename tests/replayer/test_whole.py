@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
+import msgspec
 import pytest
 import uvloop
 from msgspec.structs import replace as changed
@@ -20,6 +22,7 @@ from echolane.exchange import Body
 from echolane.keys import load_seal_keys
 from echolane.masks import Masker
 from echolane.settings import Settings
+from replayer.connection import Patience
 from replayer.fire import replay
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
@@ -36,7 +39,9 @@ def recorded_with(masker, one):
     )  # fmt: skip
 
 
-async def test_seals_are_opened_for_this_machine_and_answers_are_masked_before_they_are_written(stage, exchange, serving):
+async def test_seals_are_opened_for_this_machine_and_answers_are_masked_before_they_are_written(
+    stage, exchange, serving
+):
     """The target gets the user's own credentials and cookies, its own where it gave others; the journal holds none of them."""
     keys = load_seal_keys(stage.home.keys, os.environ)
     masker = Masker(keys.current.mask_key(), seal_key=keys.current)
@@ -48,7 +53,9 @@ async def test_seals_are_opened_for_this_machine_and_answers_are_masked_before_t
         return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
     login = exchange(0, "/login", answer=[(b"Set-Cookie", b"sid=%b; Path=/" % SECRET)])
-    me = exchange(1, "/me", headers=[(b"Authorization", b"Bearer " + SECRET), (b"Cookie", b"theme=dark; sid=" + SECRET)])
+    me = exchange(
+        1, "/me", headers=[(b"Authorization", b"Bearer " + SECRET), (b"Cookie", b"theme=dark; sid=" + SECRET)]
+    )
     recorded = [recorded_with(masker, one) for one in (login, me)]
     assert SECRET not in repr(recorded).encode()
     async with serving(lambda *_: OK, lambda *_: OK, branch, branch) as servers:
@@ -71,10 +78,8 @@ async def test_seals_are_opened_for_this_machine_and_answers_are_masked_before_t
 async def test_a_target_that_hangs_from_the_start_is_unavailable(stage, exchange, serving):
     """It accepts and never answers: the first shots and three probes later the run ends and names it."""
     async with serving(lambda *_: OK, lambda *_: OK, lambda *_: [30.0, OK], lambda *_: OK) as servers:
-        stage.record([exchange(n, session=f"{n:016x}") for n in range(40)])
+        stage.record([exchange(n, session=f"{n:016x}") for n in range(100)])
         stage.plan([server.url for server in servers], concurrency=32)
-        from replayer.connection import Patience
-
         begun = time.monotonic()
         summary = await stage.fire(probe_patience=Patience(0.5, 0.2, 0.2))
     assert (summary.state, summary.down) == ("unavailable", "branch")
@@ -102,6 +107,7 @@ from echolane.home import open_home
 from echolane.journal import open_journal
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
+from replayer.connection import Patience
 from replayer.fire import replay
 home = open_home(Path(sys.argv[1]))
 spec = msgspec.json.decode(sys.argv[2], type=RunSpec)
@@ -114,8 +120,6 @@ print(summary.state)
 
 def test_killed_at_any_instant_no_unsafe_request_is_fired_twice_and_nothing_is_lost(stage, exchange, serving):
     """Three kills and a last attempt: every exchange has one result, POSTs arrived at most once, GETs again only if in flight."""
-    import msgspec
-
     count, concurrency = 600, 8
 
     async def story():
@@ -129,10 +133,12 @@ def test_killed_at_any_instant_no_unsafe_request_is_fired_twice_and_nothing_is_l
             command = [sys.executable, "-c", WORKER, str(stage.home.path), msgspec.json.encode(stage.spec).decode()]
             kills = 3
             for attempt in range(kills + 1):
-                worker = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, cwd=os.getcwd())
+                worker = await asyncio.create_subprocess_exec(
+                    *command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+                )
                 if attempt < kills:
                     goal = len(servers[0].seen) + 60 + 25 * attempt
-                    while len(servers[0].seen) < goal:
+                    while len(servers[0].seen) < goal:  # noqa: ASYNC110 - the server counts, it does not signal
                         await asyncio.sleep(0.005)
                     worker.send_signal(signal.SIGKILL)
                     await worker.wait()
@@ -153,5 +159,3 @@ def test_killed_at_any_instant_no_unsafe_request_is_fired_twice_and_nothing_is_l
         assert all(times == 1 for line, times in lines.items() if line.startswith("POST"))
         assert sum(line.startswith("GET") for line in lines) == count * 2 // 3
         assert sum(times - 1 for times in lines.values()) <= kills * 128
-
-
