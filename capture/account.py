@@ -1,18 +1,22 @@
-"""The account of a capture: mapped counters of relay and recorder, sessions that died, and the ledger people see.
+"""The account of a capture: who records, counters of relay and recorder that outlive both, and the ledger that people see.
 
-Each start of ``echolane record`` is a session with an epoch of its own: two files of counters, one written by its relay, one by its
-recorder (:class:`echolane.ledger.Counters`). The kernel keeps both when the processes die, so a ledger can always be read: what was handed
-over and neither stored nor dropped is ``spooled`` while the session lives, and a loss with its reason once it is over.
+Each ``echolane record`` is a session with an epoch of its own and two mapped files: the relay counts what it has ``seen``, what it dropped
+and what it ``delivered`` into the pipe; the recorder counts what it ``stored`` and dropped. Whatever dies, the rest follows by subtraction:
+delivered and neither stored nor dropped died with the recorder, seen and not delivered died with the relay. What a recorder was appending when
+it died is asked of the journal (:func:`recover`), so the account is exact to the exchange.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
+from echolane.errors import HomeError
 from echolane.exchange import Exchange
 from echolane.frame import FrameDamaged, decode_frame
 from echolane.home import Home
@@ -21,9 +25,36 @@ from echolane.lease import is_held
 from echolane.ledger import Counters, Counts, read_counters, summed
 from echolane.recordings import topic_of
 
+SESSIONS_KEPT = 1000
+"""Sessions whose counters are kept, 16 KiB each; older ones have told what they had to tell."""
+OPEN, FROM, BASE = "append.open", "append.from", "append.base"
+"""An append that has begun: its partition + 1, the position it cannot be before, and what was stored before it."""
+NOT_LOSSES = ("dropped{filtered}", "dropped{sampled}", "dropped{replayed}")
+"""Dropped on purpose and before an exchange has its ``seq``; everything else leaves a gap there."""
+NOTES = ("upgraded", "upstream-refused", "forged-marks")
+
+
+class Recorded(Protocol):
+    """Whose exchanges are asked for: a session, or an import."""
+
+    @property
+    def service(self) -> str:
+        """The service."""
+        ...
+
+    @property
+    def agent(self) -> str:
+        """Who stored them."""
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """In which of its lives."""
+        ...
+
 
 class Session(NamedTuple):
-    """One start of a recorder."""
+    """One start of ``echolane record``."""
 
     service: str
     agent: str
@@ -42,8 +73,18 @@ class Session(NamedTuple):
 
     @property
     def lock(self) -> Path:
-        """Held while the session's relay lives."""
+        """Held while the session's relay (or import) lives."""
         return self.folder / f"capture.{self.service}.{self.epoch}.lock"
+
+    @property
+    def recorder_lock(self) -> Path:
+        """Held while a recorder of it lives."""
+        return self.folder / f"capture.{self.service}.{self.epoch}.recorder.lock"
+
+    @property
+    def lives(self) -> bool:
+        """Whether somebody still carries exchanges of this session."""
+        return is_held(self.lock) or is_held(self.recorder_lock)
 
 
 class _Agent(msgspec.Struct):
@@ -54,54 +95,95 @@ class _Agent(msgspec.Struct):
 
 
 def next_session(home: Home, service: str) -> Session:
-    """A new session: the agent's id is fixed for a home and service, its epoch one more than the last."""
+    """A new session: the agent is fixed for a home and service, its epoch one more than the last."""
     path = home.ledger / f"agent.{service}.json"
+    descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        known = msgspec.json.decode(path.read_bytes(), type=_Agent)
-    except (OSError, msgspec.DecodeError):
-        epochs = [int(found.name.split(".")[-2]) for found in home.ledger.glob(f"capture.{service}.*.relay")]
-        known = _Agent(os.urandom(4).hex(), max(epochs, default=0))
-    known.epoch += 1
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_bytes(msgspec.json.encode(known))
-    part.replace(path)
-    return Session(service, known.agent, known.epoch, home.ledger)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # for the microseconds that another start takes
+        epochs = [session.epoch for session in sessions(home, service)]
+        try:
+            known = msgspec.json.decode(path.read_bytes(), type=_Agent)
+        except (OSError, msgspec.DecodeError):
+            known = _Agent(os.urandom(4).hex(), 0)
+        known.epoch = max([known.epoch, *epochs]) + 1
+        session = Session(service, known.agent, known.epoch, home.ledger)
+        part = path.with_name(f".{path.name}.part")
+        part.write_bytes(msgspec.json.encode(known))
+        part.replace(path)
+    except OSError as error:
+        raise HomeError(f"ledger `{home.ledger}` cannot be used: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+    for epoch in epochs[:-SESSIONS_KEPT]:
+        old = Session(service, known.agent, epoch, home.ledger)
+        for file in (old.recorder, old.lock, old.recorder_lock, old.relay):
+            file.unlink(missing_ok=True)
+    return session
 
 
 def sessions(home: Home, service: str) -> list[Session]:
     """All sessions of a service, oldest first."""
+    try:
+        agent = msgspec.json.decode((home.ledger / f"agent.{service}.json").read_bytes(), type=_Agent).agent
+    except (OSError, msgspec.DecodeError):
+        agent = ""
     found = [int(path.name.split(".")[-2]) for path in home.ledger.glob(f"capture.{service}.*.relay")]
-    return [Session(service, "", epoch, home.ledger) for epoch in sorted(found)]
+    return [Session(service, agent, epoch, home.ledger) for epoch in sorted(found)]
+
+
+def recover(journal: Journal, session: Session, counters: Counters) -> None:
+    """Count what a recorder that died in the middle of an append had stored: the journal knows. Safe to repeat."""
+    counters.set("stored", stored_by(journal, session, counters.read()))
+    counters.set(OPEN, 0)
+
+
+def stored_by(journal: Journal, session: Recorded, counts: Mapping[str, int]) -> int:
+    """How many exchanges a recorder has in the journal."""
+    if not counts.get(OPEN):
+        return counts.get("stored", 0)
+    found, topic = 0, topic_of(session.service)
+    if topic in journal.topics():
+        for entry in journal.read(topic, counts[OPEN] - 1, counts.get(FROM, 0)):
+            try:
+                exchanges = decode_frame(entry.frame, Exchange)
+            except FrameDamaged:
+                continue
+            found += sum((one.agent, one.epoch) == (session.agent, session.epoch) for one in exchanges)
+    return counts.get(BASE, 0) + found
+
+
+def losses(counts: Mapping[str, int]) -> int:
+    """What a recorder lost after it was delivered."""
+    return summed(counts, "dropped") - sum(counts.get(name, 0) for name in NOT_LOSSES)
+
+
+def settle(journal: Journal, session: Session) -> Counts:
+    """Close the account of a session whose processes are gone: its ledger. Safe to repeat, and at any later time."""
+    recorder = Counters(session.recorder)
+    try:
+        recover(journal, session, recorder)
+        for name, missing in _missing(read_counters(session.relay), recorder.read()).items():
+            recorder.add(name, missing)
+    finally:
+        recorder.close()
+    return _ledger(read_counters(session.relay), read_counters(session.recorder))
+
+
+def settle_dead(home: Home, journal: Journal, service: str) -> None:
+    """Close the accounts of sessions that were killed; one that somebody still carries is left for the next time."""
+    for session in sessions(home, service):
+        if not _balanced(session) and not session.lives:
+            settle(journal, session)
 
 
 def ledger_of(session: Session) -> Counts:
-    """The ledger of one session, balanced whether it lives, has ended or was killed."""
+    """The ledger of one session as it is now: what is on its way counts as spooled while somebody lives who carries it."""
+    carried = session.lives
     relay, recorder = read_counters(session.relay), read_counters(session.recorder)
-    counts: Counts = {"seen": relay.get("seen", 0), "stored": recorder.get("stored", 0), "spooled": 0}
-    for name, value in [*relay.items(), *recorder.items()]:
-        if name.startswith("dropped{"):
-            counts[name] = counts.get(name, 0) + value
-    for name in ("upgraded", "upstream-refused"):
-        if name in relay:
-            counts[name] = relay[name]
-    missing = counts["seen"] - counts["stored"] - summed(counts, "dropped")
-    if missing and is_held(session.lock):
-        counts["spooled"] = missing
-    elif missing:
-        not_handed = max(
-            0,
-            relay.get("seen", 0)
-            - relay.get("handed", 0)
-            - summed(relay, "dropped")
-            + relay.get("dropped{recorder-died}", 0),
-        )
-        for name, number in (
-            ("dropped{relay-died}", min(not_handed, missing)),
-            ("dropped{recorder-died}", missing - min(not_handed, missing)),
-        ):
-            if number:
-                counts[name] = counts.get(name, 0) + number
-    return {name: value for name, value in counts.items() if value or name in {"seen", "stored", "spooled"}}
+    counts = _ledger(relay, recorder)
+    for name, missing in _missing(relay, recorder).items():
+        counts["spooled" if carried else name] = counts.get("spooled" if carried else name, 0) + missing
+    return counts
 
 
 def total_ledger(home: Home, service: str) -> Counts:
@@ -113,21 +195,30 @@ def total_ledger(home: Home, service: str) -> Counts:
     return total
 
 
-def settle(journal: Journal, session: Session, counters: Counters) -> int:
-    """Count what a recorder that died had stored and not counted: exact, from the journal itself."""
-    topic, found = topic_of(session.service), 0
-    if topic not in journal.topics():
-        return 0
-    for partition in range(journal.partitions(topic)):
-        name = f"position{{{partition}}}"
-        if not counters.get(name):
-            continue
-        for entry in journal.read(topic, partition, counters.get(name)):
-            try:
-                exchanges = decode_frame(entry.frame, Exchange)
-            except FrameDamaged:
-                continue
-            found += sum(1 for e in exchanges if (e.agent, e.epoch) == (session.agent, session.epoch))
-            counters.set(name, entry.position + 1)
-    counters.add("stored", found)
-    return found
+def ledger_line(counts: Mapping[str, int]) -> str:
+    """``seen 12 = stored 11 + spooled 0 + dropped{filtered} 1``."""
+    dropped = "".join(f" + {name} {value}" for name, value in sorted(counts.items()) if name.startswith("dropped{"))
+    notes = "".join(f"; {name} {counts[name]}" for name in NOTES if counts.get(name))
+    return f"seen {counts.get('seen', 0)} = stored {counts.get('stored', 0)} + spooled {counts.get('spooled', 0)}{dropped}{notes}"
+
+
+def _ledger(relay: Mapping[str, int], recorder: Mapping[str, int]) -> Counts:
+    counts: Counts = {"seen": relay.get("seen", 0), "stored": recorder.get("stored", 0), "spooled": 0}
+    for name, value in [*relay.items(), *recorder.items()]:
+        if value and (name.startswith("dropped{") or name in NOTES):
+            counts[name] = counts.get(name, 0) + value
+    return counts
+
+
+def _missing(relay: Mapping[str, int], recorder: Mapping[str, int]) -> Counts:
+    """What neither side accounts for, by who had it last."""
+    settled = recorder.get("stored", 0) + summed(recorder, "dropped")
+    missing = relay.get("seen", 0) - summed(relay, "dropped") - settled
+    with_recorder = min(missing, max(0, relay.get("delivered", 0) - settled))
+    found = {"dropped{recorder-died}": with_recorder, "dropped{relay-died}": missing - with_recorder}
+    return {name: value for name, value in found.items() if value}
+
+
+def _balanced(session: Session) -> bool:
+    recorder = read_counters(session.recorder)
+    return not recorder.get(OPEN) and not _missing(read_counters(session.relay), recorder)

@@ -1,25 +1,29 @@
 """Pair the requests and answers of one connection: bytes of both directions in, whole exchanges out. Pure.
 
-Answers belong to requests in order. An answer may begin before its request is whole; 1xx answers belong to none; after 101, or 2xx
-to CONNECT, the connection is no HTTP any more and is relayed without being followed. When an answer cannot be framed, its request and all
-later ones of the connection are recorded without answers; when a request cannot be framed, the rest of the connection is not
-recorded.
+Answers belong to requests in their order. An answer may begin before its request is whole; 1xx answers belong to none; after 101, or 2xx
+to CONNECT, the connection is no HTTP any more and is relayed without being followed. Where an answer cannot be framed, its request and all
+later ones of the connection are recorded without answers; where a request cannot be framed, the rest of the connection is not recorded,
+but answers to what was asked before are still waited for.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Protocol
 
-from capture.framing import Framer, Message, Unframeable
+import msgspec
+
+from capture.framing import HEAD_BYTES_MAX, Budget, Framer, Message, Unframeable
 
 OUTSTANDING_MAX = 256
-"""Requests waiting for answers on one connection; browsers pipeline none, tools a few dozen. One more is unframeable."""
+"""Requests that wait for answers on one connection; browsers pipeline none, tools some dozens. One more is not followed."""
 
 
-class Half(NamedTuple):
-    """One message as it goes to the recorder."""
+_BODILESS = frozenset((204, 304))
+
+
+class Half(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One message as it goes to the recorder, unparsed."""
 
     head: bytes
     body: bytes
@@ -31,29 +35,271 @@ class Half(NamedTuple):
     complete: bool
 
 
-class Raw(NamedTuple):
+class Raw(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One exchange as it goes to the recorder, unparsed."""
 
-    request: Half
-    response: Half | None
-    no_answer: str
     captured_at_ns: int
     duration_ns: int
     client: str
+    request: Half
+    response: Half | None
+    no_answer: str
 
 
-class _Open:
-    """A request that waits for its end or its answer."""
+class Sink(Protocol):
+    """Where exchanges go; each is told exactly once."""
 
-    __slots__ = ("answer", "began_ns", "request", "wall_ns")
+    def whole(self, raw: Raw) -> None:
+        """An exchange to be recorded."""
+        ...
 
-    def __init__(self, request: Message, wall_ns: int, began_ns: int) -> None:
-        self.request, self.wall_ns, self.began_ns = request, wall_ns, began_ns
-        self.answer: Message | None = None
+    def lost(self, reason: str) -> None:
+        """An exchange that cannot be recorded."""
+        ...
+
+    def noted(self, name: str) -> None:
+        """Something that is counted beside the ledger."""
+        ...
+
+
+class Conversation:
+    """One client connection and the upstream connection behind it."""
+
+    def __init__(
+        self,
+        client: str,
+        limits: tuple[int, int],
+        wall_offset_ns: int,
+        budget: Budget,
+        sink: Sink,
+    ) -> None:
+        self._client, self._sink = client, sink
+        self._wall_offset_ns = wall_offset_ns
+        self._in = Framer(requests=True, limit=limits[0], budget=budget)
+        self._out = Framer(requests=False, limit=limits[1], budget=budget)
+        self._open: deque[Message] = deque()
+        """Requests of exchanges that are not over, oldest first."""
+        self._asking: Message | None = None
+        """The last of them, while its body is being read."""
+        self._answering: Message | None = None
+        """The answer to the first of them, while its body is being read."""
+        self._first_ns = 0
+        """When a head began that has not ended."""
+        self._now_ns = 0
+        """When the last bytes of the service came."""
+        self._tunnel: bytearray | None = None
+        """What the client sent behind a CONNECT that is not answered yet: a request, or no HTTP at all."""
+        self._deaf = self._mute = False
+        """Requests, answers are not followed any more."""
+
+    def __repr__(self) -> str:
+        return f"<Conversation {len(self._open)} open{', deaf' * self._deaf}{', mute' * self._mute}>"
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way that could still be recorded."""
+        return not self._open and not self._in.partial
+
+    @property
+    def asking(self) -> bool:
+        """Whether a request has begun and not ended, as far as can be told."""
+        return self._asking is not None or self._in.partial or self._deaf
+
+    def asked(self, data: bytes, now_ns: int) -> None:
+        """Bytes from the client, as they came at a time (monotonic)."""
+        if self._deaf:
+            return
+        if self._tunnel is not None:
+            self._tunnel += data
+            if len(self._tunnel) > HEAD_BYTES_MAX:
+                self._deafen()
+            return
+        try:
+            while data:
+                request = self._asking
+                if request is None:
+                    request, data = self._in.head(data)
+                    if request is None:
+                        self._first_ns = self._first_ns or now_ns
+                        return
+                    if not request.complete:
+                        self._in.begin_body(request)
+                    self._opened(request, now_ns)
+                    if self._tunnel is not None:
+                        self._tunnel += data
+                        return
+                else:
+                    data = self._in.body(data)
+                if not request.complete:
+                    self._asking = request
+                    continue
+                self._asking = None
+                if self._mute or (request.answer is not None and request.answer.complete):
+                    self._open.remove(request)
+                    self._emit(request, "unframeable" if self._mute else "")
+        except Unframeable:
+            self._deafen()
+
+    def _opened(self, request: Message, now_ns: int) -> None:
+        if len(self._open) >= OUTSTANDING_MAX:
+            request.release()
+            raise Unframeable("too many requests without answers")
+        request.began_ns = self._first_ns or now_ns
+        self._first_ns = 0
+        self._open.append(request)
+        if request.method == b"CONNECT" and not self._mute:
+            self._tunnel = bytearray()
+
+    def answered(self, data: bytes, now_ns: int) -> None:
+        """Bytes from the service, as they came at a time (monotonic)."""
+        self._now_ns = now_ns
+        if self._mute:
+            return
+        try:
+            while data:
+                answer = self._answering
+                if answer is None:
+                    answer, data = self._answer_head(data)
+                    if answer is None:
+                        return
+                else:
+                    data = self._out.body(data)
+                if not answer.complete:
+                    self._answering = answer
+                    continue
+                self._answering = None
+                request = self._open[0]
+                if request.complete:
+                    self._open.popleft()
+                    self._emit(request, "")
+        except Unframeable:
+            self._silence()
+
+    def _answer_head(self, data: bytes) -> tuple[Message | None, bytes]:
+        """The answer that begins; interim ones are passed over."""
+        while data:
+            if not self._open or self._open[0].answer is not None:
+                if self._in.partial and not self._open:
+                    # The service saw a whole request where we do not: bare line feeds, or a head it gave up on.
+                    self._deafen()
+                raise Unframeable("an answer without a request")
+            request = self._open[0]
+            answer, data = self._out.head(data)
+            if answer is None:
+                return None, b""
+            status = answer.status
+            if status == 101 or (status < 300 and request.method == b"CONNECT" and status >= 200):
+                answer.release()
+                self._upgrade()
+                return None, b""
+            if status >= 200:
+                self._out.begin_body(answer, bodiless=status in _BODILESS or request.method == b"HEAD")
+                request.answer = answer
+                if request.method == b"CONNECT":
+                    self._refuse_tunnel()
+                return answer, data
+            answer.release()
+        return None, b""
+
+    def _refuse_tunnel(self) -> None:
+        """CONNECT was refused: what the client sent behind it was HTTP after all."""
+        held, self._tunnel = self._tunnel, None
+        if held:
+            self.asked(bytes(held), self._now_ns)
+
+    def _upgrade(self) -> None:
+        """From here on it is not HTTP."""
+        self._sink.noted("upgraded")
+        self._deaf = self._mute = True
+        self._abandon("upgrade")
+
+    def _silence(self) -> None:
+        """Answers cannot be followed any more: the requests stay."""
+        self._mute = True
+        self._answering = self._tunnel = None
+        for request in [one for one in self._open if one.complete]:
+            self._open.remove(request)
+            self._emit(request, "unframeable")
+
+    def _deafen(self) -> None:
+        """A request cannot be followed, so nothing behind it can: it is counted, what was asked before keeps its answers."""
+        if self._deaf:
+            return
+        self._deaf = True
+        self._tunnel = None
+        self._in.forget()
+        if self._asking is not None:
+            self._open.remove(self._asking)
+            self._drop(self._asking, "unframeable")
+            self._asking = None
+        else:
+            self._sink.lost("unframeable")
+
+    def closed(self, why: str, *, whole: bool = False) -> None:
+        """The connection is over: ``why`` is ``client-closed``, ``server-closed`` or ``not-recorded``.
+
+        ``whole``: the service ended it in good order, which is the end of an answer that has no other.
+        """
+        if whole and not self._mute:
+            self._out.close()
+        if not self._deaf and self._in.partial:
+            self._sink.lost("incomplete-request")
+        # Bytes of an answer whose head never ended: it was an answer, but none that can be read.
+        first = "unframeable" if self._out.partial and not self._mute else why
+        self._deaf = self._mute = True
+        self._answering = self._asking = self._tunnel = None
+        for request in self._open:
+            if not request.complete:
+                self._drop(request, "incomplete-request")
+            elif request.answer is not None and (request.answer.complete or why == "server-closed"):
+                self._emit(request, "")
+            else:
+                self._emit(request, first)
+            first = why
+        self._open.clear()
+
+    def _abandon(self, why: str) -> None:
+        for request in self._open:
+            if request.complete:
+                self._emit(request, why)
+            else:
+                self._drop(request, why)
+        self._open.clear()
+        self._answering = self._asking = self._tunnel = None
+
+    def _drop(self, request: Message, reason: str) -> None:
+        request.release()
+        if request.answer is not None:
+            request.answer.release()
+        self._sink.lost(reason)
+
+    def _emit(self, request: Message, no_answer: str) -> None:
+        answer = request.answer
+        request.release()
+        duration = 0
+        if answer is not None:
+            answer.release()
+            if no_answer:
+                answer = None
+            else:
+                duration = self._now_ns - request.began_ns
+        if request.shed or (answer is not None and answer.shed):
+            self._sink.lost("no-room")
+            return
+        self._sink.whole(
+            Raw(
+                request.began_ns + self._wall_offset_ns,
+                duration,
+                self._client,
+                half(request),
+                None if answer is None else half(answer),
+                no_answer,
+            )
+        )
 
 
 def half(message: Message) -> Half:
-    """A message as plain values."""
+    """A message as it goes to the recorder."""
     return Half(
         message.head,
         bytes(message.body),
@@ -64,171 +310,3 @@ def half(message: Message) -> Half:
         message.trailers,
         message.complete,
     )
-
-
-class Conversation:
-    """One client connection and the upstream connection behind it."""
-
-    def __init__(
-        self,
-        client: str,
-        limits: tuple[int, int],
-        clocks: tuple[Callable[[], int], Callable[[], int]],
-        done: Callable[[Raw], None],
-        count: Callable[[str], None],
-    ) -> None:
-        self._client, self._done, self._count = client, done, count
-        self._wall, self._mono = clocks
-        self._in = Framer(requests=True, limit=limits[0])
-        self._out = Framer(requests=False, limit=limits[1])
-        self._open: deque[_Open] = deque()
-        self._asking: _Open | None = None
-        self._dark = False
-        """Not followed any more: upgraded, or a request could not be framed."""
-        self._mute = False
-        """Answers are not followed any more."""
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is being asked or answered."""
-        return not self._open and self._in.idle and not self._dark
-
-    def asked(self, data: bytes) -> None:
-        """Bytes from the client."""
-        if self._dark:
-            return
-        try:
-            while data:
-                data = self._ask(data)
-        except Unframeable:
-            self._darken()
-
-    def _ask(self, data: bytes) -> bytes:
-        asking = self._asking
-        if asking is None:
-            message, rest = self._in.head(data)
-            if message is None:
-                return b""
-            if len(self._open) >= OUTSTANDING_MAX:
-                raise Unframeable("too many requests without answers")
-            # Framing is decided before the request counts as one, so that what is refused was never half recorded.
-            self._in.begin_body(message, bodiless=False)
-            asking = _Open(message, self._wall(), self._mono())
-            self._open.append(asking)
-            if not message.complete:
-                self._asking = asking
-            else:
-                self._asked_whole(asking)
-            return rest
-        rest = self._in.body(data)
-        if asking.request.complete:
-            self._asking = None
-            self._asked_whole(asking)
-        return rest
-
-    def _asked_whole(self, asking: _Open) -> None:
-        if self._mute:
-            self._open.remove(asking)
-            self._emit(asking, "unframeable")
-        elif asking.answer is not None and asking.answer.complete:
-            self._open.remove(asking)
-            self._emit(asking, "")
-
-    def answered(self, data: bytes) -> None:
-        """Bytes from the service."""
-        if self._dark or self._mute:
-            return
-        try:
-            while data:
-                data = self._answer(data)
-        except Unframeable:
-            self._silence()
-
-    def _answer(self, data: bytes) -> bytes:
-        waiting = next((one for one in self._open if one.answer is None or not one.answer.complete), None)
-        if waiting is None:
-            # An answer that nobody asked for (408 on an idle connection): followed no further.
-            raise Unframeable("an answer without a request")
-        if waiting.answer is None:
-            message, rest = self._out.head(data)
-            if message is None:
-                return b""
-            bodiless = waiting.request.method == b"HEAD" or message.status < 200 or message.status in {204, 304}
-            tunnel = message.status == 101 or (waiting.request.method == b"CONNECT" and 200 <= message.status < 300)
-            self._out.begin_body(message, bodiless=bodiless or tunnel)
-            if message.status < 200 and not tunnel:
-                return rest
-            waiting.answer = message
-            if tunnel:
-                self._tunnel(waiting)
-                return b""
-        else:
-            rest = self._out.body(data)
-        if waiting.answer.complete and waiting.request.complete:
-            self._open.remove(waiting)
-            self._emit(waiting, "")
-        return rest
-
-    def _tunnel(self, waiting: _Open) -> None:
-        """101, or CONNECT: from here on it is not HTTP."""
-        self._count("upgraded")
-        self._open.remove(waiting)
-        self._emit(waiting, "")
-        self._abandon("upgrade")
-        self._dark = True
-
-    def _silence(self) -> None:
-        """Answers cannot be followed any more: the requests stay."""
-        self._mute = True
-        for one in list(self._open):
-            if one.request.complete:
-                self._open.remove(one)
-                self._emit(one, "unframeable")
-
-    def _darken(self) -> None:
-        """A request cannot be followed: it is counted, what was asked before is kept with the answers it has."""
-        self._dark = True
-        self._count("seen")
-        self._count("dropped{unframeable}")
-        if self._asking is not None:
-            self._open.remove(self._asking)
-            self._asking = None
-        self._abandon("unframeable")
-
-    def _abandon(self, why: str) -> None:
-        for one in list(self._open):
-            if one.request.complete:
-                self._emit(one, why)
-        self._open.clear()
-
-    def closed(self, *, by_client: bool) -> None:
-        """The connection is over; what had no whole answer is recorded with what there is."""
-        if self._dark:
-            return
-        if not self._mute and self._out.close():
-            waiting = next((one for one in self._open if one.answer is not None), None)
-            if waiting is not None and waiting.request.complete:
-                self._open.remove(waiting)
-                self._emit(waiting, "")
-        self._dark = True
-        if self._asking is not None:
-            self._open.remove(self._asking)
-            self._count("seen")
-            self._count("dropped{incomplete-request}")
-        for one in list(self._open):
-            self._emit(one, "" if one.answer is not None else "client-closed" if by_client else "server-closed")
-        self._open.clear()
-
-    def _emit(self, one: _Open, no_answer: str) -> None:
-        self._count("seen")
-        answer = None if no_answer == "unframeable" or one.answer is None else half(one.answer)
-        self._done(
-            Raw(
-                half(one.request),
-                answer,
-                no_answer if answer is None else "",
-                one.wall_ns,
-                self._mono() - one.began_ns if answer is not None else 0,
-                self._client,
-            )
-        )

@@ -1,53 +1,74 @@
-"""``record``: start relay and recorder, keep them going, drain, print the ledger."""
+"""``record``: start relay and recorder, keep the recorder going, drain, print the ledger.
+
+The relay runs in this process, the recorder beside it (:mod:`capture.recorder`); nothing here ever waits for the recorder while
+clients are served.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import resource
 import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import msgspec
 
-from capture.account import Session, ledger_of, next_session
+from capture import account
+from capture.account import Session, ledger_line
 from capture.pipe import PipeWriter
-from capture.recorder import Task
-from capture.relay import Relay
+from capture.recorder import READY, Task
+from capture.relay import ClientSide, Relay
 from echolane import log, service
-from echolane.errors import UsageError
+from echolane.errors import HomeError, UsageError
 from echolane.home import Home
 from echolane.journal import open_journal
 from echolane.keys import load_mark_key, load_seal_keys
 from echolane.lease import held
 from echolane.ledger import Counters, capture_identities
 from echolane.recordings import topic_of
-from echolane.retention import expire
 from echolane.settings import Settings
 
 DRAIN_S = 10.0
-"""Connections in use get this long to end after SIGTERM, then they are closed."""
-RECORDER_WAIT_S = 30.0
-"""The recorder stores what it has within a second on a sound disk; a hanging one is ended."""
-RESTART_S = (0.2, 5.0)
+"""Connections in use get this long to end after SIGTERM, then they are closed; so does the recorder for what waits in the pipe."""
+READY_WAIT_S = 60.0
+"""A recorder starts in half a second; on a machine that swaps, in many."""
+RECORDER_WAIT_S = 20.0
+"""The recorder stores what it has within a second on a sound disk; one that hangs is ended, and what it had is counted."""
+RESTART_S = (0.1, 5.0)
 """A recorder that dies is started again after the first, doubling up to the second: a crash loop costs little CPU."""
-WATCH_S = 0.1
+STEADY_S = 30.0
+"""One that lived this long is started again at once."""
+BACKLOG = 4096
+"""Connections the kernel completes for us while we are busy; net.core.somaxconn may make it less."""
 
 
 def record(home: Home, name: str, listen: tuple[str, int], upstream: str, settings: Settings) -> int:
     """Record until SIGINT or SIGTERM; 0 when drained. Raises UsageError or HomeError before anything is accepted."""
-    prepare(home, name, settings)
-    session = next_session(home, name)
-    with held(session.lock, f"session {session.epoch} of {name}"):
-        code = service.run(lambda stop: Recording(home, session, settings).run(listen, upstream, stop))
-    counts = ledger_of(session)
-    say(ledger_line(counts))
+    address = upstream_address(upstream)
+    load_seal_keys(home.keys, os.environ)
+    load_mark_key(home.keys, os.environ)
+    journal = open_journal(home.path)
+    try:
+        if topic_of(name) not in journal.topics():  # the partitions of one that exists are fixed
+            journal.create(topic_of(name), settings.journal.partitions)
+        account.settle_dead(home, journal, name)
+        session = account.next_session(home, name)
+        with held(session.lock, f"session {session.epoch} of `{name}`"):
+            recording = Recording(home, session, settings)
+            service.run(lambda stop: recording.run(listen, address, stop))
+        counts = account.settle(journal, session)
+    finally:
+        journal.close()
+    say(f"recorded {name}: {ledger_line(counts)}")
     for wrong in capture_identities(counts):
         say(f"the ledger does not balance: {wrong}")
-    return code
+    return 0
 
 
 def say(text: str) -> None:
@@ -55,23 +76,16 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - talk goes to stderr
 
 
-def prepare(home: Home, name: str, settings: Settings) -> None:
-    """Find out before a client comes that keys, journal and ledger can be used."""
-    load_seal_keys(home.keys, os.environ)
-    load_mark_key(home.keys, os.environ)
-    journal = open_journal(home.path)
+def upstream_address(upstream: str) -> tuple[str, int]:
+    """Host and port of the service behind."""
     try:
-        journal.create(topic_of(name), settings.journal.partitions)
-        expire(journal, time.time_ns(), settings.journal.retention_days)
-    finally:
-        journal.close()
-
-
-def ledger_line(counts: dict[str, int]) -> str:
-    """``seen 12 = stored 11 + spooled 0 + dropped{filtered} 1``."""
-    dropped = "".join(f" + {name} {value}" for name, value in sorted(counts.items()) if name.startswith("dropped{"))
-    others = "".join(f", {name} {counts[name]}" for name in ("upgraded", "upstream-refused") if counts.get(name))
-    return f"seen {counts['seen']} = stored {counts['stored']} + spooled {counts['spooled']}{dropped}{others}"
+        parts = urlsplit(upstream)
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(f"--upstream `{upstream}` is not a URL ({error}); use http://HOST:PORT") from error
+    if parts.scheme != "http" or not parts.hostname or port == 0:
+        raise UsageError(f"--upstream `{upstream}` is not a plain HTTP URL; use http://HOST:PORT")
+    return parts.hostname, port or 80
 
 
 class Recording:
@@ -81,105 +95,154 @@ class Recording:
         self._home, self._session, self._settings = home, session, settings
         self._counters = Counters(session.relay)
         self._authority = ""
-        self._recorder: subprocess.Popen[bytes] | None = None
+        self._recorder: asyncio.subprocess.Process | None = None
+        self._ending = False
 
-    async def run(self, listen: tuple[str, int], upstream: str, stop: asyncio.Event) -> int:
+    def __repr__(self) -> str:
+        return f"<Recording {self._session.service}, epoch {self._session.epoch}, {self._counters!r}>"
+
+    async def run(self, listen: tuple[str, int], upstream: tuple[str, int], stop: asyncio.Event) -> None:
         """Serve until ``stop``; then drain."""
-        parts = urlsplit(upstream)
-        self._authority = f"{listen[0]}:{listen[1]}"
-        loop = asyncio.get_running_loop()
+        self._authority = f"[{listen[0]}]:{listen[1]}" if ":" in listen[0] else f"{listen[0]}:{listen[1]}"
         log.to(self._home.log / "relay.log")
-        limits = (self._settings.capture.request_body_kept, self._settings.capture.answer_body_kept)
-        pipe = PipeWriter(loop, self._counters.add)
-        relay = Relay((parts.hostname or "", parts.port or 80), self._counters, pipe, limits)
-        self._start_recorder(pipe)
-        with ExitStack() as stack:
-            stack.callback(self._end_recorder)
-            try:
-                server = await loop.create_server(relay.client, *listen, backlog=1024, reuse_address=True)
-            except OSError as error:
-                pipe.close()
-                raise UsageError(f"cannot listen on {listen[0]}:{listen[1]}: {error.strerror or error}") from error
-            await self._check_upstream(relay.upstream)
-            say(f"recording {self._session.service} on {self._authority} before {upstream}")
-            await self._watch(pipe, stop)
-            server.close()
-            await self._drain(relay)
-            pipe.flush()
-            await self._handed(pipe)
-            if lost := pipe.close():
-                self._counters.add("dropped{recorder-busy}", lost)
-        return 0
+        loop = asyncio.get_running_loop()
+        pipe = PipeWriter(loop, self._counters)
+        try:
+            recorder = await self._start_recorder(pipe)
+            await self._wait_ready(recorder)
+            listener = self._listen(listen)
+            async with asyncio.TaskGroup() as group:
+                limits = (self._settings.capture.request_body_kept, self._settings.capture.answer_body_kept)
 
-    async def _check_upstream(self, upstream: tuple[str, int]) -> None:
-        """A service that is not there yet is no error: it may start later. It is said."""
+                def connect(client: ClientSide) -> None:
+                    group.create_task(client.connect_upstream())
+
+                relay = Relay(upstream, pipe, limits, connect)
+                prepare_process()
+                server = await loop.create_server(lambda: ClientSide(relay), sock=listener, backlog=BACKLOG)
+                keeper = group.create_task(self._keep_recorder(pipe))
+                await self._welcome(upstream)
+                await stop.wait()
+                server.close()
+                await self._drain(relay, pipe)
+                self._ending = True
+                keeper.cancel()
+        finally:
+            pipe.disconnect()
+            await self._end_recorder()
+
+    def _listen(self, listen: tuple[str, int]) -> socket.socket:
+        family = socket.AF_INET6 if ":" in listen[0] else socket.AF_INET
+        try:
+            return socket.create_server(listen, family=family, backlog=BACKLOG)
+        except (OSError, OverflowError) as error:
+            why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+            raise UsageError(
+                f"--listen {self._authority} cannot be used ({why}); is another program listening there?"
+            ) from error
+
+    async def _welcome(self, upstream: tuple[str, int]) -> None:
+        """Say that it works. A service that is not there yet is no error: it may start later."""
+        say(f"recording {self._session.service} on {self._authority} before {upstream[0]}:{upstream[1]}")
         try:
             async with asyncio.timeout(2.0):
                 transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, *upstream)
             transport.close()
-        except (OSError, TimeoutError):
-            say(f"warning: nothing answers at {upstream[0]}:{upstream[1]} yet")
+        except (OSError, ValueError) as error:
+            why = str(error) or "no answer in 2 s"
+            say(f"warning: {upstream[0]}:{upstream[1]} cannot be reached yet ({why}); until then clients get a 502")
 
-    def _start_recorder(self, pipe: PipeWriter) -> None:
+    async def _start_recorder(self, pipe: PipeWriter) -> asyncio.subprocess.Process:
         ours, theirs = socket.socketpair()
-        task = Task(
-            str(self._home.path),
-            self._session.service,
-            self._session.agent,
-            self._session.epoch,
-            self._authority,
-            self._settings,
-            theirs.fileno(),
-        )
-        command = [sys.executable, "-P", "-m", "capture.recorder", msgspec.json.encode(task).decode()]
-        self._recorder = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
-        theirs.close()
+        with theirs:
+            task = Task(
+                str(self._home.path),
+                self._session.service,
+                self._session.agent,
+                self._session.epoch,
+                self._authority,
+                self._settings,
+                theirs.fileno(),
+                self._counters.get("delivered"),
+            )
+            self._recorder = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",
+                "-m",
+                "capture.recorder",
+                msgspec.json.encode(task).decode(),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                start_new_session=True,  # a Ctrl-C is for the relay, which drains first
+            )
         pipe.connect(ours)
+        return self._recorder
 
-    async def _watch(self, pipe: PipeWriter, stop: asyncio.Event) -> None:
-        """Until ``stop``: start a recorder that died again, and count what died with it."""
+    async def _wait_ready(self, recorder: asyncio.subprocess.Process) -> None:
+        """What keeps the recorder from its work is said before the port accepts."""
+        assert recorder.stdout is not None  # noqa: S101 - it was asked for
+        try:
+            async with asyncio.timeout(READY_WAIT_S):
+                line = await recorder.stdout.readline()
+        except TimeoutError as error:
+            raise HomeError(f"the recorder did not start within {READY_WAIT_S:.0f} s; see {self._home.log}") from error
+        if line != READY:
+            raise HomeError(
+                line.decode("utf-8", "replace").strip() or f"the recorder cannot start; see {self._home.log}"
+            )
+
+    async def _keep_recorder(self, pipe: PipeWriter) -> None:
+        """Start a recorder that died again; what died with it, its successor counts."""
         pause = RESTART_S[0]
-        while not stop.is_set():
+        while self._recorder is not None:
+            started = time.monotonic()
+            code = await self._recorder.wait()
+            if self._ending:
+                return
+            log.event("recorder.died", code=code, service=self._session.service)
+            pipe.disconnect()
+            pause = RESTART_S[0] if time.monotonic() - started > STEADY_S else min(pause * 2, RESTART_S[1])
+            await asyncio.sleep(pause)
             try:
-                async with asyncio.timeout(WATCH_S):
-                    await stop.wait()
-            except TimeoutError:
-                pass
-            if self._recorder is not None and self._recorder.poll() is not None:
-                log.event("recorder.died", code=self._recorder.returncode)
-                self._mourn(pipe.disconnect())
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, RESTART_S[1])
-                self._start_recorder(pipe)
+                await self._start_recorder(pipe)
+            except OSError as error:  # no process, no memory: what comes meanwhile is shed and counted
+                log.event("recorder.not-started", error=str(error))
 
-    def _mourn(self, half_handed: int) -> None:
-        """Count a batch that was cut in the middle; the rest of a dead recorder's loss is settled from the journal."""
-        if half_handed:
-            self._counters.add("handed", half_handed)
+    async def _drain(self, relay: Relay, pipe: PipeWriter) -> None:
+        """Let exchanges end, then let the recorder take what was seen."""
+        relay.drain()
+        await wait_until(lambda: not relay.clients)
+        relay.abort()
+        pipe.flush()
+        await wait_until(lambda: pipe.empty)
 
-    async def _drain(self, relay: Relay) -> None:
-        deadline = time.monotonic() + DRAIN_S
-        for client in list(relay.clients):
-            client.finish()
-        # Bounded, and a set of connections has no event to wait for.
-        while relay.clients and time.monotonic() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-        for client in list(relay.clients):
-            client.abort()
-        await asyncio.sleep(0)
-
-    async def _handed(self, pipe: PipeWriter) -> None:
-        deadline = time.monotonic() + DRAIN_S
-        # Bounded; it is empty at once unless the recorder hangs.
-        while not pipe.empty and time.monotonic() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-    def _end_recorder(self) -> None:
+    async def _end_recorder(self) -> None:
         """The pipe is closed: the recorder stores what it has and ends."""
-        if self._recorder is None:
+        recorder = self._recorder
+        if recorder is None or recorder.returncode is not None:
             return
         try:
-            self._recorder.wait(RECORDER_WAIT_S)
-        except subprocess.TimeoutExpired:
-            self._recorder.kill()
-            self._recorder.wait()
+            async with asyncio.timeout(RECORDER_WAIT_S):
+                await recorder.wait()
+        except TimeoutError:
+            log.event("recorder.hangs", pid=recorder.pid)
+            recorder.kill()
+            await recorder.wait()
+
+
+async def wait_until(done: Callable[[], bool]) -> None:
+    """Wait until ``done()``, at most DRAIN_S. Asked every 10 ms: it happens once, at the end."""
+    deadline = time.monotonic() + DRAIN_S
+    while not done() and time.monotonic() < deadline:  # noqa: ASYNC110 - what is waited for is plain state of the data path
+        await asyncio.sleep(0.01)
+
+
+def prepare_process() -> None:
+    """As many connections as the system lets us have; and no walks of the garbage collector over what stays for good."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)

@@ -1,26 +1,33 @@
-"""From raw exchanges to the journal: parse, filter, mask, frame, append, and count what became of each."""
+"""From requests and answers to the journal: filter, mask, frame, append, and count what became of each.
+
+The recorder and the importers share this; each counts into a file of its own (:mod:`capture.account`).
+"""
 
 from __future__ import annotations
 
 import time
 from typing import NamedTuple
 
+from capture.account import BASE, FROM, OPEN, stored_by
 from capture.filters import Filters, session_point
 from echolane import log
-from echolane.errors import EcholaneError, JournalFull
+from echolane.errors import EcholaneError
 from echolane.exchange import Exchange, Request, Response
-from echolane.frame import EXCHANGES, frames_of
+from echolane.frame import EXCHANGES, FrameTooLarge, frames_of
 from echolane.ids import Uuid7Batch
 from echolane.journal import Journal
 from echolane.ledger import Counters
-from echolane.marks import find_mark
+from echolane.marks import MARK, find_mark
 from echolane.masks import Masker
 from echolane.recordings import topic_of
 
-RETRY_S = 1.0
-"""A full disk is asked again this often."""
+FRAME_BYTES = 1024 * 1024
+"""A bucket is appended when it holds about this much, or at the recorder's next tick."""
 WAITING_BYTES_MAX = 64 * 1024 * 1024
-"""What may wait for a journal that has no room; beyond, the newest is dropped and counted."""
+"""What may wait for a journal that has no room; beyond, exchanges are dropped and counted."""
+RETRY_S = 1.0
+"""A journal that refused is asked again this often."""
+_OVERHEAD = 1500  # Headers, masks and seal of one exchange, about; it bounds memory, nothing else.
 
 
 class Identity(NamedTuple):
@@ -31,8 +38,20 @@ class Identity(NamedTuple):
     epoch: int
 
 
+class _Bucket:
+    """Exchanges of one partition that are not appended yet, oldest first."""
+
+    __slots__ = ("bytes", "exchanges", "pending")
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+        self.bytes = 0
+        self.pending: tuple[list[bytes], int] | None = None
+        """Frames whose append failed or may have failed, and their exchanges."""
+
+
 class Storing:
-    """One recorder's (or import's) way into the journal."""
+    """One process's way into the topic of a service."""
 
     def __init__(
         self,
@@ -45,88 +64,174 @@ class Storing:
         mark_key: bytes,
         partitions: int,
     ) -> None:
-        self._journal, self._counters, self._identity = journal, counters, identity
+        self._journal, self._identity, self._counters = journal, identity, counters
         self._masker, self._filters, self._mark_key = masker, filters, mark_key
         self._topic = topic_of(identity.service)
-        journal.create(self._topic, partitions)
-        self._partitions = partitions
-        self._buckets: list[list[Exchange]] = [[] for _ in range(partitions)]
+        if self._topic in journal.topics():  # its partitions are fixed since it exists
+            partitions = journal.partitions(self._topic)
+        else:
+            journal.create(self._topic, partitions)
+        self._buckets = [_Bucket() for _ in range(partitions)]
+        self.ends = [journal.end(self._topic, partition) for partition in range(partitions)]
+        """Behind the last append of each partition."""
         self._bytes = 0
         self._ids = Uuid7Batch()
         self._retry_at = 0.0
+        self._refused = ""
         self.seq = 0
         self.tags: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<Storing {self._topic}, {self.waiting} waiting, seq {self.seq}{', refused' if self._refused else ''}>"
+
+    @property
+    def full(self) -> bool:
+        """Whether a frame's worth is waiting."""
+        return self._bytes >= FRAME_BYTES
+
+    @property
+    def refused(self) -> str:
+        """Why the journal took nothing at the last try; empty when it did."""
+        return self._refused
 
     @property
     def waiting(self) -> int:
         """Exchanges that are not in the journal yet."""
-        return sum(map(len, self._buckets))
+        return sum(len(bucket.exchanges) + (bucket.pending[1] if bucket.pending else 0) for bucket in self._buckets)
 
     def take(
         self, request: Request, response: Response | None, no_answer: str, times: tuple[int, int], client: str
     ) -> None:
         """One exchange: counted as dropped with a reason, or kept for the next append."""
-        # Our own traffic is never recorded as users': a valid mark says that a run sent it.
-        reason = "replayed" if find_mark(self._mark_key, request.headers) is not None else ""
+        if not self._filters.keeps(request.method, request.target):
+            return self._drop("filtered")
+        if self._is_replayed(request):
+            return self._drop("replayed")
         masked = self._masker.request(request, client)
-        reason = reason or self._filters.refuses(request, masked.session)
-        if not reason and self._bytes > WAITING_BYTES_MAX:
-            reason = "journal-full"
-        if reason:
-            self._counters.add(f"dropped{{{reason}}}")
-            return
-        answer = self._masker.response(response, masked.known) if response is not None else None
+        if not self._filters.samples(masked.session):
+            return self._drop("sampled")
+        size = _OVERHEAD + len(request.body.data) + (len(response.body.data) if response is not None else 0)
         self.seq += 1
+        if self._bytes + size > WAITING_BYTES_MAX:
+            return self._drop(self._refused or "journal-busy")
+        answer = None if response is None else self._masker.response(response, masked.known)
         exchange = Exchange(
-            id=self._ids.next(times[0]),
-            service=self._identity.service,
-            agent=self._identity.agent,
-            epoch=self._identity.epoch,
-            seq=self.seq,
-            session=masked.session,
-            captured_at_ns=times[0],
-            duration_ns=times[1],
-            request=masked.request,
-            response=answer.response if answer else None,
-            introduces=answer.introduces if answer else [],
-            uses=masked.uses,
-            masks=masked.masks + (answer.masks if answer else 0),
-            seal=masked.seal,
-            sampling_rule="session" if self._filters.probability < 1.0 else "",
-            sampling_probability=self._filters.probability,
-            tags=self.tags,
-            no_answer=no_answer,
+            self._ids.next(times[0]),
+            self._identity.service,
+            self._identity.agent,
+            self._identity.epoch,
+            self.seq,
+            masked.session,
+            times[0],
+            times[1],
+            masked.request,
+            None if answer is None else answer.response,
+            [] if answer is None else answer.introduces,
+            masked.uses,
+            masked.masks + (0 if answer is None else answer.masks),
+            masked.seal,
+            self._filters.rule,
+            self._filters.probability,
+            self.tags,
+            no_answer,
         )
-        self._buckets[session_point(masked.session) % self._partitions].append(exchange)
-        self._bytes += 1000 + len(request.body.data) + (len(response.body.data) if response is not None else 0)
+        partition = session_point(masked.session) % len(self._buckets)
+        bucket = self._buckets[partition]
+        bucket.exchanges.append(exchange)
+        bucket.bytes += size
+        self._bytes += size
+        if bucket.bytes >= FRAME_BYTES and not self._refused:
+            self._flush(partition)
+        return None
 
-    @property
-    def full(self) -> bool:
-        """Whether a frame's worth is waiting."""
-        return self._bytes >= 1024 * 1024
+    def _is_replayed(self, request: Request) -> bool:
+        """Whether one of our runs sent it. A mark that does not verify makes nothing of a user's request."""
+        if not any(len(name) == len(MARK) and name.lower() == MARK for name, _ in request.headers):
+            return False
+        if find_mark(self._mark_key, request.headers) is not None:
+            return True
+        self._counters.add("forged-marks")
+        return False
+
+    def _drop(self, reason: str, count: int = 1) -> None:
+        self._counters.add(f"dropped{{{reason}}}", count)
 
     def flush(self, *, last: bool = False) -> None:
-        """Append what waits. A journal without room keeps it waiting; ``last``: it is dropped and counted instead."""
-        if self.waiting and (last or time.monotonic() >= self._retry_at):
-            try:
-                for partition, bucket in enumerate(self._buckets):
-                    if bucket:
-                        self._append(partition, bucket)
-            except EcholaneError as error:
-                self._retry_at = time.monotonic() + RETRY_S
-                log.event("journal.refused", error=str(error), waiting=self.waiting)
-                if last:
-                    reason = "journal-full" if isinstance(error, JournalFull) else "journal-unavailable"
-                    self._counters.add(f"dropped{{{reason}}}", self.waiting)
-                    self._buckets = [[] for _ in self._buckets]
-            self._bytes = 0 if not self.waiting else self._bytes
+        """Append what waits. What the journal refuses goes on waiting; ``last``: it is dropped and counted instead."""
+        if not self._refused or last or time.monotonic() >= self._retry_at:
+            # An append whose outcome is unknown goes first: the counters have room for one.
+            for partition in sorted(range(len(self._buckets)), key=lambda one: self._buckets[one].pending is None):
+                bucket = self._buckets[partition]
+                if (bucket.exchanges or bucket.pending) and not self._flush(partition):
+                    break
+        if last:
+            for bucket in self._buckets:
+                count = len(bucket.exchanges) + (bucket.pending[1] if bucket.pending else 0)
+                if count:
+                    self._drop(self._refused or "journal-busy", count)
+                bucket.exchanges, bucket.pending = [], None
 
-    def _append(self, partition: int, bucket: list[Exchange]) -> None:
-        """One bucket; its frames are durable before they are counted, one append at a time so that the count is exact."""
-        times = [exchange.captured_at_ns for exchange in bucket]
-        frames = [frame for frame, _ in frames_of(bucket, kind=EXCHANGES, partition=partition, times=times)]
-        begin = self._journal.append(self._topic, partition, frames)
-        self._counters.add("stored", len(bucket))
-        # The position up to which `stored` counts: a recorder that died between the two lines above is counted right at the next start.
-        self._counters.set(f"position{{{partition}}}", begin[-1] + 1)
-        bucket.clear()
+    def _flush(self, partition: int) -> bool:
+        """Append one bucket; False when the journal refused."""
+        bucket = self._buckets[partition]
+        try:
+            if bucket.pending is not None and not self._append_again(partition, bucket):
+                self._append(partition, *bucket.pending)
+            bucket.pending = None
+            if bucket.exchanges:
+                exchanges, bucket.exchanges = bucket.exchanges, []
+                bucket.pending = self._frames(partition, exchanges)
+                self._append(partition, *bucket.pending)
+                bucket.pending = None
+        except EcholaneError as error:
+            self._retry_at = time.monotonic() + RETRY_S
+            if not self._refused:
+                log.event("journal.refused", error=str(error))
+            self._refused = "journal-full" if type(error).__name__ == "JournalFull" else "journal-unavailable"
+            return False
+        self._bytes -= bucket.bytes
+        bucket.bytes = 0
+        self._refused = ""
+        return True
+
+    def _frames(self, partition: int, exchanges: list[Exchange]) -> tuple[list[bytes], int]:
+        """Frames of a bucket, without those exchanges that no frame can hold."""
+        times = [one.captured_at_ns for one in exchanges]
+        try:
+            return [frame for frame, _ in frames_of(exchanges, kind=EXCHANGES, partition=partition, times=times)], len(
+                exchanges
+            )
+        except FrameTooLarge:
+            pass
+        frames: list[bytes] = []
+        for one in exchanges:
+            try:
+                frames += [
+                    frame
+                    for frame, _ in frames_of([one], kind=EXCHANGES, partition=partition, times=[one.captured_at_ns])
+                ]
+            except FrameTooLarge:
+                self._drop("too-large")
+        return frames, len(frames)
+
+    def _append(self, partition: int, frames: list[bytes], exchanges: int) -> None:
+        """One append, its beginning and end told to the counters, so that its outcome is known whenever we are killed."""
+        counters, stored = self._counters, self._counters.get("stored")
+        counters.set(FROM, self.ends[partition])
+        counters.set(BASE, stored)
+        counters.set(OPEN, partition + 1)
+        positions = self._journal.append(self._topic, partition, frames)
+        counters.set("stored", stored + exchanges)
+        counters.set(OPEN, 0)
+        if positions:
+            self.ends[partition] = positions[-1] + 1
+
+    def _append_again(self, partition: int, bucket: _Bucket) -> bool:
+        """Whether an append that raised was stored all the same."""
+        counts = self._counters.read()
+        if counts.get(OPEN) != partition + 1 or bucket.pending is None:
+            return False
+        stored = stored_by(self._journal, self._identity, counts)
+        self._counters.set("stored", stored)
+        self._counters.set(OPEN, 0)
+        return stored > counts.get(BASE, 0)

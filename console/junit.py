@@ -11,7 +11,7 @@ from typing import Any
 from console import words
 from console.escapes import short, visible, xml
 
-VALUE_MAX = 2_000
+VALUE_MAX = 1_000
 """Characters of one value in a failure's text: enough to recognise it; the page has the rest."""
 DETAILED_MAX = 1_000
 """Cases with samples in their text; readers of JUnit refuse files of tens of megabytes, so later ones have their message only."""
@@ -84,7 +84,7 @@ def _text(finding: words.Finding) -> str:
         lines.append(f"exchange {words.text(sample, 'exchange')}")
         for name in ("base", "branch"):
             value = sample.get(name)
-            lines.append(f"  {name}: " + ("(missing)" if value is None else short(visible(str(value)), VALUE_MAX)))
+            lines.append(f"  {name}: " + ("(missing)" if value is None else visible(short(str(value), VALUE_MAX))))
     return "\n".join(short(line, VALUE_MAX + TEXT_MAX) for line in lines if line)
 
 

@@ -38,6 +38,7 @@ EMPTY = {
     "noise": "No version differed from itself.",
     "expected": "No rule explained a difference.",
 }
+NO_SAMPLE = '<p class="note">This page has no sample of it.</p>'
 LOGO = (
     '<svg class="logo" viewBox="0 0 28 20" aria-hidden="true"><path d="M1 6h11m4 0h3m4 0h4"/><path d="M1 14h5m4 0h3m4 0h10"/>'
     '<circle cx="14" cy="6" r="2.2"/><circle cx="8" cy="14" r="2.2"/></svg>'
@@ -61,7 +62,8 @@ def render_page(result: words.Result) -> str:
     for part in parts:
         _fill_heads(part)
     before, after = _before(result, parts), _after(result)
-    room = PAGE_BYTES - size(before) - size(after) - sum(size(text) for part in parts for text in part.heads)
+    heads = sum(size(text) + len(NO_SAMPLE) for part in parts for text in part.heads)
+    room = PAGE_BYTES - size(before) - size(after) - heads
     _fill_samples(parts, room)
     return "".join([before, *(_section(part, words.verdict(result)) for part in parts), after])
 
@@ -113,7 +115,7 @@ def _section(part: Part, verdict: str) -> str:
         empty = "without" if part.key == "groups" and verdict == "inconclusive" else part.key
         return f'<section id="{part.key}" class="none-here">{title}<p class="intro">{EMPTY[empty]}</p></section>\n'
     rows = "".join(
-        text.replace(OPEN_PLACEHOLDER, "".join(samples) or '<p class="note">No sample is kept in this page.</p>', 1)
+        text.replace(OPEN_PLACEHOLDER, "".join(samples) or NO_SAMPLE, 1)
         for text, samples in zip(part.heads, part.samples, strict=True)
     )
     tools = _tools(part) if part.key == "groups" else ""

@@ -163,6 +163,7 @@ def _controls(one: Mapping[str, Any], base: str | None, branch: str | None) -> s
         if control == value:
             agreeing.append(f"{title} answered as {twin} did")
         else:
-            boxes += f'<figure><figcaption><b>{title}</b> <span>differs from {twin}</span></figcaption><div class="value">{alone(control)}</div></figure>'
+            caption = f"<figcaption><b>{title}</b> <span>differs from {twin}</span></figcaption>"
+            boxes += f'<figure>{caption}<div class="value">{alone(control)}</div></figure>'
     line = f'<p class="agree">{"; ".join(agreeing)}.</p>' if agreeing else ""
     return line + (f'<div class="sides controls">{boxes}</div>' if boxes else "")

@@ -218,12 +218,14 @@ def _targets(result: words.Result, ledger: Mapping[str, Any]) -> str:
 def commands(result: words.Result) -> str:
     """What to type next."""
     rows = "".join(
-        f'<div class="command"><span>{title}</span><code tabindex="0">{name(line, 2_000)}</code><button type="button" class="copy" hidden>Copy</button></div>'
+        f'<div class="command"><span>{title}</span><code tabindex="0">{name(line, 2_000)}</code>'
+        '<button type="button" class="copy" hidden>Copy</button></div>'
         for title, line in words.commands(result)
     )
     rates = "".join(
         f"<li>{name(key.replace('_per_s', ' per second').replace('_', ' '))}: <b>{name(value)}</b></li>"
         for key, value in list(words.section(result, "rates").items())[:REASONS_MAX]
     )
-    times = f"<li>started <b>{name(result.get('started_at'))}</b></li><li>finished <b>{name(result.get('finished_at'))}</b></li>"
-    return f'<section id="next"><h2>Go on from here</h2>{rows}<ul class="rates"><li>run <b>{name(result.get("run"))}</b></li>{times}{rates}</ul></section>'
+    facts = {"run": "run", "started": "started_at", "finished": "finished_at"}
+    times = "".join(f"<li>{title} <b>{name(result.get(key))}</b></li>" for title, key in facts.items())
+    return f'<section id="next"><h2>Go on from here</h2>{rows}<ul class="rates">{times}{rates}</ul></section>'

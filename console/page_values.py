@@ -8,15 +8,15 @@ within lines that changed; both are bounded, and beyond the bound a value is mar
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
 from console.escapes import html
 from console.words import EXCERPT_BYTES
 
-LINES_MAX, TOKENS_MAX = 800, 400
-"""Matching is quadratic at worst; at these sizes a sample takes milliseconds."""
+EFFORT_MAX = 250_000
+"""Pairs of lines or words that are compared in one sample. Matching is quadratic at worst; at this size it takes some 50 ms."""
 BLINK = 2
 """Equal stretches this short between two changes are marked with them: three marks in one word are harder to read than one."""
 KEPT, FOLDED_MIN = 240, 900
@@ -24,7 +24,10 @@ KEPT, FOLDED_MIN = 240, 900
 PREVIEW, PREVIEW_BEFORE = 60, 12
 INLINE_MAX = 72
 """JSON up to this long stays on one line."""
-INDENT_MAX = 40
+INDENT_MAX = 8
+"""Levels that move to the right; deeper ones would leave no room for their text."""
+GROWTH_MAX = 4
+"""Times a value may grow by its layout; a value of nothing but brackets would be all indentation."""
 
 _TOKEN = re.compile(r"\d+(?:\.\d+)*|[^\W\d]+|\s+|[^\w\s]|\w")
 _JSON = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|\s+|[^"{}\[\],:\s]+', re.DOTALL)
@@ -38,6 +41,10 @@ class Piece(NamedTuple):
 
     changed: bool
     text: str
+
+
+Pair = tuple[bool, str, str]
+"""Whether it changed, and the text on either side."""
 
 
 class Shown(NamedTuple):
@@ -144,21 +151,22 @@ def indented(value: str) -> str:
     """JSON text with a line a member; its tokens stay as they are."""
     out: list[str] = []
     depth = 0
-    tokens = [token for token in _JSON.findall(value) if not token.isspace()]
-    for index, token in enumerate(tokens):
-        following = tokens[index + 1] if index + 1 < len(tokens) else ""
-        if token in {"{", "["}:
+    words = [word for word in _JSON.findall(value) if not word.isspace()]
+    for index, word in enumerate(words):
+        following = words[index + 1] if index + 1 < len(words) else ""
+        if word in {"{", "["}:
             depth += 1
-            out.append(token if following in {"}", "]"} else token + _newline(depth))
-        elif token in {"}", "]"}:
+            out.append(word if following in {"}", "]"} else word + _newline(depth))
+        elif word in {"}", "]"}:
             depth -= 1
-            empty = index > 0 and tokens[index - 1] in {"{", "["}
-            out.append(token if empty else _newline(depth) + token)
-        elif token == ",":
+            empty = index > 0 and words[index - 1] in {"{", "["}
+            out.append(word if empty else _newline(depth) + word)
+        elif word == ",":
             out.append("," + _newline(depth))
         else:
-            out.append(": " if token == ":" else token)
-    return "".join(out)
+            out.append(": " if word == ":" else word)
+    laid = "".join(out)
+    return laid if len(laid) <= GROWTH_MAX * len(value) else value
 
 
 def _newline(depth: int) -> str:
@@ -168,38 +176,37 @@ def _newline(depth: int) -> str:
 def matched(base: str, branch: str) -> tuple[list[Piece], list[Piece]]:
     """Both texts as pieces that are equal or changed."""
     left, right = base.splitlines(keepends=True), branch.splitlines(keepends=True)
-    pairs: list[tuple[bool, str, str]] = []
-    if len(left) > LINES_MAX or len(right) > LINES_MAX:
-        pairs.append((True, base, branch))
-    else:
-        for same, old, new in _aligned(left, right):
-            pairs += [(False, old, new)] if same else _words(old, new)
+    effort = EFFORT_MAX
+    pairs: list[Pair] = []
+    for changed, old, new in _aligned(left, right, effort):
+        if not changed:
+            pairs.append((False, old, new))
+            continue
+        ones, others = _TOKEN.findall(old), _TOKEN.findall(new)
+        pairs += _aligned(ones, others, effort)
+        effort -= len(ones) * len(others)
     joined = _joined(pairs)
     olds = [Piece(changed, old) for changed, old, _ in joined if old]
     return olds, [Piece(changed, new) for changed, _, new in joined if new]
 
 
-def _words(old: str, new: str) -> Iterator[tuple[bool, str, str]]:
-    """Changed lines by their words."""
-    left, right = _TOKEN.findall(old), _TOKEN.findall(new)
-    if not left or not right or len(left) > TOKENS_MAX or len(right) > TOKENS_MAX:
-        before = _common(old, new)
-        after = min(_common(old[::-1], new[::-1]), min(len(old), len(new)) - before)
-        yield False, old[:before], new[:before]
-        yield True, old[before : len(old) - after], new[before : len(new) - after]
-        yield False, old[len(old) - after :], new[len(new) - after :]
-        return
-    yield from ((not same, one, other) for same, one, other in _aligned(left, right))
+def _aligned(left: Sequence[str], right: Sequence[str], effort: int) -> list[Pair]:
+    """Runs of equal and of changed parts; with too much between the common ends to match, all of it is changed."""
+    before = _common(left, right)
+    after = min(_common(left[::-1], right[::-1]), min(len(left), len(right)) - before)
+    ones, others = left[before : len(left) - after], right[before : len(right) - after]
+    if len(ones) * len(others) > effort:
+        middle = [(True, "".join(ones), "".join(others))]
+    else:
+        codes = SequenceMatcher(None, ones, others, autojunk=False).get_opcodes()
+        middle = [(tag != "equal", "".join(ones[a:b]), "".join(others[c:d])) for tag, a, b, c, d in codes]
+    head, tail = "".join(left[:before]), "".join(left[len(left) - after :])
+    return [(False, head, head), *middle, (False, tail, tail)]
 
 
-def _aligned(left: Sequence[str], right: Sequence[str]) -> Iterator[tuple[bool, str, str]]:
-    for tag, a, b, c, d in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
-        yield tag == "equal", "".join(left[a:b]), "".join(right[c:d])
-
-
-def _joined(pairs: Sequence[tuple[bool, str, str]]) -> list[tuple[bool, str, str]]:
+def _joined(pairs: Sequence[Pair]) -> list[Pair]:
     """Neighbours of one sort as one; a blink of equal text between two changes joins them."""
-    out: list[tuple[bool, str, str]] = []
+    out: list[Pair] = []
     for index, (changed, old, new) in enumerate(pairs):
         between = 0 < index < len(pairs) - 1 and pairs[index - 1][0] and pairs[index + 1][0]
         now = changed or (between and len(old) <= BLINK and "\n" not in old)
@@ -210,7 +217,7 @@ def _joined(pairs: Sequence[tuple[bool, str, str]]) -> list[tuple[bool, str, str
     return out
 
 
-def _common(one: str, other: str) -> int:
+def _common(one: Sequence[str], other: Sequence[str]) -> int:
     """Length of the common beginning, by halves: values may be long."""
     low, high = 0, min(len(one), len(other))
     while low < high:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 TEXT_MAX = 64 * 1024
 """Beyond this a text is compared by lines only; masking megabytes tells a person nothing more."""
@@ -30,6 +31,7 @@ _LIST = re.compile(r"[\w*!#$&.+:/-]+(?:\s*,\s*[\w*!#$&.+:/-]+)+")
 _HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
 
 
+@lru_cache(maxsize=4096)
 def format_of(text: str) -> str:
     """The text with times, ids, hashes, tokens and numbers masked, and a list of tokens in one order."""
     masked = MASKED.sub(lambda found: f"<{found.lastgroup}>", text[:TEXT_MAX])
@@ -38,6 +40,7 @@ def format_of(text: str) -> str:
     return masked
 
 
+@lru_cache(maxsize=4096)
 def klass_of(text: str) -> str:
     """The generative class of a whole value: time, uuid, hash or token; empty for anything else."""
     for name, pattern in _WHOLE:

@@ -1,45 +1,53 @@
 """Close a run: evidence as a query over the folded rows, findings, verdict, ledger.
 
 Nothing here trusts a counter of a process that may have died: every number is counted from the results' rows, of which each
-exchange has one.
+exchange has one. Rows with differences are streamed once (:mod:`differ.gathering`), all else is counted by the store.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import orjson
 
-from differ.counting import Counting
 from differ.evidence import Observed
-from differ.gathering import Row, gather
-from differ.judging import Judgement, judge
-from differ.result import SHOWN, line, places_json, result_json
+from differ.gathering import Gathering, Row, gather
+from differ.judging import Judgement, judge, verdict_of
+from differ.result import PLACES_ID, Sample, Told, Wanted, line, places_json, places_read, result_json, wanted_of
 from echolane.errors import EcholaneError
-from echolane.observation import TARGETS
+from echolane.observation import BRANCH_CONTROL, CONTROL, TARGETS
 from echolane.runspec import RunSpec
-from echolane.store import Store
+from echolane.store import QueryError, Store
 
-DIFFERING = """
-SELECT exchange, seq, endpoint, verdict, reason, method, target, d_pair, d_where, d_kind, d_facet, d_klass, d_flags,
-  d_old, d_new, d_values, d_signature
-FROM results_v WHERE run = {run:String} AND notEmpty(d_pair) ORDER BY seq, exchange"""
-PER_ENDPOINT = """
-SELECT endpoint, count() AS fired,
-  countIf(startsWith(outcomes[2], 'answered') OR startsWith(outcomes[2], 'failed')) AS control,
-  countIf(startsWith(outcomes[4], 'answered') OR startsWith(outcomes[4], 'failed')) AS branch_control
-FROM results_v WHERE run = {run:String} AND notEmpty(outcomes) GROUP BY endpoint"""
+_COMPARABLE = "startsWith(outcomes[{0}], 'answered') OR startsWith(outcomes[{0}], 'failed')"
+HAS_CONTROL, HAS_BRANCH_CONTROL = _COMPARABLE.format(CONTROL + 1), _COMPARABLE.format(BRANCH_CONTROL + 1)
+DIFFERING = f"""
+SELECT exchange, seq, method, target, endpoint, verdict, reason, ({HAS_CONTROL}) AS has_control,
+  ({HAS_BRANCH_CONTROL}) AS has_branch_control,
+  d_pair, d_where, d_kind, d_facet, d_klass, d_flags, d_old, d_new, d_values, d_signature
+FROM results_v WHERE run = {{run:String}} AND notEmpty(d_pair) ORDER BY seq, exchange"""  # noqa: S608 - constants
+PER_ENDPOINT = f"""
+SELECT endpoint, count() AS fired, countIf({HAS_CONTROL}) AS control, countIf({HAS_BRANCH_CONTROL}) AS branch_control
+FROM results_v WHERE run = {{run:String}} AND notEmpty(outcomes) AND verdict != 'not_compared' GROUP BY endpoint"""  # noqa: S608 - constants
 ACCOUNT = "SELECT verdict, reason, count() AS n FROM results_v WHERE run = {run:String} GROUP BY verdict, reason"
 OUTCOMES = """
 SELECT arrayJoin(arrayZip(arrayEnumerate(outcomes), outcomes)) AS o, count() AS n
 FROM results_v WHERE run = {run:String} GROUP BY o"""
 FIDELITY = """
-SELECT countIf(recorded_status > 0 AND statuses[1] > 0) AS both,
-  countIf(recorded_status > 0 AND statuses[1] > 0 AND intDiv(recorded_status, 100) = intDiv(statuses[1], 100)) AS alike,
+SELECT endpoint, countIf(recorded_status > 0 AND statuses[1] > 0) AS both,
+  countIf(recorded_status > 0 AND statuses[1] > 0 AND intDiv(recorded_status, 100) != intDiv(statuses[1], 100)) AS unlike,
   countIf(statuses[1] IN (401, 403) AND recorded_status NOT IN (0, 401, 403)) AS unauthorised
-FROM results_v WHERE run = {run:String} AND notEmpty(statuses)"""
+FROM results_v WHERE run = {run:String} AND notEmpty(statuses) GROUP BY endpoint ORDER BY unlike DESC, endpoint"""
+SAMPLES = """
+SELECT exchange, endpoint, `where`, kind, base, control, branch, branch_control
+FROM samples_v WHERE run = {run:String} AND exchange IN {exchanges:Array(String)}"""
+ROWS_OF = """
+SELECT exchange, seq, method, target, endpoint, d_pair, d_where, d_kind, d_old, d_new
+FROM results_v WHERE run = {run:String} AND exchange IN {exchanges:Array(String)}"""
+EXCHANGES_AT_ONCE = 200
+"""Exchanges whose samples are asked for in one query: a sample may be 64 KiB."""
 
 
 def close_run(
@@ -47,32 +55,19 @@ def close_run(
 ) -> dict[str, Any]:
     """Weigh what was compared and say it: the ■ result. Writes the findings' rows; the run's own row is the conductor's."""
     run = {"run": spec.run}
+    own_control, own_branch_control = spec.targets[CONTROL].own_instance, spec.targets[BRANCH_CONTROL].own_instance
     observed = {
-        row["endpoint"]: Observed(
-            row["fired"],
-            row["control"],
-            row["branch_control"],
-            spec.targets[1].own_instance,
-            spec.targets[3].own_instance,
-        )
+        row["endpoint"]: Observed(row["fired"], row["control"], row["branch_control"], own_control, own_branch_control)
         for row in store.query(PER_ENDPOINT, run)
     }
-    gathering = gather(differing(store, spec.run), differing(store, spec.run))
+    gathering = gather(differing(store, spec.run))
     judgement = judge(spec.service, gathering, observed)
-    counting = Counting([*judgement.regressions, *judgement.noise, *judgement.undecided])
-    ledger = account(store, spec, judgement, counting, selected)
-    (fidelity,) = store.query(FIDELITY, run)
-    facts = {
-        "ledger": ledger,
-        "state": state,
-        "reason": reason,
-        "fidelity": round(fidelity["alike"] / fidelity["both"], 4) if fidelity["both"] else None,
-        "unauthorised": fidelity["unauthorised"] / fidelity["both"] if fidelity["both"] else 0.0,
-        "finished_at_ns": time.time_ns(),
-        "fired_per_s": fired_per_s,
-    }
-    result = result_json(spec, judgement, observed, counting, facts)
-    save_findings(store, spec, result, judgement)
+    places = places_json(gathering.numbers, judgement)
+    ledger = account(store, spec.run, gathering, judgement, selected)
+    fidelity, unauthorised, unfaithful = faithful(store, spec.run)
+    told = Told(ledger, state, reason, fidelity, unauthorised, unfaithful, time.time_ns(), fired_per_s)
+    result = result_json(spec, judgement, observed, samples(store, spec.run, judgement), told)
+    save_findings(store, spec, result, places)
     return result
 
 
@@ -82,41 +77,51 @@ def differing(store: Store, run: str) -> Iterator[Row]:
         yield from page
 
 
-def account(store: Store, spec: RunSpec, judgement: Judgement, counting: Counting, selected: int) -> dict[str, Any]:
-    """The ledger of the run, counted from its rows; counts the exchanges of each finding on the way."""
-    run = {"run": spec.run}
+def account(store: Store, run: str, gathering: Gathering, judgement: Judgement, selected: int) -> dict[str, Any]:
+    """The ledger of the run, counted from its rows."""
     counts: dict[str, dict[str, int]] = {"skipped": {}, "not_compared": {}, "uncomparable": {}}
-    same = found = 0
-    for row in store.query(ACCOUNT, run):
+    verdicts = {"same": 0, "noise": 0, "undecided": 0, "different": 0}
+    found = 0
+    for row in store.query(ACCOUNT, {"run": run}):
         found += row["n"]
         if row["verdict"] in counts:
             counts[row["verdict"]][row["reason"] or "unknown"] = row["n"]
         elif row["verdict"] == "same":
-            same += row["n"]
-    verdicts = {"noise": 0, "undecided": 0, "different": 0}
-    names = {key: weighed.verdict for key, weighed in judgement.weighed.items()}
-    by_name = {"\n".join((*key[:3], str(key[3]), key[4])): verdict for key, verdict in names.items()}
-    for row in differing(store, spec.run):
-        counting.count(row)
-        if row["verdict"] not in SHOWN:
-            verdicts[line(row, by_name)["verdict"]] += 1
-    compared = same + sum(verdicts.values()) + sum(counts["uncomparable"].values())
-    fired = compared + sum(counts["not_compared"].values())
-    targets = outcomes(store, spec.run)
+            verdicts["same"] += row["n"]
+    for verdict, reason, number in verdicts_of_exchanges(store, run, gathering, judgement):
+        if verdict == "uncomparable":
+            counts[verdict][reason] = counts[verdict].get(reason, 0) + number
+        else:
+            verdicts[verdict] += number
+    compared = sum(verdicts.values()) + sum(counts["uncomparable"].values())
     return {
         "selected": selected,
         "skipped": counts["skipped"],
-        "fired": fired,
-        **targets,
+        "fired": compared + sum(counts["not_compared"].values()),
+        **outcomes(store, run),
         "not_compared": counts["not_compared"],
         "compared": compared,
-        "same": same,
+        "same": verdicts["same"],
         "noise_only": verdicts["noise"],
         "undecided": verdicts["undecided"],
         "different": verdicts["different"],
         "uncomparable": counts["uncomparable"],
         "unaccounted": selected - found,
     }
+
+
+def verdicts_of_exchanges(
+    store: Store, run: str, gathering: Gathering, judgement: Judgement
+) -> Iterator[tuple[str, str, int]]:
+    """Verdict, reason and number of the exchanges in which branch differs from base."""
+    if not gathering.uncounted:
+        for combination, number in gathering.combinations.items():
+            yield verdict_of(combination, judgement.weighed), combination[0], number
+        return
+    verdicts = places_read(places_json(gathering.numbers, judgement))
+    for row in differing(store, run):
+        if row["verdict"] == "differs":
+            yield line(row, verdicts)["verdict"], row["reason"], 1
 
 
 def outcomes(store: Store, run: str) -> dict[str, dict[str, Any]]:
@@ -138,22 +143,61 @@ def outcomes(store: Store, run: str) -> dict[str, dict[str, Any]]:
     return table
 
 
-def save_findings(store: Store, spec: RunSpec, result: dict[str, Any], judgement: Judgement) -> None:
+def faithful(store: Store, run: str) -> tuple[float | None, float, str]:
+    """Fidelity, the share of answers that were refused as unauthorised, and the endpoint where base is least faithful."""
+    rows = store.query(FIDELITY, {"run": run})
+    both, unlike, unauthorised = (sum(row[name] for row in rows) for name in ("both", "unlike", "unauthorised"))
+    if not both:
+        return None, 0.0, ""
+    # Not rounded up: a figure shown as 0.9 must be one that passes as 0.9.
+    return int((both - unlike) / both * 10_000) / 10_000, unauthorised / both, rows[0]["endpoint"] if unlike else ""
+
+
+def samples(store: Store, run: str, judgement: Judgement) -> Mapping[Wanted, Sample]:
+    """What the findings' first exchanges showed: excerpts as they were taken, else the cut values of the rows."""
+    findings = (*judgement.regressions, *judgement.undecided, *judgement.noise)
+    wanted = {one for finding in findings for one in wanted_of(finding, judgement)}
+    exchanges = sorted({exchange for exchange, *_ in wanted})
+    found: dict[Wanted, Sample] = {}
+    for start in range(0, len(exchanges), EXCHANGES_AT_ONCE):
+        asked = {"run": run, "exchanges": exchanges[start : start + EXCHANGES_AT_ONCE]}
+        for row in store.query(ROWS_OF, asked):
+            found.update(_cut_samples(row, wanted))
+        for row in store.query(SAMPLES, asked):
+            key = (row["exchange"], row["endpoint"], row["where"], row["kind"])
+            if key in found:
+                found[key].update({name: row[name] or None for name in TARGETS})
+    return found
+
+
+def _cut_samples(row: Row, wanted: set[Wanted]) -> Iterator[tuple[Wanted, Sample]]:
+    for index, where in enumerate(row["d_where"]):
+        key = (row["exchange"], row["endpoint"], where, row["d_kind"][index])
+        if row["d_pair"][index] == 0 and key in wanted:
+            yield (
+                key,
+                {
+                    **{name: row[name] for name in ("exchange", "seq", "method", "target")},
+                    "base": row["d_old"][index] or None,
+                    "branch": row["d_new"][index] or None,
+                },
+            )
+
+
+def save_findings(store: Store, spec: RunSpec, result: dict[str, Any], places: str) -> None:
     """One row a finding, and one with the verdict of every place, for ``show --exchanges``."""
     found = [finding for name in ("groups", "noise", "undecided") for finding in result[name]]
+    index = {"id": PLACES_ID, "endpoint": "", "where": "", "kind": "", "verdict": "index"}
+    texts = [*(orjson.dumps(finding).decode() for finding in found), places]
     try:
         store.insert(
             "findings",
             {
-                "run": [spec.run] * (len(found) + 1),
-                "id": [*(f["id"] for f in found), "places"],
-                "endpoint": [*(f["endpoint"] for f in found), ""],
-                "where": [*(f["where"] for f in found), ""],
-                "kind": [*(f["kind"] for f in found), ""],
-                "verdict": [*(f["verdict"] for f in found), "index"],
-                "json": [*(orjson.dumps(f).decode() for f in found), places_json(judgement)],
-                "version": [time.time_ns()] * (len(found) + 1),
+                "run": [spec.run] * len(texts),
+                **{name: [finding[name] for finding in (*found, index)] for name in index},
+                "json": texts,
+                "version": [time.time_ns()] * len(texts),
             },
         )
-    except ValueError as error:
+    except QueryError as error:
         raise EcholaneError(f"the findings of run {spec.run} could not be stored: {error}") from error

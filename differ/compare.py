@@ -12,7 +12,7 @@ import msgspec
 from differ.bodies_of import BYTES, EMPTY, JSON, NDJSON, TEXT, XML, Parsed, parsed
 from differ.classes import format_of, timing_apart
 from differ.difference import DERIVED, EXCERPT_BYTES, FORMAT, PRESENCE, TYPE, VALUE, Difference
-from differ.jsons import NotJson, has_duplicates, parse_with_duplicates, risky
+from differ.jsons import NotJson, has_duplicates, looks, parse_with_duplicates
 from differ.sink import MISSING, Change, Sink, TooMuch, texts
 from differ.walk import Walk
 from echolane.exchange import Response
@@ -201,20 +201,21 @@ def structured(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed
     bounds = (context.depth, context.nodes, context.time_s * mebibytes)
     match forms[0].form:
         case form if form in {JSON, NDJSON}:
-            walk = Walk(sink, "body:$", bounds, risky=risky(raw[0]) or risky(raw[1]))
+            walk = Walk(sink, bounds, mixed=looks(raw[0]).mixed or looks(raw[1]).mixed)
             if not walk.same(old, new):
-                walk.walk(old, new)
+                walk.walk(old, new, "body:$")
             elif form == JSON and (has_duplicates(raw[0], old) or has_duplicates(raw[1], new)):
                 repeated(walk, raw)
         case form if form == XML:
             if old != new:
-                Walk(sink, "body:", bounds, risky=False).nodes(old, new)
+                Walk(sink, bounds, mixed=False).nodes(old, new, "body:")
         case form if form == TEXT:
             text_bodies(sink, old, new)
         case form if form in {BYTES, EMPTY}:
             sink.add("body", Change("value", FORMAT, shown(raw[0]), shown(raw[1]), "bytes"))
         case _:
-            Walk(sink, "body:$", bounds, risky=False).walk(old, new)
+            if old != new:
+                Walk(sink, bounds, mixed=False).walk(old, new, "body:$")
 
 
 def repeated(walk: Walk, raw: tuple[bytes, bytes]) -> None:
@@ -224,7 +225,7 @@ def repeated(walk: Walk, raw: tuple[bytes, bytes]) -> None:
     except NotJson:
         return
     if not walk.same(old, new):
-        walk.walk(old, new)
+        walk.walk(old, new, "body:$")
 
 
 def text_bodies(sink: Sink, old: str, new: str) -> None:

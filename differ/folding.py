@@ -1,18 +1,20 @@
 """Fold judged places into findings: one cause is shown once, with its spread. Pure.
 
-Folds, each deterministic, applied to places of one verdict:
+Folds, in this order, each deterministic:
 
 1. the same place, kind and change at many endpoints;
-2. a header or status whose change has many texts (a Location per page) is one finding per place and kind;
-3. members that came or went together: siblings under one container, or one key under many containers, whichever says more;
-4. values that changed all over one element (another element stands there) are one finding at the element.
+2. a change told in many texts (a Location per page) is one finding per place and kind;
+3. what only ever shows in exchanges whose status or whole body changed is a symptom of that;
+4. members that came or went together: siblings under one container, or one key under many containers, whichever says more;
+5. values that changed all over one element (another element stands there) are one finding at the element;
+6. headers that come, go and change together (another framework), and places of one document that always change together.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from differ.evidence import Place, Weighed
@@ -22,10 +24,14 @@ TEXTS_MAX = 3
 """More texts than this of one change at one place are one cause told in many words."""
 SIBLINGS_MIN = 3
 """From this many members on that change alike, the container is the place to look at."""
+DOCUMENT_MIN = 4
+"""From this many places on that always change together, the document is what changed."""
+TOGETHER_MIN = 0.8
+"""Share of exchanges that two headers' changes have in common when they have one cause."""
+COMBINATIONS_COMPARED = 2_000
+"""Combinations that are looked at to see what shows together, the most frequent first: it bounds the time of folding."""
 _LAST = re.compile(r"(?P<parent>.*?)(?P<leaf>\.[A-Za-z_][\w-]*|\['(?:[^'\\]|\\.)*'\]|\[\*\])$", re.DOTALL)
-
-Judged = tuple[Place, Weighed, float]
-"""A place, what the evidence says of it, and its q-value."""
+_STEPS = re.compile(r"\.[A-Za-z_][\w-]*|\['(?:[^'\\]|\\.)*'\]|\[\*\]")
 
 
 @dataclass(slots=True)
@@ -36,63 +42,106 @@ class Finding:
     where: str
     kind: str
     signature: str
-    members: list[Judged]
-    places: list[str] = field(default_factory=list[str])
-
-    @property
-    def endpoints(self) -> list[str]:
-        """Where it shows, sorted."""
-        return sorted({place.endpoint for place, _, _ in self.members})
-
-    @property
-    def lead(self) -> Judged:
-        """The member with the most to show."""
-        return max(self.members, key=lambda judged: (judged[0].kind_x, judged[0].endpoint))
+    members: list[int]
+    """Numbers of its places."""
+    lead: int
+    """The member with the most to show."""
+    endpoints: list[str]
+    places: list[str]
+    differing: int
+    """Exchanges that show it."""
 
 
-@dataclass(slots=True)
+class Shows:
+    """Which exchanges show which places: as combinations of places, with how many exchanges show exactly those."""
+
+    def __init__(self, combinations: Mapping[tuple[str, tuple[int, ...]], int], weighed: Sequence[Weighed]) -> None:
+        self.counts: list[int] = []
+        self._of: dict[int, set[int]] = defaultdict(set)
+        for (_, numbers), count in sorted(combinations.items(), key=lambda item: (-item[1], item[0])):
+            for number in numbers:
+                # Where a version differs from itself in this very exchange, the exchange does not show the finding.
+                if number >= 0 and (
+                    number % 2 == 0 or weighed[number // 2].verdict != "regression" or weighed[number // 2].firm
+                ):
+                    self._of[number // 2].add(len(self.counts))
+            self.counts.append(count)
+
+    def of(self, members: Iterable[int]) -> set[int]:
+        """The combinations that show at least one of these places."""
+        return set[int]().union(*(self._of[number] for number in members))
+
+    def frequent(self, members: Iterable[int]) -> frozenset[int]:
+        """The same among the most frequent combinations."""
+        return frozenset(index for index in self.of(members) if index < COMBINATIONS_COMPARED)
+
+    def exchanges(self, combinations: Iterable[int]) -> int:
+        """How many exchanges show these combinations."""
+        return sum(self.counts[index] for index in combinations)
+
+
+@dataclass(slots=True, eq=False)
 class _Bundle:
     """Places that are folded so far."""
 
     where: str
     kind: str
     signature: str
-    members: list[Judged]
+    members: list[int]
+    shown: frozenset[int] = field(default_factory=frozenset[int])
 
 
-def fold(service: str, judged: Iterable[Judged]) -> list[Finding]:
-    """The findings of one verdict, most differing exchanges first."""
-    bundles = _same_change(judged)
+def fold(service: str, places: Sequence[Place], numbers: Iterable[int], shows: Shows) -> list[Finding]:
+    """The findings among these places, most differing exchanges first."""
+    bundles = _same_change(places, numbers)
     bundles = _many_texts(bundles)
+    for bundle in bundles:
+        bundle.shown = shows.frequent(bundle.members)
+    bundles = _symptoms(bundles)
     bundles = _members(bundles)
     bundles = _siblings(bundles)
-    findings = [
-        Finding(
-            finding_id(service, b.where, b.kind, b.signature),
-            b.where,
-            b.kind,
-            b.signature,
-            b.members,
-            sorted({place.where for place, _, _ in b.members}),
-        )
-        for b in bundles
-    ]
-    return sorted(findings, key=lambda f: (-sum(p.kind_x for p, _, _ in f.members), f.where, f.kind, f.id))
+    bundles = _headers_together(bundles, shows)
+    bundles = _documents(bundles, places)
+    merged: dict[str, _Bundle] = {}
+    for bundle in bundles:
+        name = finding_id(service, bundle.where, bundle.kind, bundle.signature)
+        if name in merged:
+            merged[name].members += bundle.members
+        else:
+            merged[name] = bundle
+    findings = [_finding(name, bundle, places, shows) for name, bundle in merged.items()]
+    return sorted(findings, key=lambda f: (-f.differing, f.where, f.kind, f.id))
 
 
-def _joined(groups: dict[tuple[str, str, str], list[Judged]]) -> list[_Bundle]:
-    return [_Bundle(where, kind, signature, members) for (where, kind, signature), members in groups.items()]
+def _finding(name: str, bundle: _Bundle, places: Sequence[Place], shows: Shows) -> Finding:
+    members = sorted(
+        bundle.members, key=lambda n: (-places[n].count, places[n].endpoint, places[n].where, places[n].kind)
+    )
+    own = [n for n in members if (places[n].where, places[n].kind) == (bundle.where, bundle.kind)]
+    return Finding(
+        id=name,
+        where=bundle.where,
+        kind=bundle.kind,
+        signature=bundle.signature,
+        members=members,
+        lead=(own or members)[0],
+        endpoints=sorted({places[n].endpoint for n in members}),
+        places=sorted({places[n].where for n in members}),
+        differing=max(shows.exchanges(shows.of(members)), places[members[0]].count if not shows.counts else 0),
+    )
 
 
-def _same_change(judged: Iterable[Judged]) -> list[_Bundle]:
-    groups: dict[tuple[str, str, str], list[Judged]] = defaultdict(list)
-    for item in judged:
-        place = item[0]
+def _joined(groups: Mapping[tuple[str, str, str], list[int]]) -> list[_Bundle]:
+    return [_Bundle(where, kind, signature, members) for (where, kind, signature), members in sorted(groups.items())]
+
+
+def _same_change(places: Sequence[Place], numbers: Iterable[int]) -> list[_Bundle]:
+    groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for number in numbers:
+        place = places[number]
         # What a value inside a structure changed to differs from answer to answer; where it stands is its cause.
-        signature = (
-            "" if place.where.startswith("body:") and place.kind in {"value", "format", "order"} else place.signature
-        )
-        groups[place.where, place.kind, signature].append(item)
+        inside = place.where.startswith("body:") and place.kind in {"value", "format", "order"}
+        groups[place.where, place.kind, "" if inside else place.signature].append(number)
     return _joined(groups)
 
 
@@ -100,11 +149,10 @@ def _many_texts(bundles: Sequence[_Bundle]) -> list[_Bundle]:
     texts: dict[tuple[str, str], set[str]] = defaultdict(set)
     for bundle in bundles:
         texts[bundle.where, bundle.kind].add(bundle.signature)
-    groups: dict[tuple[str, str, str], list[Judged]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for bundle in bundles:
         many = len(texts[bundle.where, bundle.kind]) > TEXTS_MAX
-        signature = _coarse(bundle) if many else bundle.signature
-        groups[bundle.where, bundle.kind, signature].extend(bundle.members)
+        groups[bundle.where, bundle.kind, _coarse(bundle) if many else bundle.signature] += bundle.members
     return _joined(groups)
 
 
@@ -115,6 +163,29 @@ def _coarse(bundle: _Bundle) -> str:
     return ""
 
 
+def _is_cause(bundle: _Bundle) -> bool:
+    """Whether everything else in an exchange follows from it: another status, no answer, another kind of body."""
+    return bundle.where == "status" or (bundle.where == "body" and bundle.kind in {"format", "truncated"})
+
+
+def _symptoms(bundles: Sequence[_Bundle]) -> list[_Bundle]:
+    """What never shows without a cause goes to the cause that it shows most with."""
+    causes = sorted((b for b in bundles if _is_cause(b)), key=lambda b: (b.where != "status", b.kind, b.signature))
+    everywhere = frozenset[int]().union(*(cause.shown for cause in causes))
+    out: list[_Bundle] = []
+    for bundle in sorted(bundles, key=lambda b: (b.where != "status", b.where != "body", b.where, b.kind, b.signature)):
+        before = [cause for cause in causes if cause.where == "status" or bundle.where != "body"]
+        best = max(before, key=lambda cause: len(cause.shown & bundle.shown), default=None)
+        covered = bundle.shown <= (
+            everywhere if not _is_cause(bundle) else frozenset[int]().union(*(c.shown for c in before))
+        )
+        if bundle.where == "status" or not bundle.shown or best is None or not covered:
+            out.append(bundle)
+        else:
+            best.members = [*best.members, *bundle.members]
+    return out
+
+
 def parent_of(where: str) -> tuple[str, str]:
     """A place inside a body as its container and its last step; the place itself and nothing when it has no container."""
     found = _LAST.match(where) if where.startswith("body:$") else None
@@ -123,38 +194,36 @@ def parent_of(where: str) -> tuple[str, str]:
 
 def _members(bundles: Sequence[_Bundle]) -> list[_Bundle]:
     """Members that are missing or added: by container or by key, greedily by whichever covers more."""
-    out = [b for b in bundles if b.kind not in {"missing", "added", "type"} or not b.where.startswith("body:$")]
-    rest = [b for b in bundles if b not in out]
-    by_parent: Callable[[_Bundle], tuple[str, str, str]] = lambda b: ("parent", parent_of(b.where)[0], b.kind)  # noqa: E731
-    by_leaf: Callable[[_Bundle], tuple[str, str, str]] = lambda b: ("leaf", parent_of(b.where)[1], b.kind)  # noqa: E731
+    rest = [b for b in bundles if b.kind in {"missing", "added", "type"} and b.where.startswith("body:$")]
+    chosen = {id(bundle) for bundle in rest}
+    out = [bundle for bundle in bundles if id(bundle) not in chosen]
     while rest:
         families: dict[tuple[str, str, str], list[_Bundle]] = defaultdict(list)
         for bundle in rest:
-            families[by_parent(bundle)].append(bundle)
-            families[by_leaf(bundle)].append(bundle)
+            parent, leaf = parent_of(bundle.where)
+            families["parent", parent, bundle.kind].append(bundle)
+            families["leaf", leaf, bundle.kind].append(bundle)
         (axis, name, kind), best = max(families.items(), key=lambda item: (len(item[1]), item[0]))
         if len(best) < SIBLINGS_MIN:
-            out += rest
             break
-        out.append(_Bundle(name if axis == "parent" else best[0].where, kind, f"{axis}:{name}", _all(best)))
-        rest = [bundle for bundle in rest if bundle not in best]
-    return out
+        where = name if axis == "parent" else min(b.where for b in best)
+        out.append(_united(where, kind, f"{axis}:{name}", best))
+        taken = {id(bundle) for bundle in best}
+        rest = [bundle for bundle in rest if id(bundle) not in taken]
+    return out + rest
 
 
 def _siblings(bundles: Sequence[_Bundle]) -> list[_Bundle]:
-    """Values, formats and lengths under one container, from SIBLINGS_MIN of them on."""
-    families: dict[tuple[str, str], list[_Bundle]] = defaultdict(list)
+    """Values and formats under one container, from SIBLINGS_MIN of them on."""
+    families: dict[str, list[_Bundle]] = defaultdict(list)
     out: list[_Bundle] = []
     for bundle in bundles:
         if bundle.where.startswith("body:$") and bundle.kind in {"value", "format"}:
-            families[_element(bundle.where), ""].append(bundle)
+            families[_element(bundle.where)].append(bundle)
         else:
             out.append(bundle)
-    for (container, _), family in families.items():
-        if len(family) < SIBLINGS_MIN:
-            out += family
-        else:
-            out.append(_Bundle(container, "value", "siblings", _all(family)))
+    for container, family in families.items():
+        out += family if len(family) < SIBLINGS_MIN else [_united(container, "value", "siblings", family)]
     return out
 
 
@@ -164,5 +233,62 @@ def _element(where: str) -> str:
     return head + mark if mark else parent_of(where)[0]
 
 
-def _all(bundles: Sequence[_Bundle]) -> list[Judged]:
-    return [member for bundle in bundles for member in bundle.members]
+def _headers_together(bundles: Sequence[_Bundle], shows: Shows) -> list[_Bundle]:
+    """Headers whose changes show in nearly the same exchanges."""
+    out = [b for b in bundles if not b.where.startswith("header:")]
+    clusters: list[list[_Bundle]] = []
+    for bundle in sorted((b for b in bundles if b.where.startswith("header:")), key=_by_spread(shows)):
+        for cluster in clusters:
+            if _alike(cluster[0].shown, bundle.shown, shows):
+                cluster.append(bundle)
+                break
+        else:
+            clusters.append([bundle])
+    for cluster in clusters:
+        first = min(cluster, key=lambda b: (b.where, b.kind, b.signature))
+        out.append(first if len(cluster) == 1 else _united(first.where, first.kind, first.signature, cluster))
+    return out
+
+
+def _by_spread(shows: Shows) -> Callable[[_Bundle], tuple[int, str, str, str]]:
+    return lambda b: (-shows.exchanges(b.shown), b.where, b.kind, b.signature)
+
+
+def _alike(one: frozenset[int], two: frozenset[int], shows: Shows) -> bool:
+    return bool(one) and shows.exchanges(one & two) >= TOGETHER_MIN * shows.exchanges(one | two)
+
+
+def _documents(bundles: Sequence[_Bundle], places: Sequence[Place]) -> list[_Bundle]:
+    """Places inside the bodies of one endpoint that show in the very same exchanges: one document became another."""
+    families: dict[tuple[str, frozenset[int]], list[_Bundle]] = defaultdict(list)
+    out: list[_Bundle] = []
+    for bundle in bundles:
+        endpoints = {places[number].endpoint for number in bundle.members}
+        if bundle.where.startswith("body:") and len(endpoints) == 1 and bundle.shown:
+            families[min(endpoints), bundle.shown].append(bundle)
+        else:
+            out.append(bundle)
+    for (endpoint, _), family in families.items():
+        if len(family) < DOCUMENT_MIN:
+            out += family
+        else:
+            out.append(_united(common([b.where for b in family]), "value", f"document:{endpoint}", family))
+    return out
+
+
+def common(wheres: Sequence[str]) -> str:
+    """The nearest container of all these places of one body."""
+    if not all(where.startswith("body:$") for where in wheres):
+        return "body"
+    ways = [_STEPS.findall(where.removeprefix("body:$")) for where in wheres]
+    shared: list[str] = []
+    for steps in zip(*ways, strict=False):
+        if len(set(steps)) > 1:
+            break
+        shared.append(steps[0])
+    return "body:$" + "".join(shared)
+
+
+def _united(where: str, kind: str, signature: str, bundles: Sequence[_Bundle]) -> _Bundle:
+    members = [number for bundle in bundles for number in bundle.members]
+    return _Bundle(where, kind, signature, members, frozenset[int]().union(*(bundle.shown for bundle in bundles)))

@@ -1,122 +1,195 @@
-"""Gather rows into evidence: rows with differences come by in any order, places with their tallies stay. Pure, bounded."""
+"""Gather rows into evidence: rows with differences come by once, in any order; places with their counts stay. Pure, bounded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import insort
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from hashlib import blake2b
+from typing import Any, cast
+
+import orjson
 
 from differ.difference import PERMUTATION
-from differ.evidence import DISTINCT_MAX, SAMPLES_MAX, Place, Sample
+from differ.evidence import NO_DIFFERENCE, Place, Spot
 
-PLACES_MAX = 200_000
-"""Places of one run. Endpoints are bounded (1,000) and places per comparison too; a run with more is folded into ``other``."""
+PLACES_MAX = 50_000
+"""Places of one run, some 1 KB each. A service with 1,000 endpoints has 50 at each; what goes beyond stays undecided and is counted."""
+PAIRS_MAX = 512
+"""Distinct pairs of values remembered per place: a test is sure after ten."""
+PAIRS_ALL_MAX = 400_000
+"""Of these in a run: about 100 MB."""
+COMBINATIONS_MAX = 20_000
+"""Different sets of differences that exchanges of a run show. A cause shows as few; a run with more is read once more to account for it."""
+SIGNATURES_MAX = 4
+SAMPLES_MAX = 3
 X, A, B = range(3)
 
 Row = dict[str, Any]
+Key = tuple[str, str, str, int, str]
+"""Endpoint, where, kind, facet, nature."""
+Combination = tuple[str, tuple[int, ...]]
+"""Why an exchange could not be compared in full, and its differences: twice the number of a place, plus one where a version
+differs from itself."""
+OVERFLOW = -1
+"""In a combination: a difference at a place beyond PLACES_MAX."""
 
 
 @dataclass(slots=True)
-class _Here:
-    """The differences of one exchange at one place: for each comparison its coarsest facet, and whether all is generative."""
-
-    facet: list[int] = field(default_factory=lambda: [9, 9, 9])
-    values: list[int] = field(default_factory=lambda: [0, 0, 0])
-
-
 class Gathering:
     """All places of a run."""
 
-    def __init__(self) -> None:
-        self.places: dict[tuple[str, str, str, int, str], Place] = {}
-        self._by_where: dict[tuple[str, str], list[Place]] = {}
-        self._distinct: dict[tuple[str, str, int], dict[str, set[int]]] = {}
-        self.overflow = 0
+    places: list[Place] = field(default_factory=list[Place])
+    numbers: dict[Key, int] = field(default_factory=dict[Key, int])
+    spots: dict[tuple[str, str], Spot] = field(default_factory=dict[tuple[str, str], Spot])
+    combinations: dict[Combination, int] = field(default_factory=dict[Combination, int])
+    """How many exchanges show exactly these differences."""
+    uncounted: int = 0
+    """Exchanges whose combination found no room."""
+    overflow: int = 0
+    """Differences between base and branch at places beyond PLACES_MAX."""
+    _pairs: int = 0
 
-    def learn_kinds(self, row: Row) -> None:
-        """First pass: which places differ between base and branch, and how."""
-        for index, pair in enumerate(row["d_pair"]):
-            if pair != X:
+    def add(self, row: Row) -> None:
+        """Count one exchange."""
+        shown, whole = read(row)
+        whole = whole and row["has_control"] and row["has_branch_control"]
+        endpoint, combination = row["endpoint"], list[int]()
+        for where, here in shown.items():
+            spot = self._spot(endpoint, where)
+            if spot is None:
+                self.overflow += len(here.kinds)
+                combination += [OVERFLOW] * len(here.kinds)
                 continue
-            key = (
-                row["endpoint"],
-                row["d_where"][index],
-                row["d_kind"][index],
-                row["d_facet"][index],
-                signature_class(row, index),
-            )
-            place = self.places.get(key)
-            if place is None:
-                if len(self.places) >= PLACES_MAX:
-                    self.overflow += 1
-                    continue
-                place = self.places[key] = Place(key[0], key[1], key[2], key[3], row["d_signature"][index])
-                self._by_where.setdefault((key[0], key[1]), []).append(place)
-            flags, klass = row["d_flags"][index], row["d_klass"][index]
-            place.flags &= flags
-            place.permutation = place.permutation or bool(flags & PERMUTATION)
-            place.klass = place.klass or klass
-            place.generative = place.generative or bool(klass) or bool(flags & PERMUTATION)
-            place.kind_x += 1
-            if len(place.samples) < SAMPLES_MAX:
-                place.samples.append(
-                    Sample(row["exchange"], row["seq"], text(row["d_old"][index]), text(row["d_new"][index]))
-                )
+            if not whole:
+                spot.alone += here.facets[X] != NO_DIFFERENCE
+            else:
+                pattern = (here.facets[0], here.facets[1], here.facets[2])
+                spot.patterns[pattern] = spot.patterns.get(pattern, 0) + 1
+                if here.natured and not pattern[0] == pattern[1] == pattern[2]:
+                    self._remember(spot, (*pattern, here.values[X], here.values[A], here.values[B]))
+            for index in here.kinds:
+                number = self._place(row, index)
+                facet = row["d_facet"][index]
+                noisy = here.facets[A] <= facet or here.facets[B] <= facet
+                combination.append(number if number == OVERFLOW else 2 * number + noisy)
+        if combination:
+            self._combine((row["reason"], tuple(sorted(combination))))
 
-    def count(self, row: Row) -> None:
-        """Second pass: tally one exchange at every known place of its endpoint."""
-        here: dict[str, _Here] = {}
-        for index, pair in enumerate(row["d_pair"]):
-            seen = here.setdefault(row["d_where"][index], _Here())
-            if row["d_facet"][index] < seen.facet[pair]:  # noqa: PLR1730 - min() of an Any is no int to the type checker
-                seen.facet[pair] = row["d_facet"][index]
-            seen.values[pair] ^= row["d_values"][index]
-        for where, seen in here.items():
-            for place in self._by_where.get((row["endpoint"], where), ()):
-                differs = [facet <= place.facet for facet in seen.facet]
-                if any(differs):
-                    place.all.add(*differs)
-                    if place.generative:
-                        self._count_distinct(place, differs, seen.values)
+    def _spot(self, endpoint: str, where: str) -> Spot | None:
+        spot = self.spots.get((endpoint, where))
+        if spot is None and len(self.spots) < PLACES_MAX:
+            spot = self.spots[endpoint, where] = Spot()
+        return spot
 
-    def _count_distinct(self, place: Place, differs: list[bool], values: list[int]) -> None:
-        """Each distinct pair of values once, for each of the counts of a tally."""
-        known = self._distinct.setdefault((place.endpoint, place.where, place.facet), {})
-        x, a, b = differs
-        tally = place.distinct
-        for name, holds, value in (
-            ("x", x, values[X]),
-            ("a", a, values[A]),
-            ("b", b, values[B]),
-            ("x_not_a", x and not a, values[X]),
-            ("a_not_x", a and not x, values[A]),
-            ("x_not_b", x and not b, values[X]),
-            ("b_not_x", b and not x, values[B]),
-        ):
-            if holds:
-                seen = known.setdefault(f"{place.kind}{name}", set())
-                if value not in seen and len(seen) < DISTINCT_MAX:
-                    seen.add(value)
-                    setattr(tally, name, getattr(tally, name) + 1)
+    def _place(self, row: Row, index: int) -> int:
+        """The number of the place of one difference between base and branch, which has now been seen once more."""
+        key = key_of(row, index)
+        number = self.numbers.get(key)
+        if number is None:
+            if len(self.places) >= PLACES_MAX:
+                self.overflow += 1
+                return OVERFLOW
+            number = self.numbers[key] = len(self.places)
+            self.places.append(Place(*key))
+        place = self.places[number]
+        place.flags &= row["d_flags"][index]
+        place.klass = max(place.klass, row["d_klass"][index])
+        place.count += 1
+        if len(place.signatures) < SIGNATURES_MAX:
+            place.signatures.add(row["d_signature"][index])
+        seen = (row["seq"], row["exchange"])
+        if len(place.seen) < SAMPLES_MAX or seen < place.seen[-1]:
+            insort(place.seen, seen)
+            del place.seen[SAMPLES_MAX:]
+        return number
+
+    def _remember(self, spot: Spot, pairs: tuple[int, int, int, int, int, int]) -> None:
+        if len(spot.pairs) < PAIRS_MAX and self._pairs < PAIRS_ALL_MAX and pairs not in spot.pairs:
+            spot.pairs.add(pairs)
+            self._pairs += 1
+
+    def _combine(self, combination: Combination) -> None:
+        count = self.combinations.get(combination)
+        if count is None and len(self.combinations) >= COMBINATIONS_MAX:
+            self.uncounted += 1
+        else:
+            self.combinations[combination] = (count or 0) + 1
 
 
-def signature_class(row: Row, index: int) -> str:
-    """Permutations and generative values are tallied apart from other changes at the same place and facet."""
-    if row["d_flags"][index] & PERMUTATION:
-        return "permutation"
-    return "generative" if row["d_klass"][index] else ""
+@dataclass(slots=True)
+class Here:
+    """The differences of one exchange at one place: for each comparison its coarsest facet and its values."""
+
+    facets: list[int]
+    values: list[int]
+    natured: bool = False
+    kinds: list[int] = field(default_factory=list[int])
+    """Indexes of the differences between base and branch."""
 
 
-def gather(first: Iterable[Row], second: Iterable[Row]) -> Gathering:
-    """All places of the rows; the two iterables give the same rows."""
+def read(row: Row) -> tuple[dict[str, Here], bool]:
+    """The differences of an exchange by place, and whether no comparison of two answers had to be given up."""
+    found: dict[str, Here] = {}
+    whole = True
+    wheres, facets, flags, klasses = row["d_where"], row["d_facet"], row["d_flags"], row["d_klass"]
+    pairs: list[int] = row["d_pair"]
+    for index, pair in enumerate(pairs):
+        where = wheres[index]
+        if not where:  # this comparison could not be made
+            whole = False
+            continue
+        here = found.get(where)
+        if here is None:
+            here = found[where] = Here([NO_DIFFERENCE] * 3, [0, 0, 0])
+        facet: int = facets[index]
+        here.facets[pair] = min(here.facets[pair], facet)
+        if flags[index] & PERMUTATION:
+            here.natured = True
+            here.values[pair] ^= swapped(row["d_old"][index], row["d_new"][index]) or row["d_values"][index]
+        else:
+            here.natured = here.natured or bool(klasses[index])
+            here.values[pair] ^= row["d_values"][index]
+        if pair == X:
+            here.kinds.append(index)
+    return found, whole
+
+
+def key_of(row: Row, index: int) -> Key:
+    """What a difference is counted as."""
+    nature = "permutation" if row["d_flags"][index] & PERMUTATION else "generative" if row["d_klass"][index] else ""
+    return row["endpoint"], row["d_where"][index], row["d_kind"][index], row["d_facet"][index], nature
+
+
+def swapped(old: str, new: str) -> int:
+    """A digest of the first two members that stand in each other's way; 0 when the texts do not tell.
+
+    What a hash seed does to two members it does in every list that has both, so lists that begin with the same swap are one piece
+    of evidence, not many.
+    """
+    for one, two in zip(members(old), members(new), strict=False):
+        if one != two:
+            return int.from_bytes(blake2b(one + b"\0" + two, digest_size=8).digest(), "big")
+    return 0
+
+
+def members(text: str) -> Iterator[bytes]:
+    """The members of a JSON list, or of a text which is a list with commas."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return  # an excerpt: a value too long for a row
+    if isinstance(value, list):
+        for item in cast("list[object]", value):
+            yield orjson.dumps(item)
+    elif isinstance(value, str):
+        for part in value.split(","):
+            yield part.strip().encode("utf-8", "surrogatepass")
+
+
+def gather(rows: Iterable[Row]) -> Gathering:
+    """All places of the rows."""
     found = Gathering()
-    for row in first:
-        found.learn_kinds(row)
-    for row in second:
-        found.count(row)
+    for row in rows:
+        found.add(row)
     return found
-
-
-def text(value: str) -> str | None:
-    """A stored value: the store has no null in arrays, and JSON text is never empty."""
-    return value or None

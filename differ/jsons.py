@@ -5,14 +5,36 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
-_LONG = re.compile(rb"[0-9]{16}|[0-9][eE][+-]?[0-9]|NaN|Infinity")
-"""What orjson would round or refuse."""
-_RISKY = re.compile(rb"[0-9]{16}|[0-9][eE][+-]?[0-9]|NaN|Infinity|[0-9]\.[0-9]|\b(?:true|false)\b")
-"""What ``==`` could confuse: 1, 1.0 and true are equal to Python."""
+_MARKS = bytes(0x30 if 0x30 <= c <= 0x39 else 0x65 if c in b"eE" else c if c in b".+-" else 0x78 for c in range(256))
+"""Digits become 0, exponents e, everything that cannot stand in a number x: then substring searches find what is rare."""
+_EXPONENT = re.compile(rb"[:\[,\s]-?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]")
+_LONG_NUMBER = re.compile(rb"[:\[,\s]-?[0-9.]{16}|\A-?[0-9.]{16}")
+
+
+class Looks(NamedTuple):
+    """What a JSON text holds that a parser or ``==`` could get wrong."""
+
+    lossy: bool
+    """Numbers that orjson would round or refuse."""
+    mixed: bool
+    """Decimals or booleans: 1, 1.0 and true are equal to Python."""
+
+
+def looks(data: bytes) -> Looks:
+    """Cheap detectors: a false alarm costs time, never a wrong answer."""
+    marks = data.translate(_MARKS)
+    lossy = b"NaN" in data or b"Infinity" in data
+    if not lossy and (b"0000000000000000" in marks or (b"0.0" in marks and b"0" * 12 in marks)):
+        lossy = _LONG_NUMBER.search(data) is not None
+    if not lossy and (b"0e" in marks):
+        lossy = _EXPONENT.search(data) is not None or data[:1] in b"-0123456789"
+    return Looks(lossy, lossy or b"0.0" in marks or b"true" in data or b"false" in data)
+
+
 DIGITS_MAX = 4000
 """Digits of one number that are computed with; longer ones are compared as text."""
 
@@ -48,11 +70,6 @@ class Exact:
         return self.text
 
 
-def risky(data: bytes) -> bool:
-    """Whether ``==`` on what was parsed of this text could be wrong."""
-    return _RISKY.search(data) is not None
-
-
 def _pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object; a key that comes again is kept under a name of its own, so that it is seen."""
     found: dict[str, Any] = {}
@@ -68,10 +85,10 @@ def _integer(text: str) -> Any:
     return int(text) if len(text) < 16 else Exact(text)
 
 
-def parse(data: bytes) -> Any:
-    """The value of a JSON text, without loss of digits; NotJson when it is none."""
+def parse(data: bytes, lossy: bool | None = None) -> Any:
+    """The value of a JSON text, without loss of digits; NotJson when it is none. ``lossy``: what :func:`looks` said."""
     try:
-        if _LONG.search(data):
+        if looks(data).lossy if lossy is None else lossy:
             return _slow(data)
         return orjson.loads(data)
     except (ValueError, RecursionError) as error:

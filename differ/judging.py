@@ -2,63 +2,155 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from differ.evidence import NOISE, REGRESSION, UNDECIDED, Observed, Place, Weighed, benjamini_hochberg, weigh
-from differ.folding import Finding, Judged, fold
-from differ.gathering import Gathering
+from differ.evidence import (
+    DETERMINISTIC,
+    EXPLAINED,
+    NOISE,
+    REGRESSION,
+    UNDECIDED,
+    Evidence,
+    Observed,
+    Place,
+    Spot,
+    Tally,
+    Weighed,
+    family,
+    weigh,
+)
+from differ.folding import Finding, Shows, fold
+from differ.gathering import OVERFLOW, Combination, Gathering
 
 NOBODY = Observed()
+NEVER = Spot()
+
+Test = tuple[str, str, str, int, bool]
+"""Which test: ``own``, ``pool`` or ``flaky``, endpoint, where, facet, and whether distinct pairs are counted."""
 
 
 @dataclass(slots=True)
 class Judgement:
     """All places of a run with their verdicts, and the findings they fold into."""
 
-    weighed: dict[tuple[str, str, str, int, str], Weighed] = field(
-        default_factory=dict[tuple[str, str, str, int, str], Weighed]
-    )
+    places: list[Place]
+    weighed: list[Weighed]
+    tallies: list[Tally]
+    """What each place's endpoint shows there, each exchange counted."""
     regressions: list[Finding] = field(default_factory=list[Finding])
     noise: list[Finding] = field(default_factory=list[Finding])
     undecided: list[Finding] = field(default_factory=list[Finding])
     uncontrolled: int = 0
+    """Endpoints with differences at which a control never answered."""
+    overflow: int = 0
+    """Differences at places beyond the bound: they are undecided."""
+
+
+class Pools:
+    """Tallies of places at their own endpoint and at all endpoints together, each made once."""
+
+    def __init__(self, gathering: Gathering) -> None:
+        self._spots = gathering.spots
+        self._joined: dict[str, Spot] = {}
+        for (_, where), spot in gathering.spots.items():
+            self._joined.setdefault(where, Spot()).join(spot)
+        self._tallies: dict[tuple[str, str, int, bool], Tally] = {}
+
+    def tally(self, endpoint: str, where: str, facet: int, *, distinct: bool) -> Tally:
+        """The tally at an endpoint; at all of them when it is empty."""
+        key = (endpoint, where, facet, distinct)
+        if key not in self._tallies:
+            spot = self._spots.get((endpoint, where), NEVER) if endpoint else self._joined[where]
+            self._tallies[key] = spot.distinct(facet) if distinct else spot.tally(facet)
+        return self._tallies[key]
+
+    def evidence(self, place: Place) -> Evidence:
+        """What is known of a place, before false discoveries are controlled."""
+        distinct = bool(place.nature)
+        twin = Tally()
+        if place.endpoint.startswith("HEAD "):
+            twin = self.tally("GET " + place.endpoint[5:], place.where, place.facet, distinct=False)
+        return Evidence(
+            all=self.tally(place.endpoint, place.where, place.facet, distinct=False),
+            own=self.tally(place.endpoint, place.where, place.facet, distinct=distinct),
+            pool_all=self.tally("", place.where, place.facet, distinct=False),
+            # Other endpoints speak for this one only where values are drawn anew: there a pair of values is the evidence.
+            pool=self.tally("", place.where, place.facet, distinct=True) if distinct else Tally(),
+            twin_noisy=bool(twin.a or twin.b),
+            alone=self._spots[place.endpoint, place.where].alone,
+        )
 
 
 def judge(service: str, gathering: Gathering, observed: Mapping[str, Observed]) -> Judgement:
     """Judge every place of a run."""
-    keys = list(gathering.places)
-    places = [gathering.places[key] for key in keys]
-    tested = [
-        i for i, place in enumerate(places) if weigh(place, observed.get(place.endpoint, NOBODY), 1.0).basis == "tested"
-    ]
-    q_values = [1.0] * len(places)
+    pools = Pools(gathering)
+    places = gathering.places
+    evidence = [pools.evidence(place) for place in places]
+    by_itself = [weigh(p, e, observed.get(p.endpoint, NOBODY)) for p, e in zip(places, evidence, strict=True)]
+    undecided = [n for n, w in enumerate(by_itself) if w.basis not in {DETERMINISTIC, EXPLAINED}]
     # Only what is decided by a test belongs to the family whose false discoveries are controlled.
-    for index, q_value in zip(tested, benjamini_hochberg([places[i].tally.p_value for i in tested]), strict=True):
-        q_values[index] = q_value
-    result = Judgement()
-    by_verdict: dict[str, list[Judged]] = {REGRESSION: [], NOISE: [], UNDECIDED: []}
-    for key, place, q_value in zip(keys, places, q_values, strict=True):
-        found = weigh(place, observed.get(place.endpoint, NOBODY), q_value)
-        result.weighed[key] = found
-        by_verdict[found.verdict].append((place, found, q_value))
-    result.regressions = fold(service, by_verdict[REGRESSION])
-    result.noise = fold(service, by_verdict[NOISE])
-    result.undecided = fold(service, by_verdict[UNDECIDED])
-    result.uncontrolled = len({p.endpoint for p in places if not controlled(p, observed)})
-    return result
+    q_values = family({test: p for n in undecided for test, p in tests_of(places[n], evidence[n])})
+    weighed = list(by_itself)
+    for n in undecided:
+        place = places[n]
+        own, pool, flaky = (q_values.get(test, 1.0) for test in names_of(place))
+        one = replace(evidence[n], q_own=own, q_pool=pool, q_flaky=flaky)
+        weighed[n] = weigh(place, one, observed.get(place.endpoint, NOBODY))
+    found = Judgement(places, weighed, [one.all for one in evidence], overflow=gathering.overflow)
+    shows = Shows(gathering.combinations, weighed)
+    for verdict, findings in ((REGRESSION, found.regressions), (NOISE, found.noise), (UNDECIDED, found.undecided)):
+        members = [number for number, one in enumerate(weighed) if one.verdict == verdict]
+        findings.extend(fold(service, places, members, shows))
+    found.uncontrolled = len({p.endpoint for p in places if not observed.get(p.endpoint, NOBODY).controlled})
+    return found
 
 
-def controlled(place: Place, observed: Mapping[str, Observed]) -> bool:
-    """Whether both controls answered at a place's endpoint."""
-    seen = observed.get(place.endpoint, NOBODY)
-    return seen.control > 0 and seen.branch_control > 0
+def names_of(place: Place) -> tuple[Test, Test, Test]:
+    """The tests that a place may pass: kinds which share their counts share their test."""
+    distinct = bool(place.nature)
+    return (
+        ("own", place.endpoint, place.where, place.facet, distinct),
+        ("pool", "", place.where, place.facet, distinct),
+        ("flaky", place.endpoint, place.where, place.facet, False),
+    )
 
 
-def exchange_verdict(verdicts: list[str]) -> str:
-    """One word for an exchange from those of its differences (design §5.8)."""
-    if REGRESSION in verdicts:
+def tests_of(place: Place, evidence: Evidence) -> Iterable[tuple[Test, tuple[float, float]]]:
+    """Each test with its p-value and the smallest it could have had."""
+    own, pool, flaky = names_of(place)
+    yield own, (evidence.own.p_value, evidence.own.p_least)
+    if evidence.pool != evidence.own:
+        yield pool, (evidence.pool.p_value, evidence.pool.p_least)
+    if place.where == "status":
+        yield flaky, (evidence.all.p_flaky, 0.5 ** (evidence.all.b_not_a + evidence.all.a_not_b))
+
+
+def difference_verdict(verdict: str, *, firm: bool, noisy: bool) -> str:
+    """The verdict on a difference in one exchange: noise where a version differs from itself in this very exchange."""
+    return NOISE if noisy and not firm else verdict
+
+
+def exchange_verdict(verdicts: Iterable[str], reason: str = "") -> str:
+    """One word for an exchange from those of its differences (design §5.8); ``reason`` says what could not be compared."""
+    seen = set(verdicts)
+    if REGRESSION in seen:
         return "different"
-    if UNDECIDED in verdicts:
+    if reason:
+        return "uncomparable"
+    if UNDECIDED in seen:
         return UNDECIDED
-    return "noise" if verdicts else "same"
+    return NOISE if seen else "same"
+
+
+def verdict_of(combination: Combination, weighed: list[Weighed]) -> str:
+    """The verdict of the exchanges that show a combination of differences."""
+    reason, numbers = combination
+    verdicts: set[str] = set()
+    for number in numbers:
+        if number == OVERFLOW:
+            verdicts.add(UNDECIDED)
+        else:
+            one = weighed[number // 2]
+            verdicts.add(difference_verdict(one.verdict, firm=one.firm, noisy=bool(number % 2)))
+    return exchange_verdict(verdicts, reason)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
-from differ.counting import Counting
-from differ.evidence import Observed
+from differ.evidence import NOISE, REGRESSION, TESTED, UNDECIDED, Observed
 from differ.folding import Finding
-from differ.gathering import A, B, Row, X, signature_class, text
-from differ.judging import Judgement, exchange_verdict
+from differ.gathering import A, B, Key, Row, key_of, read
+from differ.judging import Judgement, difference_verdict, exchange_verdict
 from differ.verdict import Facts, decide, severity
 from echolane.errors import HomeError
 from echolane.observation import TARGETS
@@ -21,64 +21,59 @@ from echolane.store import Store
 
 PLACES_SHOWN = 50
 ENDPOINTS_SHOWN = 50
-SHOWN = {"same": "same", "skipped": "skipped", "uncomparable": "uncomparable", "not_compared": "uncomparable"}
+PLACES_ID = "places"
+"""The findings' row that holds the verdict of every place, for the lines of exchanges."""
+Sample = dict[str, Any]
+Wanted = tuple[str, str, str, str]
+"""Exchange, endpoint, where and kind of a sample."""
 
 
-def finding_json(
-    finding: Finding, verdict: str, observed: Mapping[str, Observed], counts: Mapping[int, int]
-) -> dict[str, Any]:
-    """One finding as the result shows it."""
-    endpoints = finding.endpoints
-    place, weighed, q_value = finding.lead
-    seen = [observed.get(name, Observed()) for name in endpoints]
-    return {
-        "id": finding.id,
-        "endpoint": endpoints[0] if len(endpoints) == 1 else "*",
-        "endpoints": len(endpoints),
-        "endpoint_names": endpoints[:ENDPOINTS_SHOWN],
-        "where": finding.where,
-        "kind": finding.kind,
-        "verdict": verdict,
-        "basis": weighed.basis,
-        "severity": severity(finding.where, finding.kind),
-        "differing": counts.get(X, 0),
-        "observed": sum(o.fired for o in seen),
-        "control_differing": counts.get(A, 0),
-        "control_observed": sum(o.control for o in seen),
-        "branch_control_differing": counts.get(B, 0),
-        "branch_control_observed": sum(o.branch_control for o in seen),
-        "p_value": None if weighed.basis != "tested" else weighed.p_value,
-        "q_value": None if weighed.basis != "tested" else q_value,
-        "places": finding.places[:PLACES_SHOWN],
-        "places_count": len(finding.places),
-        "explanation": weighed.why,
-        "missing_samples": weighed.missing_samples,
-        "samples": [{"exchange": s.exchange, "seq": s.seq, "base": s.base, "branch": s.branch} for s in place.samples],
-    }
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a result tells besides its findings."""
+
+    ledger: dict[str, Any]
+    state: str
+    """finished, interrupted, unavailable or refused."""
+    reason: str
+    fidelity: float | None
+    unauthorised: float
+    unfaithful: str
+    """The endpoint at which base answers unlike the recording most often; empty when none does."""
+    finished_at_ns: int
+    fired_per_s: float
 
 
 def result_json(
     spec: RunSpec,
     judgement: Judgement,
     observed: Mapping[str, Observed],
-    counting: Counting,
-    facts: Mapping[str, Any],
+    samples: Mapping[Wanted, Sample],
+    told: Told,
 ) -> dict[str, Any]:
     """The whole result."""
-    ledger: dict[str, Any] = facts["ledger"]
-    groups = [finding_json(f, "regression", observed, counting.of(f.id)) for f in judgement.regressions]
-    noise = [finding_json(f, "noise", observed, counting.of(f.id)) for f in judgement.noise]
-    undecided = [finding_json(f, "undecided", observed, counting.of(f.id)) for f in judgement.undecided]
+    groups, noise, undecided = (
+        [finding_json(finding, verdict, judgement, observed, samples) for finding in findings]
+        for verdict, findings in (
+            (REGRESSION, judgement.regressions),
+            (NOISE, judgement.noise),
+            (UNDECIDED, judgement.undecided),
+        )
+    )
+    if judgement.overflow:
+        undecided.append(overflow_json(spec.service, judgement.overflow))
     verdict, code, reason = decide(
         Facts(
-            state=facts["state"],
-            reason=facts["reason"],
-            ledger=ledger,
+            state=told.state,
+            reason=told.reason,
+            ledger=told.ledger,
             regressions=groups,
             undecided=undecided,
-            fidelity=facts["fidelity"],
-            unauthorised=facts["unauthorised"],
+            fidelity=told.fidelity,
+            unauthorised=told.unauthorised,
+            unfaithful=told.unfaithful,
             uncontrolled=judgement.uncontrolled,
+            endpoints=len({judgement.places[n].endpoint for f in judgement.regressions for n in f.members}),
         )
     )
     return {
@@ -89,15 +84,93 @@ def result_json(
         "reason_code": code,
         "reason": reason,
         "targets": {name: {"url": t.url, "lane": t.lane} for name, t in zip(TARGETS, spec.targets, strict=True)},
-        "fidelity": facts["fidelity"],
-        "ledger": ledger,
+        "fidelity": told.fidelity,
+        "ledger": told.ledger,
         "groups": groups,
         "noise": noise,
         "expected": [],
         "undecided": undecided,
         "started_at": iso(spec.started_at_ns),
-        "finished_at": iso(facts["finished_at_ns"]),
-        "rates": {"fired_per_s": round(facts["fired_per_s"], 1)},
+        "finished_at": iso(told.finished_at_ns),
+        "rates": {"fired_per_s": round(told.fired_per_s, 1)},
+    }
+
+
+def finding_json(
+    finding: Finding,
+    verdict: str,
+    judgement: Judgement,
+    observed: Mapping[str, Observed],
+    samples: Mapping[Wanted, Sample],
+) -> dict[str, Any]:
+    """One finding as the result shows it."""
+    weighed = judgement.weighed[finding.lead]
+    seen = [observed.get(name, Observed()) for name in finding.endpoints]
+    a, b = controls_differing(finding, judgement)
+    return {
+        "id": finding.id,
+        "endpoint": finding.endpoints[0] if len(finding.endpoints) == 1 else "*",
+        "endpoints": len(finding.endpoints),
+        "endpoint_names": finding.endpoints[:ENDPOINTS_SHOWN],
+        "where": finding.where,
+        "kind": finding.kind,
+        "verdict": verdict,
+        "basis": weighed.basis,
+        "severity": severity(finding.where, finding.kind),
+        "differing": finding.differing,
+        "observed": sum(o.fired for o in seen),
+        "control_differing": a,
+        "control_observed": sum(o.control for o in seen),
+        "branch_control_differing": b,
+        "branch_control_observed": sum(o.branch_control for o in seen),
+        "p_value": weighed.p_value if weighed.basis == TESTED else None,
+        "q_value": weighed.q_value if weighed.basis == TESTED else None,
+        "places": finding.places[:PLACES_SHOWN],
+        "places_count": len(finding.places),
+        "explanation": weighed.why,
+        "missing_samples": weighed.missing_samples,
+        "samples": [samples[wanted] for wanted in wanted_of(finding, judgement) if wanted in samples],
+    }
+
+
+def controls_differing(finding: Finding, judgement: Judgement) -> tuple[int, int]:
+    """In how many exchanges base differs from its control, and branch from its own: at the noisiest place of each endpoint."""
+    most: dict[str, tuple[int, int]] = {}
+    for number in finding.members:
+        tally, endpoint = judgement.tallies[number], judgement.places[number].endpoint
+        a, b = most.get(endpoint, (0, 0))
+        most[endpoint] = max(a, tally.a), max(b, tally.b)
+    return sum(a for a, _ in most.values()), sum(b for _, b in most.values())
+
+
+def wanted_of(finding: Finding, judgement: Judgement) -> list[Wanted]:
+    """The samples that a finding is shown with."""
+    place = judgement.places[finding.lead]
+    return [(exchange, place.endpoint, place.where, place.kind) for _, exchange in place.seen]
+
+
+def overflow_json(service: str, count: int) -> dict[str, Any]:
+    """Differences at more places than a run keeps: said, not hidden."""
+    why = f"{count} differences at more places than a run keeps apart; run fewer endpoints at once"
+    finding = Finding("overflow", "body", "value", "overflow", [], 0, ["*"], ["body"], count)
+    return {
+        **dict.fromkeys(("observed", "control_differing", "control_observed"), 0),
+        **dict.fromkeys(("branch_control_differing", "branch_control_observed", "missing_samples"), 0),
+        **dict.fromkeys(("p_value", "q_value"), None),
+        "id": f"{service}-{finding.id}",
+        "endpoint": "*",
+        "endpoints": 1,
+        "endpoint_names": [],
+        "where": finding.where,
+        "kind": finding.kind,
+        "verdict": UNDECIDED,
+        "basis": TESTED,
+        "severity": severity(finding.where, finding.kind),
+        "differing": count,
+        "places": [],
+        "places_count": 0,
+        "explanation": why,
+        "samples": [],
     }
 
 
@@ -106,65 +179,74 @@ def iso(ns: int) -> str:
     return datetime.fromtimestamp(ns / 1e9, UTC).isoformat(timespec="milliseconds")
 
 
-def place_verdicts(rows: Sequence[Row]) -> dict[str, str]:
-    """The verdict of every place of a run, as :func:`places_json` wrote them."""
-    return orjson.loads(rows[0]["json"]) if rows else {}
+Verdicts = Mapping[Key, tuple[str, bool]]
+"""For each place its verdict, and whether it holds in exchanges in which a version differs from itself."""
 
 
-def place_name(endpoint: str, where: str, kind: str, facet: int, signature: str) -> str:
-    """The key of a place's verdict."""
-    return "\n".join((endpoint, where, kind, str(facet), signature))
-
-
-def places_json(judgement: Judgement) -> str:
+def places_json(numbers: Mapping[Key, int], judgement: Judgement) -> str:
     """Verdicts of all places, kept beside the result so that exchanges can be shown with them."""
-    return orjson.dumps({place_name(*key): weighed.verdict for key, weighed in judgement.weighed.items()}).decode()
+    rows = [[*key, judgement.weighed[n].verdict, judgement.weighed[n].firm] for key, n in numbers.items()]
+    return orjson.dumps(rows).decode()
 
 
-def line(row: Row, verdicts: Mapping[str, str]) -> dict[str, Any]:
+def places_read(text: str) -> Verdicts:
+    """What :func:`places_json` wrote."""
+    rows: list[list[Any]] = orjson.loads(text)
+    return {(row[0], row[1], row[2], row[3], row[4]): (row[5], row[6]) for row in rows}
+
+
+def line(row: Row, verdicts: Verdicts) -> dict[str, Any]:
     """One exchange as ``show --exchanges --json`` prints it."""
-    differences: list[dict[str, Any]] = []
-    for index, pair in enumerate(row["d_pair"]):
-        if pair == X:
-            key = (
-                row["endpoint"],
-                row["d_where"][index],
-                row["d_kind"][index],
-                row["d_facet"][index],
-                signature_class(row, index),
-            )
-            differences.append(
-                {
-                    "where": row["d_where"][index],
-                    "kind": row["d_kind"][index],
-                    "verdict": verdicts.get(place_name(*key), "undecided"),
-                    "base": text(row["d_old"][index]),
-                    "branch": text(row["d_new"][index]),
-                }
-            )
+    differences = [_difference(row, index, noisy, verdicts) for index, noisy in differences_of(row)]
     streamed = str(row["verdict"])
+    verdict = "uncomparable" if streamed == "not_compared" else streamed
+    if streamed in {"same", "differs"}:
+        verdict = exchange_verdict((d["verdict"] for d in differences), row["reason"])
     return {
         "exchange": row["exchange"],
         "seq": row["seq"],
         "method": row["method"],
         "target": row["target"],
         "endpoint": row["endpoint"],
-        "verdict": SHOWN.get(streamed) or exchange_verdict([d["verdict"] for d in differences]),
+        "verdict": verdict,
         "reason": row["reason"] or None,
         "differences": differences,
     }
 
 
-LINE_COLUMNS = "exchange, seq, method, target, endpoint, verdict, reason, d_pair, d_where, d_kind, d_facet, d_klass, d_flags, d_old, d_new"
+def differences_of(row: Row) -> Iterator[tuple[int, bool]]:
+    """Index of each difference between base and branch, and whether a version differs from itself there in this exchange."""
+    if row["d_pair"]:
+        for here in read(row)[0].values():
+            for index in here.kinds:
+                facet = row["d_facet"][index]
+                yield index, here.facets[A] <= facet or here.facets[B] <= facet
+
+
+def _difference(row: Row, index: int, noisy: bool, verdicts: Verdicts) -> dict[str, Any]:
+    verdict, firm = verdicts.get(key_of(row, index), (UNDECIDED, True))
+    return {
+        "where": row["d_where"][index],
+        "kind": row["d_kind"][index],
+        "verdict": difference_verdict(verdict, firm=firm, noisy=noisy),
+        "base": row["d_old"][index] or None,
+        "branch": row["d_new"][index] or None,
+    }
+
+
+LINES = """
+SELECT exchange, seq, method, target, endpoint, verdict, reason, d_pair, d_where, d_kind, d_facet, d_klass, d_flags, d_old, d_new, d_values
+FROM results_v WHERE run = {run:String} ORDER BY seq, exchange"""
 
 
 def exchange_lines(store: Store, run: str) -> Iterator[dict[str, Any]]:
     """Every exchange of a run in recorded order; HomeError when the run has not been closed."""
-    places = store.query("SELECT json FROM findings_v WHERE run = {run:String} AND id = 'places'", {"run": run})
+    places: Sequence[Row] = store.query(
+        "SELECT json FROM findings_v WHERE run = {run:String} AND id = {id:String}", {"run": run, "id": PLACES_ID}
+    )
     if not places:
         raise HomeError(f"run {run} has not been closed; `echolane run --resume {run}` goes on with it")
-    verdicts = place_verdicts(places)
-    sql = f"SELECT {LINE_COLUMNS} FROM results_v WHERE run = {{run:String}} ORDER BY seq, exchange"  # noqa: S608 - constant text
-    for page in store.stream(sql, {"run": run}):
+    verdicts = places_read(places[0]["json"])
+    for page in store.stream(LINES, {"run": run}):
         for row in page:
             yield line(row, verdicts)

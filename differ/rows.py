@@ -1,18 +1,21 @@
-"""Rows of results: an observation and what its comparisons found, as columns for the store.
+"""Rows of results: an observation and what its comparisons found, as columns for the store. Pure.
 
 Three comparisons per exchange: x base/branch, a base/control, b branch/branch_control. Targets that answered byte for byte alike
-(``same_as``) cost nothing. Values in rows are cut; whole excerpts are in ``samples``.
+(``same_as``) cost nothing. A comparison that could not be made, while another could, leaves one entry whose place is empty and
+whose kind says why, so that silence is never taken for agreement. Values in rows are cut; whole excerpts are in
+:mod:`differ.samples`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
 
 from differ.compare import Context, Own, compare
-from differ.difference import Difference
-from echolane.ids import result_id
+from differ.difference import PRESENCE, Difference
+from differ.samples import Samples
+from echolane.exchange import Response
 from echolane.observation import ANSWERED, BASE, BRANCH, BRANCH_CONTROL, CONTROL, FAILED, Observation, TargetInfo
 from echolane.runspec import RunSpec
 from echolane.settings import Differ
@@ -22,66 +25,87 @@ VALUE_CUT = 2048
 """Characters of a value that a result row keeps: rows stay narrow, samples have 16 KiB."""
 DIFFERENCES_MAX = 1000
 """Differences of one comparison that a row keeps, coarsest facets first; one answer with more is one change, told by these."""
-COLUMNS = (
-    *("run", "id", "version", "seq", "exchange", "service", "method", "target", "endpoint", "recorded_status"),
-    *("verdict", "reason", "outcomes", "statuses", "durations_us", "fired_at"),
-    *(
-        "d_pair",
-        "d_where",
-        "d_kind",
-        "d_facet",
-        "d_klass",
-        "d_flags",
-        "d_count",
-        "d_old",
-        "d_new",
-        "d_values",
-        "d_signature",
-    ),
-    *("topic", "partition", "position"),
+DURATION_MAX = 0xFFFF_FFFF
+CONSTANT = ("run", "service", "topic")
+VARYING = (
+    *("id", "version", "seq", "exchange", "method", "target", "endpoint", "recorded_status", "verdict", "reason"),
+    *("outcomes", "statuses", "durations_us", "fired_at", "partition", "position"),
 )
-D_COLUMNS = tuple(name for name in COLUMNS if name.startswith("d_"))
+DIFFERING = (
+    *("d_pair", "d_where", "d_kind", "d_facet", "d_klass", "d_flags"),
+    *("d_count", "d_old", "d_new", "d_values", "d_signature"),
+)
+COMPARABLE = frozenset({ANSWERED, FAILED})
+_NOTHING: list[Any] = []
+"""Shared by all rows without differences: the store reads columns and never changes them."""
 
 
 class RowMaker:
-    """Turns the observations of one run into rows."""
+    """Turns the observations of one run into columns: :meth:`add` one by one, :meth:`take` a batch."""
 
     def __init__(self, spec: RunSpec, settings: Differ) -> None:
-        self._spec, self._settings = spec, settings
+        self._constant = {"run": spec.run, "service": spec.service, "topic": f"observations.{spec.run}"}
+        self._settings = settings
+        self._identity = result_hash(spec.run)
         self._own = [own_of(target) for target in spec.targets]
+        self._varying: list[tuple[Any, ...]] = []
+        self._differing: list[list[list[Any]]] = [[] for _ in DIFFERING]
+        self.samples = Samples(spec.run)
+        self.bytes = 0
+        """About how much the differences of this batch weigh."""
 
-    def row(self, observation: Observation, topic: str, partition: int, position: int) -> dict[str, Any]:
-        """One row; ``d_*`` are lists of equal length."""
+    def __len__(self) -> int:
+        """Rows of this batch."""
+        return len(self._varying)
+
+    def add(self, observation: Observation, partition: int, position: int) -> None:
+        """One row more."""
         differences: list[tuple[int, Difference]] = []
         verdict, reason = self._verdict(observation, differences)
         shots = observation.shots
-        row: dict[str, Any] = {
-            "run": self._spec.run,
-            "id": result_id(self._spec.run, observation.exchange),
-            "version": observation.attempt,
-            "seq": observation.seq,
-            "exchange": observation.exchange,
-            "service": self._spec.service,
-            "method": observation.method,
-            "target": observation.target,
-            "endpoint": observation.endpoint,
-            "recorded_status": observation.recorded_status,
-            "verdict": verdict,
-            "reason": reason,
-            "outcomes": [f"{shot.outcome}:{shot.reason}" if shot.reason else shot.outcome for shot in shots],
-            "statuses": [status_of(observation, index) for index in range(len(shots))],
-            "durations_us": [min(shot.duration_ns // 1000, 0xFFFFFFFF) for shot in shots],
-            "fired_at": observation.fired_at_ns,
-            "topic": topic,
-            "partition": partition,
-            "position": position,
-        }
+        identity = self._identity.copy()
+        identity.update(sized(observation.exchange))
+        self._varying.append(
+            (
+                identity.hexdigest(),
+                observation.attempt,
+                observation.seq,
+                observation.exchange,
+                observation.method,
+                observation.target,
+                observation.endpoint,
+                observation.recorded_status,
+                verdict,
+                reason,
+                [f"{s.outcome}:{s.reason}" if s.reason else s.outcome for s in shots],
+                statuses(observation),
+                [us if (us := shot.duration_ns // 1000) < DURATION_MAX else DURATION_MAX for shot in shots],
+                observation.fired_at_ns,
+                partition,
+                position,
+            )
+        )
         if not differences:
-            row.update(EMPTY)
-            return row
-        columns = zip(*[cells(pair, difference) for pair, difference in differences], strict=True)
-        row.update(zip(D_COLUMNS, map(list, columns), strict=True))
-        return row
+            for column in self._differing:
+                column.append(_NOTHING)
+            return
+        self.samples.take(observation, differences)
+        cells = [_cells(pair, difference) for pair, difference in differences]
+        self.bytes += sum(200 + len(row[7]) + len(row[8]) for row in cells)
+        for column, values in zip(self._differing, zip(*cells, strict=True), strict=True):
+            column.append(list(values))
+
+    def take(self) -> dict[str, list[Any]]:
+        """The batch as columns; the maker begins a new one."""
+        count = len(self._varying)
+        columns: dict[str, list[Any]] = {name: [value] * count for name, value in self._constant.items()}
+        if count:
+            columns.update(zip(VARYING, map(list, zip(*self._varying, strict=True)), strict=True))
+        else:
+            columns.update({name: [] for name in VARYING})
+        columns.update(zip(DIFFERING, self._differing, strict=True))
+        self._varying, self._differing, self.bytes = [], [[] for _ in DIFFERING], 0
+        return columns
 
     def _verdict(self, observation: Observation, differences: list[tuple[int, Difference]]) -> tuple[str, str]:
         """The streaming class of an exchange and its reason; fills ``differences``."""
@@ -90,21 +114,31 @@ class RowMaker:
         if observation.not_compared:
             return "not_compared", observation.not_compared
         shots = observation.shots
+        if shots[CONTROL].same_as == shots[BRANCH].same_as == shots[BRANCH_CONTROL].same_as == BASE:
+            return "same", ""  # the commonest case: four times the same bytes
+        reason = ""
         for pair, (left, right) in enumerate(PAIRS):
-            if shots[left].outcome not in COMPARABLE or shots[right].outcome not in COMPARABLE:
+            one, two = shots[left], shots[right]
+            if one.outcome not in COMPARABLE or two.outcome not in COMPARABLE:
                 if pair == 0:
                     return "not_compared", "in-doubt"
                 continue
-            if alike(observation, left, right):
+            if two.same_as == left or (two.same_as >= 0 and two.same_as == one.same_as):
+                continue
+            if one.outcome == FAILED and two.outcome == FAILED and one.reason == two.reason:
                 continue
             found = compare(
-                answer_of(observation, left), answer_of(observation, right), self._context(observation, left, right)
+                _answer(observation, left), _answer(observation, right), self._context(observation, left, right)
             )
-            if found.uncomparable and pair == 0:
-                return "uncomparable", found.uncomparable
-            kept = sorted(found.differences, key=lambda d: d.facet)[:DIFFERENCES_MAX]
+            if found.uncomparable:
+                reason = found.uncomparable if pair == 0 else reason
+                differences.append((pair, Difference("", found.uncomparable, PRESENCE)))
+            kept = found.differences
+            if len(kept) > DIFFERENCES_MAX:
+                kept = sorted(kept, key=lambda d: d.facet)[:DIFFERENCES_MAX]
             differences += [(pair, difference) for difference in kept]
-        return ("differs" if any(pair == 0 for pair, _ in differences) else "same"), ""
+        differs = any(pair == 0 and difference.where for pair, difference in differences)
+        return ("differs" if differs else "uncomparable" if reason else "same"), reason
 
     def _context(self, observation: Observation, left: int, right: int) -> Context:
         shots = observation.shots
@@ -118,14 +152,23 @@ class RowMaker:
         )
 
 
-COMPARABLE = frozenset({ANSWERED, FAILED})
-EMPTY: dict[str, list[Any]] = {name: [] for name in D_COLUMNS}
+def result_hash(run: str) -> blake2b:
+    """The beginning of :func:`echolane.ids.result_id` that all results of a run share, hashed once."""
+    found = blake2b(digest_size=16)
+    found.update(sized("result") + sized(run))
+    return found
+
+
+def sized(text: str) -> bytes:
+    """A text with its length before it, as identities are made of them."""
+    data = text.encode("utf-8", "surrogatepass")
+    return len(data).to_bytes(4, "big") + data
 
 
 def own_of(target: TargetInfo) -> Own:
     """What a target may echo of itself."""
     parts = urlsplit(target.url)
-    port = str(parts.port or 80)
+    port = str(parts.port or (443 if parts.scheme == "https" else 80))
     host = parts.hostname or ""
     names = {parts.netloc, f"{host}:{port}"}
     if host in {"127.0.0.1", "localhost", "::1"}:
@@ -133,38 +176,28 @@ def own_of(target: TargetInfo) -> Own:
     return Own(tuple(sorted((name.encode() for name in names), key=len, reverse=True)), port)
 
 
-def alike(observation: Observation, left: int, right: int) -> bool:
-    """Whether two shots came to the same, without looking at the answers."""
-    one, two = observation.shots[left], observation.shots[right]
-    if one.outcome != two.outcome:
-        return False
-    if one.outcome == FAILED:
-        return one.reason == two.reason
-    source = one.same_as if one.same_as >= 0 else left
-    return source == (two.same_as if two.same_as >= 0 else right)
+def statuses(observation: Observation) -> list[int]:
+    """The status of each target; 0 without an answer."""
+    shots, found = observation.shots, list[int]()
+    for shot in shots:
+        source = shot.same_as
+        if source >= 0:
+            found.append(found[source])
+        else:
+            found.append(0 if shot.answer is None else shot.answer.status)
+    return found
 
 
-def answer_of(observation: Observation, index: int) -> Any:
+def _answer(observation: Observation, index: int) -> Response | str:
     """A target's answer, or the reason why there is none."""
     return observation.answer_of(index) or observation.shots[index].reason or "failed"
 
 
-def status_of(observation: Observation, index: int) -> int:
-    """A target's status; 0 without an answer."""
-    answer = observation.answer_of(index)
-    return answer.status if answer else 0
-
-
-def cells(pair: int, d: Difference) -> tuple[Any, ...]:
-    """One difference in the order of D_COLUMNS."""
+def _cells(pair: int, d: Difference) -> tuple[Any, ...]:
+    """One difference in the order of DIFFERING."""
     return (pair, d.where, d.kind, d.facet, d.klass, d.flags, d.count, cut(d.old), cut(d.new), d.values, d.signature)
 
 
 def cut(text: str | None) -> str:
     """A value for a row; missing is empty, which JSON text never is."""
     return "" if text is None else text if len(text) <= VALUE_CUT else text[: VALUE_CUT - 1] + "…"
-
-
-def columns_of(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Rows as columns."""
-    return {name: [row[name] for row in rows] for name in COLUMNS}

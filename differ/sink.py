@@ -48,13 +48,12 @@ class Change(NamedTuple):
 class _Place:
     """All changes of one kind at one place."""
 
-    __slots__ = ("change", "count", "digests", "facet", "flags", "klass", "new", "old")
+    __slots__ = ("count", "facet", "flags", "klass", "signature", "values")
 
     def __init__(self, change: Change) -> None:
-        self.change = change
-        self.facet, self.klass, self.flags, self.count = change.facet, change.klass, change.flags, 0
-        self.old, self.new = text_of(change.old), text_of(change.new)
-        self.digests = blake2b(digest_size=8)
+        self.facet, self.klass, self.flags, self.signature = change.facet, change.klass, change.flags, change.signature
+        self.count = 1
+        self.values: list[Any] = [change.old, change.new]
 
     def add(self, change: Change) -> None:
         """One more."""
@@ -63,8 +62,19 @@ class _Place:
         self.klass = self.klass or change.klass
         self.flags &= change.flags
         if self.count <= DIGESTED_MAX:
-            for value in (change.old, change.new):
-                self.digests.update((text_of(value) or "\0").encode("utf-8", "surrogatepass"))
+            self.values += (change.old, change.new)
+
+    def digest(self) -> int:
+        """64 bits that name the values, in their order."""
+        try:
+            data = orjson.dumps(self.values, default=_plain)
+        except (TypeError, ValueError):
+            data = "\0".join(text_of(value) or "\1" for value in self.values).encode("utf-8", "surrogatepass")
+        return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
+
+
+def _plain(value: Any) -> str:
+    return repr(value)
 
 
 class Sink:
@@ -80,12 +90,14 @@ class Sink:
 
     def add(self, where: str, change: Change) -> None:
         """One change at a place."""
-        place = self._found.get((where, change.kind))
-        if place is None:
-            if len(self._found) >= PLACES_MAX:
-                raise TooMuch("too-many-differences")
-            place = self._found[where, change.kind] = _Place(change)
-        place.add(change)
+        key = (where, change.kind)
+        place = self._found.get(key)
+        if place is not None:
+            place.add(change)
+            return
+        if len(self._found) >= PLACES_MAX:
+            raise TooMuch("too-many-differences")
+        self._found[key] = _Place(change)
 
     def differences(self) -> list[Difference]:
         """All that was found."""
@@ -97,10 +109,10 @@ class Sink:
                 place.klass,
                 place.flags,
                 place.count,
-                place.old,
-                place.new,
-                int.from_bytes(place.digests.digest(), "big"),
-                f"{kind}:{place.change.signature}",
+                text_of(place.values[0]),
+                text_of(place.values[1]),
+                place.digest(),
+                f"{kind}:{place.signature}",
             )
             for (where, kind), place in self._found.items()
         ]

@@ -28,7 +28,11 @@ class Facts:
     fidelity: float | None
     unauthorised: float
     uncontrolled: int
-    """Endpoints with differences at which no control answered."""
+    """Endpoints with differences at which a control never answered."""
+    unfaithful: str = ""
+    """The endpoint at which base answers unlike the recording most often."""
+    endpoints: int = 0
+    """Endpoints with regressions."""
 
 
 def decide(facts: Facts) -> tuple[str, str, str]:
@@ -53,10 +57,15 @@ def decide(facts: Facts) -> tuple[str, str, str]:
             f"{why}; give the targets credentials they accept, or record again with seals",
         )
     if facts.fidelity is not None and facts.fidelity < FIDELITY_MIN:
-        why = f"only {facts.fidelity:.0%} of base's answers have the recorded status class"
-        return "inconclusive", "fidelity", f"{why}; start base in the state in which it was recorded"
+        why = f"only {facts.fidelity:.1%} of base's answers have the recorded status class"
+        worst = f" (the fewest at {facts.unfaithful})" if facts.unfaithful else ""
+        return "inconclusive", "fidelity", f"{why}{worst}; start base in the state in which it was recorded"
     if facts.regressions:
-        return "fail", "regressions", sentence(facts.regressions)
+        return (
+            "fail",
+            "regressions",
+            f"{count(len(facts.regressions), 'regression')} in {count(facts.endpoints, 'endpoint')}",
+        )
     if facts.uncontrolled:
         return (
             "inconclusive",
@@ -66,12 +75,6 @@ def decide(facts: Facts) -> tuple[str, str, str]:
     if grave := [finding for finding in facts.undecided if finding["kind"] in GRAVE]:
         return "inconclusive", "undecided", f"{count(len(grave), 'difference')} of a grave kind could not be decided"
     return "pass", "passed", f"no regression in {count(facts.ledger['compared'], 'compared exchange')}"
-
-
-def sentence(regressions: Sequence[Mapping[str, Any]]) -> str:
-    """``2 regressions in 1 endpoint``."""
-    endpoints = {name for finding in regressions for name in finding["endpoint_names"]}
-    return f"{count(len(regressions), 'regression')} in {count(len(endpoints), 'endpoint')}"
 
 
 def nothing(ledger: Mapping[str, Any]) -> str:

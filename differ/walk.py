@@ -1,13 +1,14 @@
 """The structural comparison of two trees: exact, aligned, bounded.
 
 Works on what :mod:`differ.jsons` gives (dict, list, str, int, float, bool, None, exact numbers) and on XML nodes
-(:mod:`differ.xmls`). Paths are linked pairs, rendered only when a difference is emitted to the :class:`~differ.sink.Sink`.
+(:mod:`differ.xmls`). Differences go to a :class:`~differ.sink.Sink`.
 """
 
 from __future__ import annotations
 
 import re
 import time
+from functools import lru_cache
 from typing import Any
 
 from differ.aligning import aligned, canonical
@@ -18,23 +19,13 @@ from differ.xmls import Node
 
 OURS = frozenset({"x-lane", "baggage", "traceparent", "x-echolane-replay"})
 """Headers that the sender adds, echoed as keys of a body; a lane is sent to the branch only."""
-DEADLINE_EVERY = 256
-"""Nodes between two looks at the clock: at some microseconds each, a deadline is kept to a millisecond."""
+DEADLINE_MASK = 255
+"""The clock is asked every 256 nodes: at some microseconds each, a deadline is kept to a millisecond."""
+LEAVES = frozenset({str, int, float, bool, type(None)})
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
-Path = tuple[Any, str] | None
 
-
-def render(path: Path, root: str) -> str:
-    """The place as text: ``body:$.a[*]['b c']``."""
-    parts: list[str] = []
-    while path is not None:
-        parts.append(path[1])
-        path = path[0]
-    parts.append(root)
-    return "".join(reversed(parts))
-
-
+@lru_cache(maxsize=4096)
 def step(key: str) -> str:
     """One key as a step of a path (■ §7)."""
     if _PLAIN.fullmatch(key):
@@ -43,138 +34,143 @@ def step(key: str) -> str:
     return "['" + "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text) + "']"
 
 
+_KINDS: dict[type[Any], str] = {type(None): "null", bool: "boolean", str: "string", dict: "object", list: "array"}
+
+
 def kind_of(value: Any) -> str:
     """The JSON type of a value."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case str():
-            return "string"
-        case dict():
-            return "object"
-        case list():
-            return "array"
-        case _:
-            return "number"
+    kind = value.__class__
+    return _KINDS.get(kind, "number")
 
 
 class Walk:
-    """One comparison of two trees."""
+    """One comparison of two trees. Places are texts, made only on the way down to a difference."""
 
-    def __init__(self, sink: Sink, root: str, bounds: tuple[int, int, float], *, risky: bool) -> None:
-        self.sink, self.root, self.risky = sink, root, risky
-        self.depth_max, self.nodes_left, time_s = bounds
-        self.deadline = time.thread_time() + time_s
+    def __init__(self, sink: Sink, bounds: tuple[int, int, float], *, mixed: bool) -> None:
+        self.sink, self.mixed = sink, mixed
+        self.depth_max, self.nodes_left, self.time_s = bounds
+        self.deadline: float | None = None
 
     def same(self, old: Any, new: Any) -> bool:
         """Exact equality: ``==`` where it can be trusted, canonical text where 1, 1.0 and true may hide behind it."""
-        return old == new and (not self.risky or canonical(old) == canonical(new))
+        return old == new and (not self.mixed or canonical(old) == canonical(new))
 
-    def walk(self, old: Any, new: Any, path: Path = None, depth: int = 0) -> None:
-        """Emit what differs between two values at ``path``."""
-        self._spend(depth)
-        kinds = kind_of(old), kind_of(new)
-        if kinds[0] != kinds[1]:
-            self._emit(path, Change("type", TYPE, old, new, f"{kinds[0]}>{kinds[1]}"))
-        elif kinds[0] == "object":
-            self._objects(old, new, path, depth)
-        elif kinds[0] == "array":
-            self._arrays(old, new, path, depth)
-        else:
-            self._scalars(old, new, path)
-
-    def _spend(self, depth: int) -> None:
+    def walk(self, old: Any, new: Any, where: str, depth: int = 0) -> None:
+        """Emit what differs between two values that are not the same."""
         self.nodes_left -= 1
-        if self.nodes_left < 0:
-            raise TooMuch("too-many-nodes")
-        if self.nodes_left % DEADLINE_EVERY == 0 and time.thread_time() > self.deadline:
-            raise TooMuch("too-slow")
+        if not self.nodes_left & DEADLINE_MASK or depth > self.depth_max:
+            self._check(depth)
+        kind = kind_of(old)
+        if kind != kind_of(new):
+            self.sink.add(where, Change("type", TYPE, old, new, f"{kind}>{kind_of(new)}"))
+        elif kind == "object":
+            self._objects(old, new, where, depth)
+        elif kind == "array":
+            self._arrays(old, new, where, depth)
+        else:
+            self._scalars(old, new, where)
+
+    def _check(self, depth: int) -> None:
+        """The bounds; the clock is asked now and then, and starts at the first asking, since most walks are short."""
         if depth > self.depth_max:
             raise TooMuch("too-deep")
+        if self.nodes_left <= 0:
+            raise TooMuch("too-many-nodes")
+        now = time.thread_time()
+        if self.deadline is None:
+            self.deadline = now + self.time_s
+        elif now > self.deadline:
+            raise TooMuch("too-slow")
 
-    def _emit(self, path: Path, change: Change) -> None:
-        self.sink.add(render(path, self.root), change)
-
-    def _objects(self, old: dict[str, Any], new: dict[str, Any], path: Path, depth: int) -> None:
+    def _objects(self, old: dict[str, Any], new: dict[str, Any], where: str, depth: int) -> None:
         """Keys by name: missing, added, or compared."""
+        get = new.get
         for key, value in old.items():
-            if key in new:
-                if not self.same(value, new[key]):
-                    self.walk(value, new[key], (path, step(key)), depth + 1)
-            elif key.lower() not in OURS:
-                self._emit((path, step(key)), Change("missing", PRESENCE, value, MISSING, kind_of(value)))
+            other = get(key, MISSING)
+            if value is other:
+                continue
+            if other is MISSING:
+                if key.lower() not in OURS:
+                    self.sink.add(where + step(key), Change("missing", PRESENCE, value, MISSING, kind_of(value)))
+                continue
+            kind = value.__class__
+            if kind is type(other) and value == other and (not self.mixed or kind in LEAVES or self.same(value, other)):
+                continue
+            if kind is not type(other) and not isinstance(value, list | dict) and self.same(value, other):
+                continue
+            self.walk(value, other, where + step(key), depth + 1)
+        if len(new) == len(old) and new.keys() == old.keys():
+            return
         for key, value in new.items():
             if key not in old and key.lower() not in OURS:
-                self._emit((path, step(key)), Change("added", PRESENCE, MISSING, value, kind_of(value)))
+                self.sink.add(where + step(key), Change("added", PRESENCE, MISSING, value, kind_of(value)))
 
-    def _arrays(self, old: list[Any], new: list[Any], path: Path, depth: int) -> None:
+    def _arrays(self, old: list[Any], new: list[Any], where: str, depth: int) -> None:
         """Elements by key or by what is equal; order told apart from change."""
         if len(old) != len(new):
             grew = "grew" if len(new) > len(old) else "shrank"
-            self._emit(path, Change("length", FORMAT, len(old), len(new), grew))
+            self.sink.add(where, Change("length", FORMAT, len(old), len(new), grew))
         fit = aligned(old, new)
         if fit is None or fit.moved:
-            self._emit(path, Change("order", VALUE, old, new, "order", flags=PERMUTATION))
+            self.sink.add(where, Change("order", VALUE, old, new, "order", flags=PERMUTATION))
         if fit is None:
             return
-        inside: Path = (path, "[*]")
+        inside = where + "[*]"
         for i, j in fit.pairs:
             if not self.same(old[i], new[j]):
                 self.walk(old[i], new[j], inside, depth + 1)
 
-    def _scalars(self, old: Any, new: Any, path: Path) -> None:
+    def _scalars(self, old: Any, new: Any, where: str) -> None:
         """Two values of one type."""
         if self.sink.echoed(old, new):
             return
         if isinstance(old, str):
-            self._emit(path, texts(old, new, self.sink.now_ns))
+            self.sink.add(where, texts(old, new, self.sink.now_ns))
             return
         flags, klass = 0, ""
         if not isinstance(old, bool):
             flags = clock_flag(old, new, self.sink.now_ns)
-            klass = "time" if flags or (path is not None and timing_name(path[1])) else ""
+            klass = "time" if flags or timing_name(where) else ""
         signature = f"{old}>{new}" if isinstance(old, bool) else "number"
-        self._emit(path, Change("value", VALUE, old, new, signature, klass, flags))
+        self.sink.add(where, Change("value", VALUE, old, new, signature, klass, flags))
 
-    def nodes(self, old: Node, new: Node, path: Path = None, depth: int = 0) -> None:
+    def nodes(self, old: Node, new: Node, where: str, depth: int = 0) -> None:
         """Two XML elements: name, attributes, text, children by name and rank."""
-        self._spend(depth)
-        path = (path, "/" + old.name)
+        self.nodes_left -= 1
+        if not self.nodes_left & DEADLINE_MASK or depth > self.depth_max:
+            self._check(depth)
+        where = f"{where}/{old.name}"
         if old.name != new.name:
-            self._emit(path, Change("type", TYPE, old.name, new.name, f"<{old.name}>-<{new.name}>"))
+            self.sink.add(where, Change("type", TYPE, old.name, new.name, f"<{old.name}>-<{new.name}>"))
             return
         for name in [*old.attributes, *(n for n in new.attributes if n not in old.attributes)]:
             values = old.attributes.get(name, MISSING), new.attributes.get(name, MISSING)
             if values[0] != values[1]:
-                self._leaf((path, f"/@{name}"), *values)
+                self._leaf(f"{where}/@{name}", *values)
         if old.text != new.text:
-            self._leaf(path, old.text, new.text)
-        self._children(old, new, path, depth)
+            self._leaf(where, old.text, new.text)
+        self._children(old, new, where, depth)
 
-    def _leaf(self, path: Path, old: Any, new: Any) -> None:
+    def _leaf(self, where: str, old: Any, new: Any) -> None:
         if old is MISSING or new is MISSING:
-            kind = "added" if old is MISSING else "missing"
-            self._emit(path, Change(kind, PRESENCE, old, new, "attribute"))
+            self.sink.add(where, Change("added" if old is MISSING else "missing", PRESENCE, old, new, "attribute"))
         else:
-            self._scalars(old, new, path)
+            self._scalars(old, new, where)
 
-    def _children(self, old: Node, new: Node, path: Path, depth: int) -> None:
+    def _children(self, old: Node, new: Node, where: str, depth: int) -> None:
         """Children of one name are a list; a name that came or went covers what is under it."""
         groups = old.by_name(), new.by_name()
         for name in [*groups[0], *(n for n in groups[1] if n not in groups[0])]:
             olds, news = groups[0].get(name, []), groups[1].get(name, [])
             if not olds or not news:
-                kind = "missing" if olds else "added"
                 values = (olds[0].shown(), MISSING) if olds else (MISSING, news[0].shown())
-                self._emit((path, "/" + name), Change(kind, PRESENCE, *values, "element"))
+                self.sink.add(f"{where}/{name}", Change("missing" if olds else "added", PRESENCE, *values, "element"))
                 continue
             if len(olds) != len(news):
-                self._emit((path, "/" + name), Change("length", FORMAT, len(olds), len(news), "elements"))
+                self.sink.add(f"{where}/{name}", Change("length", FORMAT, len(olds), len(news), "elements"))
             for one, two in zip(olds, news, strict=False):
                 if one != two:
-                    self.nodes(one, two, path, depth + 1)
+                    self.nodes(one, two, where, depth + 1)
 
 
-__all__ = ["MISSING", "TooMuch", "Walk", "kind_of", "render", "step"]
+__all__ = ["MISSING", "TooMuch", "Walk", "kind_of", "step"]

@@ -11,11 +11,10 @@ import select
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from differ.rows import RowMaker, columns_of
+from differ.rows import RowMaker
 from echolane import log
 from echolane.errors import EcholaneError
 from echolane.frame import FrameDamaged, decode_frame
@@ -42,8 +41,6 @@ class Worker:
         self._journal, self._store = journal, store
         self._maker = RowMaker(spec, settings)
         self._topic = f"observations.{spec.run}"
-        self._rows: list[dict[str, Any]] = []
-        self._size = 0
         self._since = time.monotonic()
         self._next: dict[int, int] = {}
 
@@ -62,30 +59,29 @@ class Worker:
                 except FrameDamaged as error:
                     log.event("observations.damaged", position=entry.position, why=str(error))
                     observations = []
+                if not len(self._maker):
+                    self._since = time.monotonic()
                 for observation in observations:
-                    self._take(self._maker.row(observation, self._topic, partition, entry.position))
+                    self._maker.add(observation, partition, entry.position)
                 count += len(observations)
                 self._next[partition] = entry.position + 1
                 if self._full():
                     self.flush()
         return count
 
-    def _take(self, row: dict[str, Any]) -> None:
-        self._rows.append(row)
-        self._size += 200 + sum(len(a) + len(b) + 100 for a, b in zip(row["d_old"], row["d_new"], strict=True))
-
     def _full(self) -> bool:
-        late = bool(self._rows) and time.monotonic() - self._since > BATCH_S
-        return late or len(self._rows) >= BATCH_ROWS or self._size >= BATCH_BYTES
+        late = len(self._maker) > 0 and time.monotonic() - self._since > BATCH_S
+        return late or len(self._maker) >= BATCH_ROWS or self._maker.bytes >= BATCH_BYTES
 
     def flush(self) -> None:
         """Store the rows, then commit how far they reach."""
-        if self._rows:
-            self._store.insert("results", columns_of(self._rows))
-            self._rows, self._size = [], 0
+        if len(self._maker):
+            # Samples first: they are found by rows, and a repetition after a kill replaces both.
+            if samples := self._maker.samples.columns():
+                self._store.insert("samples", samples)
+            self._store.insert("results", self._maker.take())
         for partition, position in self._next.items():
             self._journal.commit(GROUP, self._topic, partition, position)
-        self._since = time.monotonic()
 
     def run(self, leash: int) -> None:
         """Drain until the leash is let go and nothing is left."""

@@ -81,6 +81,8 @@ def exchange_of(
     answer = None
     if 100 <= status <= 999:
         answer = _answer(response, status, method, limits, notes)
+    else:
+        notes["answers-missing"] += 1
     return Imported(made, answer, "" if answer else "not-recorded", start_ns, _duration_ns(entry), client)
 
 
@@ -113,8 +115,8 @@ def headers_of(given: object) -> Headers:
             if isinstance(each, dict):
                 one = cast("dict[str, Any]", each)
                 pairs.append((one.get("name"), one.get("value")))
-            elif isinstance(each, list) and len(cast("list[Any]", each)) == 2:
-                pairs.append((each[0], each[1]))
+            elif isinstance(each, list) and len(pair := cast("list[object]", each)) == 2:
+                pairs.append((pair[0], pair[1]))
     found: Headers = []
     for name, value in pairs:
         if not isinstance(name, str):

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import mmap
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from capture.exchanging import Half, half
 from capture.framing import Framer, Message, Unframeable
@@ -20,6 +23,7 @@ from capture.importing.entry import Limits
 from capture.importing.material import (
     EXCHANGES_MAX,
     MESSAGE_BYTES_MAX,
+    TOO_LARGE,
     UNPARSEABLE,
     WEBSOCKET,
     Imported,
@@ -35,34 +39,72 @@ _HEAD_END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*(\d{1,18})[ \t]*(?=\r\n)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding[ \t]*:[^\r\n]*chunked", re.IGNORECASE)
 _BODILESS = re.compile(rb"HTTP/1\.[01] (?:1\d\d|204|304)\b")
+WAITING_MAX = 200_000
+"""Requests without an answer yet, and the other way round; more than any service has in flight. Files without answers need the bound."""
 JOINS_MAX = 1000
 """Separators inside one chunked body that are tried as its end; each try costs a look at the body."""
 DROP_PAGES_EVERY = 32 * 1024 * 1024
 """Pages of the file are given back after so much was read, so that memory stays bounded."""
 
 
-class Piece(NamedTuple):
-    """Where a message is."""
+class Record(NamedTuple):
+    """One record as it stands in a file."""
 
-    file: int
+    kind: bytes
+    id: bytes
+    time_ns: int
+    latency_ns: int
     start: int
+    """Where its message begins."""
     stop: int
 
 
-class Request(NamedTuple):
-    """A request and, once it was met, its answer."""
+class _Index:
+    """Where every record of interest is, and which answer belongs to which request, in some 60 bytes an exchange."""
 
-    time_ns: int
-    id: bytes
-    at: Piece
+    def __init__(self) -> None:
+        self.files, self.begins, self.stops = array("H"), array("Q"), array("Q")
+        self.times, self.requests, self.answers = array("Q"), array("Q"), array("q")
+        self._waiting: dict[bytes, int] = {}
+        self._early: dict[bytes, int] = {}
+        self.lonely = 0
+        """Answers whose request is not there."""
 
+    def add(self, file: int, begin: int, record: Record) -> None:
+        """Remember a request or an answer, and pair it."""
+        number = len(self.begins)
+        self.files.append(file)
+        self.begins.append(begin)
+        self.stops.append(record.stop)
+        if record.kind == b"1":
+            self.times.append(record.time_ns)
+            self.requests.append(number)
+            answer = self._early.pop(record.id, None)
+            self.answers.append(-1 if answer is None else answer)
+            if answer is None:
+                self._waiting[record.id] = len(self.requests) - 1
+                self._forget(self._waiting)
+            return
+        asked = self._waiting.pop(record.id, None)
+        if asked is not None:
+            self.answers[asked] = number
+            return
+        self.lonely += record.id in self._early
+        self._early[record.id] = number
+        self.lonely += self._forget(self._early)
 
-class Answer(NamedTuple):
-    """An answer and when it came."""
+    def end(self) -> None:
+        """All records are known: answers that still wait for a request have none."""
+        self.lonely += len(self._early)
+        self._waiting.clear()
+        self._early.clear()
 
-    time_ns: int
-    latency_ns: int
-    at: Piece
+    def _forget(self, table: dict[bytes, int]) -> bool:
+        """Drop the oldest of too many that wait for their other half."""
+        if len(table) <= WAITING_MAX:
+            return False
+        del table[next(iter(table))]
+        return True
 
 
 def in_order(paths: Sequence[Path]) -> list[Path]:
@@ -91,8 +133,7 @@ class GorSource:
         self._limits = limits
         self._paths = in_order(paths)
         self._maps: list[mmap.mmap] = []
-        self._requests: list[Request] = []
-        self._answers: dict[int, Answer] = {}
+        self._index = _Index()
         self._read = 0
         for path in self._paths:
             with open_plain(path) as file:
@@ -102,42 +143,35 @@ class GorSource:
 
     def check(self) -> None:
         """Find every record and pair requests with answers; UsageError names the byte at which there is no record."""
-        waiting: dict[bytes, int] = {}
-        early: dict[bytes, Answer] = {}
+        index = self._index
         for file, path in enumerate(self._paths):
-            for kind, id_, time_ns, latency_ns, at in self._records(file, path):
-                if kind == b"3":
+            for begin, record in self._records(file, path):
+                if record.kind == b"3":
                     self.notes["replayed-answers-ignored"] += 1
-                elif kind == b"1":
-                    if len(self._requests) >= EXCHANGES_MAX:
-                        raise UsageError(
-                            f"{path} byte {at.start}: more than {EXCHANGES_MAX} requests; import fewer files at once"
-                        )
-                    place = len(self._requests)
-                    self._requests.append(Request(time_ns, id_, at))
-                    if id_ in early:
-                        self._answers[place] = early.pop(id_)
-                    else:
-                        waiting[id_] = place
-                elif id_ in waiting:
-                    self._answers[waiting.pop(id_)] = Answer(time_ns, latency_ns, at)
-                else:
-                    self.notes["answers-without-request"] += id_ in early
-                    early[id_] = Answer(time_ns, latency_ns, at)
-        if early:
-            self.notes["answers-without-request"] += len(early)
+                    continue
+                if len(index.begins) >= 2 * EXCHANGES_MAX:
+                    raise UsageError(
+                        f"{path}: byte {begin}: more than {EXCHANGES_MAX} exchanges; import fewer files at once"
+                    )
+                index.add(file, begin, record)
+        index.end()
+        self.notes["answers-without-request"] += index.lonely
 
     def exchanges(self) -> Iterator[Imported | str]:
         """Every request with its answer, by the time of the request."""
-        for place in sorted(range(len(self._requests)), key=lambda place: self._requests[place].time_ns):
-            yield self._exchange(self._requests[place], self._answers.get(place))
+        times = self._index.times
+        for place in sorted(range(len(times)), key=times.__getitem__):
+            answer = self._index.answers[place]
+            yield self._exchange(
+                self._record(self._index.requests[place]), self._record(answer) if answer >= 0 else None
+            )
 
     def close(self) -> None:
         """Close the files."""
         for mapped in self._maps:
             mapped.close()
 
-    def _records(self, file: int, path: Path) -> Iterator[tuple[bytes, bytes, int, int, Piece]]:
+    def _records(self, file: int, path: Path) -> Iterator[tuple[int, Record]]:
         data, at = self._maps[file], 0
         while at < len(data):
             meta = META.match(data, at)
@@ -155,9 +189,7 @@ class GorSource:
             if end is None:
                 self.notes["unterminated"] += 1
                 end = len(data)
-            # The id's text in any case stands for the same bytes.
-            kind, id_ = meta[1], meta[2].lower()
-            yield kind, id_, max(0, int(meta[3])), max(0, int(meta[4] or 0)), Piece(file, meta.end(), end)
+            yield at, _record(meta, end)
             self._release(data, end - at)
             at = end + len(SEPARATOR)
 
@@ -167,37 +199,53 @@ class GorSource:
             data.madvise(mmap.MADV_DONTNEED)
             self._read = 0
 
-    def _bytes(self, at: Piece) -> bytes:
-        data = self._maps[at.file]
-        found = data[at.start : at.stop]
+    def _record(self, number: int) -> tuple[Record, bytes | None]:
+        """A record of the index and its message; None for one that is too large."""
+        data = self._maps[self._index.files[number]]
+        meta = META.match(data, self._index.begins[number])
+        if meta is None:
+            raise UsageError(
+                f"{self._paths[self._index.files[number]]} was changed while it was imported; import it again"
+            )
+        record = _record(meta, self._index.stops[number])
+        if record.stop - record.start > MESSAGE_BYTES_MAX:
+            return record, None
+        found = data[record.start : record.stop]
         self._release(data, len(found))
-        return found
+        return record, found
 
-    def _exchange(self, request: Request, answer: Answer | None) -> Imported | str:
-        if request.at.stop - request.at.start > MESSAGE_BYTES_MAX:
-            return "too-large"
+    def _exchange(self, asked: tuple[Record, bytes | None], told: tuple[Record, bytes | None] | None) -> Imported | str:
+        request, data = asked
+        if data is None:
+            return TOO_LARGE
         try:
-            asked = message_of(self._bytes(request.at), self._limits.request, requests=True)
+            made = request_of(message_of(data, self._limits.request, self.notes, requests=True), "")
         except Unframeable:
             return UNPARSEABLE
-        made = request_of(asked, "")
-        response, no_answer = None, "not-recorded"
-        if answer is not None:
-            bodiless = made.method == "HEAD"
+        response, no_answer, took = None, "not-recorded", 0
+        self.notes["answers-missing"] += told is None
+        if told is not None:
             try:
-                whole = answer.at.stop - answer.at.start <= MESSAGE_BYTES_MAX
-                told = self._bytes(answer.at) if whole else b""
-                response = response_of(message_of(told, self._limits.answer, requests=False, bodiless=bodiless))
+                response = response_of(
+                    message_of(
+                        told[1] or b"", self._limits.answer, self.notes, requests=False, bodiless=made.method == "HEAD"
+                    )
+                )
                 no_answer = ""
             except Unframeable:
                 no_answer = "unframeable"
                 self.notes["answers-unframeable"] += 1
             if response is not None and response.status == 101:
                 return WEBSOCKET
+            took = told[0].latency_ns or max(0, told[0].time_ns - request.time_ns)
         # Ids are made of ports and address (8 bytes) and a number that changes; older ones are longer.
         connection = request.id[:16] if len(request.id) <= 24 else request.id[:20]
-        took = 0 if answer is None else answer.latency_ns or max(0, answer.time_ns - request.time_ns)
         return Imported(made, response, no_answer, request.time_ns, took, f"gor {connection.decode()}")
+
+
+def _record(meta: re.Match[bytes], stop: int) -> Record:
+    # The id's digits in either case stand for the same bytes.
+    return Record(meta[1], meta[2].lower(), max(0, int(meta[3])), max(0, int(meta[4] or 0)), meta.end(), stop)
 
 
 def _record_end(data: mmap.mmap, start: int) -> int | None:
@@ -205,24 +253,25 @@ def _record_end(data: mmap.mmap, start: int) -> int | None:
     first = data.find(SEPARATOR, start)
     if first < 0:
         return None
-    if _is_boundary(data, first) and data.find(_HEAD_END, start, first) < 0:
-        return first
     head_end = data.find(_HEAD_END, start, min(first, start + MESSAGE_BYTES_MAX))
     if head_end < 0:
         return _next_boundary(data, first)
     head = b"\r\n" + data[start : head_end + 2]
     if _CHUNKED.search(head):
         return _chunked_end(data, start, first)
-    length = _LENGTH.search(head)
-    if length is not None and not _BODILESS.match(head, 2):
-        end = head_end + 4 + int(length[1])
-        if end >= first and data[end : end + len(SEPARATOR)] == SEPARATOR and _is_boundary(data, end):
-            return end
-        if end == len(data):
-            return None
-        if end < first:
-            return first
-    return _next_boundary(data, first)
+    end = head_end + len(_HEAD_END)
+    if not _BODILESS.match(head, 2):
+        length = _LENGTH.search(head)
+        if length is None and head.startswith(b"\r\nHTTP/"):
+            return _next_boundary(data, first)
+        end += int(length[1]) if length else 0
+    if end == len(data):
+        return None
+    if end > first and data[end : end + len(SEPARATOR)] == SEPARATOR and _is_boundary(data, end):
+        return end
+    # Not as long as it says: an answer to HEAD, or the capture has cut it. What is behind its announced end is no part of it.
+    boundary = _next_boundary(data, first)
+    return boundary if boundary <= end else first
 
 
 def _is_boundary(data: mmap.mmap, separator: int) -> bool:
@@ -266,7 +315,7 @@ def _chunked_end(data: mmap.mmap, start: int, first: int) -> int | None:
     return _next_boundary(data, first)
 
 
-def message_of(data: bytes, limit: int, *, requests: bool, bodiless: bool = False) -> Half:
+def message_of(data: bytes, limit: int, notes: Counter[str], *, requests: bool, bodiless: bool = False) -> Half:
     """One message of a file; Unframeable when it is no HTTP/1. A request whose body is cut is marked as truncated."""
     framer = Framer(requests=requests, limit=limit)
     message, rest = framer.head(data)
@@ -274,11 +323,13 @@ def message_of(data: bytes, limit: int, *, requests: bool, bodiless: bool = Fals
         raise Unframeable("the head does not end")
     framer.begin_body(message, bodiless=bodiless or (not requests and _is_bodiless(message)))
     if rest and not message.complete:
-        framer.body(rest)
+        rest = framer.body(rest)
+    if message.complete and rest:
+        notes["bytes-behind-messages"] += len(rest)
     framer.close()
     found = half(message)
     if requests and not found.complete:
-        found = found._replace(truncated=True, size=max(found.size, 1))
+        found = msgspec.structs.replace(found, truncated=True, size=found.size + 1)  # one byte is missing, at least
     return found
 
 

@@ -16,14 +16,14 @@ from echolane.exchange import Request, Response
 PIECE_BYTES = 1024 * 1024
 """How much of a file is read at a time."""
 EXCHANGES_MAX = 5_000_000
-"""Of one import: what is remembered of each between the two passes costs about 100 bytes."""
+"""Of one import: what is remembered of each between the two passes costs some 60 bytes."""
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 """One message; what is kept of it is at most a few MiB."""
 HEAD_BYTES_MAX = 256 * 1024
 """Of a request line and its headers, as at the relay."""
 GZIP = b"\x1f\x8b"
 
-WEBSOCKET, NOT_HTTP, UNPARSEABLE = "websocket", "not-http", "unparseable"
+WEBSOCKET, NOT_HTTP, UNPARSEABLE, TOO_LARGE = "websocket", "not-http", "unparseable", "too-large"
 """Why an exchange of a file is not stored; further reasons are those of :mod:`capture.storing`."""
 
 

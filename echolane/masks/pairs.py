@@ -37,7 +37,7 @@ _WORD_LEFT = re.compile(rb"[A-Za-z0-9_.\[\]%-]*")
 _WORD_RIGHT = re.compile(rb"[A-Za-z0-9_\]%-]*")
 _TEXT_VALUE = re.compile(
     rb"""(?:\\*["'])?[ \t]{0,2}(?:=>|[=:])[ \t]{0,2}"""
-    rb"""(?:(\\*["'])|([0-9]{2,6}(?:[ -][0-9]{2,6}){1,4}(?![0-9A-Za-z])|[^\s"'&;,<>(){}\\|]+))"""
+    rb"""(?:(\\*["'])|([0-9]{1,19}(?:[ -][0-9]{1,19}){1,4}(?![0-9A-Za-z])|[^\s"'&;,<>(){}\\|]+))"""
 )
 _SCHEME = re.compile(
     rb"(?i)(bearer|basic|digest|token|apikey|negotiate|aws4-hmac-sha256)(?:[ ]|%20|\+)+([^\s\"'<>&\\]+)"

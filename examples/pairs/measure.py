@@ -40,7 +40,11 @@ def capture(pair: Path, version: str) -> list[dict[str, list[Any]]]:
     """One fresh start, the whole workload: for each request, place to values, in order."""
     port = free_port()
     with tempfile.TemporaryDirectory() as state:
-        process = subprocess.Popen(["bash", str(pair / "start.sh"), version, str(port), state], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            ["bash", str(pair / "start.sh"), version, str(port), state],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         try:
             for _ in range(600):
                 try:
@@ -104,7 +108,9 @@ def flatten(node: Any, path: str, found: dict[str, list[Any]]) -> None:
 def stable(values: list[Any]) -> str:
     """What is left of values when dates, ids and numbers are masked and comma lists are sets."""
     masked = [UNSTABLE.sub("#", str(value)) for value in values]
-    return json.dumps(sorted([type(v).__name__, sorted(t.strip() for t in m.split(","))] for v, m in zip(values, masked, strict=True)))
+    return json.dumps(
+        sorted([type(v).__name__, sorted(t.strip() for t in m.split(","))] for v, m in zip(values, masked, strict=True))
+    )
 
 
 def main() -> None:
@@ -127,15 +133,44 @@ def main() -> None:
                 verdicts.add(kind)
             pattern = row["path"].split("?")[0]
             example = {"base": str(base[0].get(where, ABSENT)), "branch": str(branch[0].get(where, ABSENT))}
-            truth.append({"method": row["method"], "path_pattern": pattern, "where": where, "kind": kind, "subkind": subkind, "optional": optional,
-                          "explanation": "", "requests": [row["id"]], "example": {k: v[:200] for k, v in example.items()}})
+            truth.append(
+                {
+                    "method": row["method"],
+                    "path_pattern": pattern,
+                    "where": where,
+                    "kind": kind,
+                    "subkind": subkind,
+                    "optional": optional,
+                    "explanation": "",
+                    "requests": [row["id"]],
+                    "example": {k: v[:200] for k, v in example.items()},
+                }
+            )
         (different if "regression" in verdicts else undetermined if "unsure" in verdicts else clean).append(row["id"])
     truth = [row for row in covered(truth) if row["kind"] != "unsure"]
     (pair / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", "utf-8")
-    summary = {"pair": pair.name, "requests": len(rows), "captures": RUNS, "broken_in_base": [], "different_requests": different,
-               "undetermined_requests": undetermined, "clean_requests": clean}
+    summary = {
+        "pair": pair.name,
+        "requests": len(rows),
+        "captures": RUNS,
+        "broken_in_base": [],
+        "different_requests": different,
+        "undetermined_requests": undetermined,
+        "clean_requests": clean,
+    }
     (pair / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", "utf-8")
-    print(len(rows), "requests,", len(different), "different,", len(undetermined), "undetermined,", len(clean), "clean,", len(truth), "rows")
+    print(
+        len(rows),
+        "requests,",
+        len(different),
+        "different,",
+        len(undetermined),
+        "undetermined,",
+        len(clean),
+        "clean,",
+        len(truth),
+        "rows",
+    )
 
 
 def judge(where: str, base: list[Any], branch: list[Any]) -> tuple[str, str] | None:
@@ -162,8 +197,15 @@ def covered(truth: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in truth:
         if row["kind"] == "regression" and (row["subkind"] == "presence" or row["where"] == "body"):
             gone[row["requests"][0]].add(row["where"])
-    return [row for row in truth if not any(
-        outer != row["where"] and row["where"].startswith((outer + ".", outer + "[") if outer != "body" else ("body:",)) for outer in gone[row["requests"][0]])]
+    return [
+        row
+        for row in truth
+        if not any(
+            outer != row["where"]
+            and row["where"].startswith((outer + ".", outer + "[") if outer != "body" else ("body:",))
+            for outer in gone[row["requests"][0]]
+        )
+    ]
 
 
 if __name__ == "__main__":

@@ -20,10 +20,20 @@ from console.page import render_page
 
 PATIENCE_S = 40.0
 """A busy machine starts Chromium in ten seconds."""
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-background-networking --disable-component-update "
-    "--disable-sync --disable-extensions --no-first-run --no-default-browser-check --hide-scrollbars --remote-debugging-pipe"
-).split()
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-extensions",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--hide-scrollbars",
+    "--remote-debugging-pipe",
+]
 WIDTHS = (390, 1280)
 SCHEMES = ("light", "dark")
 
@@ -42,7 +52,8 @@ class Browser:
 
         self.process = subprocess.Popen(
             [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
-            preexec_fn=wire, pass_fds=(3, 4), start_new_session=True,
+            preexec_fn=wire,  # noqa: PLW1509 - its pipe must be descriptors 3 and 4
+ pass_fds=(3, 4), start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(theirs_in)
@@ -211,7 +222,7 @@ def test_both_grounds_are_drawn(browser: Browser, fail_page: Path, scheme: str) 
 
 
 def test_a_keyboard_is_enough(browser: Browser, fail_page: Path) -> None:
-    """j and k walk the findings, Enter opens one, / filters; nothing needs a mouse."""
+    """Keys j and k walk the findings, Enter opens one, / filters; nothing needs a mouse."""
     browser.open(fail_page, 1280)
     for key in ("j", "j", "k", "Enter"):
         browser.press(key)

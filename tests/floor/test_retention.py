@@ -20,5 +20,7 @@ def test_the_topics_of_old_runs_go_and_those_of_new_ones_stay(tmp_path: Path) ->
     journal.create("exchanges.shop", 2)
 
     assert expire(journal, now, days=7) == 3
-    assert journal.topics() == sorted(["exchanges.shop", *(f"{kind}.{new}" for kind in ("work", "observations", "intents"))])
+    assert journal.topics() == sorted(
+        ["exchanges.shop", *(f"{kind}.{new}" for kind in ("work", "observations", "intents"))]
+    )
     journal.close()

@@ -311,7 +311,7 @@ def test_a_session_is_the_callers():
 
 
 PLAIN = [
-    (b"{\"token_type\":\"bearer\",\"expires_in\":3600,\"max_tokens\":100,\"author\":\"Ann\",\"tokens\":57,\"passed\":true,\"keys\":[1,2]}", JSON),
+    (b'{"token_type":"bearer","expires_in":3600,"max_tokens":100,"author":"Ann","tokens":57,"passed":true,"keys":[1,2]}', JSON),
     (b'{"created":1700000000123,"id":1234567890123456789,"price":0.5333333333333333,"key":"main","note":"4111-1111"}', JSON),
     (b"Invalid token: expected a string. The password is wrong. See http://h/a?b=c", b"text/plain"),
     (b"<html><body class='x'>pass the key to author@ home</body></html>", b"text/html"),

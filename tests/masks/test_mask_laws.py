@@ -33,13 +33,13 @@ NAMES = st.sampled_from(
     ["password", "token", "X-Api-Key", "api_key", "sid", "key", "tokens", "name", "user[password]", "expires_in", "Cookie", "Set-Cookie",
      "Authorization", "email", "csrf", "client secret", "cookies", "p\u0061ss"]
 )  # fmt: skip
-WORDS = st.one_of(
-    SECRETS,
-    NAMES,
-    st.text(max_size=12),
-    st.sampled_from(["=", ": ", "&", ";", "?", "\\", '"', "<", ">", "/", "%", "\n", "{", "["]),
+WORDS = st.one_of(SECRETS, NAMES, st.text(max_size=12))
+BETWEEN = st.sampled_from(
+    [" ", "=", ": ", "&", ";", "?", "\\", '"', "<", ">", "/", "%", "\n", "{", "[", ", ", "\t", "'", "%20", "|"]
 )
-PROSE = st.lists(WORDS, max_size=8).map("".join)
+PROSE = st.lists(st.tuples(WORDS, BETWEEN), max_size=6).map(
+    lambda pairs: "".join(text for pair in pairs for text in pair)
+)
 JSON = st.recursive(
     st.one_of(
         PROSE,

@@ -11,7 +11,14 @@ JSON = [["Content-Type", "application/json"]]
 AGENT = [["User-Agent", "kinto-client/1"], ["Accept", "application/json"]]
 
 
-def ask(method: str, path: str, who: list[list[str]] = ANN, data: object = None, headers: list[list[str]] | None = None, text: str | None = None) -> None:
+def ask(
+    method: str,
+    path: str,
+    who: list[list[str]] = ANN,
+    data: object = None,
+    headers: list[list[str]] | None = None,
+    text: str | None = None,
+) -> None:
     row: dict[str, object] = {"id": f"ki{len(ROWS) + 1:04d}", "method": method, "path": "/v1" + path}
     row["headers"] = AGENT + who + (JSON if data is not None or text is not None else []) + (headers or [])
     if data is not None or text is not None:
@@ -20,24 +27,81 @@ def ask(method: str, path: str, who: list[list[str]] = ANN, data: object = None,
 
 
 def crud() -> None:
-    for path in ("/", "/__heartbeat__", "/__lbheartbeat__", "/__version__", "/__api__", "/contribute.json", "/nope", "/buckets"):
+    for path in (
+        "/",
+        "/__heartbeat__",
+        "/__lbheartbeat__",
+        "/__version__",
+        "/__api__",
+        "/contribute.json",
+        "/nope",
+        "/buckets",
+    ):
         ask("GET", path)
         ask("GET", path, [])
     ask("PUT", "/buckets/shop", data={"data": {"owner": "ann"}, "permissions": {"write": ["system.Everyone"]}})
     ask("PUT", "/buckets/shop", headers=[["If-None-Match", "*"]], data={"data": {}})
-    ask("PUT", "/buckets/shop/collections/books", data={"data": {"sort": "title"}, "permissions": {"read": ["system.Everyone"]}})
-    ask("PUT", "/buckets/shop/collections/tools", data={"data": {"schema": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}}})
+    ask(
+        "PUT",
+        "/buckets/shop/collections/books",
+        data={"data": {"sort": "title"}, "permissions": {"read": ["system.Everyone"]}},
+    )
+    ask(
+        "PUT",
+        "/buckets/shop/collections/tools",
+        data={"data": {"schema": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}}},
+    )
     for number in range(1, 26):
-        ask("PUT", f"/buckets/shop/collections/books/records/book-{number:02d}", data={"data": {"title": f"Book {number}", "price": number * 1.5, "year": 1990 + number % 7, "tags": ["a", "b"][: number % 3]}})
+        ask(
+            "PUT",
+            f"/buckets/shop/collections/books/records/book-{number:02d}",
+            data={
+                "data": {
+                    "title": f"Book {number}",
+                    "price": number * 1.5,
+                    "year": 1990 + number % 7,
+                    "tags": ["a", "b"][: number % 3],
+                }
+            },
+        )
 
 
 def questions() -> None:
     books = "/buckets/shop/collections/books/records"
     for query in (
-        "", "?_limit=3", "?_limit=3&_sort=title", "?_sort=-price", "?_sort=year,-title", "?year=1991", "?year=1991&year=1992", "?min_price=20", "?max_price=6",
-        "?gt_price=30&lt_year=1994", "?not_year=1991", "?in_year=1991,1992", "?exclude_year=1991,1992", "?like_title=book%201", "?has_tags=true", "?has_nope=true",
-        "?contains_tags=a", "?contains_any_tags=a,b", "?_fields=title", "?_fields=title,price&_limit=2", "?_since=1", "?_before=99999999999999", "?_limit=abc", "?_limit=-1",
-        "?_sort=", "?_sort=nope", "?_since=abc", "?_token=abc", "?in_year=", "?contains_tags=", "?%C3%A9=1", "?title=%22Book%201%22", "?id=book-01",
+        "",
+        "?_limit=3",
+        "?_limit=3&_sort=title",
+        "?_sort=-price",
+        "?_sort=year,-title",
+        "?year=1991",
+        "?year=1991&year=1992",
+        "?min_price=20",
+        "?max_price=6",
+        "?gt_price=30&lt_year=1994",
+        "?not_year=1991",
+        "?in_year=1991,1992",
+        "?exclude_year=1991,1992",
+        "?like_title=book%201",
+        "?has_tags=true",
+        "?has_nope=true",
+        "?contains_tags=a",
+        "?contains_any_tags=a,b",
+        "?_fields=title",
+        "?_fields=title,price&_limit=2",
+        "?_since=1",
+        "?_before=99999999999999",
+        "?_limit=abc",
+        "?_limit=-1",
+        "?_sort=",
+        "?_sort=nope",
+        "?_since=abc",
+        "?_token=abc",
+        "?in_year=",
+        "?contains_tags=",
+        "?%C3%A9=1",
+        "?title=%22Book%201%22",
+        "?id=book-01",
     ):
         ask("GET", books + query)
     for number in (1, 7, 13, 25):
@@ -61,8 +125,18 @@ def writes() -> None:
     books = "/buckets/shop/collections/books/records"
     tools = "/buckets/shop/collections/tools/records"
     ask("PATCH", f"{books}/book-01", data={"data": {"price": 99}})
-    ask("PATCH", f"{books}/book-02", data=[{"op": "add", "path": "/data/new", "value": 1}], headers=[["Content-Type", "application/json-patch+json"]])
-    ask("PATCH", f"{books}/book-03", data={"data": {"title": None}}, headers=[["Content-Type", "application/merge-patch+json"]])
+    ask(
+        "PATCH",
+        f"{books}/book-02",
+        data=[{"op": "add", "path": "/data/new", "value": 1}],
+        headers=[["Content-Type", "application/json-patch+json"]],
+    )
+    ask(
+        "PATCH",
+        f"{books}/book-03",
+        data={"data": {"title": None}},
+        headers=[["Content-Type", "application/merge-patch+json"]],
+    )
     ask("PATCH", f"{books}/none", data={"data": {"price": 1}})
     ask("PATCH", f"{books}/book-04", data={})
     ask("POST", books, data={"data": {"title": "no id", "price": 5}})
@@ -85,7 +159,14 @@ def writes() -> None:
     ask("PUT", "/buckets/default", data={"data": {}})
     ask("PUT", "/buckets/default/collections/notes/records/n1", data={"data": {"note": 1}})
     ask("GET", "/buckets/default/collections/notes/records/n1")
-    ask("POST", "/batch", data={"defaults": {"method": "GET"}, "requests": [{"path": "/v1/buckets/shop"}, {"path": "/v1/nope"}, {"path": f"/v1{books}?_limit=1"}]})
+    ask(
+        "POST",
+        "/batch",
+        data={
+            "defaults": {"method": "GET"},
+            "requests": [{"path": "/v1/buckets/shop"}, {"path": "/v1/nope"}, {"path": f"/v1{books}?_limit=1"}],
+        },
+    )
     ask("POST", "/batch", data={"requests": []})
     ask("POST", "/batch", data={"requests": [{"path": "/v1/"}] * 30})
     ask("POST", "/batch", data={"requests": [{"method": "NOPE", "path": "/v1/"}]})

@@ -1,0 +1,417 @@
+"""Results of runs as the differ writes them (design §7), realistic and hostile ones."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from typing import Any
+
+Result = dict[str, Any]
+
+SHOP_PAGE = (
+    '<!doctype html>\n<html lang="en">\n<head>\n  <title>{title}</title>\n  <link rel="stylesheet" href="/static/shop.css?v=81">\n</head>\n<body>\n'
+    '  <nav><a href="/">Home</a> <a href="/items">Items</a> <a href="/cart">Cart ({cart})</a></nav>\n'
+    + "".join(
+        f'  <article class="item"><h2>Item {n}</h2><p>A fine thing for the kitchen, number {n}.</p></article>\n'
+        for n in range(60)
+    )
+    + '  <p class="price">{price}</p>\n  <footer>Ships to 31 countries</footer>\n</body>\n</html>\n'
+)
+
+
+def long_pages() -> tuple[str, str]:
+    """A long HTML page as JSON text, before and after two changes."""
+    old, new = SHOP_PAGE, SHOP_PAGE.replace("Ships to 31 countries", "Ships to 28 countries")
+    for name, one, other in (
+        ("title", "Shop – all items", "Shop – all items"),
+        ("cart", "2", "2"),
+        ("price", "EUR 10.00", "10 €"),
+    ):
+        old, new = old.replace("{" + name + "}", one), new.replace("{" + name + "}", other)
+    return json.dumps(old, ensure_ascii=False), json.dumps(new, ensure_ascii=False)
+
+
+def finding(
+    endpoint: str, where: str, kind: str, severity: str, pairs: list[tuple[str | None, str | None]], **more: Any
+) -> dict[str, Any]:
+    """One finding; what is not given is as for a change that controls never show."""
+    return {
+        "id": f"{abs(hash((endpoint, where, kind))):016x}"[:16],
+        "endpoint": endpoint,
+        "endpoints": 1,
+        "endpoint_names": [endpoint],
+        "where": where,
+        "kind": kind,
+        "verdict": "regression",
+        "basis": "deterministic",
+        "severity": severity,
+        "differing": 9,
+        "observed": 120,
+        "control_differing": 0,
+        "control_observed": 120,
+        "branch_control_differing": 0,
+        "branch_control_observed": 120,
+        "p_value": None,
+        "q_value": None,
+        "places": [where],
+        "places_count": 1,
+        "explanation": "",
+        "missing_samples": 0,
+        "samples": [
+            {"exchange": f"01936b1c-8f2a-7c31-9d4e-0a1b2c3d4e{n:02d}", "seq": 17 + n, "base": base, "branch": branch}
+            for n, (base, branch) in enumerate(pairs)
+        ],
+        **more,
+    }
+
+
+def regressions() -> list[dict[str, Any]]:
+    """Twelve findings, as a careless release makes them."""
+    items, item = "GET /items", "GET /items/{id}"
+    return [
+        finding(item, "status", "status", "breaking", [("200", "500"), ("200", "500")], differing=4),
+        finding(
+            item,
+            "body:$.price",
+            "type",
+            "breaking",
+            [('"10.00"', "10.0"), ('"7.50"', "7.5"), ('"1249.00"', "1249.0")],
+            differing=118,
+            basis="tested",
+            p_value=3.0e-36,
+            q_value=2.1e-35,
+            control_differing=1,
+            explanation="differs more than the controls do",
+        ),
+        finding(
+            items,
+            "body:$.items[*].stock",
+            "missing",
+            "breaking",
+            [("14", None), ("0", None)],
+            differing=40,
+            observed=40,
+            control_observed=38,
+            branch_control_observed=38,
+        ),
+        finding(
+            "GET /users/{id}/orders/{id}/invoice.pdf",
+            "body",
+            "truncated",
+            "breaking",
+            [('"%PDF-1.7 … 48,211 bytes"', '"%PDF-1.7 … 16,384 bytes"')],
+            differing=3,
+            observed=11,
+            control_observed=11,
+            branch_control_observed=11,
+        ),
+        finding(
+            "*",
+            "header:cache-control",
+            "value",
+            "visible",
+            [('"public, max-age=3600"', '"no-store"'), ('"public, max-age=60"', '"no-store"')],
+            endpoints=23,
+            endpoint_names=[f"GET /catalogue/{n}/{{slug}}" for n in range(23)],
+            differing=211,
+            observed=260,
+            control_observed=260,
+            branch_control_observed=258,
+        ),
+        finding(
+            "GET /",
+            "body",
+            "value",
+            "visible",
+            [long_pages()],
+            differing=6,
+            observed=6,
+            control_observed=6,
+            branch_control_observed=6,
+        ),
+        finding(
+            items,
+            "body:$.facets.colour",
+            "added",
+            "visible",
+            [(None, '{"red": 12, "green": 4, "blue": [1, 2, {"deep": true}]}')],
+            differing=40,
+            observed=40,
+        ),
+        finding(
+            "GET /search",
+            "body:$.hits[*].score",
+            "format",
+            "visible",
+            [('"0.918"', '"91.8 %"')],
+            differing=25,
+            observed=31,
+            places_count=3,
+            places=["body:$.hits[*].score", "body:$.best.score", "body:$['the worst'].score"],
+        ),
+        finding(
+            "POST /cart",
+            "header:location",
+            "value",
+            "visible",
+            [
+                (
+                    '"https://shop.example/cart/9f2c/overview?from=add&step=2"',
+                    '"https://shop.example/carts/9f2c?from=add&step=2"',
+                )
+            ],
+            differing=2,
+            observed=2,
+        ),
+        finding(
+            "GET /search",
+            "body:$.hits",
+            "order",
+            "cosmetic",
+            [('["b-204", "a-113", "c-007"]', '["a-113", "b-204", "c-007"]')],
+            differing=12,
+            observed=31,
+            basis="tested",
+            p_value=2.4e-4,
+            q_value=1.1e-3,
+        ),
+        finding(
+            "*",
+            "header:server",
+            "value",
+            "cosmetic",
+            [('"gunicorn/21.2.0"', '"gunicorn/23.0.0"')],
+            endpoints=31,
+            differing=280,
+            observed=280,
+        ),
+        finding(
+            "GET /items.xml",
+            "body:/items/item/@currency",
+            "value",
+            "cosmetic",
+            [('"EUR"', '"eur"')],
+            differing=5,
+            observed=5,
+        ),
+    ]
+
+
+def failing() -> Result:
+    """A run that fails with twelve findings, and has noise and an undecided finding too."""
+    noise = [
+        finding(
+            "*",
+            "header:date",
+            "value",
+            "cosmetic",
+            [('"Sun, 23 Nov 2025 16:02:11 GMT"', '"Sun, 23 Nov 2025 16:02:12 GMT"')],
+            verdict="noise",
+            basis="clock",
+            endpoints=31,
+            differing=280,
+            observed=280,
+            control_differing=200,
+            control_observed=200,
+            branch_control_differing=200,
+            branch_control_observed=200,
+            explanation="both values are the time at which they were given",
+        ),
+        finding(
+            "GET /items",
+            "body:$.request_id",
+            "value",
+            "visible",
+            [('"5d1f6c1e-3f0a-4a57-9a68-0c6a4f9f3f0e"', '"a7cf0a52-1d0f-4be1-8d8a-0f9d5f6a2b11"')],
+            verdict="noise",
+            basis="tested",
+            p_value=1.0,
+            q_value=1.0,
+            differing=40,
+            observed=40,
+            control_differing=38,
+            control_observed=38,
+            branch_control_differing=38,
+            branch_control_observed=38,
+            explanation="base and branch differ from themselves here too",
+        ),
+    ]
+    undecided = [
+        finding(
+            "GET /search",
+            "body:$.took_ms",
+            "value",
+            "visible",
+            [("12", "31")],
+            verdict="undecided",
+            basis="tested",
+            p_value=0.031,
+            q_value=0.08,
+            differing=20,
+            observed=31,
+            control_differing=11,
+            control_observed=31,
+            branch_control_differing=12,
+            branch_control_observed=31,
+            explanation="differs more often than the controls, but not often enough to be sure",
+            missing_samples=6,
+        ),
+    ]
+    return {
+        "schema": "echolane/run/1",
+        "run": "01936b1c-8f2a-7c31-9d4e-5f6071829304",
+        "service": "shop",
+        "verdict": "fail",
+        "reason_code": "regressions",
+        "reason": "12 regressions in 57 endpoints",
+        "targets": {
+            "base": {"url": "http://127.0.0.1:8001", "lane": None},
+            "control": {"url": "http://127.0.0.1:8001", "lane": None},
+            "branch": {"url": "http://127.0.0.1:8002", "lane": "feat-1"},
+            "branch_control": {"url": "http://127.0.0.1:8002", "lane": "feat-1"},
+        },
+        "fidelity": 0.9929,
+        "ledger": {
+            "selected": 300,
+            "skipped": {"unsafe-method": 18, "truncated-body": 2},
+            "fired": 280,
+            "answered": {"base": 280, "control": 200, "branch": 279, "branch_control": 200},
+            "failed": {"branch": {"timeout": 1}},
+            "spared": {"control": {"sampled": 80}, "branch_control": {"sampled": 80}},
+            "in_doubt": {},
+            "not_compared": {},
+            "compared": 280,
+            "same": 31,
+            "noise_only": 32,
+            "undecided": 5,
+            "different": 211,
+            "uncomparable": {"too-large": 1},
+            "unaccounted": 0,
+        },
+        "groups": regressions(),
+        "noise": noise,
+        "expected": [],
+        "undecided": undecided,
+        "started_at": "2025-11-23T16:02:09.114+00:00",
+        "finished_at": "2025-11-23T16:02:14.871+00:00",
+        "rates": {"fired_per_s": 212.4},
+    }
+
+
+def passing() -> Result:
+    """A run in which nothing but noise differs."""
+    result = failing()
+    ledger = {
+        **result["ledger"],
+        "same": 247,
+        "noise_only": 33,
+        "undecided": 0,
+        "different": 0,
+        "uncomparable": {},
+        "failed": {},
+    }
+    ledger["answered"] = {**ledger["answered"], "branch": 280}
+    return {
+        **result,
+        "verdict": "pass",
+        "reason_code": "passed",
+        "reason": "no regression in 280 compared exchanges",
+        "groups": [],
+        "undecided": [],
+        "fidelity": None,
+        "ledger": ledger,
+    }
+
+
+def unfaithful() -> Result:
+    """A run without a verdict, because base does not answer as it did."""
+    result = passing()
+    reason = "base answered 401 or 403 to 96% of the requests that were answered otherwise when recorded; give the targets credentials they accept, or record again with seals"
+    return {**result, "verdict": "inconclusive", "reason_code": "fidelity", "reason": reason, "fidelity": 0.0417}
+
+
+def interrupted() -> Result:
+    """A run that Ctrl-C ended in the middle, with a first finding."""
+    result = failing()
+    ledger = {**result["ledger"], "selected": 1300, "fired": 1300 - 20, "not_compared": {"cancelled": 1000}}
+    ledger["answered"] = dict.fromkeys(ledger["answered"], 280)
+    ledger["failed"], ledger["spared"] = {}, {name: {"paused": 1000} for name in ledger["answered"]}
+    return {
+        **result,
+        "verdict": "inconclusive",
+        "reason_code": "interrupted",
+        "reason": "the run was interrupted; `echolane run --resume` goes on with it",
+        "groups": result["groups"][:2],
+        "ledger": ledger,
+    }
+
+
+def huge() -> Result:
+    """A run with 200 findings and an account that does not balance."""
+    result = failing()
+    found = []
+    for number in range(200):
+        one = copy.deepcopy(result["groups"][number % 12])
+        one["endpoint"] = one["endpoint"] if one["endpoint"] == "*" else f"{one['endpoint']}/part-{number}"
+        one["id"] = f"{number:016x}"
+        found.append(one)
+    ledger = {**result["ledger"], "compared": 279}
+    return {**result, "groups": found, "reason": "200 regressions in 178 endpoints", "ledger": ledger}
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'-alert(1)-'",
+    "</pre></details><h1>pass</h1>",
+    "javascript:alert(1)",
+    "&lt;b&gt;&#60;i&#62;",
+    "`code` | pipe | **bold** [link](http://evil.example) <b>x</b>",
+    "@everyone @org/team #1 GH-1 https://evil.example",
+    "--> <!-- x",
+    "]]>",
+    "\x00\x01\x1b[31mred\x1b[0m\x07\x9b31m",
+    "\u202eexe.txt\u202c\u2066\u200b",
+    "\ud800 lone",
+    "\ufffe\uffff",
+    "line\nline\r\nline\ttab",
+    "w" * 5000,
+    "${jndi:ldap://x}{{7*7}}%s",
+    "🦄 ünïcödé 漢字",
+    "style=\"x\" onload='y'",
+    "</style><svg onload=alert(1)>",
+)
+
+
+def hostile(text: str) -> Result:
+    """A run in which every text is hostile."""
+
+    def poison(value: Any, key: str = "") -> Any:
+        if isinstance(value, dict):
+            if key in {"skipped", "failed", "spared", "uncomparable", "not_compared"} and all(
+                isinstance(v, int) for v in value.values()
+            ):
+                return {f"{name} {text}": number for name, number in value.items()}
+            return {name: poison(each, name) for name, each in value.items()}
+        if isinstance(value, list):
+            return [poison(each, key) for each in value]
+        return (
+            f"{value} {text}"
+            if isinstance(value, str) and key not in {"verdict", "started_at", "finished_at", "schema"}
+            else value
+        )
+
+    poisoned = poison(failing())
+    for one in poisoned["groups"]:
+        one["severity"] = f"breaking{text}"
+    return poisoned
+
+
+RESULTS: dict[str, Callable[[], Result]] = {
+    "fail": failing,
+    "pass": passing,
+    "inconclusive": unfaithful,
+    "interrupted": interrupted,
+    "huge": huge,
+}
