@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import count
 from typing import Any, NamedTuple
 
 import orjson
+
+from differ.jsons import Exact
 
 KEYS = ("id", "_id", "uuid", "key", "name", "slug", "code", "href", "url", "path", "title")
 """Names under which elements carry their identity, in the order in which they are tried."""
@@ -17,14 +20,33 @@ class Aligned(NamedTuple):
 
     pairs: list[tuple[int, int]]
     moved: bool
+    in_place: bool = False
+    """Whether every element belongs to that at its own place."""
 
 
 def canonical(value: Any) -> bytes:
     """One text for equal values, whatever the order of keys."""
     try:
-        return orjson.dumps(value, default=repr, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+        return orjson.dumps(value, _plain, _SORTED)
     except TypeError:  # orjson writes 254 levels and 64-bit integers
-        return json.dumps(value, default=repr, sort_keys=True).encode()
+        return json.dumps(value, default=_plain, sort_keys=True).encode()
+
+
+_SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+
+
+def _plain(value: Any) -> str:
+    return value.key() if isinstance(value, Exact) else repr(value)
+
+
+def exactly_equal(old: Any, new: Any) -> bool:
+    """Equal in value and in type, which ``==`` does not say of 1, 1.0 and true."""
+    try:
+        if orjson.dumps(old, _plain) == orjson.dumps(new, _plain):  # most often the keys have one order
+            return True
+    except TypeError:
+        pass
+    return canonical(old) == canonical(new)
 
 
 def aligned(old: list[Any], new: list[Any]) -> Aligned | None:
@@ -40,32 +62,35 @@ def aligned(old: list[Any], new: list[Any]) -> Aligned | None:
 
 def by_key(old: list[Any], new: list[Any]) -> Aligned | None:
     """Pairs by a key that is unique in both and shared by at least half of the shorter; None when there is none such."""
-    if not old or not new or not all(isinstance(v, dict) for v in old) or not all(isinstance(v, dict) for v in new):
+    if set(map(type, old)) != _OBJECTS or set(map(type, new)) != _OBJECTS:
         return None
     for name in KEYS:
-        olds = unique(old, name)
-        news = unique(new, name) if olds else None
-        if not olds or not news:
+        if name not in old[0]:
             continue
+        old_keys, new_keys = unique(old, name), unique(new, name)
+        if old_keys is None or new_keys is None:
+            continue
+        if old_keys == new_keys:
+            return Aligned([(index, index) for index in range(len(old))], moved=False, in_place=True)
+        olds, news = dict(zip(old_keys, count(), strict=False)), dict(zip(new_keys, count(), strict=False))
         pairs = [(index, news[key]) for key, index in olds.items() if key in news]
         if 2 * len(pairs) < min(len(olds), len(news)):
             continue
-        moved = any(later[1] < earlier[1] for earlier, later in zip(pairs, pairs[1:], strict=False))
+        others = [pair[1] for pair in pairs]
         rest_old = [index for key, index in olds.items() if key not in news]
         rest_new = [index for key, index in news.items() if key not in olds]
-        return Aligned(pairs + list(zip(rest_old, rest_new, strict=False)), moved)
+        return Aligned(pairs + list(zip(rest_old, rest_new, strict=False)), others != sorted(others))
     return None
 
 
-def unique(items: list[Any], name: str) -> dict[Any, int] | None:
-    """Key values to index, when every element has one and no two are equal."""
-    found: dict[Any, int] = {}
-    for index, item in enumerate(items):
-        value = item.get(name)
-        if not isinstance(value, str | int) or value in found:
-            return None
-        found[value] = index
-    return found
+_OBJECTS: set[type[Any]] = {dict}
+_KEY_TYPES: set[type[Any]] = {str, int}
+
+
+def unique(items: list[Any], name: str) -> list[Any] | None:
+    """The key values, when every element has one and no two are equal."""
+    found = [item.get(name) for item in items]
+    return found if set(map(type, found)) <= _KEY_TYPES and len(set(found)) == len(found) else None
 
 
 def by_equality(olds: list[bytes], news: list[bytes]) -> Aligned:

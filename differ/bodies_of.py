@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from differ.jsons import NotJson, parse
+from differ.jsons import LOSSY, PLAIN, NotJson, parse_with_duplicates, read
 from differ.xmls import xml_tree
 from echolane.exchange import Headers
 
@@ -14,11 +14,17 @@ FIELDS_MAX = 10_000
 """Fields of a form that are told apart; more are compared as text."""
 
 
+_BLANKS = b" \t\r\n\xef\xbb\xbf"
+_OPENING = frozenset((b"{", b"["))
+
+
 class Parsed(NamedTuple):
     """A body by its form, and its value there."""
 
     form: str
     value: Any
+    holds: int = PLAIN
+    """Of JSON: PLAIN, or MIXED where ``==`` may take 1, 1.0 and true for one another, or LOSSY where its numbers are exact ones."""
 
 
 def media_of(headers: Headers) -> str:
@@ -31,14 +37,18 @@ def media_of(headers: Headers) -> str:
 
 def parsed(data: bytes, headers: Headers) -> Parsed:
     """The form and value of a body. Never raises."""
-    media = media_of(headers)
-    begin = data.lstrip(b" \t\r\n\xef\xbb\xbf")[:1]
+    if data[:1] in _OPENING:  # almost always JSON
+        try:
+            value, holds = read(data)
+            return Parsed(JSON, value, holds)
+        except NotJson:
+            pass
+    begin = data.lstrip(_BLANKS)[:1]
     if not begin:
         return Parsed(EMPTY, None)
-    if begin in b"{[" or media.endswith("json"):
-        found = _json(data)
-        if found is not None:
-            return found
+    media = media_of(headers)
+    if (begin in _OPENING or media.endswith("json")) and (found := _json(data)) is not None:
+        return found
     if media == "text/event-stream":
         return Parsed(SSE, _events(data.decode("utf-8", "replace")))
     if begin == b"<" and media.endswith("xml") and "html" not in media:
@@ -54,15 +64,27 @@ def parsed(data: bytes, headers: Headers) -> Parsed:
 
 def _json(data: bytes) -> Parsed | None:
     try:
-        return Parsed(JSON, parse(data))
+        return Parsed(JSON, *read(data))
     except NotJson:
         lines = [line for line in data.split(b"\n") if line.strip()]
     if len(lines) < 2:
         return None
     try:
-        return Parsed(NDJSON, [parse(line) for line in lines])
+        read_lines = [read(line) for line in lines]
     except NotJson:
         return None
+    found = Parsed(NDJSON, [value for value, _ in read_lines], max(holds for _, holds in read_lines))
+    return exactly(found, data) if found.holds == LOSSY else found
+
+
+def exactly(found: Parsed, data: bytes) -> Parsed:
+    """The same JSON with exact numbers throughout."""
+    if found.form == JSON:
+        if found.holds == LOSSY:
+            return found
+        return Parsed(JSON, parse_with_duplicates(data), LOSSY)
+    lines = [parse_with_duplicates(line) for line in data.split(b"\n") if line.strip()]
+    return Parsed(NDJSON, lines, LOSSY)
 
 
 def _events(text: str) -> list[dict[str, str]]:

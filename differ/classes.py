@@ -91,6 +91,7 @@ def timing_apart(old: str, new: str) -> bool:
     return old == new or (bool(_TIMING.search(old)) and _TIMING.sub("<t>", old) == _TIMING.sub("<t>", new))
 
 
+@lru_cache(maxsize=4096)
 def timing_name(step: str) -> bool:
     """Whether the last step of a path names a measurement (``.query_ms``, ``.processTime``)."""
     return TIMING_NAME.search(step) is not None

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from differ.bodies_of import BYTES, EMPTY, JSON, NDJSON, TEXT, XML, Parsed, parsed
+from differ.bodies_of import BYTES, EMPTY, JSON, NDJSON, TEXT, XML, Parsed, exactly, parsed
 from differ.classes import format_of, timing_apart
 from differ.difference import DERIVED, EXCERPT_BYTES, FORMAT, PRESENCE, TYPE, VALUE, Difference
-from differ.jsons import NotJson, has_duplicates, looks, parse_with_duplicates
+from differ.jsons import LOSSY, PLAIN, NotJson, has_duplicates, parse_with_duplicates
 from differ.sink import MISSING, Change, Sink, TooMuch, texts
 from differ.walk import Walk
 from echolane.exchange import Response
@@ -54,6 +54,8 @@ class Context(msgspec.Struct, frozen=True):
     depth: int = 512
     nodes: int = 200_000
     time_s: float = 0.25
+    read: dict[tuple[int, Own], Parsed] | None = None
+    """Bodies that were read before: an answer is compared with two others. Valid while its answers are alive."""
 
 
 class Compared(NamedTuple):
@@ -161,10 +163,10 @@ def fields(
                 )
                 continue
             change = texts(*values, sink.now_ns)
-            klass = change.klass or ("hash" if raw_name in VALIDATORS else "")
-            sink.add(
-                where, change._replace(klass=klass, flags=change.flags | flags, signature=f"{name}:{change.signature}")
-            )
+            change.klass = change.klass or ("hash" if raw_name in VALIDATORS else "")
+            change.flags |= flags
+            change.signature = f"{name}:{change.signature}"
+            sink.add(where, change)
 
 
 def field_text(values: list[bytes], echoes: tuple[bytes, ...]) -> str:
@@ -185,12 +187,25 @@ def body(sink: Sink, left: Response, right: Response, context: Context) -> None:
     if one.undecoded != two.undecoded:
         sink.add("body", Change("encoding", TYPE, one.undecoded or "decoded", two.undecoded or "decoded", "encoding"))
         return
-    forms = parsed(old, left.headers), parsed(new, right.headers)
+    forms = _read(left, old, context, 0), _read(right, new, context, 1)
     if forms[0].form != forms[1].form:
         change = Change("format", TYPE, shown(old), shown(new), f"{forms[0].form}>{forms[1].form}")
         sink.add("body", change)
         return
+    if forms[0].form in TREES and max(forms[0].holds, forms[1].holds) == LOSSY:
+        forms = exactly(forms[0], old), exactly(forms[1], new)
     structured(sink, (old, new), forms, context)
+
+
+def _read(answer: Response, data: bytes, context: Context, side: int) -> Parsed:
+    """The form and value of a body, once for all comparisons of an exchange."""
+    if context.read is None:
+        return parsed(data, answer.headers)
+    key = id(answer), context.own[side]
+    found = context.read.get(key)
+    if found is None:
+        found = context.read[key] = parsed(data, answer.headers)
+    return found
 
 
 def structured(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed], context: Context) -> None:
@@ -199,23 +214,25 @@ def structured(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed
     # The time is for a body of up to a megabyte; a larger one gets as much for each.
     mebibytes = max(1.0, (len(raw[0]) + len(raw[1])) / (2 * MIB))
     bounds = (context.depth, context.nodes, context.time_s * mebibytes)
-    match forms[0].form:
-        case form if form in {JSON, NDJSON}:
-            walk = Walk(sink, bounds, mixed=looks(raw[0]).mixed or looks(raw[1]).mixed)
-            if not walk.same(old, new):
-                walk.walk(old, new, "body:$")
-            elif form == JSON and (has_duplicates(raw[0], old) or has_duplicates(raw[1], new)):
-                repeated(walk, raw)
-        case form if form == XML:
-            if old != new:
-                Walk(sink, bounds, mixed=False).nodes(old, new, "body:")
-        case form if form == TEXT:
-            text_bodies(sink, old, new)
-        case form if form in {BYTES, EMPTY}:
-            sink.add("body", Change("value", FORMAT, shown(raw[0]), shown(raw[1]), "bytes"))
-        case _:
-            if old != new:
-                Walk(sink, bounds, mixed=False).walk(old, new, "body:$")
+    form = forms[0].form
+    if form in TREES:
+        walk = Walk(sink, bounds, mixed=max(forms[0].holds, forms[1].holds) > PLAIN)
+        if not walk.same(old, new):
+            walk.walk(old, new, "body:$")
+        elif form == JSON and (has_duplicates(raw[0], old) or has_duplicates(raw[1], new)):
+            repeated(walk, raw)
+    elif form == XML:
+        if old != new:
+            Walk(sink, bounds, mixed=False).nodes(old, new, "body:")
+    elif form == TEXT:
+        text_bodies(sink, old, new)
+    elif form in {BYTES, EMPTY}:
+        sink.add("body", Change("value", FORMAT, shown(raw[0]), shown(raw[1]), "bytes"))
+    elif old != new:
+        Walk(sink, bounds, mixed=False).walk(old, new, "body:$")
+
+
+TREES = frozenset((JSON, NDJSON))
 
 
 def repeated(walk: Walk, raw: tuple[bytes, bytes]) -> None:

@@ -4,39 +4,46 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 import orjson
 
-_MARKS = bytes(0x30 if 0x30 <= c <= 0x39 else 0x65 if c in b"eE" else c if c in b".+-" else 0x78 for c in range(256))
-"""Digits become 0, exponents e, everything that cannot stand in a number x: then substring searches find what is rare."""
-_EXPONENT = re.compile(rb"[:\[,\s]-?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]")
-_LONG_NUMBER = re.compile(rb"[:\[,\s]-?[0-9.]{16}|\A-?[0-9.]{16}")
+_MARKS = bytes(
+    0x30 if 0x30 <= c <= 0x39 else 0x65 if c in b"eE" else c if c in b".+-" else 0x5F if c in b":[, \t\r\n" else 0x78
+    for c in range(256)
+)
+"""Digits become 0, exponents e, what may stand before a number _, the rest x: then substring searches find what is rare."""
+_RISKY = re.compile(rb"_0(?:[0.]{15}|[0.]*+e[+-]?000)"), re.compile(rb"_-0(?:[0.]{15}|[0.]*+e[+-]?000)")
+"""More than 15 digits or an exponent of three; plain and negative apart, since a literal beginning is what makes a search fast."""
 
 
 class Looks(NamedTuple):
     """What a JSON text holds that a parser or ``==`` could get wrong."""
 
     lossy: bool
-    """Numbers that orjson would round or refuse."""
+    """Numbers that orjson would round or refuse: more than 15 digits, exponents of three digits."""
     mixed: bool
-    """Decimals or booleans: 1, 1.0 and true are equal to Python."""
+    """Decimals without a fraction, or booleans: 1, 1.0 and true are equal to Python."""
 
 
 def looks(data: bytes) -> Looks:
-    """Cheap detectors: a false alarm costs time, never a wrong answer."""
+    """Cheap detectors: a false alarm costs time, never a wrong answer. Doubles tell all decimals of up to 15 digits apart."""
     marks = data.translate(_MARKS)
-    lossy = b"NaN" in data or b"Infinity" in data
-    if not lossy and (b"0000000000000000" in marks or (b"0.0" in marks and b"0" * 12 in marks)):
-        lossy = _LONG_NUMBER.search(data) is not None
-    if not lossy and (b"0e" in marks):
-        lossy = _EXPONENT.search(data) is not None or data[:1] in b"-0123456789"
-    return Looks(lossy, lossy or b"0.0" in marks or b"true" in data or b"false" in data)
+    exponents = b"0e" in marks
+    lossy = marks[:1] in b"0-" or ((b"00000000" in marks or (exponents and b"000" in marks)) and _risky(marks))
+    return Looks(lossy, lossy or exponents or b".0" in data or b"true" in data or b"false" in data)
+
+
+def _risky(marks: bytes) -> bool:
+    return _RISKY[0].search(marks) is not None or (b"_-" in marks and _RISKY[1].search(marks) is not None)
 
 
 DIGITS_MAX = 4000
 """Digits of one number that are computed with; longer ones are compared as text."""
+
+
+_EXACTLY = Context(prec=DIGITS_MAX)
 
 
 class NotJson(ValueError):  # noqa: N818
@@ -69,6 +76,11 @@ class Exact:
     def __repr__(self) -> str:
         return self.text
 
+    def key(self) -> str:
+        """One text for equal numbers."""
+        value = self.value.normalize(_EXACTLY) if isinstance(self.value, Decimal) else self.value
+        return f"{'decimal' if self.decimal else 'integer'} {value}"
+
 
 def _pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object; a key that comes again is kept under a name of its own, so that it is seen."""
@@ -85,14 +97,34 @@ def _integer(text: str) -> Any:
     return int(text) if len(text) < 16 else Exact(text)
 
 
-def parse(data: bytes, lossy: bool | None = None) -> Any:
-    """The value of a JSON text, without loss of digits; NotJson when it is none. ``lossy``: what :func:`looks` said."""
+PLAIN, MIXED, LOSSY = range(3)
+
+
+def read(data: bytes) -> tuple[Any, int]:
+    """The value of a JSON text, without loss of digits, and what it holds (:class:`Looks`); NotJson when it is none.
+
+    The numbers of a LOSSY text are :class:`Exact`, which are never equal to plain ones: read both texts of a comparison alike.
+    """
     try:
-        if looks(data).lossy if lossy is None else lossy:
-            return _slow(data)
-        return orjson.loads(data)
-    except (ValueError, RecursionError) as error:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        # orjson also refuses what is valid but beyond it, and NaN, which is not JSON but written by many servers.
+        if b"NaN" in data or b"Infinity" in data or looks(data).lossy:
+            return parse_with_duplicates(data), LOSSY
         raise NotJson(str(error)) from error
+    try:
+        if orjson.dumps(value) == data:  # nothing was lost
+            mixed = b"true" in data or b"false" in data or b".0" in data or b"0e" in data.translate(_MARKS)
+            return value, MIXED if mixed else PLAIN
+    except TypeError:  # deeper than it writes
+        pass
+    found = looks(data)
+    return (parse_with_duplicates(data), LOSSY) if found.lossy else (value, MIXED if found.mixed else PLAIN)
+
+
+def parse(data: bytes) -> Any:
+    """The value of a JSON text, without loss of digits; NotJson when it is none."""
+    return read(data)[0]
 
 
 def _slow(data: bytes) -> Any:

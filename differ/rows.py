@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
 
+from differ.bodies_of import Parsed
 from differ.compare import Context, Own, compare
 from differ.difference import PRESENCE, Difference
 from differ.samples import Samples
@@ -117,6 +118,7 @@ class RowMaker:
         if shots[CONTROL].same_as == shots[BRANCH].same_as == shots[BRANCH_CONTROL].same_as == BASE:
             return "same", ""  # the commonest case: four times the same bytes
         reason = ""
+        read: dict[tuple[int, Own], Parsed] = {}
         for pair, (left, right) in enumerate(PAIRS):
             one, two = shots[left], shots[right]
             if one.outcome not in COMPARABLE or two.outcome not in COMPARABLE:
@@ -128,7 +130,7 @@ class RowMaker:
             if one.outcome == FAILED and two.outcome == FAILED and one.reason == two.reason:
                 continue
             found = compare(
-                _answer(observation, left), _answer(observation, right), self._context(observation, left, right)
+                _answer(observation, left), _answer(observation, right), self._context(observation, left, right, read)
             )
             if found.uncomparable:
                 reason = found.uncomparable if pair == 0 else reason
@@ -140,7 +142,7 @@ class RowMaker:
         differs = any(pair == 0 and difference.where for pair, difference in differences)
         return ("differs" if differs else "uncomparable" if reason else "same"), reason
 
-    def _context(self, observation: Observation, left: int, right: int) -> Context:
+    def _context(self, observation: Observation, left: int, right: int, read: dict[tuple[int, Own], Parsed]) -> Context:
         shots = observation.shots
         return Context(
             method=observation.method,
@@ -149,6 +151,7 @@ class RowMaker:
             depth=self._settings.depth,
             nodes=self._settings.nodes,
             time_s=self._settings.time_ms / 1000,
+            read=read,
         )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+import msgspec
 import orjson
 
 from differ.classes import format_of, instant_ns, is_permutation, klass_of, timing_apart
@@ -33,7 +34,7 @@ class TooMuch(Exception):  # noqa: N818
     """A bound was reached; its text is the reason."""
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, gc=False):
     """What is different at one place."""
 
     kind: str
@@ -45,15 +46,15 @@ class Change(NamedTuple):
     flags: int = 0
 
 
-class _Place:
+class _Place(msgspec.Struct, gc=False):
     """All changes of one kind at one place."""
 
-    __slots__ = ("count", "facet", "flags", "klass", "signature", "values")
-
-    def __init__(self, change: Change) -> None:
-        self.facet, self.klass, self.flags, self.signature = change.facet, change.klass, change.flags, change.signature
-        self.count = 1
-        self.values: list[Any] = [change.old, change.new]
+    facet: int
+    klass: str
+    flags: int
+    signature: str
+    values: list[Any]
+    count: int = 1
 
     def add(self, change: Change) -> None:
         """One more."""
@@ -80,13 +81,17 @@ def _plain(value: Any) -> str:
 class Sink:
     """The differences of one comparison."""
 
+    __slots__ = ("_found", "now_ns", "ports")
+
     def __init__(self, now_ns: tuple[int, int] = (0, 0), ports: tuple[str, str] = ("", "")) -> None:
         self._found: dict[tuple[str, str], _Place] = {}
-        self.now_ns, self._ports = now_ns, ports
+        self.now_ns = now_ns
+        self.ports = ports if ports[0] else None
+        """The port of each target, where it is known."""
 
     def echoed(self, old: Any, new: Any) -> bool:
         """Whether two values are each the port of their own target."""
-        return self._ports[0] != "" and str(old) == self._ports[0] and str(new) == self._ports[1]
+        return self.ports is not None and str(old) == self.ports[0] and str(new) == self.ports[1]
 
     def add(self, where: str, change: Change) -> None:
         """One change at a place."""
@@ -97,7 +102,7 @@ class Sink:
             return
         if len(self._found) >= PLACES_MAX:
             raise TooMuch("too-many-differences")
-        self._found[key] = _Place(change)
+        self._found[key] = _Place(change.facet, change.klass, change.flags, change.signature, [change.old, change.new])
 
     def differences(self) -> list[Difference]:
         """All that was found."""
@@ -122,6 +127,8 @@ def text_of(value: Any) -> str | None:
     """JSON text of a value, at most EXCERPT_BYTES characters; None where it is missing."""
     if value is MISSING:
         return None
+    if value.__class__ is int:
+        return str(value)
     if isinstance(value, str) and len(value) > TEXT_CUT:
         value = value[:TEXT_CUT]
     try:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from differ.aligning import aligned, canonical
+import orjson
+
+from differ.aligning import aligned, exactly_equal
 from differ.classes import timing_name
 from differ.difference import FORMAT, PERMUTATION, PRESENCE, TYPE, VALUE
 from differ.sink import MISSING, Change, Sink, TooMuch, clock_flag, texts
@@ -46,27 +49,34 @@ def kind_of(value: Any) -> str:
 class Walk:
     """One comparison of two trees. Places are texts, made only on the way down to a difference."""
 
+    __slots__ = ("deadline", "depth_max", "mixed", "nodes_left", "sink", "time_s")
+
     def __init__(self, sink: Sink, bounds: tuple[int, int, float], *, mixed: bool) -> None:
         self.sink, self.mixed = sink, mixed
         self.depth_max, self.nodes_left, self.time_s = bounds
         self.deadline: float | None = None
 
     def same(self, old: Any, new: Any) -> bool:
-        """Exact equality: ``==`` where it can be trusted, canonical text where 1, 1.0 and true may hide behind it."""
-        return old == new and (not self.mixed or canonical(old) == canonical(new))
+        """Exact equality: ``==`` where it can be trusted, the written value where 1, 1.0 and true may hide behind it."""
+        if old != new:
+            return False
+        kind = old.__class__
+        if not self.mixed or (kind in LEAVES and kind is new.__class__):
+            return True
+        return exactly_equal(old, new)
 
     def walk(self, old: Any, new: Any, where: str, depth: int = 0) -> None:
         """Emit what differs between two values that are not the same."""
         self.nodes_left -= 1
         if not self.nodes_left & DEADLINE_MASK or depth > self.depth_max:
             self._check(depth)
-        kind = kind_of(old)
-        if kind != kind_of(new):
-            self.sink.add(where, Change("type", TYPE, old, new, f"{kind}>{kind_of(new)}"))
-        elif kind == "object":
+        kind = old.__class__
+        if kind is dict and new.__class__ is dict:
             self._objects(old, new, where, depth)
-        elif kind == "array":
+        elif kind is list and new.__class__ is list:
             self._arrays(old, new, where, depth)
+        elif (name := kind_of(old)) != (other := kind_of(new)):
+            self.sink.add(where, Change("type", TYPE, old, new, f"{name}>{other}"))
         else:
             self._scalars(old, new, where)
 
@@ -85,20 +95,25 @@ class Walk:
     def _objects(self, old: dict[str, Any], new: dict[str, Any], where: str, depth: int) -> None:
         """Keys by name: missing, added, or compared."""
         get = new.get
-        for key, value in old.items():
-            other = get(key, MISSING)
-            if value is other:
-                continue
-            if other is MISSING:
-                if key.lower() not in OURS:
-                    self.sink.add(where + step(key), Change("missing", PRESENCE, value, MISSING, kind_of(value)))
-                continue
-            kind = value.__class__
-            if kind is type(other) and value == other and (not self.mixed or kind in LEAVES or self.same(value, other)):
-                continue
-            if kind is not type(other) and not isinstance(value, list | dict) and self.same(value, other):
-                continue
-            self.walk(value, other, where + step(key), depth + 1)
+        if self.mixed:
+            changed = [
+                key
+                for key, value in old.items()
+                if (other := get(key, MISSING)) is not value
+                and (
+                    other != value
+                    or (kind := value.__class__) is not other.__class__
+                    or (kind not in LEAVES and not exactly_equal(value, other))
+                )
+            ]
+        else:
+            changed = [key for key, value in old.items() if value != get(key, MISSING)]
+        for key in changed:
+            value, other = old[key], get(key, MISSING)
+            if other is not MISSING:
+                self.walk(value, other, where + step(key), depth + 1)
+            elif key.lower() not in OURS:
+                self.sink.add(where + step(key), Change("missing", PRESENCE, value, MISSING, kind_of(value)))
         if len(new) == len(old) and new.keys() == old.keys():
             return
         for key, value in new.items():
@@ -107,7 +122,16 @@ class Walk:
 
     def _arrays(self, old: list[Any], new: list[Any], where: str, depth: int) -> None:
         """Elements by key or by what is equal; order told apart from change."""
-        if len(old) != len(new):
+        left: list[tuple[Any, Any]] | None = None
+        if len(old) == len(new):
+            # What is equal at its own place is no part of the question.
+            left = self._unlike(zip(old, new, strict=True))
+            if len(left) == 1:
+                self.walk(*left[0], where + "[*]", depth + 1)
+                return
+            if len(left) < len(old):
+                old, new = [pair[0] for pair in left], [pair[1] for pair in left]
+        else:
             grew = "grew" if len(new) > len(old) else "shrank"
             self.sink.add(where, Change("length", FORMAT, len(old), len(new), grew))
         fit = aligned(old, new)
@@ -116,23 +140,42 @@ class Walk:
         if fit is None:
             return
         inside = where + "[*]"
-        for i, j in fit.pairs:
-            if not self.same(old[i], new[j]):
-                self.walk(old[i], new[j], inside, depth + 1)
+        if left is None or not fit.in_place:
+            left = self._unlike((old[i], new[j]) for i, j in fit.pairs)
+        for one, two in left:
+            self.walk(one, two, inside, depth + 1)
+
+    def _unlike(self, pairs: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+        """Those pairs that are not the same."""
+        if not self.mixed:
+            return [pair for pair in pairs if pair[0] != pair[1]]
+        found = list(pairs)
+        try:
+            # Written text tells 1, 1.0 and true apart; two orders of keys are not the commonest case.
+            written = zip(
+                map(orjson.dumps, [one for one, _ in found]), map(orjson.dumps, [two for _, two in found]), strict=True
+            )
+            return [
+                pair for pair, (one, two) in zip(found, written, strict=True) if one != two and not self.same(*pair)
+            ]
+        except TypeError:  # exact numbers, or deeper than orjson writes
+            return [pair for pair in found if not self.same(*pair)]
 
     def _scalars(self, old: Any, new: Any, where: str) -> None:
         """Two values of one type."""
-        if self.sink.echoed(old, new):
+        sink = self.sink
+        if sink.ports and sink.echoed(old, new):
             return
-        if isinstance(old, str):
-            self.sink.add(where, texts(old, new, self.sink.now_ns))
+        if old.__class__ is str:
+            sink.add(where, texts(old, new, sink.now_ns))
             return
-        flags, klass = 0, ""
-        if not isinstance(old, bool):
-            flags = clock_flag(old, new, self.sink.now_ns)
+        flags, klass, signature = 0, "", "number"
+        if old.__class__ is bool:
+            signature = f"{old}>{new}"
+        else:
+            flags = clock_flag(old, new, sink.now_ns)
             klass = "time" if flags or timing_name(where) else ""
-        signature = f"{old}>{new}" if isinstance(old, bool) else "number"
-        self.sink.add(where, Change("value", VALUE, old, new, signature, klass, flags))
+        sink.add(where, Change("value", VALUE, old, new, signature, klass, flags))
 
     def nodes(self, old: Node, new: Node, where: str, depth: int = 0) -> None:
         """Two XML elements: name, attributes, text, children by name and rank."""

@@ -312,3 +312,14 @@ def test_json_patches_are_seen(inputs: Path) -> None:
                     orjson.loads(old), option=orjson.OPT_SORT_KEYS
                 ) != orjson.dumps(orjson.loads(new), option=orjson.OPT_SORT_KEYS)
                 assert bool(between(old, new)) is different, case.get("comment")
+
+
+def test_one_long_number_leaves_the_others_equal() -> None:
+    """Where only one of two texts holds a number that a double cannot, the other numbers are still compared as what they are."""
+    old, new = '{"a":1.5,"b":12345678901234567890.5,"c":[1,2.25]}', '{"a":1.5,"b":3.5,"c":[1,2.25]}'
+
+    assert [found.where for found in between(old, new)] == ["body:$.b"]
+    assert [found.where for found in between(new, old)] == ["body:$.b"]
+    assert [found.where for found in between(f"{old}\n{{}}", f"{new}\n{{}}")] == ["body:$[*].b"]
+    assert between('{"a":1.50}', '{"a": 1.5}') == []
+    assert between('{"a":1.50,"b":12345678901234567890}', '{"b": 12345678901234567890, "a": 1.5}') == []
