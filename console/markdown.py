@@ -58,7 +58,7 @@ def _targets(result: words.Result) -> str:
 def _findings(found: list[words.Finding]) -> list[str]:
     lines = ["| | endpoint and place | kind | differs in | base → branch |", "|---|---|---|---|---|"]
     for finding in found[:FINDINGS_MAX]:
-        where = f"{_name(words.endpoint(finding))}<br>{_name(words.text(finding, 'where'))}"
+        where = f"{_name(words.endpoint(finding))}<br>{_name(words.place(finding))}"
         sample = next(iter(words.samples(finding)), None)
         pair = "" if sample is None else f"{_value(sample.get('base'))} → {_value(sample.get('branch'))}"
         kind = escaped(short(words.text(finding, "kind"), 20))

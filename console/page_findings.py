@@ -35,7 +35,7 @@ def head(part: str, finding: words.Finding) -> str:
         f'<details class="finding" id="{part}-{anchor}" data-severity="{severity}">'
         f"<summary>{chip}"
         f'<span class="what"><span class="endpoint">{_name(words.endpoint(finding))}</span>'
-        f'<span class="where"><code>{_name(finding.get("where"))}</code> '
+        f'<span class="where"><code>{_name(words.place(finding))}</code> '
         f'<span class="kind">{_name(words.kind(finding))}</span></span>{_why(part, finding)}</span>'
         f'<span class="preview">{_preview(finding)}</span>'
         f'<span class="often"><b>{words.seen(finding)}</b>{meter(finding.get("differing"), finding.get("observed"), "x")}</span>'

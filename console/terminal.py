@@ -61,7 +61,7 @@ def _finding(finding: words.Finding, width: int) -> list[Text]:
     severity, room = words.severity(finding), width - len(INDENT)
     kind = _cut(words.text(finding, "kind"), 14)
     facts = f"  {kind}  {words.seen(finding)}"
-    where = _cut(words.text(finding, "where"), max(room - len(facts), 20))
+    where = _cut(words.place(finding), max(room - cell_len(facts), 20))
     lines = [
         Text.assemble((f"{severity:<10}", SEVERITY_STYLES[severity]), _cut(words.endpoint(finding), room)),
         Text.assemble(INDENT, (where, "bold"), facts),
@@ -83,7 +83,13 @@ def _pair(base: object, branch: object, room: int) -> tuple[str, str]:
 
 def _cut(text: str, room: int) -> str:
     plain = terminal(short(text, 4 * room))
-    return plain if cell_len(plain) <= room else chop_cells(plain, room - 1)[0] + "…"
+    if cell_len(plain) <= room:
+        return plain
+    begin = chop_cells(plain, room - 1)[0]
+    # Joined characters are narrower together than their parts, so a cut among them can be a cell too wide.
+    while begin and cell_len(begin) > room - 1:
+        begin = begin[:-1]
+    return begin + "…"
 
 
 def _account(result: words.Result, width: int) -> list[Text]:

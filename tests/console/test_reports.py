@@ -122,7 +122,7 @@ def test_the_terminal_is_told_no_control_characters(poisoned: dict[str, Any]) ->
     text = plain_verdict(poisoned, 80)
 
     assert not CONTROL.search(text.replace("\n", ""))
-    assert max(cell_len(line) for line in text.splitlines()) <= 80
+    assert [line for line in text.splitlines() if cell_len(line) > 80] == []
 
 
 def test_colour_only_adds_to_words(fail: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,3 +185,18 @@ def test_progress_is_silent_where_nobody_watches() -> None:
     assert log.getvalue() == ""
     assert "40/100" in screen.getvalue()
     assert "replaying" in screen.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("where", "places", "count", "said"),
+    [
+        ("status", ["body", "status"], 2, "status"),
+        ("body:$", ["body:$.a"], 1, "body:$.a"),
+        ("body:$", ["body:$.a", "body:$.b"], 2, "body:$ (.a, .b)"),
+        ("body:$.x", ["body:$.x.a", "body:$.x.b", "body:$.x.c", "body:$.x.d"], 9, "body:$.x (.a, .b, .c and 6 more)"),
+        ("body", [], 0, "body"),
+    ],
+)
+def test_a_container_names_the_members_that_changed(where: str, places: list[str], count: int, said: str) -> None:
+    """Nobody takes six missing members for a missing body."""
+    assert words.place({"where": where, "places": places, "places_count": count}) == said
