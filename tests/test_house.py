@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -84,3 +86,18 @@ def test_nothing_of_the_workplace_is_in_the_tree() -> None:
             found += [f"{name_of(path)}: {hit}" for hit in banned.findall(path.read_text("utf-8", "replace"))]
 
     assert not found
+
+
+def test_nothing_that_is_ignored_is_kept_in_the_history() -> None:
+    """What runs leave behind (homes with keys, environments) is no part of the repository."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("needs git and a clone; an unpacked archive has no index")
+    found = subprocess.run(
+        [git, "-c", "safe.directory=*", "ls-files", "--cached", "--ignored", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == ""
