@@ -46,6 +46,8 @@ FROM samples_v WHERE run = {run:String} AND exchange IN {exchanges:Array(String)
 ROWS_OF = """
 SELECT exchange, seq, method, target, endpoint, d_pair, d_where, d_kind, d_old, d_new
 FROM results_v WHERE run = {run:String} AND exchange IN {exchanges:Array(String)}"""
+PAGE_ROWS = 1000
+"""Rows with differences that are held at once: some kilobytes each, so that the memory of a close does not grow with its run."""
 EXCHANGES_AT_ONCE = 200
 """Exchanges whose samples are asked for in one query: a sample may be 64 KiB."""
 
@@ -73,7 +75,7 @@ def close_run(
 
 def differing(store: Store, run: str) -> Iterator[Row]:
     """Rows in which any comparison found something."""
-    for page in store.stream(DIFFERING, {"run": run}):
+    for page in store.stream(DIFFERING, {"run": run}, rows=PAGE_ROWS):
         yield from page
 
 

@@ -247,6 +247,6 @@ def exchange_lines(store: Store, run: str) -> Iterator[dict[str, Any]]:
     if not places:
         raise HomeError(f"run {run} has not been closed; `echolane run --resume {run}` goes on with it")
     verdicts = places_read(places[0]["json"])
-    for page in store.stream(LINES, {"run": run}):
+    for page in store.stream(LINES, {"run": run}, rows=1000):
         for row in page:
             yield line(row, verdicts)
