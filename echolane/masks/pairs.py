@@ -70,7 +70,7 @@ class Pairs:
     def find_json(self, data: bytes, held: list[bytes]) -> list[Edit]:
         """Edits for the values of secret keys; values are added to ``held``."""
         pieces = data.split(b'":')
-        keys = [piece[piece.rfind(b'"') + 1 :] for piece in pieces]
+        keys = [piece.rpartition(b'"')[2] for piece in pieces]
         edits: list[Edit] = []
         # What follows the last colon is no key.
         keys.pop()

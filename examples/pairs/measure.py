@@ -2,14 +2,17 @@
 
     python3 measure.py PAIR_DIR        (writes truth.json and summary.json; standard library only)
 
-Each version is started fresh several times, on another port each time, and the whole workload is sent straight to it. A place that differs
-between base and branch in every run and never within a version is a `regression` row; so is one that differs every time in presence, type,
-length or body format. A place that differs within a version is a `noise` row. The port under test is replaced by one word before comparing; a
-place where only that word hides a difference is noise of subkind `topology`. A noisy text is compared once more by its stable part.
+Each version is started fresh several times, on another port each time, and the whole workload is sent straight to it, one request after
+another. A place that differs between base and branch in every run and never within a version is a `regression` row; so is one that is there
+in every run of one version only. A place that differs within a version is a `noise` row, unless its stable part (dates, ids and numbers
+masked, page tokens decoded, comma lists as sets) is constant within each version and differs between them: that is a regression too. The port
+under test is replaced by one word before comparing; a place where only the port differs is noise of subkind `topology`. What keeps differing
+within a version even by its stable part, and is never equal between the versions, is told apart by nobody: its request is `undetermined`.
 """
 
 from __future__ import annotations
 
+import base64
 import http.client
 import itertools
 import json
@@ -19,12 +22,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-RUNS = {"base": 4, "branch": 3}
+RUNS = {"base": 6, "branch": 5}
 ABSENT = "<absent>"
+RAW = "raw:"
 CONNECTION = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "proxy-connection"}
 UNSTABLE = re.compile(
     r"\w{3}, \d\d \w{3} \d{4} [\d:]+ GMT|\d{4}-\d\d-\d\d[T ][\d:.+Z-]+|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-fA-F]{16,}|\d+"
@@ -32,6 +37,7 @@ UNSTABLE = re.compile(
 
 
 def free_port() -> int:
+    """A port nobody listens on at this moment."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
@@ -59,6 +65,7 @@ def capture(pair: Path, version: str) -> list[dict[str, list[Any]]]:
 
 
 def answers(pair: Path, port: int) -> list[tuple[int, list[tuple[str, str]], bytes]]:
+    """Send the workload in order, each request on a connection of its own."""
     found = []
     for line in (pair / "workload.jsonl").read_text("utf-8").splitlines():
         row = json.loads(line)
@@ -77,22 +84,28 @@ def answers(pair: Path, port: int) -> list[tuple[int, list[tuple[str, str]], byt
 
 
 def places(status: int, headers: list[tuple[str, str]], body: bytes, port: int) -> dict[str, list[Any]]:
+    """Place to its values in order, as the contract writes places; the raw text of a place that names the port is kept under RAW."""
     found: dict[str, list[Any]] = defaultdict(list)
     found["status"].append(status)
     for name, value in headers:
         if name.lower() not in CONNECTION:
-            found["header:" + name.lower()].append(value.replace(str(port), "PORT"))
-    text = body.decode("utf-8", "replace").replace(str(port), "PORT")
+            found["header:" + name.lower()].append(value)
+    text = body.decode("utf-8", "replace")
     try:
-        tree = json.loads(text)
-        flatten(tree, "body:$", found)
+        flatten(json.loads(text), "body:$", found)
         found["body"].append("json")
     except ValueError:
         found["body"].append(text)
+    named = re.compile(rf"(?<!\d){port}(?!\d)")
+    for where, values in list(found.items()):
+        found[where] = [named.sub("PORT", value) if isinstance(value, str) else value for value in values]
+        if found[where] != values:
+            found[RAW + where] = values
     return found
 
 
 def flatten(node: Any, path: str, found: dict[str, list[Any]]) -> None:
+    """Put each member of a JSON value under its path; a container leaves a mark of its kind, a list its length too."""
     if isinstance(node, dict):
         found[path].append("{}")
         for key, value in node.items():
@@ -105,72 +118,78 @@ def flatten(node: Any, path: str, found: dict[str, list[Any]]) -> None:
         found[path].append(node)
 
 
+def decoded(token: re.Match[str]) -> str:
+    """A page token is base64 of JSON: show what it holds, so that only its timestamps are masked and not a change of its format."""
+    text = urllib.parse.unquote(token[1])
+    try:
+        return "_token=" + base64.b64decode(text + "=" * (-len(text) % 4)).decode()
+    except ValueError:
+        return token[0]
+
+
 def stable(values: list[Any]) -> str:
     """What is left of values when dates, ids and numbers are masked and comma lists are sets."""
-    masked = [UNSTABLE.sub("#", str(value)) for value in values]
+    masked = [UNSTABLE.sub("#", re.sub(r"_token=([\w%+/=-]+)", decoded, str(value))) for value in values]
     return json.dumps(
         sorted([type(v).__name__, sorted(t.strip() for t in m.split(","))] for v, m in zip(values, masked, strict=True))
     )
 
 
 def main() -> None:
+    """Capture both versions, judge each place of each request, write the two files."""
     pair = Path(sys.argv[1])
     rows = [json.loads(line) for line in (pair / "workload.jsonl").read_text("utf-8").splitlines()]
     runs = {version: [capture(pair, version) for _ in range(count)] for version, count in RUNS.items()}
     truth: list[dict[str, Any]] = []
-    different, clean, undetermined = [], [], []
+    kinds: dict[str, list[str]] = {"different": [], "clean": [], "undetermined": []}
     for index, row in enumerate(rows):
-        base = [run[index] for run in runs["base"]]
-        branch = [run[index] for run in runs["branch"]]
-        verdicts = set()
-        for where in sorted(set().union(*base, *branch)):
-            judged = judge(where, [r.get(where) for r in base], [r.get(where) for r in branch])
-            if judged is None:
-                continue
-            kind, subkind = judged
-            optional = where == "header:content-length" and row["method"] != "HEAD"
-            if not optional:
-                verdicts.add(kind)
-            pattern = row["path"].split("?")[0]
-            example = {"base": str(base[0].get(where, ABSENT)), "branch": str(branch[0].get(where, ABSENT))}
-            truth.append(
-                {
-                    "method": row["method"],
-                    "path_pattern": pattern,
-                    "where": where,
-                    "kind": kind,
-                    "subkind": subkind,
-                    "optional": optional,
-                    "explanation": "",
-                    "requests": [row["id"]],
-                    "example": {k: v[:200] for k, v in example.items()},
-                }
-            )
-        (different if "regression" in verdicts else undetermined if "unsure" in verdicts else clean).append(row["id"])
-    truth = [row for row in covered(truth) if row["kind"] != "unsure"]
+        mine = request_rows(row, [run[index] for run in runs["base"]], [run[index] for run in runs["branch"]])
+        verdicts = {r["kind"] for r in mine if not r["optional"]}
+        kinds["different" if "regression" in verdicts else "undetermined" if "unsure" in verdicts else "clean"].append(
+            row["id"]
+        )
+        for unsure in (r for r in mine if r["kind"] == "unsure"):
+            print("unsure", row["id"], row["method"], row["path"], unsure["where"], unsure["example"])
+        truth += [r for r in mine if r["kind"] != "unsure"]
+    truth = merged(truth)
     (pair / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", "utf-8")
+    counts = {kind: sum(r["kind"] == kind for r in truth) for kind in ("regression", "noise")}
     summary = {
-        "pair": pair.name,
+        "pair": pair.resolve().name,
         "requests": len(rows),
         "captures": RUNS,
+        "truth_rows": counts | {"optional": sum(r["optional"] for r in truth)},
         "broken_in_base": [],
-        "different_requests": different,
-        "undetermined_requests": undetermined,
-        "clean_requests": clean,
-    }
+    } | {f"{kind}_requests": ids for kind, ids in kinds.items()}
     (pair / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", "utf-8")
-    print(
-        len(rows),
-        "requests,",
-        len(different),
-        "different,",
-        len(undetermined),
-        "undetermined,",
-        len(clean),
-        "clean,",
-        len(truth),
-        "rows",
-    )
+    print(len(rows), "requests,", ", ".join(f"{len(ids)} {kind}" for kind, ids in kinds.items()), "- rows:", counts)
+
+
+def request_rows(row: dict[str, Any], base: list[dict[str, Any]], branch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The truth rows of one request, without the members of what came or went as a whole."""
+    found = []
+    for where in sorted({w for w in set().union(*base, *branch) if not w.startswith(RAW)}):
+        judged = judge(where, [r.get(where) for r in base], [r.get(where) for r in branch])
+        if judged is None:
+            raw = [json.dumps(r.get(RAW + where)) for r in base + branch]
+            judged = ("noise", "topology") if len(set(raw)) > 1 else None
+        if judged is None:
+            continue
+        example = {"base": base[0], "base_again": base[1], "branch": branch[0], "branch_again": branch[1]}
+        found.append(
+            {
+                "method": row["method"],
+                "path_pattern": row["path"].split("?")[0],
+                "where": where,
+                "kind": judged[0],
+                "subkind": judged[1],
+                "optional": where == "header:content-length" and row["method"] != "HEAD",
+                "explanation": "follows the body" if where == "header:content-length" else "",
+                "requests": [row["id"]],
+                "example": {name: str(run.get(where, ABSENT))[:200] for name, run in example.items()},
+            }
+        )
+    return covered(found)
 
 
 def judge(where: str, base: list[Any], branch: list[Any]) -> tuple[str, str] | None:
@@ -182,13 +201,35 @@ def judge(where: str, base: list[Any], branch: list[Any]) -> tuple[str, str] | N
     if len(present[0]) == len(present[1]) == 1 and present[0] != present[1]:
         return "regression", "presence"
     if not noisy:
-        return ("regression", "value") if apart else None
+        return ("regression", subkind(where, base[0], branch[0])) if apart else None
     kept = [{stable(v or []) for v in side} for side in (base, branch)]
     if len(kept[0]) == len(kept[1]) == 1 and kept[0] != kept[1]:
         return "regression", "stable part of a noisy value"
     if len(kept[0]) == len(kept[1]) == 1:
         return "noise", "value"
     return ("unsure", "") if apart else ("noise", "value")
+
+
+def subkind(where: str, base: list[Any], branch: list[Any]) -> str:
+    """What sort of difference two constant values have."""
+    if where == "body" and "json" in (base[0], branch[0]):
+        return "format of the body"
+    marks = [[v for v in side if isinstance(v, str) and re.fullmatch(r"\[\d+\]", v)] for side in (base, branch)]
+    if marks[0] == base and marks[1] == branch:
+        return "length"
+    return "type" if {type(v) for v in base}.isdisjoint({type(v) for v in branch}) else "value"
+
+
+def merged(truth: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each method, path, place and kind, with the ids of all its requests."""
+    kept: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in truth:
+        first = kept.setdefault(
+            tuple(str(row[key]) for key in ("method", "path_pattern", "where", "kind", "subkind")), row
+        )
+        if first is not row:
+            first["requests"] += row["requests"]
+    return list(kept.values())
 
 
 def covered(truth: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -333,3 +333,19 @@ def test_what_has_nothing_to_hide_is_the_same_object():
 
     assert masked.request is plain
     assert (masked.seal, masked.masks, masked.known) == (b"", 0, ())
+
+
+def test_marks_of_pages_stay():
+    """Tokens that say where a list goes on open nothing, and a masked one would ask for another page; a form's ``_token`` is long."""
+    masker = Masker(KEY.mask_key(), seal_key=KEY)
+    for target in (
+        "/a?pageToken=CAoQAA&next_token=abc",
+        "/a?continuation-token=10",
+        "/a?_token=abc&_limit=2",
+        "/a?syncToken=x1",
+    ):
+        request = Request("GET", "http", "h", target, "1.1", [], Body())
+        assert masker.request(request).request.target == target
+
+    long = Request("GET", "http", "h", "/a?_token=f8kq2LmZx09QpR4tYw7uBv1c", "1.1", [], Body())
+    assert masker.request(long).request.target != long.target

@@ -20,7 +20,10 @@ def ask(
     text: str | None = None,
 ) -> None:
     row: dict[str, object] = {"id": f"ki{len(ROWS) + 1:04d}", "method": method, "path": "/v1" + path}
-    row["headers"] = AGENT + who + (JSON if data is not None or text is not None else []) + (headers or [])
+    typed = any(name == "Content-Type" for name, _ in headers or [])
+    row["headers"] = (
+        AGENT + who + (JSON if (data is not None or text is not None) and not typed else []) + (headers or [])
+    )
     if data is not None or text is not None:
         row["body"] = text if text is not None else json.dumps(data)
     ROWS.append(row)
@@ -186,8 +189,116 @@ def writes() -> None:
     ask("GET", "/v0/")
 
 
+ORIGIN = [["Origin", "http://app.example"]]
+PATCHES = ("application/json-patch+json", "application/merge-patch+json")
+
+
+def mistakes() -> None:
+    """Filters, page tokens and bodies that a client got wrong: the newer version refuses more of them, and more politely."""
+    books = "/buckets/shop/collections/books/records"
+    for query in (
+        "last_modified=abc",
+        "gt_last_modified=abc",
+        "min_last_modified=1.5",
+        "in_last_modified=abc,1",
+        "not_last_modified=true",
+        "contains_id=book",
+        "contains_last_modified=1",
+        "contains_any_id=book-01,book-02",
+        "_since=1.5",
+        "_before=soon",
+        "_since=%22abc%22",
+        "_token=bnVsbA==",
+        "_token=MQ==",
+        "_token=W10=",
+        "_token=e30=",
+        "_limit=x&_sort=nope&_since=soon",
+    ):
+        ask("GET", f"{books}?{query}")
+    for path in ("/buckets", "/buckets/shop/collections", "/buckets/shop/groups"):
+        ask("GET", f"{path}?last_modified=abc")
+        ask("GET", f"{path}?contains_id=x")
+        ask("POST", path, text="[]")
+        ask("POST", path, data={"data": "text"})
+    ask("PUT", f"{books}/book-10", text="[1, 2]")
+    ask("PUT", f"{books}/book-10", data={"data": [1]})
+    ask("PATCH", f"{books}/book-10", data={"data": "text"})
+    ask("PATCH", f"{books}/book-10", text="[]")
+    ask("PUT", "/buckets/shop/collections/books", data={"data": "text"})
+    ask("PUT", "/buckets/shop", data={"data": {}, "permissions": "all"})
+    ask("POST", "/batch", text="[]")
+    ask("POST", "/batch", data={"requests": "text"})
+    ask("PUT", f"{books}/book-10", text="a=1", headers=[["Content-Type", "text/plain"]])
+    for kind in PATCHES:
+        # A client whose library adds the type of the body once more: two headers of one name.
+        ask("PATCH", f"{books}/book-12", text="{}", headers=[*JSON, ["Content-Type", kind]])
+        ask("PATCH", "/buckets/shop/collections/books", text="[]", headers=[["Content-Type", kind]])
+
+
+def origins() -> None:
+    """What a page in a browser asks: every call names its origin, and some ask first."""
+    books = "/buckets/shop/collections/books/records"
+    for path in (
+        "/",
+        "/nope",
+        "/buckets/none",
+        f"{books}/none",
+        f"{books}?_since=abc",
+        "/__version__",
+        "/contribute.json",
+    ):
+        ask("GET", path, headers=ORIGIN)
+    ask("GET", books, [], headers=ORIGIN)
+    ask("PUT", f"{books}/book-11", [], data={"data": {}}, headers=ORIGIN)
+    ask("POST", books, text="{not json", headers=ORIGIN)
+    for path in ("/batch", "/buckets", "/__flush__", "/nope"):
+        ask("OPTIONS", path, [], headers=[*ORIGIN, ["Access-Control-Request-Method", "POST"]])
+    for path in ("/buckets/", "/buckets/shop/", f"{books}/"):
+        ask("GET", path)
+
+
+def histories() -> None:
+    """Who changed what, and how a collection looked before: the second is new in the newer version."""
+    for query in ("?_limit=2", "?resource_name=group", "?action=create&_fields=uri,action", "?collection_id=tools"):
+        ask("GET", "/buckets/shop/history" + query)
+    ask("HEAD", "/buckets/shop/history")
+    ask("GET", "/buckets/none/history")
+    for collection, instant in (
+        ("books", "99999999999999"),
+        ("tools", "1"),
+        ("books", "abc"),
+        ("books", "-1"),
+        ("none", "5"),
+    ):
+        ask("GET", f"/buckets/shop/snapshot/collections/{collection}@{instant}")
+    ask("GET", "/buckets/shop/snapshot/collections/books@5", BOB)
+
+
+def caches() -> None:
+    """Answers for people who are not known may be cached: by the collection, by the settings, or by both."""
+    for name, data in (
+        ("news", {"cache_expires": 300}),
+        ("ads", {"cache_expires": 20}),
+        ("live", {"cache_expires": 0}),
+    ):
+        ask(
+            "PUT",
+            f"/buckets/shop/collections/{name}",
+            data={"data": data, "permissions": {"read": ["system.Everyone"]}},
+        )
+        ask("PUT", f"/buckets/shop/collections/{name}/records/one", data={"data": {"title": name}})
+        ask("GET", f"/buckets/shop/collections/{name}/records", [])
+        ask("GET", f"/buckets/shop/collections/{name}/records/one", [])
+        ask("HEAD", f"/buckets/shop/collections/{name}/records/one", [])
+        ask("GET", f"/buckets/shop/collections/{name}/records/one")
+
+
 crud()
 questions()
+mistakes()
+origins()
+caches()
+histories()
 writes()
 Path(__file__).with_name("workload.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS), "utf-8")
 print(len(ROWS), "requests")

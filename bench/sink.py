@@ -1,0 +1,105 @@
+"""An upstream that does nothing but answer and note when each request arrived: lateness told by somebody else's clock.
+
+``python -m bench.sink PORT`` prints, at SIGTERM, the arrivals as little-endian 64-bit nanoseconds of the monotonic clock. It is one
+process on a core of its own and the same for every client, so what it adds (some 30 µs of loopback and wake-up) all of them bear.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import sys
+import tempfile
+import time
+from array import array
+from collections.abc import Generator, Sequence
+
+import uvloop
+
+from bench.parts import LOAD_CPU, free_port, running
+
+BODY = b'{"id": 12345, "name": "an item of the list", "price": 12.5}'.ljust(1024)
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Mon, 23 Nov 2026 10:00:00 GMT\r\nContent-Length: %d\r\n\r\n%s"
+    % (len(BODY), BODY)
+)
+
+
+class Sink(asyncio.Protocol):
+    """One connection; requests have no bodies."""
+
+    arrivals = array("q")
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client."""
+        self.transport, self.rest = transport, b""
+
+    def data_received(self, data: bytes) -> None:
+        """Whole requests are answered; what is left waits for more."""
+        now = time.monotonic_ns()
+        data = self.rest + data
+        count = data.count(b"\r\n\r\n")
+        if count:
+            self.arrivals.extend([now] * count)
+            self.transport.write(ANSWER * count)
+        self.rest = b"" if data.endswith(b"\r\n\r\n") else data[data.rfind(b"\r\n\r\n") + 4 :] if count else data
+
+
+async def serve(port: int) -> None:
+    """Serve until SIGTERM, then print."""
+    loop = asyncio.get_running_loop()
+    over = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, over.set)
+    gc.disable()
+    server = await loop.create_server(Sink, "127.0.0.1", port, backlog=1024)
+    await over.wait()
+    server.close()
+    sys.stdout.buffer.write(Sink.arrivals.tobytes())
+    sys.stdout.buffer.flush()
+
+
+class Arrivals:
+    """Where the arrivals are once the sink has ended."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.times_ns: list[int] = []
+
+    def per_s(self) -> float:
+        """Requests a second between the first and the last arrival."""
+        times = self.times_ns
+        return (len(times) - 1) / max(1, times[-1] - times[0]) * 1e9 if len(times) > 1 else 0.0
+
+    def lateness_us(self, per_s: float) -> tuple[float, float]:
+        """P50 and p99 against the best-fitting even schedule that no request was ahead of."""
+        return lateness_us(self.times_ns, per_s)
+
+
+def lateness_us(times_ns: Sequence[int], per_s: float) -> tuple[float, float]:
+    """The n-th arrival was due n / rate after the start; the start is taken so that the least late one is on time."""
+    late = [time_ns - n * 1e9 / per_s for n, time_ns in enumerate(sorted(times_ns))]
+    if not late:
+        return 0.0, 0.0
+    least = min(late)
+    late = sorted(one - least for one in late)
+    return late[len(late) // 2] / 1e3, late[len(late) * 99 // 100] / 1e3
+
+
+@contextlib.contextmanager
+def sink() -> Generator[Arrivals]:
+    """A sink in a process of its own until the block ends; then its arrivals are there."""
+    arrivals = Arrivals(free_port())
+    with tempfile.TemporaryFile() as out:
+        command = [sys.executable, "-m", "bench.sink", str(arrivals.port)]
+        with running(command, arrivals.port, cpu=LOAD_CPU, stdout=out):
+            yield arrivals
+        out.seek(0)
+        times = array("q")
+        times.frombytes(out.read())
+        arrivals.times_ns = times.tolist()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(int(sys.argv[1])))
