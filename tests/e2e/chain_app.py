@@ -1,0 +1,109 @@
+"""A small application with everything that makes answers differ by themselves, and switches for real changes. Standard library only.
+
+    chain_app.py PORT [CHANGE …]
+
+Its sets are ordered by the process's own hash seed, its sessions are random, its clock and counters run. Changes: ``reorder`` (a ranking
+is sorted the other way), ``feature`` (the header of hash-ordered features gets another member), ``price`` (one field's value).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven", "islet", "jetty", "knoll", "larch")
+FEATURES = {"search", "export", "audit", "sharing", "offline", "themes"}
+USER, PASSWORD, BEARER, API_KEY = "ann", "correct horse 42", "tok_live_8Fz2kQ0pLm4VxR7sT1", "ak_7Yw3nB6vC9xZ2mQ5"
+SESSIONS: set[str] = set()
+SIGNING_KEY = b"the same in both versions"
+
+
+class App(BaseHTTPRequestHandler):
+    """One request."""
+
+    protocol_version = "HTTP/1.1"
+    changes: frozenset[str] = frozenset()
+    served = 0
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+    def do_GET(self) -> None:
+        """Route."""
+        App.served += 1
+        url = urlsplit(self.path)
+        parts = url.path.strip("/").split("/")
+        if parts[0] == "items":
+            self.item(int(parts[1]))
+        elif parts[0] == "session":
+            name = os.urandom(16).hex()
+            SESSIONS.add(name)
+            self.say(200, {"welcome": True}, {"Set-Cookie": f"sid={name}; Path=/; HttpOnly"})
+        elif parts[0] == "signed":
+            value = base64.urlsafe_b64encode(b'{"user":"ann"}').decode()
+            self.say(200, {"ok": True}, {"Set-Cookie": f"login={value}.{signature(value)}; Path=/"})
+        else:
+            self.guarded(parts[0], parse_qs(url.query))
+
+    def item(self, number: int) -> None:
+        """An item whose sets have this process's order."""
+        chosen = {WORDS[(number * step + step) % len(WORDS)] for step in range(1, 7)}
+        ranking = sorted(chosen, reverse="reorder" in self.changes)
+        price = number * 3 + (1 if "price" in self.changes else 0)
+        features = FEATURES | ({"beta"} if "feature" in self.changes else set())
+        body = {
+            "id": number,
+            "tags": list(chosen),
+            "ranking": ranking,
+            "price": price,
+            "at": time.time(),
+            "served": App.served,
+        }
+        self.say(200, body, {"X-Features": ", ".join(features), "X-Request-Id": os.urandom(8).hex()})
+
+    def guarded(self, door: str, query: dict[str, list[str]]) -> None:
+        """What is shown only to who has the right credentials."""
+        cookies = dict(pair.strip().partition("=")[::2] for pair in self.headers.get("Cookie", "").split(";") if pair)
+        authorization = self.headers.get("Authorization", "")
+        value, _, sign = cookies.get("login", "").partition(".")
+        allowed = {
+            "mine": cookies.get("sid") in SESSIONS,
+            "account": bool(value) and hmac.compare_digest(sign, signature(value)),
+            "bearer": authorization == f"Bearer {BEARER}",
+            "basic": authorization == "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode(),
+            "key": self.headers.get("X-Api-Key") == API_KEY,
+            "query": query.get("api_key") == [API_KEY],
+        }
+        if not allowed.get(door):
+            self.say(401, {"error": "who are you?"}, {})
+            return
+        balance = 101 if "price" in self.changes else 100
+        self.say(200, {"door": door, "for": query.get("n", ["0"])[0], "balance": balance}, {})
+
+    def say(self, status: int, body: object, headers: dict[str, str]) -> None:
+        """Answer with JSON."""
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in {**headers, "Content-Type": "application/json", "Content-Length": str(len(data))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def signature(value: str) -> str:
+    """A stateless session's proof, which every instance of the service accepts."""
+    return hmac.new(SIGNING_KEY, value.encode(), hashlib.sha256).hexdigest()
+
+
+if __name__ == "__main__":
+    App.changes = frozenset(sys.argv[2:])
+    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), App)
+    server.daemon_threads = True
+    server.serve_forever()
