@@ -48,5 +48,8 @@ bench: setup  ## Measure against the peers; writes bench/RESULTS.md (TABLES="cap
 	$(BIN)/python -m bench.peers
 	$(BIN)/python -m bench $(TABLES) --rounds $(or $(ROUNDS),5)
 
+faults: setup  ## Fifty kills of each process and twenty restarts; ECHOLANE_SEED=N repeats them
+	ECHOLANE_KILLS=50 ECHOLANE_RESTARTS=20 $(BIN)/python -m pytest -q -o faulthandler_timeout=3000 tests/e2e/test_kills.py tests/e2e/test_chain.py
+
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

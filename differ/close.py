@@ -38,7 +38,8 @@ FROM results_v WHERE run = {run:String} GROUP BY o"""
 FIDELITY = """
 SELECT endpoint, countIf(recorded_status > 0 AND statuses[1] > 0) AS both,
   countIf(recorded_status > 0 AND statuses[1] > 0 AND intDiv(recorded_status, 100) != intDiv(statuses[1], 100)) AS unlike,
-  countIf(statuses[1] IN (401, 403) AND recorded_status NOT IN (0, 401, 403)) AS unauthorised
+  countIf(statuses[1] IN (401, 403) AND recorded_status NOT IN (0, 401, 403)) AS unauthorised,
+  countIf(statuses[1] > 0) AS answered, countIf(statuses[1] IN (401, 403)) AS refused
 FROM results_v WHERE run = {run:String} AND notEmpty(statuses) GROUP BY endpoint ORDER BY unlike DESC, endpoint"""
 SAMPLES = """
 SELECT exchange, endpoint, `where`, kind, base, control, branch, branch_control
@@ -149,8 +150,9 @@ def faithful(store: Store, run: str) -> tuple[float | None, float, str]:
     """Fidelity, the share of answers that were refused as unauthorised, and the endpoint where base is least faithful."""
     rows = store.query(FIDELITY, {"run": run})
     both, unlike, unauthorised = (sum(row[name] for row in rows) for name in ("both", "unlike", "unauthorised"))
-    if not both:
-        return None, 0.0, ""
+    if not both:  # nothing was recorded of the answers; that all are refusals is told without it
+        answered, refused = (sum(row[name] for row in rows) for name in ("answered", "refused"))
+        return None, float(answered > 0 and answered == refused), ""
     # Not rounded up: a figure shown as 0.9 must be one that passes as 0.9.
     return int((both - unlike) / both * 10_000) / 10_000, unauthorised / both, rows[0]["endpoint"] if unlike else ""
 

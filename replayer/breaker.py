@@ -3,6 +3,7 @@
 ::
 
     open ──half of 20 shots, or of those of 10 s, failed──▶ paused ──a probe was answered──▶ open
+      └────the first of a target that never answered failed────┘
                                                               │ └─ what failed since the last good probe is
                                                               │    withdrawn if a probe had failed before it
                                                               └──3 probes failed──▶ down: the run ends
@@ -32,6 +33,8 @@ class Breaker:
 
     state: str = OPEN
     failed_probes: int = 0
+    alive: bool = False
+    """Whether it has ever answered: a short recording never fills the window, and a target may hang from the start."""
     _shots: deque[tuple[int, bool]] = field(default_factory=lambda: deque(maxlen=SHOTS))
     _failures: int = 0
     _since_good: deque[int] = field(default_factory=lambda: deque(maxlen=WITHDRAWN_MAX))
@@ -41,6 +44,7 @@ class Breaker:
 
     def answered(self, now_ns: int) -> None:
         """A shot was answered."""
+        self.alive = True
         if self._failures or len(self._shots) < SHOTS:
             self._count(now_ns, failed=False)
 
@@ -54,7 +58,7 @@ class Breaker:
         if self.state != OPEN or self._failures * 2 < len(self._shots):
             return False
         full = len(self._shots) == SHOTS
-        if full or now_ns - self._shots[0][0] >= WINDOW_NS:
+        if full or not self.alive or now_ns - self._shots[0][0] >= WINDOW_NS:
             self.state, self.failed_probes = PAUSED, 0
             return True
         return False
@@ -68,7 +72,7 @@ class Breaker:
             self.state = DOWN
             return self._take()
         was_down = self.failed_probes > 0
-        self.state, self.failed_probes, self._failures = OPEN, 0, 0
+        self.state, self.failed_probes, self._failures, self.alive = OPEN, 0, 0, True
         self._shots.clear()
         seqs = self._take()
         return seqs if was_down else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 
 import pytest
@@ -19,14 +20,25 @@ def test_hash_seeded_sets_and_headers_stay_quiet_over_restarts(world: World) -> 
     """A set in a body and a header in hash order are neither reported nor left undecided, however often the copies are restarted."""
     world.record(world.app(), ITEMS)
     command = world.app_command()
+    seen: set[str] = set()
     for _ in range(RESTARTS):
         done, result = world.run("--base-cmd", command, "--branch-cmd", command)
 
         assert (done.code, result["verdict"]) == (0, "pass"), done.err
         assert result["groups"] == []
         assert result["undecided"] == []
-        assert {"body:$.tags", "header:x-features"} <= {place for place, _ in places(result, "noise")}
         assert result["ledger"]["compared"] == len(ITEMS)
+        # Two processes may order six words alike by chance; then there is nothing to forgive.
+        lines = [
+            json.loads(line)
+            for line in world.call(
+                "show", result["run"], "--exchanges", "--json", "--home", world.home
+            ).out.splitlines()
+        ]
+        found = {(one["where"], one["verdict"]) for line in lines for one in line["differences"]}
+        assert {verdict for _, verdict in found} == {"noise"}
+        seen |= {place for place, _ in found}
+    assert {"body:$.tags", "header:x-features"} <= seen
 
 
 def test_a_real_reorder_and_a_real_change_beside_the_noise_are_reported(world: World) -> None:

@@ -60,7 +60,12 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder, self.home = folder, folder / "home"
         self.started: list[subprocess.Popen[bytes]] = []
-        self.environ = {**os.environ, "PYTHONHASHSEED": "random"}
+        ours = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in {"ECHOLANE_KILLS", "ECHOLANE_SEED", "ECHOLANE_RESTARTS"}
+        }
+        self.environ = {**ours, "PYTHONHASHSEED": "random"}
 
     def start(self, *command: object, **options: Any) -> subprocess.Popen[bytes]:
         """A process of the test's own."""

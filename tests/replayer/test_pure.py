@@ -178,7 +178,7 @@ def test_what_was_not_launched_is_given_back_in_order():
 
 def test_ten_failures_in_twenty_shots_pause_a_target():
     """Not one fewer, and never before the window is full or ten seconds old."""
-    breaker = Breaker()
+    breaker = Breaker(alive=True)
     for n in range(10):
         breaker.answered(n)
     for n in range(9):
@@ -189,20 +189,20 @@ def test_ten_failures_in_twenty_shots_pause_a_target():
 
 def test_a_target_that_hangs_is_paused_after_ten_seconds():
     """One at a time, twenty shots would take minutes: half of what was sent in ten seconds is enough."""
-    breaker = Breaker()
+    breaker = Breaker(alive=True)
     assert not breaker.failed(0, "refused", 0, 9 * SECOND)
     assert breaker.failed(1, "first-byte-timeout", 9 * SECOND, 19 * SECOND)
 
 
 def test_answers_of_any_kind_are_signs_of_life():
     """Garbage and too much are answers; they never pause a target."""
-    breaker = Breaker()
+    breaker = Breaker(alive=True)
     assert not any(breaker.failed(n, "garbage" if n % 2 else "too-large", n, n * SECOND) for n in range(100))
 
 
 def test_a_good_first_probe_lets_failures_stand():
     """The target lives, so its failures are its answers."""
-    breaker = Breaker()
+    breaker = Breaker(alive=True)
     assert any(breaker.failed(n, "closed", n, n + 1) for n in range(20))
     assert breaker.probed(good=True) == []
     assert breaker.state == OPEN
@@ -211,7 +211,7 @@ def test_a_good_first_probe_lets_failures_stand():
 
 def test_a_target_that_comes_back_has_its_failures_withdrawn():
     """A probe failed, a later one was answered: what failed since the last good probe was absence."""
-    breaker = Breaker()
+    breaker = Breaker(alive=True)
     assert any(breaker.failed(n, "refused", n, n + 1) for n in range(20))
     assert breaker.probed(good=False) == []
     assert breaker.probed(good=True) == list(range(20))
@@ -220,7 +220,7 @@ def test_a_target_that_comes_back_has_its_failures_withdrawn():
 
 def test_three_failed_probes_are_the_end():
     """Down, and all that failed since the last good probe is withdrawn."""
-    breaker = Breaker()
+    breaker = Breaker(alive=True)
     assert any(breaker.failed(n, "refused", n, n + 1) for n in range(20))
     assert [breaker.probed(good=False) for _ in range(2)] == [[], []]
     assert breaker.probed(good=False) == list(range(20))
@@ -228,6 +228,14 @@ def test_three_failed_probes_are_the_end():
 
 
 @given(st.lists(st.booleans(), max_size=200))
+def test_a_target_that_never_answered_is_probed_at_its_first_failure():
+    """It may hang from the start, and a recording of four requests never fills a window."""
+    breaker = Breaker()
+    assert breaker.failed(0, "first-byte-timeout", 0, 1)
+    assert breaker.probed(good=True) == []
+    assert not breaker.failed(1, "first-byte-timeout", 2, 3)
+
+
 def test_the_window_holds_the_last_twenty(shots):
     """The count of failures is that of the last twenty shots, whatever came before."""
     breaker = Breaker()
