@@ -119,6 +119,8 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
     for target in targets:
         if not target.managed:
             check_allowed(target.url, args.allow_host, args.allow_writes, methods)
+    pace = args.pace or settings.replay.pace
+    parse_pace(pace)
     now = time.time_ns()
     journal = open_journal(home.path)
     try:
@@ -131,8 +133,6 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
             chosen = recordings.everything(journal, service, id=ids.uuid7(now), now_ns=now, since_ns=since)
     finally:
         journal.close()
-    pace = args.pace or settings.replay.pace
-    parse_pace(pace)
     return RunSpec(
         run=ids.uuid7(now),
         service=service,

@@ -71,7 +71,9 @@ def open_home(path: Path) -> Home:
         for name in FOLDERS:
             (path / name).mkdir(exist_ok=True, mode=0o700 if name == "keys" else 0o777)
     except OSError as error:
-        raise HomeError(f"home `{path}` cannot be used: {error.strerror}; give another with --home") from error
+        raise HomeError(
+            f"home `{path}` cannot be used: {error.filename or path}: {error.strerror}; give another with --home"
+        ) from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise HomeError(f"home `{path}` cannot be written by this user; change its owner or give another with --home")
     return Home(path)

@@ -194,7 +194,6 @@ class Replay:
             frame = await self._in_thread(self._next_frame)
             if frame is None:
                 break
-            self._rest = frame
             for index, item in enumerate(frame):
                 while len(self._schedule) >= AHEAD_ITEMS or self._volleys.loaded_bytes > AHEAD_BYTES:
                     self._volleys.pump()
@@ -214,7 +213,10 @@ class Replay:
         self._changed()
 
     def _next_frame(self) -> list[WorkItem] | None:
-        return next(self._items, None)
+        # Kept here and not by who asked: one that is cancelled meanwhile never gets it, and its items would be lost to the account.
+        frame = next(self._items, None)
+        self._rest = frame or []
+        return frame
 
     def _load(self, item: WorkItem) -> None:
         """One work item becomes a flight, or the observation that says why it does not."""
@@ -307,6 +309,7 @@ class Replay:
         elif volleys.stopping:
             summary.state, reason, summary.reason = "interrupted", "interrupted", "stopped by a signal"
         if reason:
+            await self._in_thread(lambda: None)  # a frame may still be on its way
             for flight in self._schedule.abandon():
                 if isinstance(flight, Flight):
                     self._skip(flight.item, reason, flight.attempt)

@@ -227,7 +227,6 @@ def test_three_failed_probes_are_the_end():
     assert breaker.state == DOWN
 
 
-@given(st.lists(st.booleans(), max_size=200))
 def test_a_target_that_never_answered_is_probed_at_its_first_failure():
     """It may hang from the start, and a recording of four requests never fills a window."""
     breaker = Breaker()
@@ -236,6 +235,7 @@ def test_a_target_that_never_answered_is_probed_at_its_first_failure():
     assert not breaker.failed(1, "first-byte-timeout", 2, 3)
 
 
+@given(st.lists(st.booleans(), max_size=200))
 def test_the_window_holds_the_last_twenty(shots):
     """The count of failures is that of the last twenty shots, whatever came before."""
     breaker = Breaker()

@@ -18,6 +18,7 @@ from echolane.exchange import OBSERVED_BODY_KEPT, Body
 from echolane.marks import verify
 from echolane.observation import TargetInfo
 from replayer.connection import Patience
+from replayer.fire import Replay
 from replayer.firing import thinned
 from replayer.intents import Intents, intents_topic
 
@@ -525,3 +526,28 @@ async def test_a_proxy_of_the_environment_and_redirects_are_not_followed(stage, 
         with pytest.raises(BlockingIOError):
             trap.accept()
     assert stage.observations()[0].answer_of(0).status == 302
+
+
+async def test_a_frame_that_is_being_read_at_a_stop_is_accounted_for(stage, exchange, serving, monkeypatch):
+    """Who asked for the frame is cancelled; the items in it are still skipped with a reason, not lost."""
+    stop = asyncio.Event()
+    next_frame = Replay._next_frame
+
+    def slowly(replay):
+        stop_soon()
+        time.sleep(0.3)
+        return next_frame(replay)
+
+    loop = asyncio.get_running_loop()
+
+    def stop_soon():
+        loop.call_soon_threadsafe(stop.set)
+
+    async with serving(*[lambda *_: OK] * 4) as servers:
+        stage.record([exchange(n) for n in range(30)])
+        stage.plan([server.url for server in servers])
+        monkeypatch.setattr(Replay, "_next_frame", slowly)
+        summary = await stage.fire(stop, drain_s=0.05)
+
+    assert summary.state == "interrupted"
+    assert sorted(one.seq for one in stage.observations()) == list(range(30))
