@@ -23,7 +23,8 @@ BATCH_BYTES = 64 * 1024
 """A batch is written at this size: some dozens of exchanges share one system call."""
 BATCH_S = 0.005
 """Or at this age: what a kill -9 of the relay can lose of what it had seen."""
-SOCKET_BYTES = 1024 * 1024
+SOCKET_BYTES = 256 * 1024
+"""What may be on its way between the two: with the recorder's own last tick that is what a kill -9 of it loses."""
 BATCH_MAX = 128 * 1024 * 1024
 """A batch that claims more was not written by a relay: bodies kept are at most 1 and 8 MiB, and a batch ends at its first large one."""
 _RAW_OVERHEAD = 128  # msgpack's framing, times and flags of one exchange

@@ -108,8 +108,7 @@ class Recording:
         loop = asyncio.get_running_loop()
         pipe = PipeWriter(loop, self._counters)
         try:
-            recorder = await self._start_recorder(pipe)
-            await self._wait_ready(recorder)
+            await self._start_recorder(pipe)
             listener = self._listen(listen)
             async with asyncio.TaskGroup() as group:
                 limits = (self._settings.capture.request_body_kept, self._settings.capture.answer_body_kept)
@@ -152,7 +151,8 @@ class Recording:
             why = str(error) or "no answer in 2 s"
             say(f"warning: {upstream[0]}:{upstream[1]} cannot be reached yet ({why}); until then clients get a 502")
 
-    async def _start_recorder(self, pipe: PipeWriter) -> asyncio.subprocess.Process:
+    async def _start_recorder(self, pipe: PipeWriter) -> None:
+        """A recorder that is ready. Nothing is written to it before: what it was handed and did not store would be lost with it."""
         ours, theirs = socket.socketpair()
         with theirs:
             task = Task(
@@ -176,8 +176,12 @@ class Recording:
                 stdout=subprocess.PIPE,
                 start_new_session=True,  # a Ctrl-C is for the relay, which drains first
             )
+        try:
+            await self._wait_ready(self._recorder)
+        except BaseException:
+            ours.close()
+            raise
         pipe.connect(ours)
-        return self._recorder
 
     async def _wait_ready(self, recorder: asyncio.subprocess.Process) -> None:
         """What keeps the recorder from its work is said before the port accepts."""
@@ -206,8 +210,13 @@ class Recording:
             await asyncio.sleep(pause)
             try:
                 await self._start_recorder(pipe)
-            except OSError as error:  # no process, no memory: what comes meanwhile is shed and counted
+            except (
+                OSError,
+                HomeError,
+            ) as error:  # no process, no memory, killed again: what comes meanwhile waits or is shed
                 log.event("recorder.not-started", error=str(error))
+                if self._recorder.returncode is None:
+                    self._recorder.kill()  # it hangs
 
     async def _drain(self, relay: Relay, pipe: PipeWriter) -> None:
         """Let exchanges end, then let the recorder take what was seen."""

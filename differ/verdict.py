@@ -50,7 +50,7 @@ def decide(facts: Facts) -> tuple[str, str, str]:
         return "inconclusive", "ledger", f"the account does not balance: {broken[0]}"
     if facts.unauthorised > UNAUTHORISED_MAX:
         share = f"{facts.unauthorised:.0%}"
-        recorded = " of those that were answered otherwise when recorded" if facts.fidelity is not None else ""
+        recorded = " that were answered otherwise when recorded" if facts.fidelity is not None else ""
         why = f"base answered 401 or 403 to {share} of the requests{recorded}"
         return (
             "inconclusive",
