@@ -1,0 +1,126 @@
+"""The documents tell the truth: links lead somewhere, commands exist, tables equal the code, and the tutorial runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from console.main import COMMANDS, build_parser
+from tests.docs.rendered import PARTS, REFERENCE, merged
+from tests.e2e.world import World, listening, places
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+CODE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+TUTORIAL = ROOT / "docs" / "tutorial" / "first-verdict.md"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """No link into the repository is dead."""
+    dead = [
+        link
+        for link in LINK.findall(page.read_text("utf-8"))
+        if not link.startswith(("http", "#", "mailto:")) and not (page.parent / link.partition("#")[0]).exists()
+    ]
+    assert dead == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_exist(page: Path) -> None:
+    """Every `echolane …` of a document is a command, and every flag it shows is one of that command's."""
+    text = page.read_text("utf-8").replace("\\\n", " ")
+    for line in [
+        *re.findall(r"`(echolane [^`\n]+)`", text),
+        *re.findall(r"^\s*(echolane [^\n]+)$", text, re.MULTILINE),
+    ]:
+        words = shlex.split(line.partition(" #")[0].replace("…", ""))[1:]
+        if not words or not words[0].isalpha() or words[0].isupper():
+            continue
+        names = words[0].split("|")
+        assert set(names) <= set(COMMANDS), line
+        for name in names:
+            flags = {flag for action in build_parser(name)[1][name]._actions for flag in action.option_strings}
+            assert {word.partition("=")[0] for word in words if word.startswith("--")} <= flags, line
+
+
+@pytest.mark.parametrize("page", sorted(PARTS))
+def test_the_reference_is_the_code(page: str) -> None:
+    """Flags and settings are listed as the program has them; `python -m tests.docs.rendered` writes them."""
+    text = (REFERENCE / page).read_text("utf-8")
+    assert text == merged(page, text)
+
+
+def blocks() -> list[tuple[str, dict[str, str], str]]:
+    """The tutorial's code, in order: language, options, text."""
+    found = CODE.findall(TUTORIAL.read_text("utf-8"))
+    options = [dict(word.partition("=")[::2] for word in words.split()) for _, words, _ in found]
+    return [(language, option, text) for (language, _, text), option in zip(found, options, strict=True)]
+
+
+def test_the_tutorial_runs(world: World) -> None:
+    """Each command of the tutorial, in order, as a reader types it; and the verdicts are those it tells."""
+    shims = world.folder / "bin"
+    shims.mkdir()
+    for name, command in (("echolane", f'"{sys.executable}" -m console.main'), ("python3", f'"{sys.executable}"')):
+        (shims / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n', "ascii")
+        (shims / name).chmod(0o755)
+    (shims / "curl").write_text(CURL.format(python=sys.executable), "ascii")
+    (shims / "curl").chmod(0o755)
+    environ = {**world.environ, "PATH": f"{shims}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    background: list[subprocess.Popen[bytes]] = []
+    for language, options, text in blocks():
+        if "file" in options:
+            (world.folder / options["file"]).write_text(text, "utf-8")
+        elif "background" in options:
+            process = subprocess.Popen(
+                shlex.split(text), cwd=world.folder, env=environ, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            world.started.append(process)
+            listening(int(options["port"]), process=process)
+            background.append(process)
+        elif language == "sh":
+            if text.startswith("echolane recordings"):  # the reader has pressed Ctrl-C
+                background.pop().send_signal(signal.SIGINT)
+                time.sleep(1)
+            done = subprocess.run(
+                ["sh", "-ec", text],
+                cwd=world.folder,
+                env=environ,
+                capture_output=True,
+                text=True,
+                timeout=100,
+                check=False,
+            )
+            assert done.returncode == int(options.get("exit", "0")), f"{text}\n{done.stdout}\n{done.stderr}"
+    result = world.call("show", "latest", "--json", "--home", world.folder / ".echolane").result
+    assert places(result) == {("body:$.price", "type")}
+    assert result["groups"][0]["differing"] == result["groups"][0]["observed"] == 40
+    assert (world.folder / "verdict.html").stat().st_size > 10_000
+
+
+CURL = """#!{python}
+import sys, urllib.request
+urllib.request.urlopen(sys.argv[-1]).read()
+"""
+
+
+def test_the_result_page_names_every_key(world: World) -> None:
+    """docs/reference/result.md has each key of a real result, of its findings and their reasons."""
+    page = (REFERENCE / "result.md").read_text("utf-8")
+    world.record(world.app(), [(f"/items/{n}", {}) for n in range(1, 9)])
+    _, result = world.run("--base-cmd", world.app_command(), "--branch-cmd", world.app_command("price"))
+    named = set(re.findall(r"`([a-z_-]+)`", page)) | set(re.findall(r"\b[a-z_]+\b", page))
+
+    assert set(result) - named == set()
+    assert set(result["ledger"]) - named == set()
+    assert {key for finding in result["groups"] for key in finding} - named == set()
