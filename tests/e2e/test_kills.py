@@ -15,6 +15,8 @@ from tests.e2e.kills_parts import KILLS, Load, chance, gone, here, kill, no_twin
 from tests.e2e.world import World, free_port, stop
 
 CLIENTS = 4
+UNACKNOWLEDGED_MAX = 3000
+"""Exchanges of this load that fit into the pipe's socket and the recorder's last tick."""
 
 
 def lost(counts: dict[str, int]) -> int:
@@ -70,7 +72,9 @@ def test_kills_of_the_recorder(world: World) -> None:
     assert killed >= KILLS
     assert counts["seen"] >= len(answered)
     assert len(answered - stored) <= lost(counts), counts
-    assert len(exchanges) > lost(counts), "most of it must have survived"
+    # What dies with a recorder is what was on its way to it; a backlog of 32 MiB waits for the next, and sheds beyond, counted apart.
+    assert set(counts) <= {"seen", "stored", "spooled", "dropped{recorder-died}", "dropped{recorder-busy}"}
+    assert counts.get("dropped{recorder-died}", 0) <= killed * UNACKNOWLEDGED_MAX
 
 
 class Replay:
