@@ -1,0 +1,186 @@
+"""From rows to verdicts: exact tests, calibration under pure noise, nothing hidden by it, nothing lost in folding."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from differ.difference import FORMAT, PRESENCE, TYPE, VALUE
+from differ.evidence import NOISE, REGRESSION, UNDECIDED, Observed, benjamini_hochberg, mcnemar
+from differ.gathering import gather
+from differ.judging import Judgement, judge
+from differ.verdict import Facts, decide
+
+LEDGER = {
+    "selected": 10, "skipped": {}, "fired": 10, "answered": dict.fromkeys(("base", "control", "branch", "branch_control"), 10),
+    "failed": {}, "spared": {}, "in_doubt": {}, "not_compared": {}, "compared": 10, "same": 10, "noise_only": 0, "undecided": 0,
+    "different": 0, "uncomparable": {}, "unaccounted": 0,
+}  # fmt: skip
+Difference = tuple[int, str, str, int, int]
+"""Which comparison (0 x, 1 base/control, 2 branch/branch_control), where, kind, facet, digest of the values."""
+
+
+def row(number: int, differences: list[Difference], endpoint: str = "GET /items/{id}") -> dict[str, Any]:
+    """One exchange as the store gives it."""
+    return {
+        "exchange": f"{number:08d}", "seq": number, "method": "GET", "target": f"/items/{number}", "endpoint": endpoint,
+        "verdict": "differs" if any(pair == 0 for pair, *_ in differences) else "same", "reason": "",
+        "has_control": True, "has_branch_control": True,
+        "d_pair": [one[0] for one in differences], "d_where": [one[1] for one in differences], "d_kind": [one[2] for one in differences],
+        "d_facet": [one[3] for one in differences], "d_klass": [""] * len(differences), "d_flags": [0] * len(differences),
+        "d_old": ['"a"'] * len(differences), "d_new": ['"b"'] * len(differences), "d_values": [one[4] for one in differences],
+        "d_signature": [f"{one[2]}:x" for one in differences],
+    }  # fmt: skip
+
+
+def judged(rows: list[dict[str, Any]], *, own: bool = True, controlled: int = 1000) -> Judgement:
+    """The judgement of a run with a hundred exchanges an endpoint."""
+    seen = {one["endpoint"]: Observed(1000, controlled, controlled, own, own) for one in rows}
+    return judge("shop", gather(rows), seen)
+
+
+def verdicts(judgement: Judgement) -> dict[tuple[str, str], str]:
+    """The verdict of each place, by where and kind; a regression at any endpoint counts."""
+    order = (NOISE, UNDECIDED, REGRESSION)
+    found: dict[tuple[str, str], str] = {}
+    for place, weighed in zip(judgement.places, judgement.weighed, strict=True):
+        key = (place.where, place.kind)
+        found[key] = max(found.get(key, NOISE), weighed.verdict, key=order.index)
+    return found
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_the_exact_test_is_exact(only_x: int, only_control: int) -> None:
+    """It is the tail of a fair coin, summed the long way."""
+    n = only_x + only_control
+    wanted = sum(math.comb(n, k) for k in range(only_x, n + 1)) / 2**n if only_x else 1.0
+
+    assert mcnemar(only_x, only_control) == pytest.approx(wanted, rel=1e-9)
+
+
+@given(st.lists(st.floats(0, 1), max_size=40))
+def test_false_discoveries_are_controlled_by_the_step_up_procedure(p_values: list[float]) -> None:
+    """No q is below its p, their order is that of the p-values, and the largest p is its own q."""
+    found = benjamini_hochberg(p_values)
+    pairs = sorted(zip(p_values, found, strict=True))
+
+    assert all(q >= p - 1e-12 for p, q in pairs)
+    assert [q for _, q in pairs] == sorted(found)
+    if pairs:
+        assert pairs[-1][1] == pytest.approx(pairs[-1][0])
+
+
+def test_a_change_in_one_exchange_is_found_where_the_versions_agree_with_themselves() -> None:
+    """Deterministic: no statistics are needed where nothing varies."""
+    found = judged([row(1, [(0, "body:$.price", "value", VALUE, 7)])])
+
+    assert verdicts(found) == {("body:$.price", "value"): REGRESSION}
+
+
+def test_without_controls_nothing_is_claimed() -> None:
+    """No control answered: undecided, and the run says so."""
+    found = judged([row(1, [(0, "body:$.price", "value", VALUE, 7)])], controlled=0)
+
+    assert verdicts(found) == {("body:$.price", "value"): UNDECIDED}
+    assert found.uncontrolled == 1
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 1.0])
+def test_pure_noise_is_no_regression(rate: float) -> None:
+    """Where branch differs from base as often as each from itself, a regression is as rare as the level says; seeds are fixed."""
+    false = 0
+    for seed in range(60):
+        chance = random.Random(seed)
+        rows: list[dict[str, Any]] = []
+        for n in range(80):
+            noisy = [pair for pair in range(3) if chance.random() < rate]
+            rows.append(row(n, [(pair, "body:$.at", "value", VALUE, chance.getrandbits(60)) for pair in noisy]))
+        false += verdicts(judged(rows)).get(("body:$.at", "value")) == REGRESSION
+    assert false <= 3
+
+
+@pytest.mark.parametrize(("kind", "facet"), [("missing", PRESENCE), ("type", TYPE), ("length", FORMAT)])
+def test_noise_hides_no_change_of_another_kind(kind: str, facet: int) -> None:
+    """A value that always varies, and in the branch is sometimes gone, of another type, or longer."""
+    chance = random.Random(7)
+    rows = []
+    for n in range(60):
+        noise: list[Difference] = [(pair, "body:$.at", "value", VALUE, chance.getrandbits(60)) for pair in (1, 2)]
+        changed: Difference = (
+            (0, "body:$.at", kind, facet, 5) if n % 3 == 0 else (0, "body:$.at", "value", VALUE, chance.getrandbits(60))
+        )
+        rows.append(row(n, [*noise, changed]))
+    found = verdicts(judged(rows))
+
+    assert found["body:$.at", kind] == REGRESSION
+    assert found["body:$.at", "value"] == NOISE
+
+
+PLACES = st.sampled_from(["body:$.a", "body:$.b", "body:$.c.d", "body:$.items[*].e", "header:x-a", "status", "body"])
+KINDS = st.sampled_from(
+    [("value", VALUE), ("missing", PRESENCE), ("type", TYPE), ("length", FORMAT), ("added", PRESENCE)]
+)
+ROWS = st.lists(
+    st.tuples(
+        st.lists(st.tuples(st.integers(0, 2), PLACES, KINDS, st.integers(1, 3)), max_size=6, unique_by=lambda one: (one[0], one[1], one[2][0])),
+        st.sampled_from(["GET /a", "GET /b/{id}", "GET /c"]),
+    ),
+    max_size=25,
+)  # fmt: skip
+
+
+def made(drawn: list[Any]) -> list[dict[str, Any]]:
+    """Rows of what hypothesis drew."""
+    return [
+        row(n, [(pair, where, kind, facet, value) for pair, where, (kind, facet), value in found], endpoint)
+        for n, (found, endpoint) in enumerate(drawn)
+    ]
+
+
+@given(ROWS, st.randoms(use_true_random=False))
+def test_the_order_of_rows_changes_nothing(drawn: list[Any], chance: random.Random) -> None:
+    """Workers finish in any order."""
+    rows = made(drawn)
+    shuffled = list(rows)
+    chance.shuffle(shuffled)
+
+    assert verdicts(judged(rows)) == verdicts(judged(shuffled))
+
+
+@given(ROWS)
+def test_folding_loses_no_place_and_doubles_none(drawn: list[Any]) -> None:
+    """Each place whose verdict is regression is in exactly one finding, and no other place is in one."""
+    found = judged(made(drawn))
+    members = [number for finding in found.regressions for number in finding.members]
+
+    assert sorted(members) == [n for n, weighed in enumerate(found.weighed) if weighed.verdict == REGRESSION]
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({}, ("pass", "passed")),
+        ({"regressions": [{"kind": "value"}]}, ("fail", "regressions")),
+        ({"undecided": [{"kind": "missing"}]}, ("inconclusive", "undecided")),
+        ({"undecided": [{"kind": "value"}]}, ("pass", "passed")),
+        ({"undecided": [{"kind": "missing"}], "regressions": [{"kind": "value"}]}, ("fail", "regressions")),
+        ({"uncontrolled": 1}, ("inconclusive", "controls-missing")),
+        ({"fidelity": 0.2}, ("inconclusive", "fidelity")),
+        ({"unauthorised": 0.9}, ("inconclusive", "fidelity")),
+        ({"state": "interrupted", "regressions": [{"kind": "value"}]}, ("inconclusive", "interrupted")),
+        ({"state": "unavailable"}, ("inconclusive", "target-unavailable")),
+        ({"ledger": {**LEDGER, "same": 9}, "regressions": [{"kind": "value"}]}, ("inconclusive", "ledger")),
+        ({"ledger": {**LEDGER, "compared": 0}}, ("inconclusive", "nothing-compared")),
+    ],
+)  # fmt: skip
+def test_the_verdict_of_a_run(changes: dict[str, Any], wanted: tuple[str, str]) -> None:
+    """What ends a run early comes first, then whether it can be believed, then what it found."""
+    facts = {
+        "state": "finished", "reason": "", "ledger": LEDGER, "regressions": [], "undecided": [], "fidelity": 1.0, "unauthorised": 0.0,
+        "uncontrolled": 0, **changes,
+    }  # fmt: skip
+    assert decide(Facts(**facts))[:2] == wanted
