@@ -8,6 +8,7 @@ whose kind says why, so that silence is never taken for agreement. Values in row
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ from differ.compare import Context, Own, compare
 from differ.difference import PRESENCE, Difference
 from differ.samples import Samples
 from echolane.exchange import Response
-from echolane.observation import ANSWERED, BASE, BRANCH, BRANCH_CONTROL, CONTROL, FAILED, Observation, TargetInfo
+from echolane.observation import ANSWERED, BASE, BRANCH, BRANCH_CONTROL, CONTROL, FAILED, Observation, Shot, TargetInfo
 from echolane.runspec import RunSpec
 from echolane.settings import Differ
 
@@ -64,6 +65,8 @@ class RowMaker:
         differences: list[tuple[int, Difference]] = []
         verdict, reason = self._verdict(observation, differences)
         shots = observation.shots
+        alike = verdict == "same" and all_alike(shots)
+        first = shots[BASE].answer if alike else None
         identity = self._identity.copy()
         identity.update(sized(observation.exchange))
         self._varying.append(
@@ -78,8 +81,8 @@ class RowMaker:
                 observation.recorded_status,
                 verdict,
                 reason,
-                [f"{s.outcome}:{s.reason}" if s.reason else s.outcome for s in shots],
-                statuses(observation),
+                _ALL_ANSWERED if alike else [f"{s.outcome}:{s.reason}" if s.reason else s.outcome for s in shots],
+                [first.status] * 4 if first is not None else statuses(observation),
                 [us if (us := shot.duration_ns // 1000) < DURATION_MAX else DURATION_MAX for shot in shots],
                 observation.fired_at_ns,
                 partition,
@@ -115,8 +118,8 @@ class RowMaker:
         if observation.not_compared:
             return "not_compared", observation.not_compared
         shots = observation.shots
-        if shots[CONTROL].same_as == shots[BRANCH].same_as == shots[BRANCH_CONTROL].same_as == BASE:
-            return "same", ""  # the commonest case: four times the same bytes
+        if all_alike(shots):
+            return "same", ""
         reason = ""
         read: dict[tuple[int, Own], Parsed] = {}
         for pair, (left, right) in enumerate(PAIRS):
@@ -153,6 +156,14 @@ class RowMaker:
             time_s=self._settings.time_ms / 1000,
             read=read,
         )
+
+
+def all_alike(shots: Sequence[Shot]) -> bool:
+    """The commonest case: four times the same bytes."""
+    return len(shots) == 4 and shots[CONTROL].same_as == shots[BRANCH].same_as == shots[BRANCH_CONTROL].same_as == BASE
+
+
+_ALL_ANSWERED = [ANSWERED] * 4
 
 
 def result_hash(run: str) -> blake2b:

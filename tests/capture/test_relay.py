@@ -9,7 +9,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ from capture.account import total_ledger
 from echolane.exchange import Exchange
 from echolane.home import open_home
 from echolane.ledger import capture_identities
-from tests.e2e.kills_parts import Load, pids_of, recorded
+from tests.e2e.kills_parts import Load, peak_mib, pids_of, recorded
 from tests.e2e.world import World, free_port, stop
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
@@ -206,12 +205,6 @@ def test_no_service_is_a_502_and_is_counted(world: World) -> None:
     counts = dict(total_ledger(open_home(world.home), "shop"))
     assert capture_identities(counts) == []
     assert counts["upstream-refused"] == 1
-
-
-def peak_mib(pid: int) -> float:
-    """The largest a process has been."""
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
 
 
 @pytest.mark.parametrize("slow", ["client", "service"])

@@ -102,6 +102,14 @@ def pids_of(home: Path, word: str) -> list[int]:
     return found
 
 
+def peak_mib(pid: int) -> float:
+    """The most memory a process has had, in MiB; what `getrusage` tells would count its parent's too."""
+    line = next(
+        line for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines() if line.startswith("VmHWM")
+    )
+    return int(line.split()[1]) / 1024
+
+
 def kill(pid: int) -> None:
     """Kill -9."""
     with contextlib.suppress(ProcessLookupError):
