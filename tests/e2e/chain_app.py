@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import json
 import os
+import random
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,7 +34,9 @@ class App(BaseHTTPRequestHandler):
     wbufsize = -1  # one write an answer: two meet Nagle's algorithm and wait 40 ms
     posts = ""
     changes: frozenset[str] = frozenset()
-    served = 0
+    served = random.randrange(
+        1 << 20
+    )  # every instance counts from somewhere else, as ones that have run for a while do
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
