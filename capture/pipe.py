@@ -205,8 +205,10 @@ class PipeReader:
 
     def _make_room(self, needed: int) -> None:
         """Move what is left to the beginning; grow for a batch that does not fit, and shrink again behind it."""
-        left = bytes(memoryview(self._buffer)[self._from : self._to])
         size = max(SOCKET_BYTES, needed)
+        if not self._from and len(self._buffer) == size:
+            return  # a large batch comes in dozens of reads: moved at each, it would cost its square
+        left = bytes(memoryview(self._buffer)[self._from : self._to])
         if len(self._buffer) != size:
             self._buffer = bytearray(size)
         self._buffer[: len(left)] = left

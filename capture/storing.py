@@ -165,11 +165,20 @@ class Storing:
                 if (bucket.exchanges or bucket.pending) and not self._flush(partition):
                     break
         if last:
-            for bucket in self._buckets:
-                count = len(bucket.exchanges) + (bucket.pending[1] if bucket.pending else 0)
+            for partition, bucket in enumerate(self._buckets):
+                count = len(bucket.exchanges) + (
+                    0 if self._is_settled(partition) or not bucket.pending else bucket.pending[1]
+                )
                 if count:
                     self._drop(self._refused or "journal-busy", count)
                 bucket.exchanges, bucket.pending = [], None
+
+    def _is_settled(self, partition: int) -> bool:
+        """Whether what is pending is stored after all, or cannot be known now: then the account is settled by the journal later."""
+        try:
+            return self._append_again(partition, self._buckets[partition])
+        except EcholaneError:
+            return True
 
     def _flush(self, partition: int) -> bool:
         """Append one bucket; False when the journal refused."""
@@ -232,6 +241,8 @@ class Storing:
         if counts.get(OPEN) != partition + 1 or bucket.pending is None:
             return False
         stored = stored_by(self._journal, self._identity, counts)
+        if stored > counts.get(BASE, 0):  # the next append cannot be before it, or it would be taken for that one
+            self.ends[partition] = self._journal.end(self._topic, partition)
         self._counters.set("stored", stored)
         self._counters.set(OPEN, 0)
         return stored > counts.get(BASE, 0)
