@@ -16,9 +16,10 @@ KEYS = ("id", "_id", "uuid", "key", "name", "slug", "code", "href", "url", "path
 
 
 class Aligned(NamedTuple):
-    """Pairs of indexes to compare, and whether members that both have stand in another order."""
+    """Elements that belong together, and whether members that both have stand in another order."""
 
-    pairs: list[tuple[int, int]]
+    olds: list[Any]
+    news: list[Any]
     moved: bool
     in_place: bool = False
     """Whether every element belongs to that at its own place."""
@@ -55,45 +56,67 @@ def aligned(old: list[Any], new: list[Any]) -> Aligned | None:
     if keyed is not None:
         return keyed
     olds, news = [canonical(value) for value in old], [canonical(value) for value in new]
-    if Counter(olds) == Counter(news):
+    if len(olds) == len(news) and Counter(olds) == Counter(news):
         return None
-    return by_equality(olds, news)
+    return by_equality(old, new, olds, news)
 
 
 def by_key(old: list[Any], new: list[Any]) -> Aligned | None:
     """Pairs by a key that is unique in both and shared by at least half of the shorter; None when there is none such."""
-    if set(map(type, old)) != _OBJECTS or set(map(type, new)) != _OBJECTS:
+    if not old or not new or old[0].__class__ is not dict or new[0].__class__ is not dict:
         return None
+    first = old[0]
     for name in KEYS:
-        if name not in old[0]:
+        if name not in first:
             continue
-        old_keys, new_keys = unique(old, name), unique(new, name)
-        if old_keys is None or new_keys is None:
+        try:
+            old_keys, new_keys = [item[name] for item in old], [item[name] for item in new]
+        except KeyError:
             continue
+        except TypeError:  # not all of them are objects
+            return None
         if old_keys == new_keys:
-            return Aligned([(index, index) for index in range(len(old))], moved=False, in_place=True)
-        olds, news = dict(zip(old_keys, count(), strict=False)), dict(zip(new_keys, count(), strict=False))
-        pairs = [(index, news[key]) for key, index in olds.items() if key in news]
-        if 2 * len(pairs) < min(len(olds), len(news)):
+            if unique(old_keys) and unique(new_keys):
+                return Aligned(old, new, moved=False, in_place=True)
             continue
-        others = [pair[1] for pair in pairs]
-        rest_old = [index for key, index in olds.items() if key not in news]
-        rest_new = [index for key, index in news.items() if key not in olds]
-        return Aligned(pairs + list(zip(rest_old, rest_new, strict=False)), others != sorted(others))
+        if unique(old_keys) and unique(new_keys) and (fit := by_keys(old, new, old_keys, new_keys)) is not None:
+            return fit
     return None
 
 
-_OBJECTS: set[type[Any]] = {dict}
+def by_keys(old: list[Any], new: list[Any], old_keys: list[Any], new_keys: list[Any]) -> Aligned | None:
+    """Elements by their keys, of which no two are equal; None when too few are shared."""
+    news = dict(zip(new_keys, new, strict=True))
+    if len(old) == len(new):
+        try:
+            return Aligned(old, [news[key] for key in old_keys], moved=True)
+        except KeyError:
+            pass
+    places = dict(zip(new_keys, count(), strict=False))
+    kept = [place for key in old_keys if (place := places.get(key, -1)) >= 0]
+    if 2 * len(kept) < min(len(old), len(new)):
+        return None
+    olds = dict(zip(old_keys, old, strict=True))
+    shared = [key for key in old_keys if key in news]
+    rest_old = [item for key, item in olds.items() if key not in news]
+    rest_new = [item for key, item in news.items() if key not in olds]
+    both = min(len(rest_old), len(rest_new))
+    return Aligned(
+        [olds[key] for key in shared] + rest_old[:both],
+        [news[key] for key in shared] + rest_new[:both],
+        kept != sorted(kept),
+    )
+
+
 _KEY_TYPES: set[type[Any]] = {str, int}
 
 
-def unique(items: list[Any], name: str) -> list[Any] | None:
-    """The key values, when every element has one and no two are equal."""
-    found = [item.get(name) for item in items]
-    return found if set(map(type, found)) <= _KEY_TYPES and len(set(found)) == len(found) else None
+def unique(keys: list[Any]) -> bool:
+    """Whether these are keys, no two of them equal."""
+    return set(map(type, keys)) <= _KEY_TYPES and len(set(keys)) == len(keys)
 
 
-def by_equality(olds: list[bytes], news: list[bytes]) -> Aligned:
+def by_equality(old: list[Any], new: list[Any], olds: list[bytes], news: list[bytes]) -> Aligned:
     """Take away what both have (common ends first, then as a multiset); pair the rest in order."""
     begin, end, least = 0, 0, min(len(olds), len(news))
     while begin < least and olds[begin] == news[begin]:
@@ -104,7 +127,8 @@ def by_equality(olds: list[bytes], news: list[bytes]) -> Aligned:
     common = Counter(olds[i] for i in rest_old) & Counter(news[j] for j in rest_new)
     kept_old, shared_old = parted(rest_old, olds, common)
     kept_new, shared_new = parted(rest_new, news, common)
-    return Aligned(list(zip(kept_old, kept_new, strict=False)), shared_old != shared_new)
+    both = min(len(kept_old), len(kept_new))
+    return Aligned([old[i] for i in kept_old[:both]], [new[j] for j in kept_new[:both]], shared_old != shared_new)
 
 
 def parted(indexes: range, texts: list[bytes], common: Counter[bytes]) -> tuple[list[int], list[bytes]]:

@@ -217,9 +217,9 @@ def structured(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed
     form = forms[0].form
     if form in TREES:
         walk = Walk(sink, bounds, mixed=max(forms[0].holds, forms[1].holds) > PLAIN)
-        if not walk.same(old, new):
-            walk.walk(old, new, "body:$")
-        elif form == JSON and (has_duplicates(raw[0], old) or has_duplicates(raw[1], new)):
+        if walk.trees(old, new, "body:$"):
+            return
+        if form == JSON and (has_duplicates(raw[0], old) or has_duplicates(raw[1], new)):
             repeated(walk, raw)
     elif form == XML:
         if old != new:
@@ -228,8 +228,8 @@ def structured(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed
         text_bodies(sink, old, new)
     elif form in {BYTES, EMPTY}:
         sink.add("body", Change("value", FORMAT, shown(raw[0]), shown(raw[1]), "bytes"))
-    elif old != new:
-        Walk(sink, bounds, mixed=False).walk(old, new, "body:$")
+    else:
+        Walk(sink, bounds, mixed=False).trees(old, new, "body:$")
 
 
 TREES = frozenset((JSON, NDJSON))
@@ -241,8 +241,7 @@ def repeated(walk: Walk, raw: tuple[bytes, bytes]) -> None:
         old, new = parse_with_duplicates(raw[0]), parse_with_duplicates(raw[1])
     except NotJson:
         return
-    if not walk.same(old, new):
-        walk.walk(old, new, "body:$")
+    walk.trees(old, new, "body:$")
 
 
 def text_bodies(sink: Sink, old: str, new: str) -> None:

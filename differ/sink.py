@@ -46,7 +46,7 @@ class Change(msgspec.Struct, gc=False):
     flags: int = 0
 
 
-class _Place(msgspec.Struct, gc=False):
+class _Found(msgspec.Struct, gc=False):
     """All changes of one kind at one place."""
 
     facet: int
@@ -56,22 +56,25 @@ class _Place(msgspec.Struct, gc=False):
     values: list[Any]
     count: int = 1
 
-    def add(self, change: Change) -> None:
-        """One more."""
-        self.count += 1
-        self.facet = min(self.facet, change.facet)
-        self.klass = self.klass or change.klass
-        self.flags &= change.flags
-        if self.count <= DIGESTED_MAX:
-            self.values += (change.old, change.new)
-
-    def digest(self) -> int:
-        """64 bits that name the values, in their order."""
+    def told(self) -> tuple[str | None, str | None, int]:
+        """The first two values as texts, and 64 bits that name all values in their order."""
+        values = self.values
         try:
-            data = orjson.dumps(self.values, default=_plain)
+            data = orjson.dumps(values, default=_plain)
         except (TypeError, ValueError):
-            data = "\0".join(text_of(value) or "\1" for value in self.values).encode("utf-8", "surrogatepass")
-        return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
+            data = "\0".join(text_of(value) or "\1" for value in values).encode("utf-8", "surrogatepass")
+            old, new = text_of(values[0]), text_of(values[1])
+        else:
+            if self.count == 1 and values[0].__class__ in _TREES and values[1].__class__ in _TREES:
+                # Both are written in ``data``: the first is written once more to know where it ends.
+                end = len(orjson.dumps(values[0], default=_plain)) + 1
+                old, new = excerpt(data[1:end]), excerpt(data[end + 1 : -1])
+            else:
+                old, new = text_of(values[0]), text_of(values[1])
+        return old, new, int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
+
+
+_TREES = frozenset({dict, list})
 
 
 def _plain(value: Any) -> str:
@@ -84,7 +87,7 @@ class Sink:
     __slots__ = ("_found", "now_ns", "ports")
 
     def __init__(self, now_ns: tuple[int, int] = (0, 0), ports: tuple[str, str] = ("", "")) -> None:
-        self._found: dict[tuple[str, str], _Place] = {}
+        self._found: dict[tuple[str, str], _Found] = {}
         self.now_ns = now_ns
         self.ports = ports if ports[0] else None
         """The port of each target, where it is known."""
@@ -95,32 +98,50 @@ class Sink:
 
     def add(self, where: str, change: Change) -> None:
         """One change at a place."""
-        key = (where, change.kind)
-        place = self._found.get(key)
-        if place is not None:
-            place.add(change)
+        self.put(
+            (where, change.kind), change.facet, change.klass, change.flags, change.signature, change.old, change.new
+        )
+
+    def put(self, key: tuple[str, str], facet: int, klass: str, flags: int, signature: str, old: Any, new: Any) -> None:
+        """One change of a kind at a place."""
+        found = self._found.get(key)
+        if found is None:
+            if len(self._found) >= PLACES_MAX:
+                raise TooMuch("too-many-differences")
+            self._found[key] = _Found(facet, klass, flags, signature, [old, new])
             return
-        if len(self._found) >= PLACES_MAX:
-            raise TooMuch("too-many-differences")
-        self._found[key] = _Place(change.facet, change.klass, change.flags, change.signature, [change.old, change.new])
+        found.count += 1
+        found.facet = min(found.facet, facet)
+        if klass and not found.klass:
+            found.klass = klass
+        found.flags &= flags
+        if found.count <= DIGESTED_MAX:
+            found.values += (old, new)
+
+    def forget(self, where: str) -> None:
+        """Drop what was found at places that begin so."""
+        self._found = {key: found for key, found in self._found.items() if not key[0].startswith(where)}
 
     def differences(self) -> list[Difference]:
         """All that was found."""
-        return [
-            Difference(
-                where,
-                kind,
-                place.facet,
-                place.klass,
-                place.flags,
-                place.count,
-                text_of(place.values[0]),
-                text_of(place.values[1]),
-                place.digest(),
-                f"{kind}:{place.signature}",
+        found: list[Difference] = []
+        for (where, kind), place in self._found.items():
+            old, new, values = place.told()
+            found.append(
+                Difference(
+                    where,
+                    kind,
+                    place.facet,
+                    place.klass,
+                    place.flags,
+                    place.count,
+                    old,
+                    new,
+                    values,
+                    f"{kind}:{place.signature}",
+                )
             )
-            for (where, kind), place in self._found.items()
-        ]
+        return found
 
 
 def text_of(value: Any) -> str | None:
@@ -135,6 +156,12 @@ def text_of(value: Any) -> str | None:
         text = orjson.dumps(value, default=str).decode()
     except (TypeError, ValueError, RecursionError):
         text = orjson.dumps(repr(value).encode("utf-8", "replace").decode()).decode()
+    return text if len(text) <= EXCERPT_BYTES else text[: EXCERPT_BYTES - 1] + "…"
+
+
+def excerpt(data: bytes) -> str:
+    """Written JSON as a text of at most EXCERPT_BYTES characters."""
+    text = data.decode()
     return text if len(text) <= EXCERPT_BYTES else text[: EXCERPT_BYTES - 1] + "…"
 
 

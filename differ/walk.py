@@ -6,17 +6,14 @@ Works on what :mod:`differ.jsons` gives (dict, list, str, int, float, bool, None
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Iterable
-from functools import lru_cache
+from itertools import compress
+from operator import ne, not_
 from typing import Any
 
-import orjson
-
 from differ.aligning import aligned, exactly_equal
-from differ.classes import timing_name
 from differ.difference import FORMAT, PERMUTATION, PRESENCE, TYPE, VALUE
+from differ.places import Place, root
 from differ.sink import MISSING, Change, Sink, TooMuch, clock_flag, texts
 from differ.xmls import Node
 
@@ -25,18 +22,9 @@ OURS = frozenset({"x-lane", "baggage", "traceparent", "x-echolane-replay"})
 DEADLINE_MASK = 255
 """The clock is asked every 256 nodes: at some microseconds each, a deadline is kept to a millisecond."""
 LEAVES = frozenset({str, int, float, bool, type(None)})
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-
-
-@lru_cache(maxsize=4096)
-def step(key: str) -> str:
-    """One key as a step of a path (■ §7)."""
-    if _PLAIN.fullmatch(key):
-        return "." + key
-    text = key.replace("\\", "\\\\").replace("'", "\\'")
-    return "['" + "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text) + "']"
-
-
+NUMBERS = frozenset({int, float})
+EARLIEST = 1e9
+"""A smaller number is no instant in any unit."""
 _KINDS: dict[type[Any], str] = {type(None): "null", bool: "boolean", str: "string", dict: "object", list: "array"}
 
 
@@ -47,38 +35,79 @@ def kind_of(value: Any) -> str:
 
 
 class Walk:
-    """One comparison of two trees. Places are texts, made only on the way down to a difference."""
+    """One comparison of two trees.
 
-    __slots__ = ("deadline", "depth_max", "mixed", "nodes_left", "sink", "time_s")
+    In a ``mixed`` tree ``==`` does not prove equality, and proof is cheapest for many values at once. So what is equal to Python is
+    taken for equal at first and kept in ``_held``; at the end all of it is proved in one go. Should that fail, which is rare, the
+    trees are walked again with a proof for each value.
+    """
+
+    __slots__ = ("_bounds", "_careful", "_held", "deadline", "depth_max", "mixed", "nodes_left", "sink", "time_s")
 
     def __init__(self, sink: Sink, bounds: tuple[int, int, float], *, mixed: bool) -> None:
-        self.sink, self.mixed = sink, mixed
+        self.sink, self.mixed, self._bounds = sink, mixed, bounds
         self.depth_max, self.nodes_left, self.time_s = bounds
         self.deadline: float | None = None
+        self._held: tuple[list[Any], list[Any]] = ([], [])
+        self._careful = False
 
-    def same(self, old: Any, new: Any) -> bool:
-        """Exact equality: ``==`` where it can be trusted, the written value where 1, 1.0 and true may hide behind it."""
-        if old != new:
-            return False
-        kind = old.__class__
-        if not self.mixed or (kind in LEAVES and kind is new.__class__):
+    def trees(self, old: Any, new: Any, where: str) -> bool:
+        """Emit what differs between two values; whether anything does."""
+        if old == new:
+            if (
+                not self.mixed
+                or (old.__class__ in LEAVES and old.__class__ is new.__class__)
+                or exactly_equal(old, new)
+            ):
+                return False
+            self._careful = True
+        top = root(where)
+        try:
+            self.walk(old, new, top, 0)
+        except TooMuch:
+            if self._proved():
+                raise
+        else:
+            if self._proved():
+                return True
+        self.sink.forget(where)
+        self._careful = True
+        self.depth_max, self.nodes_left, self.time_s = self._bounds
+        self.deadline = None
+        self.walk(old, new, top, 0)
+        return True
+
+    def _proved(self) -> bool:
+        """Whether all that was taken for equal is."""
+        held = self._held
+        if not held[0] or self._careful:
             return True
-        return exactly_equal(old, new)
+        try:
+            return exactly_equal(*held)
+        except RecursionError:  # value by value it may yet be told
+            return False
 
-    def walk(self, old: Any, new: Any, where: str, depth: int = 0) -> None:
+    def walk(self, old: Any, new: Any, place: Place, depth: int) -> None:
         """Emit what differs between two values that are not the same."""
-        self.nodes_left -= 1
-        if not self.nodes_left & DEADLINE_MASK or depth > self.depth_max:
+        self.nodes_left = left = self.nodes_left - 1
+        if not left & DEADLINE_MASK or depth > self.depth_max:
             self._check(depth)
         kind = old.__class__
-        if kind is dict and new.__class__ is dict:
-            self._objects(old, new, where, depth)
-        elif kind is list and new.__class__ is list:
-            self._arrays(old, new, where, depth)
+        if kind is new.__class__:
+            if kind is dict:
+                self._objects(old, new, place, depth)
+            elif kind is list:
+                self._arrays(old, new, place, depth)
+            elif kind is str:
+                self._strings(old, new, place.text)
+            elif kind is bool:
+                self.sink.put(place.value, VALUE, "", 0, f"{old}>{new}", old, new)
+            else:
+                self._numbers(old, new, place)
         elif (name := kind_of(old)) != (other := kind_of(new)):
-            self.sink.add(where, Change("type", TYPE, old, new, f"{name}>{other}"))
+            self.sink.add(place.text, Change("type", TYPE, old, new, f"{name}>{other}"))
         else:
-            self._scalars(old, new, where)
+            self._numbers(old, new, place)
 
     def _check(self, depth: int) -> None:
         """The bounds; the clock is asked now and then, and starts at the first asking, since most walks are short."""
@@ -92,90 +121,98 @@ class Walk:
         elif now > self.deadline:
             raise TooMuch("too-slow")
 
-    def _objects(self, old: dict[str, Any], new: dict[str, Any], where: str, depth: int) -> None:
+    def _objects(self, old: dict[str, Any], new: dict[str, Any], place: Place, depth: int) -> None:
         """Keys by name: missing, added, or compared."""
-        get = new.get
-        if self.mixed:
-            changed = [
-                key
-                for key, value in old.items()
-                if (other := get(key, MISSING)) is not value
-                and (
-                    other != value
-                    or (kind := value.__class__) is not other.__class__
-                    or (kind not in LEAVES and not exactly_equal(value, other))
-                )
-            ]
-        else:
-            changed = [key for key, value in old.items() if value != get(key, MISSING)]
-        for key in changed:
-            value, other = old[key], get(key, MISSING)
-            if other is not MISSING:
-                self.walk(value, other, where + step(key), depth + 1)
-            elif key.lower() not in OURS:
-                self.sink.add(where + step(key), Change("missing", PRESENCE, value, MISSING, kind_of(value)))
+        get, mixed, children = new.get, self.mixed, place.children
+        for key, value in old.items():
+            other = get(key, MISSING)
+            if other is value:
+                continue
+            kind = value.__class__
+            if kind is other.__class__:
+                if value == other and (not mixed or kind in LEAVES or self._equal(value, other)):
+                    continue
+            elif other is MISSING:
+                if key.lower() not in OURS:
+                    self._came_or_went("missing", place, key, value, MISSING)
+                continue
+            self.walk(value, other, children.get(key) or place.child(key), depth + 1)
         if len(new) == len(old) and new.keys() == old.keys():
             return
         for key, value in new.items():
             if key not in old and key.lower() not in OURS:
-                self.sink.add(where + step(key), Change("added", PRESENCE, MISSING, value, kind_of(value)))
+                self._came_or_went("added", place, key, MISSING, value)
 
-    def _arrays(self, old: list[Any], new: list[Any], where: str, depth: int) -> None:
+    def _came_or_went(self, kind: str, place: Place, key: str, old: Any, new: Any) -> None:
+        below = place.children.get(key) or place.child(key)
+        self.sink.add(below.text, Change(kind, PRESENCE, old, new, kind_of(new if old is MISSING else old)))
+
+    def _equal(self, old: Any, new: Any) -> bool:
+        """Whether two values that are equal to Python are equal; at first this is believed."""
+        if self._careful:
+            return exactly_equal(old, new)
+        held = self._held
+        held[0].append(old)
+        held[1].append(new)
+        return True
+
+    def _arrays(self, old: list[Any], new: list[Any], place: Place, depth: int) -> None:
         """Elements by key or by what is equal; order told apart from change."""
         left: list[tuple[Any, Any]] | None = None
+        inside = place.children.get(None) or place.child(None)
         if len(old) == len(new):
             # What is equal at its own place is no part of the question.
-            left = self._unlike(zip(old, new, strict=True))
+            left = self._unlike(old, new)
             if len(left) == 1:
-                self.walk(*left[0], where + "[*]", depth + 1)
+                self.walk(*left[0], inside, depth + 1)
                 return
             if len(left) < len(old):
                 old, new = [pair[0] for pair in left], [pair[1] for pair in left]
         else:
             grew = "grew" if len(new) > len(old) else "shrank"
-            self.sink.add(where, Change("length", FORMAT, len(old), len(new), grew))
+            self.sink.add(place.text, Change("length", FORMAT, len(old), len(new), grew))
         fit = aligned(old, new)
         if fit is None or fit.moved:
-            self.sink.add(where, Change("order", VALUE, old, new, "order", flags=PERMUTATION))
+            self.sink.add(place.text, Change("order", VALUE, old, new, "order", flags=PERMUTATION))
         if fit is None:
             return
-        inside = where + "[*]"
         if left is None or not fit.in_place:
-            left = self._unlike((old[i], new[j]) for i, j in fit.pairs)
+            left = self._unlike(fit.olds, fit.news)
         for one, two in left:
             self.walk(one, two, inside, depth + 1)
 
-    def _unlike(self, pairs: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-        """Those pairs that are not the same."""
+    def _unlike(self, olds: list[Any], news: list[Any]) -> list[tuple[Any, Any]]:
+        """Those pairs of two lists of one length that are not the same."""
+        differ = list(map(ne, olds, news))
         if not self.mixed:
-            return [pair for pair in pairs if pair[0] != pair[1]]
-        found = list(pairs)
-        try:
-            # Written text tells 1, 1.0 and true apart; two orders of keys are not the commonest case.
-            written = zip(
-                map(orjson.dumps, [one for one, _ in found]), map(orjson.dumps, [two for _, two in found]), strict=True
-            )
+            return list(compress(zip(olds, news, strict=True), differ))
+        if self._careful:
             return [
-                pair for pair, (one, two) in zip(found, written, strict=True) if one != two and not self.same(*pair)
+                (one, two)
+                for one, two, unlike in zip(olds, news, differ, strict=True)
+                if unlike
+                or (not ((kind := one.__class__) in LEAVES and kind is two.__class__) and not exactly_equal(one, two))
             ]
-        except TypeError:  # exact numbers, or deeper than orjson writes
-            return [pair for pair in found if not self.same(*pair)]
+        if False in differ:
+            equal = list(map(not_, differ))
+            self._held[0].extend(compress(olds, equal))
+            self._held[1].extend(compress(news, equal))
+        return list(compress(zip(olds, news, strict=True), differ))
 
-    def _scalars(self, old: Any, new: Any, where: str) -> None:
-        """Two values of one type."""
+    def _strings(self, old: str, new: str, where: str) -> None:
+        """Two texts."""
         sink = self.sink
-        if sink.ports and sink.echoed(old, new):
-            return
-        if old.__class__ is str:
+        if sink.ports is None or not sink.echoed(old, new):
             sink.add(where, texts(old, new, sink.now_ns))
+
+    def _numbers(self, old: Any, new: Any, place: Place) -> None:
+        """Two numbers."""
+        sink, flags = self.sink, 0
+        if sink.ports is not None and sink.echoed(old, new):
             return
-        flags, klass, signature = 0, "", "number"
-        if old.__class__ is bool:
-            signature = f"{old}>{new}"
-        else:
+        if old.__class__ not in NUMBERS or new.__class__ not in NUMBERS or (old > EARLIEST and new > EARLIEST):
             flags = clock_flag(old, new, sink.now_ns)
-            klass = "time" if flags or timing_name(where) else ""
-        sink.add(where, Change("value", VALUE, old, new, signature, klass, flags))
+        sink.put(place.value, VALUE, "time" if flags or place.timing else "", flags, "number", old, new)
 
     def nodes(self, old: Node, new: Node, where: str, depth: int = 0) -> None:
         """Two XML elements: name, attributes, text, children by name and rank."""
@@ -198,7 +235,7 @@ class Walk:
         if old is MISSING or new is MISSING:
             self.sink.add(where, Change("added" if old is MISSING else "missing", PRESENCE, old, new, "attribute"))
         else:
-            self._scalars(old, new, where)
+            self._strings(old, new, where)
 
     def _children(self, old: Node, new: Node, where: str, depth: int) -> None:
         """Children of one name are a list; a name that came or went covers what is under it."""
@@ -216,4 +253,4 @@ class Walk:
                     self.nodes(one, two, where, depth + 1)
 
 
-__all__ = ["MISSING", "TooMuch", "Walk", "kind_of", "step"]
+__all__ = ["MISSING", "TooMuch", "Walk", "kind_of"]
