@@ -252,7 +252,7 @@ class Volleys:
         flight.pending -= 1
         if not flight.pending:
             self._landed(flight)
-        elif self._schedule.ready:
+        elif self._schedule.ready and max(self._in_flight) < self._limit:
             self.pump()
 
     def _landed(self, flight: Flight) -> None:

@@ -7,6 +7,7 @@ lane, a fresh trace, and the signed mark last (design §8, :mod:`echolane.marks`
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -34,62 +35,73 @@ class Unsendable(ValueError):  # noqa: N818 - a reason of ``skipped``
 class _Version:
     """One version of a request: as recorded (masked), or with its seal opened."""
 
-    __slots__ = ("body", "head_of_lane", "headers", "length", "line", "mark", "secrets")
+    __slots__ = ("body", "headers", "heads", "length", "line", "secrets", "tail")
 
     def __init__(self, request: Request, secrets: Sequence[bytes], mark: bytes) -> None:
         if not _METHOD.fullmatch(request.method) or not _TARGET.fullmatch(request.target):
             raise Unsendable("unsendable-request-line")
         version = request.http_version if request.http_version in {"1.0", "1.1"} else "1.1"
-        self.line = f"{request.method} {request.target} HTTP/{version}\r\n".encode("latin-1", "replace")
+        self.line = f"{request.method} {request.target} HTTP/{version}\r\nHost: ".encode("latin-1", "replace")
         body = request.body
         self.headers = request.headers
         self.body = encode(body.data, body.encoding) if body.encoding and not body.undecoded else body.data
         self.length = len(self.body) if self.body or _has_length(request) else None
         self.secrets = secrets
-        self.mark = mark
-        self.head_of_lane: dict[str | None, tuple[bytes, bytes]] = {}
+        self.tail = b"%b%b\r\n\r\n" % (_BETWEEN, mark)
+        self.heads: dict[str | None, bytes] = {}
 
     def write(self, authority: bytes, lane: str | None) -> bytes:
         """The bytes for one target."""
-        known = self.head_of_lane.get(lane)
-        if known is None:
-            known = self.head_of_lane[lane] = self._head(self.headers, lane)
-        return self._join(authority, known)
+        head = self.heads.get(lane)
+        if head is None:
+            head = self.heads[lane] = _head(self.headers, lane, self.length)
+        return b"".join((self.line, authority, head, _fresh_trace(), self.tail, self.body))
 
     def write_with(self, headers: Headers, authority: bytes, lane: str | None) -> bytes:
         """The bytes for one target with other headers than recorded."""
-        return self._join(authority, self._head(headers, lane))
+        head = _head(headers, lane, self.length)
+        return b"".join((self.line, authority, head, _fresh_trace(), self.tail, self.body))
 
-    def _head(self, headers: Headers, lane: str | None) -> tuple[bytes, bytes]:
-        """The header lines before and after the trace, without Host: the same for every target of a lane."""
+
+_PLACE = b"\x01here\x01"
+"""Stands for the trace and for the mark; no header that can be sent holds a control character."""
+_BETWEEN = b"\r\nx-echolane-replay: "
+"""Between trace and mark."""
+_HEADS_MAX = 1024
+_HEAD_MAX = 2048
+_heads: dict[tuple[tuple[tuple[bytes, bytes], ...], str | None, int | None], bytes] = {}
+"""Header lines written lately: the requests of one session mostly carry the same."""
+
+
+def _head(headers: Headers, lane: str | None, length: int | None) -> bytes:
+    """The header lines from the end of Host's value to the beginning of the trace: the same for every target of a lane."""
+    key = (tuple(headers), lane, length)
+    head = _heads.get(key)
+    if head is None:
         try:
-            block = prepare_headers(
-                headers, authority=b"", lane=lane, mark=self.mark, traceparent=_PLACE, length=self.length
-            )
+            block = prepare_headers(headers, authority=b"", lane=lane, mark=_PLACE, traceparent=_PLACE, length=length)
         except HeaderRefused as refused:
             raise Unsendable("unsendable-header") from refused
-        before, _, after = block.partition(_PLACE)
-        return before.partition(b"\r\n")[2], after
-
-    def _join(self, authority: bytes, head: tuple[bytes, bytes]) -> bytes:
-        trace = fresh_traceparent(_random)
-        return b"%bHost: %b\r\n%b%b%b%b" % (self.line, authority, head[0], trace, head[1], self.body)
-
-
-_PLACE = b"\x01trace\x01"
-"""Where the trace goes; no header that can be sent holds a control character."""
+        before, between, _ = block.split(_PLACE)
+        assert between == _BETWEEN  # noqa: S101 - the marks stand last, in this order (design §8)
+        head = before.removeprefix(b"Host: ")
+        if len(head) <= _HEAD_MAX:
+            if len(_heads) >= _HEADS_MAX:
+                _heads.clear()
+            _heads[key] = head
+    return head
 
 
-_pool = bytearray()
+_TRACE_BYTES, _TRACES = 24, 256
+_traces: list[bytes] = []
 
 
-def _random(count: int) -> bytes:
-    """Random bytes, read from the system by the page: a system call a shot would be a tenth of what preparing it costs."""
-    if len(_pool) < count:
-        _pool.extend(os.urandom(4096))
-    part = bytes(_pool[-count:])
-    del _pool[-count:]
-    return part
+def _fresh_trace() -> bytes:
+    """A fresh trace; made by the hundred, for a system call a shot would be a tenth of what preparing it costs."""
+    if not _traces:
+        draw = io.BytesIO(os.urandom(_TRACE_BYTES * _TRACES)).read
+        _traces.extend(fresh_traceparent(draw) for _ in range(_TRACES))
+    return _traces.pop()
 
 
 class Wires:
@@ -99,8 +111,12 @@ class Wires:
         self._run = run
         self._mark_key = mark_key
         self._open_seal = open_seal
-        self._targets = targets
         self._authorities = [_authority_of(target) for target in targets]
+        self._lanes = [target.lane if target else None for target in targets]
+        self._opening = [
+            open_seal is not None and target is not None and target.credentials_recorded for target in targets
+        ]
+        """Whether a target gets what was sealed."""
 
     def prepare(self, exchange: Exchange) -> Prepared:
         """The exchange, ready to be written for any target."""
@@ -115,14 +131,10 @@ class Wires:
 
     def place(self, exchange: Exchange, index: int) -> tuple[bytes, str | None, bool]:
         """Authority and lane of a target, and whether the seal is opened for it."""
-        target = self._targets[index]
         authority = self._authorities[index]
         if authority is None:
             authority = exchange.request.authority.encode("latin-1", "replace")
-        opens = (
-            bool(exchange.seal) and self._open_seal is not None and target is not None and target.credentials_recorded
-        )
-        return authority, target.lane if target else None, opens
+        return authority, self._lanes[index], bool(exchange.seal) and self._opening[index]
 
     def probe(self, index: int) -> bytes:
         """What a target is asked that has never answered anything recorded; marked, so that no recorder takes it for traffic."""
