@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from differ.jsons import LOSSY, PLAIN, NotJson, parse_with_duplicates, read
 from differ.xmls import xml_tree
@@ -18,7 +20,7 @@ _BLANKS = b" \t\r\n\xef\xbb\xbf"
 _OPENING = frozenset((b"{", b"["))
 
 
-class Parsed(NamedTuple):
+class Parsed(msgspec.Struct, frozen=True, gc=False):
     """A body by its form, and its value there."""
 
     form: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from itertools import zip_longest
-from typing import NamedTuple
+from os.path import commonprefix
 
 import msgspec
 
@@ -14,8 +14,8 @@ from differ.classes import format_of, timing_apart
 from differ.difference import DERIVED, EXCERPT_BYTES, FORMAT, PRESENCE, TYPE, VALUE, Difference
 from differ.jsons import LOSSY, PLAIN, NotJson, has_duplicates, parse_with_duplicates
 from differ.sink import MISSING, Change, Sink, TooMuch, texts
-from differ.walk import Walk
-from echolane.exchange import Response
+from differ.walk import Bounds, Walk
+from echolane.exchange import Headers, Response
 
 HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"transfer-encoding", b"te", b"trailer", b"upgrade", b"proxy-connection")
@@ -39,9 +39,30 @@ class Own(msgspec.Struct, frozen=True):
     names: tuple[bytes, ...] = ()
     """Host and port as texts, longest first."""
     port: str = ""
+    end: bytes = b""
+    """What all names end with: a body without it has none of them. Made from the names."""
+
+    def __post_init__(self) -> None:
+        backwards = [name[::-1] for name in self.names]
+        msgspec.structs.force_setattr(self, "end", commonprefix(backwards)[::-1] if backwards else b"")  # noqa: RUF071 - of texts, as meant
 
 
 NOBODY = Own()
+
+
+class Reading(msgspec.Struct, gc=False):
+    """A body as it is compared: what its target echoes of itself is masked, and it is parsed when that is asked for."""
+
+    data: bytes
+    headers: Headers
+    value: Parsed | None = None
+
+    def parsed(self) -> Parsed:
+        """Its form and value."""
+        found = self.value
+        if found is None:
+            found = self.value = parsed(self.data, self.headers)
+        return found
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -54,11 +75,11 @@ class Context(msgspec.Struct, frozen=True):
     depth: int = 512
     nodes: int = 200_000
     time_s: float = 0.25
-    read: dict[tuple[int, Own], Parsed] | None = None
-    """Bodies that were read before: an answer is compared with two others. Valid while its answers are alive."""
+    read: dict[tuple[int, int], Reading] | None = None
+    """Bodies that were read before, by answer and target (their ids: both outlive the context): one is compared with two others."""
 
 
-class Compared(NamedTuple):
+class Compared(msgspec.Struct, gc=False):
     """What a comparison found, or why it could not be made."""
 
     differences: list[Difference]
@@ -67,7 +88,8 @@ class Compared(NamedTuple):
 
 def compare(left: Response | str, right: Response | str, context: Context) -> Compared:
     """Differences between two answers; a text stands for a failed answer and is its reason. Never raises."""
-    sink = Sink(context.now_ns, (context.own[0].port, context.own[1].port))
+    own = context.own
+    sink = Sink(context.now_ns, (own[0].port, own[1].port) if own[0].port else None)
     if isinstance(left, str) or isinstance(right, str):
         if left != right:
             old = left if isinstance(left, str) else left.status
@@ -83,7 +105,7 @@ def compare(left: Response | str, right: Response | str, context: Context) -> Co
     except (ValueError, TypeError, LookupError, ArithmeticError, MemoryError) as error:
         # A poisonous answer costs its own verdict, never the run's.
         return Compared([], f"error-{type(error).__name__}")
-    return Compared(sink.differences())
+    return Compared(sink.differences() if sink.found else [])
 
 
 def _answers(sink: Sink, left: Response, right: Response, context: Context) -> None:
@@ -105,7 +127,8 @@ def unechoed(data: bytes, echoes: tuple[bytes, ...]) -> bytes:
     for echo in echoes:
         if echo in data:
             data = data.replace(echo, b"\xc2\xabself\xc2\xbb")
-    return TRACE.sub(b"00-trace-00", data) if b"-00" in data else data
+    # One byte is found much faster than three, and most bodies have none.
+    return TRACE.sub(b"00-trace-00", data) if b"-" in data and b"-00" in data else data
 
 
 def grouped(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, list[bytes]]:
@@ -181,55 +204,74 @@ def body(sink: Sink, left: Response, right: Response, context: Context) -> None:
         return
     if one.truncated or two.truncated:
         raise TooMuch("too-large")
-    old, new = unechoed(one.data, context.own[0].names), unechoed(two.data, context.own[1].names)
-    if old == new:
+    read, own = context.read, context.own
+    old = reading(left, own[0]) if read is None else _again(left, own[0], read)
+    new = reading(right, own[1]) if read is None else _again(right, own[1], read)
+    if old.data == new.data:
         return
     if one.undecoded != two.undecoded:
         sink.add("body", Change("encoding", TYPE, one.undecoded or "decoded", two.undecoded or "decoded", "encoding"))
         return
-    forms = _read(left, old, context, 0), _read(right, new, context, 1)
-    if forms[0].form != forms[1].form:
-        change = Change("format", TYPE, shown(old), shown(new), f"{forms[0].form}>{forms[1].form}")
+    forms = old.parsed(), new.parsed()
+    form = forms[0].form
+    if form != forms[1].form:
+        change = Change("format", TYPE, shown(old.data), shown(new.data), f"{form}>{forms[1].form}")
         sink.add("body", change)
         return
-    if forms[0].form in TREES and max(forms[0].holds, forms[1].holds) == LOSSY:
-        forms = exactly(forms[0], old), exactly(forms[1], new)
-    structured(sink, (old, new), forms, context)
+    if form in TREES:
+        json_bodies(sink, (old.data, new.data), forms, context)
+    else:
+        structured(sink, (old.data, new.data), forms, context)
 
 
-def _read(answer: Response, data: bytes, context: Context, side: int) -> Parsed:
-    """The form and value of a body, once for all comparisons of an exchange."""
-    if context.read is None:
-        return parsed(data, answer.headers)
-    key = id(answer), context.own[side]
-    found = context.read.get(key)
+def reading(answer: Response, own: Own) -> Reading:
+    """The body of an answer of one target."""
+    data = answer.body.data
+    return Reading(unechoed(data, own.names if own.end in data else ()), answer.headers)
+
+
+def _again(answer: Response, own: Own, read: dict[tuple[int, int], Reading]) -> Reading:
+    """The same once for all comparisons of an exchange."""
+    key = id(answer), id(own)
+    found = read.get(key)
     if found is None:
-        found = context.read[key] = parsed(data, answer.headers)
+        found = read[key] = reading(answer, own)
     return found
 
 
-def structured(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed], context: Context) -> None:
-    """Two bodies of one form."""
+def bounds_of(raw: tuple[bytes, bytes], context: Context) -> Bounds:
+    """What a comparison may cost. The time is for a body of up to a megabyte; a larger one gets as much for each."""
+    size = len(raw[0]) + len(raw[1])
+    time_s = context.time_s if size <= 2 * MIB else context.time_s * (size / (2 * MIB))
+    return Bounds(context.depth, context.nodes, time_s)
+
+
+def json_bodies(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed], context: Context) -> None:
+    """Two bodies of JSON values."""
+    holds = max(forms[0].holds, forms[1].holds)
+    if holds == LOSSY:
+        forms = exactly(forms[0], raw[0]), exactly(forms[1], raw[1])
     old, new = forms[0].value, forms[1].value
-    # The time is for a body of up to a megabyte; a larger one gets as much for each.
-    mebibytes = max(1.0, (len(raw[0]) + len(raw[1])) / (2 * MIB))
-    bounds = (context.depth, context.nodes, context.time_s * mebibytes)
+    walk = Walk(sink, bounds_of(raw, context), holds > PLAIN)
+    if walk.trees(old, new, "body:$"):
+        return
+    if forms[0].form == JSON and (has_duplicates(raw[0], old) or has_duplicates(raw[1], new)):
+        repeated(walk, raw)
+
+
+def structured(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed], context: Context) -> None:
+    """Two bodies of one form that is not JSON."""
+    old, new = forms[0].value, forms[1].value
     form = forms[0].form
-    if form in TREES:
-        walk = Walk(sink, bounds, mixed=max(forms[0].holds, forms[1].holds) > PLAIN)
-        if walk.trees(old, new, "body:$"):
-            return
-        if form == JSON and (has_duplicates(raw[0], old) or has_duplicates(raw[1], new)):
-            repeated(walk, raw)
-    elif form == XML:
+    if form == XML:
         if old != new:
-            Walk(sink, bounds, mixed=False).nodes(old, new, "body:")
+            Walk(sink, bounds_of(raw, context)).nodes(old, new, "body:")
     elif form == TEXT:
         text_bodies(sink, old, new)
     elif form in {BYTES, EMPTY}:
         sink.add("body", Change("value", FORMAT, shown(raw[0]), shown(raw[1]), "bytes"))
     else:
-        Walk(sink, bounds, mixed=False).trees(old, new, "body:$")
+        Walk(sink, bounds_of(raw, context)).trees(old, new, "body:$")
 
 
 TREES = frozenset((JSON, NDJSON))

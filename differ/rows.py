@@ -13,8 +13,7 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
 
-from differ.bodies_of import Parsed
-from differ.compare import Context, Own, compare
+from differ.compare import Context, Own, Reading, compare
 from differ.difference import PRESENCE, Difference
 from differ.samples import Samples
 from echolane.exchange import Response
@@ -121,7 +120,7 @@ class RowMaker:
         if all_alike(shots):
             return "same", ""
         reason = ""
-        read: dict[tuple[int, Own], Parsed] = {}
+        read: dict[tuple[int, int], Reading] = {}
         for pair, (left, right) in enumerate(PAIRS):
             one, two = shots[left], shots[right]
             if one.outcome not in COMPARABLE or two.outcome not in COMPARABLE:
@@ -145,7 +144,9 @@ class RowMaker:
         differs = any(pair == 0 and difference.where for pair, difference in differences)
         return ("differs" if differs else "uncomparable" if reason else "same"), reason
 
-    def _context(self, observation: Observation, left: int, right: int, read: dict[tuple[int, Own], Parsed]) -> Context:
+    def _context(
+        self, observation: Observation, left: int, right: int, read: dict[tuple[int, int], Reading]
+    ) -> Context:
         shots = observation.shots
         return Context(
             method=observation.method,

@@ -65,10 +65,12 @@ class _Found(msgspec.Struct, gc=False):
             data = "\0".join(text_of(value) or "\1" for value in values).encode("utf-8", "surrogatepass")
             old, new = text_of(values[0]), text_of(values[1])
         else:
-            if self.count == 1 and values[0].__class__ in _TREES and values[1].__class__ in _TREES:
+            kind = values[0].__class__
+            if (kind in _TREES or (kind is str and len(data) <= TEXT_CUT)) and kind is values[1].__class__:
                 # Both are written in ``data``: the first is written once more to know where it ends.
                 end = len(orjson.dumps(values[0], default=_plain)) + 1
-                old, new = excerpt(data[1:end]), excerpt(data[end + 1 : -1])
+                last = -1 if self.count == 1 else end + 1 + len(orjson.dumps(values[1], default=_plain))
+                old, new = excerpt(data[1:end]), excerpt(data[end + 1 : last])
             else:
                 old, new = text_of(values[0]), text_of(values[1])
         return old, new, int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
@@ -81,16 +83,13 @@ def _plain(value: Any) -> str:
     return repr(value)
 
 
-class Sink:
+class Sink(msgspec.Struct, gc=False):
     """The differences of one comparison."""
 
-    __slots__ = ("_found", "now_ns", "ports")
-
-    def __init__(self, now_ns: tuple[int, int] = (0, 0), ports: tuple[str, str] = ("", "")) -> None:
-        self._found: dict[tuple[str, str], _Found] = {}
-        self.now_ns = now_ns
-        self.ports = ports if ports[0] else None
-        """The port of each target, where it is known."""
+    now_ns: tuple[int, int] = (0, 0)
+    ports: tuple[str, str] | None = None
+    """The port of each target, where it is known."""
+    found: dict[tuple[str, str], _Found] = msgspec.field(default_factory=dict[tuple[str, str], _Found])
 
     def echoed(self, old: Any, new: Any) -> bool:
         """Whether two values are each the port of their own target."""
@@ -104,11 +103,11 @@ class Sink:
 
     def put(self, key: tuple[str, str], facet: int, klass: str, flags: int, signature: str, old: Any, new: Any) -> None:
         """One change of a kind at a place."""
-        found = self._found.get(key)
+        found = self.found.get(key)
         if found is None:
-            if len(self._found) >= PLACES_MAX:
+            if len(self.found) >= PLACES_MAX:
                 raise TooMuch("too-many-differences")
-            self._found[key] = _Found(facet, klass, flags, signature, [old, new])
+            self.found[key] = _Found(facet, klass, flags, signature, [old, new])
             return
         found.count += 1
         found.facet = min(found.facet, facet)
@@ -120,12 +119,12 @@ class Sink:
 
     def forget(self, where: str) -> None:
         """Drop what was found at places that begin so."""
-        self._found = {key: found for key, found in self._found.items() if not key[0].startswith(where)}
+        self.found = {key: found for key, found in self.found.items() if not key[0].startswith(where)}
 
     def differences(self) -> list[Difference]:
         """All that was found."""
         found: list[Difference] = []
-        for (where, kind), place in self._found.items():
+        for (where, kind), place in self.found.items():
             old, new, values = place.told()
             found.append(
                 Difference(

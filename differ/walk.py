@@ -11,6 +11,8 @@ from itertools import compress
 from operator import ne, not_
 from typing import Any
 
+import msgspec
+
 from differ.aligning import aligned, exactly_equal
 from differ.difference import FORMAT, PERMUTATION, PRESENCE, TYPE, VALUE
 from differ.places import Place, root
@@ -34,22 +36,34 @@ def kind_of(value: Any) -> str:
     return _KINDS.get(kind, "number")
 
 
-class Walk:
+def _two_lists() -> tuple[list[Any], list[Any]]:
+    return [], []
+
+
+class Bounds(msgspec.Struct, frozen=True, gc=False):
+    """How deep, how far and how long a comparison goes."""
+
+    depth: int
+    nodes: int
+    time_s: float
+
+
+class Walk(msgspec.Struct, gc=False):
     """One comparison of two trees.
 
     In a ``mixed`` tree ``==`` does not prove equality, and proof is cheapest for many values at once. So what is equal to Python is
-    taken for equal at first and kept in ``_held``; at the end all of it is proved in one go. Should that fail, which is rare, the
+    taken for equal at first and kept in ``held``; at the end all of it is proved in one go. Should that fail, which is rare, the
     trees are walked again with a proof for each value.
     """
 
-    __slots__ = ("_bounds", "_careful", "_held", "deadline", "depth_max", "mixed", "nodes_left", "sink", "time_s")
-
-    def __init__(self, sink: Sink, bounds: tuple[int, int, float], *, mixed: bool) -> None:
-        self.sink, self.mixed, self._bounds = sink, mixed, bounds
-        self.depth_max, self.nodes_left, self.time_s = bounds
-        self.deadline: float | None = None
-        self._held: tuple[list[Any], list[Any]] = ([], [])
-        self._careful = False
+    sink: Sink
+    bounds: Bounds
+    mixed: bool = False
+    deadline: float | None = None
+    met: int = 0
+    """How many differing values were met."""
+    careful: bool = False
+    held: tuple[list[Any], list[Any]] = msgspec.field(default_factory=_two_lists)
 
     def trees(self, old: Any, new: Any, where: str) -> bool:
         """Emit what differs between two values; whether anything does."""
@@ -60,7 +74,7 @@ class Walk:
                 or exactly_equal(old, new)
             ):
                 return False
-            self._careful = True
+            self.careful = True
         top = root(where)
         try:
             self.walk(old, new, top, 0)
@@ -71,16 +85,14 @@ class Walk:
             if self._proved():
                 return True
         self.sink.forget(where)
-        self._careful = True
-        self.depth_max, self.nodes_left, self.time_s = self._bounds
-        self.deadline = None
+        self.careful, self.deadline, self.met = True, None, 0
         self.walk(old, new, top, 0)
         return True
 
     def _proved(self) -> bool:
         """Whether all that was taken for equal is."""
-        held = self._held
-        if not held[0] or self._careful:
+        held = self.held
+        if not held[0] or self.careful:
             return True
         try:
             return exactly_equal(*held)
@@ -89,8 +101,8 @@ class Walk:
 
     def walk(self, old: Any, new: Any, place: Place, depth: int) -> None:
         """Emit what differs between two values that are not the same."""
-        self.nodes_left = left = self.nodes_left - 1
-        if not left & DEADLINE_MASK or depth > self.depth_max:
+        self.met = met = self.met + 1
+        if not met & DEADLINE_MASK or depth > self.bounds.depth:
             self._check(depth)
         kind = old.__class__
         if kind is new.__class__:
@@ -111,13 +123,13 @@ class Walk:
 
     def _check(self, depth: int) -> None:
         """The bounds; the clock is asked now and then, and starts at the first asking, since most walks are short."""
-        if depth > self.depth_max:
+        if depth > self.bounds.depth:
             raise TooMuch("too-deep")
-        if self.nodes_left <= 0:
+        if self.met >= self.bounds.nodes:
             raise TooMuch("too-many-nodes")
         now = time.thread_time()
         if self.deadline is None:
-            self.deadline = now + self.time_s
+            self.deadline = now + self.bounds.time_s
         elif now > self.deadline:
             raise TooMuch("too-slow")
 
@@ -149,9 +161,9 @@ class Walk:
 
     def _equal(self, old: Any, new: Any) -> bool:
         """Whether two values that are equal to Python are equal; at first this is believed."""
-        if self._careful:
+        if self.careful:
             return exactly_equal(old, new)
-        held = self._held
+        held = self.held
         held[0].append(old)
         held[1].append(new)
         return True
@@ -186,7 +198,7 @@ class Walk:
         differ = list(map(ne, olds, news))
         if not self.mixed:
             return list(compress(zip(olds, news, strict=True), differ))
-        if self._careful:
+        if self.careful:
             return [
                 (one, two)
                 for one, two, unlike in zip(olds, news, differ, strict=True)
@@ -195,8 +207,8 @@ class Walk:
             ]
         if False in differ:
             equal = list(map(not_, differ))
-            self._held[0].extend(compress(olds, equal))
-            self._held[1].extend(compress(news, equal))
+            self.held[0].extend(compress(olds, equal))
+            self.held[1].extend(compress(news, equal))
         return list(compress(zip(olds, news, strict=True), differ))
 
     def _strings(self, old: str, new: str, where: str) -> None:
@@ -216,8 +228,8 @@ class Walk:
 
     def nodes(self, old: Node, new: Node, where: str, depth: int = 0) -> None:
         """Two XML elements: name, attributes, text, children by name and rank."""
-        self.nodes_left -= 1
-        if not self.nodes_left & DEADLINE_MASK or depth > self.depth_max:
+        self.met += 1
+        if not self.met & DEADLINE_MASK or depth > self.bounds.depth:
             self._check(depth)
         where = f"{where}/{old.name}"
         if old.name != new.name:
@@ -253,4 +265,4 @@ class Walk:
                     self.nodes(one, two, where, depth + 1)
 
 
-__all__ = ["MISSING", "TooMuch", "Walk", "kind_of"]
+__all__ = ["MISSING", "Bounds", "TooMuch", "Walk", "kind_of"]
