@@ -27,7 +27,6 @@ DERIVED_NAMES = frozenset(
 )
 TRACE = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]")
 """A traceparent of ours, fresh for each shot, echoed by the service."""
-MIB = 1024 * 1024
 ONE_VALUE = 256
 """A text shorter than this is one value (a token, a date); longer ones are compared by lines."""
 HEADERS_MAX = 2000
@@ -55,26 +54,23 @@ class Reading(msgspec.Struct, gc=False):
 
     data: bytes
     headers: Headers
-    value: Parsed | None = None
+    parsed: Parsed | None = None
 
-    def parsed(self) -> Parsed:
+    def parse(self) -> Parsed:
         """Its form and value."""
-        found = self.value
+        found = self.parsed
         if found is None:
-            found = self.value = parsed(self.data, self.headers)
+            found = self.parsed = parsed(self.data, self.headers)
         return found
 
 
-class Context(msgspec.Struct, frozen=True):
+class Context(Bounds, frozen=True, gc=False):
     """What a comparison may know besides the two answers."""
 
     method: str = "GET"
     own: tuple[Own, Own] = (NOBODY, NOBODY)
     now_ns: tuple[int, int] = (0, 0)
     """When each answer was given, wall clock."""
-    depth: int = 512
-    nodes: int = 200_000
-    time_s: float = 0.25
     read: dict[tuple[int, int], Reading] | None = None
     """Bodies that were read before, by answer and target (their ids: both outlive the context): one is compared with two others."""
 
@@ -212,16 +208,14 @@ def body(sink: Sink, left: Response, right: Response, context: Context) -> None:
     if one.undecoded != two.undecoded:
         sink.add("body", Change("encoding", TYPE, one.undecoded or "decoded", two.undecoded or "decoded", "encoding"))
         return
-    forms = old.parsed(), new.parsed()
-    form = forms[0].form
-    if form != forms[1].form:
-        change = Change("format", TYPE, shown(old.data), shown(new.data), f"{form}>{forms[1].form}")
+    one, two = old.parse(), new.parse()
+    if one.form != two.form:
+        change = Change("format", TYPE, shown(old.data), shown(new.data), f"{one.form}>{two.form}")
         sink.add("body", change)
-        return
-    if form in TREES:
-        json_bodies(sink, (old.data, new.data), forms, context)
+    elif one.form in TREES:
+        json_bodies(sink, (old.data, new.data), one, two, context)
     else:
-        structured(sink, (old.data, new.data), forms, context)
+        structured(sink, (old.data, new.data), (one, two), context)
 
 
 def reading(answer: Response, own: Own) -> Reading:
@@ -239,39 +233,31 @@ def _again(answer: Response, own: Own, read: dict[tuple[int, int], Reading]) -> 
     return found
 
 
-def bounds_of(raw: tuple[bytes, bytes], context: Context) -> Bounds:
-    """What a comparison may cost. The time is for a body of up to a megabyte; a larger one gets as much for each."""
-    size = len(raw[0]) + len(raw[1])
-    time_s = context.time_s if size <= 2 * MIB else context.time_s * (size / (2 * MIB))
-    return Bounds(context.depth, context.nodes, time_s)
-
-
-def json_bodies(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed], context: Context) -> None:
+def json_bodies(sink: Sink, raw: tuple[bytes, bytes], one: Parsed, two: Parsed, context: Context) -> None:
     """Two bodies of JSON values."""
-    holds = max(forms[0].holds, forms[1].holds)
+    holds = max(one.holds, two.holds)
     if holds == LOSSY:
-        forms = exactly(forms[0], raw[0]), exactly(forms[1], raw[1])
-    old, new = forms[0].value, forms[1].value
-    walk = Walk(sink, bounds_of(raw, context), holds > PLAIN)
-    if walk.trees(old, new, "body:$"):
+        one, two = exactly(one, raw[0]), exactly(two, raw[1])
+    walk = Walk(sink, context, holds > PLAIN, len(raw[0]) + len(raw[1]))
+    if walk.trees(one.value, two.value, "body:$"):
         return
-    if forms[0].form == JSON and (has_duplicates(raw[0], old) or has_duplicates(raw[1], new)):
+    if one.form == JSON and (has_duplicates(raw[0], one.value) or has_duplicates(raw[1], two.value)):
         repeated(walk, raw)
 
 
 def structured(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed], context: Context) -> None:
     """Two bodies of one form that is not JSON."""
     old, new = forms[0].value, forms[1].value
-    form = forms[0].form
+    form, size = forms[0].form, len(raw[0]) + len(raw[1])
     if form == XML:
         if old != new:
-            Walk(sink, bounds_of(raw, context)).nodes(old, new, "body:")
+            Walk(sink, context, size=size).nodes(old, new, "body:")
     elif form == TEXT:
         text_bodies(sink, old, new)
     elif form in {BYTES, EMPTY}:
         sink.add("body", Change("value", FORMAT, shown(raw[0]), shown(raw[1]), "bytes"))
     else:
-        Walk(sink, bounds_of(raw, context)).trees(old, new, "body:$")
+        Walk(sink, context, size=size).trees(old, new, "body:$")
 
 
 TREES = frozenset((JSON, NDJSON))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import Any, Final
+from zlib import crc32
 
 import msgspec
-import orjson
+from crc32c import crc32c
+from orjson import dumps
 
 from differ.classes import format_of, instant_ns, is_permutation, klass_of, timing_apart
 from differ.difference import CLOCK, EXCERPT_BYTES, FORMAT, PERMUTATION, VALUE, Difference
@@ -17,7 +18,6 @@ DIGESTED_MAX = 64
 """Values of one place whose digests are told apart: enough to know two answers' lists from each other."""
 CLOCK_SLACK_NS = 5_000_000_000
 """How far a value may be from the instant of its answer to be that instant: seconds are rounded, and answers take time."""
-TEXT_CUT = 4 * EXCERPT_BYTES
 
 
 class _Missing:
@@ -35,7 +35,7 @@ class TooMuch(Exception):  # noqa: N818
 
 
 class Change(msgspec.Struct, gc=False):
-    """What is different at one place."""
+    """What is different at one place; one that comes again adds to the first."""
 
     kind: str
     facet: int
@@ -44,43 +44,58 @@ class Change(msgspec.Struct, gc=False):
     signature: str
     klass: str = ""
     flags: int = 0
-
-
-class _Found(msgspec.Struct, gc=False):
-    """All changes of one kind at one place."""
-
-    facet: int
-    klass: str
-    flags: int
-    signature: str
-    values: list[Any]
     count: int = 1
+    more: list[Any] | None = None
+    """Old and new of those that came again."""
 
-    def told(self) -> tuple[str | None, str | None, int]:
-        """The first two values as texts, and 64 bits that name all values in their order."""
-        values = self.values
-        try:
-            data = orjson.dumps(values, default=_plain)
-        except (TypeError, ValueError):
-            data = "\0".join(text_of(value) or "\1" for value in values).encode("utf-8", "surrogatepass")
-            old, new = text_of(values[0]), text_of(values[1])
-        else:
-            kind = values[0].__class__
-            if (kind in _TREES or (kind is str and len(data) <= TEXT_CUT)) and kind is values[1].__class__:
-                # Both are written in ``data``: the first is written once more to know where it ends.
-                end = len(orjson.dumps(values[0], default=_plain)) + 1
-                last = -1 if self.count == 1 else end + 1 + len(orjson.dumps(values[1], default=_plain))
-                old, new = excerpt(data[1:end]), excerpt(data[end + 1 : last])
-            else:
-                old, new = text_of(values[0]), text_of(values[1])
-        return old, new, int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
+    def again(self, facet: int, klass: str, flags: int, old: Any, new: Any) -> None:
+        """The same kind of change at the same place once more."""
+        self.count += 1
+        self.facet = min(self.facet, facet)
+        self.klass = self.klass or klass
+        self.flags &= flags
+        if self.more is None:
+            self.more = [old, new]
+        elif self.count <= DIGESTED_MAX:
+            self.more += (old, new)
+
+    def told(self, where: str) -> Difference:
+        """The place with its first two values as texts, and 64 bits that name all values in their order."""
+        old, new = written(self.old), written(self.new)
+        data = b"%b\n%b" % (old, new) if self.more is None else b"%b\n%b\n%b" % (old, new, written(self.more))
+        # Two checksums of unlike polynomials: they tell values apart, they need not withstand anybody, and blake2b costs ten times as much.
+        digest = crc32c(data) << 32 | crc32(data)
+        kind = self.kind
+        return Difference(
+            where,
+            kind,
+            self.facet,
+            self.klass,
+            self.flags,
+            self.count,
+            excerpt(old),
+            excerpt(new),
+            digest,
+            f"{kind}:{self.signature}",
+        )
 
 
-_TREES = frozenset({dict, list})
+def written(value: Any) -> bytes:
+    """A value, or a list of them, as JSON; empty where it is missing."""
+    if value is MISSING:
+        return b""
+    try:
+        return dumps(value, repr)
+    except (TypeError, ValueError, RecursionError):  # deeper than orjson writes, or a lone surrogate
+        return dumps(repr(value).encode("utf-8", "replace").decode())
 
 
-def _plain(value: Any) -> str:
-    return repr(value)
+def excerpt(data: bytes) -> str | None:
+    """Written JSON as a text of at most EXCERPT_BYTES characters; None where the value is missing."""
+    if len(data) <= EXCERPT_BYTES:
+        return data.decode() if data else None
+    text = data[: 4 * EXCERPT_BYTES].decode("utf-8", "ignore")
+    return text if len(text) <= EXCERPT_BYTES and len(data) <= 4 * EXCERPT_BYTES else text[: EXCERPT_BYTES - 1] + "…"
 
 
 class Sink(msgspec.Struct, gc=False):
@@ -89,7 +104,8 @@ class Sink(msgspec.Struct, gc=False):
     now_ns: tuple[int, int] = (0, 0)
     ports: tuple[str, str] | None = None
     """The port of each target, where it is known."""
-    found: dict[tuple[str, str], _Found] = msgspec.field(default_factory=dict[tuple[str, str], _Found])
+    found: dict[tuple[str, str], Change] = msgspec.field(default_factory=dict[tuple[str, str], Change])
+    """By place and kind."""
 
     def echoed(self, old: Any, new: Any) -> bool:
         """Whether two values are each the port of their own target."""
@@ -97,25 +113,15 @@ class Sink(msgspec.Struct, gc=False):
 
     def add(self, where: str, change: Change) -> None:
         """One change at a place."""
-        self.put(
-            (where, change.kind), change.facet, change.klass, change.flags, change.signature, change.old, change.new
-        )
+        self.put((where, change.kind), change)
 
-    def put(self, key: tuple[str, str], facet: int, klass: str, flags: int, signature: str, old: Any, new: Any) -> None:
+    def put(self, key: tuple[str, str], change: Change) -> None:
         """One change of a kind at a place."""
-        found = self.found.get(key)
-        if found is None:
-            if len(self.found) >= PLACES_MAX:
-                raise TooMuch("too-many-differences")
-            self.found[key] = _Found(facet, klass, flags, signature, [old, new])
-            return
-        found.count += 1
-        found.facet = min(found.facet, facet)
-        if klass and not found.klass:
-            found.klass = klass
-        found.flags &= flags
-        if found.count <= DIGESTED_MAX:
-            found.values += (old, new)
+        found = self.found.setdefault(key, change)
+        if found is not change:
+            found.again(change.facet, change.klass, change.flags, change.old, change.new)
+        elif len(self.found) > PLACES_MAX:
+            raise TooMuch("too-many-differences")
 
     def forget(self, where: str) -> None:
         """Drop what was found at places that begin so."""
@@ -123,45 +129,7 @@ class Sink(msgspec.Struct, gc=False):
 
     def differences(self) -> list[Difference]:
         """All that was found."""
-        found: list[Difference] = []
-        for (where, kind), place in self.found.items():
-            old, new, values = place.told()
-            found.append(
-                Difference(
-                    where,
-                    kind,
-                    place.facet,
-                    place.klass,
-                    place.flags,
-                    place.count,
-                    old,
-                    new,
-                    values,
-                    f"{kind}:{place.signature}",
-                )
-            )
-        return found
-
-
-def text_of(value: Any) -> str | None:
-    """JSON text of a value, at most EXCERPT_BYTES characters; None where it is missing."""
-    if value is MISSING:
-        return None
-    if value.__class__ is int:
-        return str(value)
-    if isinstance(value, str) and len(value) > TEXT_CUT:
-        value = value[:TEXT_CUT]
-    try:
-        text = orjson.dumps(value, default=str).decode()
-    except (TypeError, ValueError, RecursionError):
-        text = orjson.dumps(repr(value).encode("utf-8", "replace").decode()).decode()
-    return text if len(text) <= EXCERPT_BYTES else text[: EXCERPT_BYTES - 1] + "…"
-
-
-def excerpt(data: bytes) -> str:
-    """Written JSON as a text of at most EXCERPT_BYTES characters."""
-    text = data.decode()
-    return text if len(text) <= EXCERPT_BYTES else text[: EXCERPT_BYTES - 1] + "…"
+        return [change.told(key[0]) for key, change in self.found.items()]
 
 
 def clock_flag(old: Any, new: Any, now_ns: tuple[int, int]) -> int:
@@ -177,16 +145,14 @@ def clock_flag(old: Any, new: Any, now_ns: tuple[int, int]) -> int:
 
 def texts(old: str, new: str, now_ns: tuple[int, int]) -> Change:
     """How two different texts differ."""
-    formats = format_of(old), format_of(new)
-    klasses = klass_of(old), klass_of(new)
-    klass = klasses[0] if klasses[0] == klasses[1] else ""
-    flags = clock_flag(old, new, now_ns) if klass == "time" else 0
+    klass, other = klass_of(old), klass_of(new)
+    both = klass if klass == other else ""
+    flags = clock_flag(old, new, now_ns) if both == "time" else 0
     if is_permutation(old, new):
-        return Change("order", VALUE, old, new, "order", klass, flags | PERMUTATION)
-    if formats[0] == formats[1]:
-        klass = klass or ("time" if timing_apart(old, new) else "")
-        return Change("value", VALUE, old, new, formats[0][:80], klass, flags)
-    if klass:
-        return Change("value", VALUE, old, new, klass, klass, flags)
-    kind = "format" if klasses[0] != klasses[1] else "value"
-    return Change(kind, FORMAT, old, new, f"{formats[0][:60]}>{formats[1][:60]}")
+        return Change("order", VALUE, old, new, "order", both, flags | PERMUTATION)
+    form, other_form = format_of(old), format_of(new)
+    if form == other_form:
+        return Change("value", VALUE, old, new, form[:80], both or ("time" if timing_apart(old, new) else ""), flags)
+    if both:
+        return Change("value", VALUE, old, new, both, both, flags)
+    return Change("format" if klass != other else "value", FORMAT, old, new, f"{form[:60]}>{other_form[:60]}")

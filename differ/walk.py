@@ -25,6 +25,7 @@ DEADLINE_MASK = 255
 """The clock is asked every 256 nodes: at some microseconds each, a deadline is kept to a millisecond."""
 LEAVES = frozenset({str, int, float, bool, type(None)})
 NUMBERS = frozenset({int, float})
+SIZE_TIMED = 2 * 1024 * 1024
 EARLIEST = 1e9
 """A smaller number is no instant in any unit."""
 _KINDS: dict[type[Any], str] = {type(None): "null", bool: "boolean", str: "string", dict: "object", list: "array"}
@@ -43,9 +44,10 @@ def _two_lists() -> tuple[list[Any], list[Any]]:
 class Bounds(msgspec.Struct, frozen=True, gc=False):
     """How deep, how far and how long a comparison goes."""
 
-    depth: int
-    nodes: int
-    time_s: float
+    depth: int = 512
+    nodes: int = 200_000
+    time_s: float = 0.25
+    """For bodies of up to a megabyte; larger ones get as much for each."""
 
 
 class Walk(msgspec.Struct, gc=False):
@@ -59,6 +61,8 @@ class Walk(msgspec.Struct, gc=False):
     sink: Sink
     bounds: Bounds
     mixed: bool = False
+    size: int = 0
+    """Bytes of both texts."""
     deadline: float | None = None
     met: int = 0
     """How many differing values were met."""
@@ -105,21 +109,26 @@ class Walk(msgspec.Struct, gc=False):
         if not met & DEADLINE_MASK or depth > self.bounds.depth:
             self._check(depth)
         kind = old.__class__
-        if kind is new.__class__:
-            if kind is dict:
-                self._objects(old, new, place, depth)
-            elif kind is list:
-                self._arrays(old, new, place, depth)
-            elif kind is str:
-                self._strings(old, new, place.text)
-            elif kind is bool:
-                self.sink.put(place.value, VALUE, "", 0, f"{old}>{new}", old, new)
-            else:
-                self._numbers(old, new, place)
-        elif (name := kind_of(old)) != (other := kind_of(new)):
-            self.sink.add(place.text, Change("type", TYPE, old, new, f"{name}>{other}"))
+        if kind is not new.__class__:
+            self._types(old, new, place)
+        elif kind is dict:
+            self._objects(old, new, place, depth)
+        elif kind is list:
+            self._arrays(old, new, place, depth)
+        elif kind is str:
+            self._strings(old, new, place.value)
+        elif kind is bool:
+            self.sink.put(place.value, Change("value", VALUE, old, new, f"{old}>{new}"))
         else:
             self._numbers(old, new, place)
+
+    def _types(self, old: Any, new: Any, place: Place) -> None:
+        """Two values of different Python types."""
+        name, other = kind_of(old), kind_of(new)
+        if name == other:
+            self._numbers(old, new, place)
+        else:
+            self.sink.add(place.text, Change("type", TYPE, old, new, f"{name}>{other}"))
 
     def _check(self, depth: int) -> None:
         """The bounds; the clock is asked now and then, and starts at the first asking, since most walks are short."""
@@ -129,7 +138,7 @@ class Walk(msgspec.Struct, gc=False):
             raise TooMuch("too-many-nodes")
         now = time.thread_time()
         if self.deadline is None:
-            self.deadline = now + self.bounds.time_s
+            self.deadline = now + self.bounds.time_s * max(1.0, self.size / SIZE_TIMED)
         elif now > self.deadline:
             raise TooMuch("too-slow")
 
@@ -143,6 +152,9 @@ class Walk(msgspec.Struct, gc=False):
             kind = value.__class__
             if kind is other.__class__:
                 if value == other and (not mixed or kind in LEAVES or self._equal(value, other)):
+                    continue
+                if kind is str:
+                    self._strings(value, other, (children.get(key) or place.child(key)).value)
                     continue
             elif other is MISSING:
                 if key.lower() not in OURS:
@@ -211,11 +223,13 @@ class Walk(msgspec.Struct, gc=False):
             self.held[1].extend(compress(news, equal))
         return list(compress(zip(olds, news, strict=True), differ))
 
-    def _strings(self, old: str, new: str, where: str) -> None:
-        """Two texts."""
+    def _strings(self, old: str, new: str, key: tuple[str, str]) -> None:
+        """Two texts at a place, which is given with the kind it mostly comes to."""
         sink = self.sink
-        if sink.ports is None or not sink.echoed(old, new):
-            sink.add(where, texts(old, new, sink.now_ns))
+        if sink.ports is not None and old == sink.ports[0] and new == sink.ports[1]:
+            return
+        change = texts(old, new, sink.now_ns)
+        sink.put(key if change.kind == "value" else (key[0], change.kind), change)
 
     def _numbers(self, old: Any, new: Any, place: Place) -> None:
         """Two numbers."""
@@ -224,7 +238,8 @@ class Walk(msgspec.Struct, gc=False):
             return
         if old.__class__ not in NUMBERS or new.__class__ not in NUMBERS or (old > EARLIEST and new > EARLIEST):
             flags = clock_flag(old, new, sink.now_ns)
-        sink.put(place.value, VALUE, "time" if flags or place.timing else "", flags, "number", old, new)
+        klass = "time" if flags or place.timing else ""
+        sink.put(place.value, Change("value", VALUE, old, new, "number", klass, flags))
 
     def nodes(self, old: Node, new: Node, where: str, depth: int = 0) -> None:
         """Two XML elements: name, attributes, text, children by name and rank."""
@@ -247,7 +262,7 @@ class Walk(msgspec.Struct, gc=False):
         if old is MISSING or new is MISSING:
             self.sink.add(where, Change("added" if old is MISSING else "missing", PRESENCE, old, new, "attribute"))
         else:
-            self._strings(old, new, where)
+            self._strings(old, new, (where, "value"))
 
     def _children(self, old: Node, new: Node, where: str, depth: int) -> None:
         """Children of one name are a list; a name that came or went covers what is under it."""
