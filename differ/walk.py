@@ -115,7 +115,13 @@ class Walk(msgspec.Struct, gc=False):
             self._objects(old, new, place, depth)
         elif kind is list:
             self._arrays(old, new, place, depth)
-        elif kind is str:
+        else:
+            self._leaves(old, new, place)
+
+    def _leaves(self, old: Any, new: Any, place: Place) -> None:
+        """Two different values of one type that hold no others."""
+        kind = old.__class__
+        if kind is str:
             self._strings(old, new, place.value)
         elif kind is bool:
             self.sink.put(place.value, Change("value", VALUE, old, new, f"{old}>{new}"))
@@ -144,17 +150,18 @@ class Walk(msgspec.Struct, gc=False):
 
     def _objects(self, old: dict[str, Any], new: dict[str, Any], place: Place, depth: int) -> None:
         """Keys by name: missing, added, or compared."""
-        get, mixed, children = new.get, self.mixed, place.children
+        get, children = new.get, place.children
         for key, value in old.items():
             other = get(key, MISSING)
             if other is value:
                 continue
             kind = value.__class__
             if kind is other.__class__:
-                if value == other and (not mixed or kind in LEAVES or self._equal(value, other)):
-                    continue
-                if kind is str:
-                    self._strings(value, other, (children.get(key) or place.child(key)).value)
+                if value == other:
+                    if kind in LEAVES or not self.mixed or self._equal(value, other):
+                        continue
+                elif kind in LEAVES:
+                    self._leaves(value, other, children.get(key) or place.child(key))
                     continue
             elif other is MISSING:
                 if key.lower() not in OURS:
@@ -233,11 +240,10 @@ class Walk(msgspec.Struct, gc=False):
 
     def _numbers(self, old: Any, new: Any, place: Place) -> None:
         """Two numbers."""
-        sink, flags = self.sink, 0
-        if sink.ports is not None and sink.echoed(old, new):
+        sink, kind = self.sink, old.__class__
+        if kind is int and sink.ports is not None and sink.echoed(old, new):
             return
-        if old.__class__ not in NUMBERS or new.__class__ not in NUMBERS or (old > EARLIEST and new > EARLIEST):
-            flags = clock_flag(old, new, sink.now_ns)
+        flags = clock_flag(old, new, sink.now_ns) if kind not in NUMBERS or old > EARLIEST else 0
         klass = "time" if flags or place.timing else ""
         sink.put(place.value, Change("value", VALUE, old, new, "number", klass, flags))
 
