@@ -50,14 +50,16 @@ class Change(msgspec.Struct, gc=False):
 
     def again(self, facet: int, klass: str, flags: int, old: Any, new: Any) -> None:
         """The same kind of change at the same place once more."""
-        self.count += 1
+        count = self.count = self.count + 1
         self.facet = min(self.facet, facet)
-        self.klass = self.klass or klass
+        if klass and not self.klass:
+            self.klass = klass
         self.flags &= flags
-        if self.more is None:
+        more = self.more
+        if more is None:
             self.more = [old, new]
-        elif self.count <= DIGESTED_MAX:
-            self.more += (old, new)
+        elif count <= DIGESTED_MAX:
+            more += (old, new)
 
     def told(self, where: str) -> Difference:
         """The place with its first two values as texts, and 64 bits that name all values in their order."""
@@ -104,6 +106,8 @@ class Sink(msgspec.Struct, gc=False):
     now_ns: tuple[int, int] = (0, 0)
     ports: tuple[str, str] | None = None
     """The port of each target, where it is known."""
+    port: int = -1
+    """That of the first as a number."""
     found: dict[tuple[str, str], Change] = msgspec.field(default_factory=dict[tuple[str, str], Change])
     """By place and kind."""
 

@@ -121,10 +121,10 @@ class Walk(msgspec.Struct, gc=False):
     def _leaves(self, old: Any, new: Any, place: Place) -> None:
         """Two different values of one type that hold no others."""
         kind = old.__class__
-        if kind is str:
-            self._strings(old, new, place.value)
-        elif kind is bool:
+        if kind is bool:
             self.sink.put(place.value, Change("value", VALUE, old, new, f"{old}>{new}"))
+        elif kind is str:
+            self._strings(old, new, place.value)
         else:
             self._numbers(old, new, place)
 
@@ -150,7 +150,7 @@ class Walk(msgspec.Struct, gc=False):
 
     def _objects(self, old: dict[str, Any], new: dict[str, Any], place: Place, depth: int) -> None:
         """Keys by name: missing, added, or compared."""
-        get, children = new.get, place.children
+        get, children, gone = new.get, place.children, False
         for key, value in old.items():
             other = get(key, MISSING)
             if other is value:
@@ -164,11 +164,12 @@ class Walk(msgspec.Struct, gc=False):
                     self._leaves(value, other, children.get(key) or place.child(key))
                     continue
             elif other is MISSING:
+                gone = True
                 if key.lower() not in OURS:
                     self._came_or_went("missing", place, key, value, MISSING)
                 continue
             self.walk(value, other, children.get(key) or place.child(key), depth + 1)
-        if len(new) == len(old) and new.keys() == old.keys():
+        if len(new) == len(old) and not gone:
             return
         for key, value in new.items():
             if key not in old and key.lower() not in OURS:
@@ -240,12 +241,16 @@ class Walk(msgspec.Struct, gc=False):
 
     def _numbers(self, old: Any, new: Any, place: Place) -> None:
         """Two numbers."""
-        sink, kind = self.sink, old.__class__
-        if kind is int and sink.ports is not None and sink.echoed(old, new):
+        sink, key = self.sink, place.value
+        if old == sink.port and sink.echoed(old, new):
             return
-        flags = clock_flag(old, new, sink.now_ns) if kind not in NUMBERS or old > EARLIEST else 0
+        flags = clock_flag(old, new, sink.now_ns) if old.__class__ not in NUMBERS or old > EARLIEST else 0
         klass = "time" if flags or place.timing else ""
-        sink.put(place.value, Change("value", VALUE, old, new, "number", klass, flags))
+        before = sink.found.get(key)
+        if before is None:
+            sink.put(key, Change("value", VALUE, old, new, "number", klass, flags))
+        else:
+            before.again(VALUE, klass, flags, old, new)
 
     def nodes(self, old: Node, new: Node, where: str, depth: int = 0) -> None:
         """Two XML elements: name, attributes, text, children by name and rank."""
