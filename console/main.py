@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import importlib
 import os
 import signal
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from echolane import __version__
-from echolane.errors import EXIT_INTERRUPTED, EcholaneError, UsageError
+from echolane.errors import EXIT_INTERRUPTED, EcholaneError, HomeError, UsageError
 
 COMMANDS = {
     "demo": ("console.demo", "record, replay and compare a real application at two released versions"),
@@ -30,6 +31,8 @@ COMMANDS = {
     "doctor": ("console.doctor", "look for what is wrong with a home"),
     "config": ("console.config", "the settings in force and where each comes from"),
 }
+DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG))
+"""What a disk says that takes no more."""
 EXAMPLES = """examples:
   echolane record --service shop --listen 127.0.0.1:8080 --upstream http://127.0.0.1:8000
   echolane run --service shop --base http://127.0.0.1:8001 --branch http://127.0.0.1:8002 --html verdict.html
@@ -122,6 +125,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our stdout left (`echolane show … | head`); the interpreter must not complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        # Doors translate what they meet; a disk that fills up can be met anywhere. Anything else is a fault of ours, told whole.
+        if error.errno not in DISK:
+            raise
+        where = f"`{error.filename}`" if error.filename else "the disk"
+        say_error(
+            HomeError(f"{where} cannot be written: {error.strerror}; free space, or give another home with --home")
+        )
+        return HomeError.exit_code
     return int(code)
 
 

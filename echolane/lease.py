@@ -14,19 +14,29 @@ from echolane.errors import HomeError
 @contextmanager
 def held(path: Path, what: str) -> Generator[None]:
     """Hold the lease at ``path`` until the block ends; HomeError names the process that holds it already."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise _unusable(path, error) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
             raise HomeError(f"{what} is in the hands of process {holder}; wait until it ends") from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        except OSError as error:
+            raise _unusable(path, error) from error
         yield
     finally:
         os.close(descriptor)
+
+
+def _unusable(path: Path, error: OSError) -> HomeError:
+    return HomeError(f"`{path}` cannot be written: {error.strerror}; free space, or give another home with --home")
 
 
 def is_held(path: Path) -> bool:

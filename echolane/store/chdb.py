@@ -31,6 +31,8 @@ QUERY_MEMORY_MAX, QUERY_MEMORY_FIRST = 512 * 1024 * 1024, 128 * 1024 * 1024
 the disk at 32 MiB, so a large answer is slow, not fatal."""
 MARK_CACHE_BYTES = 16 * 1024 * 1024
 """Indexes of parts kept in memory. The default of 5 GiB is made for servers."""
+ROOM_MIN = 8 * 1024 * 1024
+"""A new store takes 1 MiB before its first row; the rest is room for others who write to the disk meanwhile."""
 
 _BLOCK_ROWS, _BLOCK_ROWS_WIDE = 512, 32
 """Rows the engine handles at once. Folding holds a block of every part, so rows of 64 KiB need short ones; narrow rows read
@@ -236,6 +238,8 @@ class Engine:
         self._path = path
         config = path.with_suffix(".xml")
         with _translated(path):
+            if not path.exists():
+                _require_room(path.parent)
             config.write_text(_SERVER)
             here = Path.cwd()
             # chdb changes the working folder while it is imported, so it is imported before threads start.
@@ -311,6 +315,13 @@ def _translated(path: Path) -> Generator[None]:
         yield
     except (RuntimeError, OSError) as error:
         raise translate(error, path) from error
+
+
+def _require_room(folder: Path) -> None:
+    """Refuse to make a store where there is little room: the engine leaves definitions cut short, and never opens them again."""
+    room = os.statvfs(folder)
+    if room.f_bavail * room.f_frsize < ROOM_MIN:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _is_locked(path: Path) -> bool:

@@ -188,18 +188,24 @@ def test_a_full_disk_is_told_in_one_line_and_costs_nothing_acknowledged(
         assert store.query(EXACT) == [{"n": acknowledged + 1_000, "ids": acknowledged + 1_000}]
 
 
-def test_a_disk_full_from_the_start_is_told_in_one_line(small_disk: Path) -> None:
-    """A store that cannot even be made says that there is no room."""
+@pytest.mark.parametrize("left", [0, 64 << 10, 512 << 10, 3 << 20])
+def test_a_store_on_a_full_disk_is_told_in_one_line_and_made_later(small_disk: Path, left: int) -> None:
+    """A store that cannot be made says that there is no room, and leaves nothing behind that keeps it from being made when there is."""
+    (small_disk / "left").write_bytes(bytes(left))
     ballast = os.open(small_disk / "ballast", os.O_WRONLY | os.O_CREAT)
     with contextlib.suppress(OSError):
-        while os.write(ballast, bytes(1 << 16)):
+        while os.write(ballast, bytes(1 << 12)):
             pass
     os.close(ballast)
+    (small_disk / "left").unlink()
     with pytest.raises(HomeError) as caught:
         open_store(small_disk / "home").close()
 
     assert "\n" not in str(caught.value)
     assert "space" in str(caught.value) or "room" in str(caught.value)
+    (small_disk / "ballast").unlink()
+    with open_store(small_disk / "home") as store:
+        assert store.query("SELECT count() AS n FROM results_v") == [{"n": 0}]
 
 
 def test_the_store_can_be_moved_to_another_place(tmp_path: Path, results: Callable[..., Any]) -> None:
