@@ -35,7 +35,7 @@ KINDS = {
     "added": "added in branch",
     "order": "order changed",
     "length": "length changed",
-    "status": "status changed",
+    "status": "changed",  # its place is the word before it
     "failure": "failure in one version",
     "truncated": "truncated",
     "renamed": "renamed",
