@@ -97,14 +97,30 @@ class Cleaned(NamedTuple):
     """Members of ``baggage`` other than the lane, as sent."""
 
 
+class Signer:
+    """Signs the marks of one run: what they all begin with is checked and hashed once."""
+
+    __slots__ = ("_begin", "_hmac")
+
+    def __init__(self, key: bytes, run: str) -> None:
+        if not _PART.fullmatch(run):
+            raise ValueError(f"a mark's run is 1 to 64 of [0-9A-Za-z_-], not {run!r}")
+        self._begin = f"v1;{run};".encode("ascii")
+        self._hmac = hmac.new(key, self._begin, "sha256")
+
+    def sign(self, exchange: str, hop: int = 1) -> bytes:
+        """The value of ``x-echolane-replay``, equal for all targets of a shot."""
+        if not _PART.fullmatch(exchange) or not 1 <= hop <= 999:
+            raise ValueError(f"a mark's exchange is 1 to 64 of [0-9A-Za-z_-], its hop 1 to 999, not {(exchange, hop)}")
+        rest = f"{exchange};{hop}".encode("ascii")
+        mac = self._hmac.copy()
+        mac.update(rest)
+        return b"%b%b;%b" % (self._begin, rest, _text(mac.digest()))
+
+
 def sign(key: bytes, run: str, exchange: str, hop: int = 1) -> bytes:
-    """The value of ``x-echolane-replay``, equal for all targets of a shot."""
-    if not _PART.fullmatch(run) or not _PART.fullmatch(exchange) or not 1 <= hop <= 999:
-        raise ValueError(
-            f"a mark's run and exchange are 1 to 64 of [0-9A-Za-z_-], its hop 1 to 999, not {(run, exchange, hop)}"
-        )
-    signed = f"v1;{run};{exchange};{hop}".encode("ascii")
-    return signed + b";" + _mac(key, signed)
+    """One mark alone."""
+    return Signer(key, run).sign(exchange, hop)
 
 
 def verify(key: bytes, value: bytes) -> Mark | None:
@@ -113,7 +129,7 @@ def verify(key: bytes, value: bytes) -> Mark | None:
     if found is None:
         return None
     signed, _, mac = value.rpartition(b";")
-    if not hmac.compare_digest(mac, _mac(key, signed)):
+    if not hmac.compare_digest(mac, _text(hmac.digest(key, signed, "sha256"))):
         return None
     return Mark(found[1].decode(), found[2].decode(), int(found[3]))
 
@@ -243,5 +259,5 @@ def _refuse(kept: Headers, baggage: bytes) -> None:
     raise HeaderRefused(f"header {name.decode('latin-1')!r} holds CR, LF or NUL and cannot be sent")
 
 
-def _mac(key: bytes, signed: bytes) -> bytes:
-    return base64.urlsafe_b64encode(hmac.digest(key, signed, "sha256")).rstrip(b"=")
+def _text(mac: bytes) -> bytes:
+    return base64.urlsafe_b64encode(mac).rstrip(b"=")

@@ -30,7 +30,7 @@ from echolane.settings import Settings
 from replayer.connection import SWEEP_S, Patience, Pool
 from replayer.feeding import Past, count_work, read_past, work_items
 from replayer.firing import Parts, Volleys, every, thinned
-from replayer.flight import PLACES, Flight
+from replayer.flight import PLACES, Flight, flight_of
 from replayer.health import Health
 from replayer.intents import Intents, intents_topic
 from replayer.observing import Observer, in_doubt, observations_topic, skipped
@@ -251,7 +251,7 @@ class Replay:
         except Unsendable as unsendable:
             self._skip(item, str(unsendable), attempt)
             return None
-        return Flight(item, prepared, attempt)
+        return flight_of(item, prepared, attempt)
 
     def _skip(self, item: WorkItem, reason: str, attempt: int) -> None:
         self.summary.skipped[reason] += 1

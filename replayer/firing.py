@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from replayer.answer import headers_of
 from replayer.connection import Connection, Pool
-from replayer.flight import PLACES, Flight, FlightShot
+from replayer.flight import PLACES, Flight, FlightShot, flight_of
 from replayer.health import Health
 from replayer.intents import Intents
 from replayer.observing import Observer, in_doubt, observe
@@ -345,7 +345,7 @@ class Volleys:
         """Fire it again, or count it as unavailable."""
         if flight.again and flight.safe:
             self.landed -= 1
-            fresh = Flight(flight.item, flight.prepared, flight.attempt)
+            fresh = flight_of(flight.item, flight.prepared, flight.attempt)
             self.loaded_bytes += fresh.weight
             fresh.due_ns = _mono_ns() - self.start_ns
             self._schedule.add_now(fresh)

@@ -30,69 +30,40 @@ class FlightShot(LiveShot, kw_only=True, eq=False):
         self.landed(self)
 
 
-class Flight:
-    """One exchange, its bytes for each target, and what became of them."""
+class Flight(msgspec.Struct, eq=False):
+    """One exchange, its bytes for each target, and what became of them. :func:`flight_of` makes one."""
 
-    __slots__ = (
-        "absent",
-        "again",
-        "attempt",
-        "blockers",
-        "connections",
-        "due_ns",
-        "failures",
-        "followers",
-        "free_ns",
-        "head_only",
-        "item",
-        "launched",
-        "launched_ns",
-        "missing",
-        "not_compared",
-        "pending",
-        "prepared",
-        "safe",
-        "seq",
-        "shots",
-        "spared",
-        "waiting",
-        "weight",
-        "wires",
-    )
-
-    def __init__(self, item: WorkItem, prepared: Prepared, attempt: int) -> None:
-        self.item = item
-        self.seq = item.seq
-        self.due_ns = item.due_ns
-        self.attempt = attempt
-        self.prepared = prepared
-        self.wires = prepared.ready
-        self.weight = len(item.exchange.request.body.data) * 3 + sum(map(len, self.wires))
-        """About how many bytes of memory it takes: as recorded, as opened, as encoded, and once a target."""
-        method = item.exchange.request.method
-        self.safe = method in SAFE_METHODS
-        self.head_only = method == "HEAD"
-        self.blockers = 0
-        self.followers: list[Scheduled] = []
-        self.free_ns = 0
-        self.waiting = False
-        self.launched = False
-        self.launched_ns = 0
-        """Monotonic instant of the first write."""
-        self.missing = 0
-        """Connections that are being opened."""
-        self.pending = 0
-        """Targets that have not answered or failed."""
-        self.connections: list[Connection | None] = [None] * PLACES
-        self.failures: list[str] = [""] * PLACES
-        self.shots: list[FlightShot | None] = [None] * PLACES
-        self.spared: list[str] = [""] * PLACES
-        """Why a target gets no shot."""
-        self.not_compared = ""
-        self.absent = -1
-        """The target whose failure is withdrawn, because it was down."""
-        self.again = False
-        """Whether it is then fired again."""
+    item: WorkItem
+    seq: int
+    due_ns: int
+    attempt: int
+    prepared: Prepared
+    wires: list[bytes]
+    weight: int
+    """About how many bytes of memory it takes: as recorded, as opened, as encoded, and once a target."""
+    safe: bool
+    head_only: bool
+    connections: list[Connection | None]
+    failures: list[str]
+    shots: list[FlightShot | None]
+    spared: list[str]
+    """Why a target gets no shot."""
+    followers: list[Scheduled]
+    blockers: int = 0
+    free_ns: int = 0
+    waiting: bool = False
+    launched: bool = False
+    launched_ns: int = 0
+    """Monotonic instant of the first write."""
+    missing: int = 0
+    """Connections that are being opened."""
+    pending: int = 0
+    """Targets that have not answered or failed."""
+    not_compared: str = ""
+    absent: int = -1
+    """The target whose failure is withdrawn, because it was down."""
+    again: bool = False
+    """Whether it is then fired again."""
 
     def release(self) -> None:
         """Let go of what an observation was made of: answers, bytes, and the circle of references that would keep them."""
@@ -109,3 +80,25 @@ class Flight:
 
     def __repr__(self) -> str:
         return f"<Flight {self.seq}, {'launched' if self.launched else 'waiting'}, {self.pending} pending>"
+
+
+def flight_of(item: WorkItem, prepared: Prepared, attempt: int) -> Flight:
+    """A flight that is ready to be launched."""
+    request, wires = item.exchange.request, prepared.ready
+    method = request.method
+    return Flight(
+        item,
+        item.seq,
+        item.due_ns,
+        attempt,
+        prepared,
+        wires,
+        len(request.body.data) * 3 + sum(map(len, wires)),
+        method in SAFE_METHODS,
+        method == "HEAD",
+        [None] * PLACES,
+        [""] * PLACES,
+        [None] * PLACES,
+        [""] * PLACES,
+        [],
+    )

@@ -6,7 +6,7 @@ Flights are added in recorded order, which is the order of their due times. Inst
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Protocol
 
 PASSED_MAX = 1_024
@@ -45,10 +45,10 @@ class Schedule:
     def __len__(self) -> int:
         return len(self._unfinished)
 
-    def add(self, flight: Scheduled, follows: Iterable[int]) -> None:
+    def add(self, flight: Scheduled, follows: Collection[int]) -> None:
         """Take in a flight; predecessors that are not loaded any more are done."""
         unfinished = self._unfinished
-        for seq in self._through(follows):
+        for seq in self._through(follows) if follows else ():
             before = unfinished.get(seq)
             if before is not None:
                 before.followers.append(flight)
@@ -56,7 +56,7 @@ class Schedule:
         unfinished[flight.seq] = flight
         self._upcoming.append(flight)
 
-    def pass_over(self, seq: int, follows: Iterable[int]) -> None:
+    def pass_over(self, seq: int, follows: Collection[int]) -> None:
         """An exchange is not fired after all: who follows it follows those whom it would have followed."""
         unfinished = self._unfinished
         still = [before for before in self._through(follows) if before in unfinished]
@@ -65,7 +65,7 @@ class Schedule:
         if len(self._passed) > PASSED_MAX:
             self._passed = {one: b for one, b in self._passed.items() if any(before in unfinished for before in b)}
 
-    def _through(self, follows: Iterable[int]) -> set[int]:
+    def _through(self, follows: Collection[int]) -> set[int]:
         """Predecessors, those that were passed over replaced by theirs."""
         passed = self._passed
         return {before for seq in follows for before in passed.get(seq, (seq,))}
