@@ -17,7 +17,7 @@ FIELDS_MAX = 10_000
 
 
 _BLANKS = b" \t\r\n\xef\xbb\xbf"
-_OPENING = frozenset((b"{", b"["))
+OPENING = frozenset((b"{", b"["))
 
 
 class Parsed(msgspec.Struct, frozen=True, gc=False):
@@ -39,7 +39,7 @@ def media_of(headers: Headers) -> str:
 
 def parsed(data: bytes, headers: Headers) -> Parsed:
     """The form and value of a body. Never raises."""
-    if data[:1] in _OPENING:  # almost always JSON
+    if data[:1] in OPENING:  # almost always JSON
         try:
             value, holds = read(data)
             return Parsed(JSON, value, holds)
@@ -49,7 +49,7 @@ def parsed(data: bytes, headers: Headers) -> Parsed:
     if not begin:
         return Parsed(EMPTY, None)
     media = media_of(headers)
-    if (begin in _OPENING or media.endswith("json")) and (found := _json(data)) is not None:
+    if (begin in OPENING or media.endswith("json")) and (found := _json(data)) is not None:
         return found
     if media == "text/event-stream":
         return Parsed(SSE, _events(data.decode("utf-8", "replace")))

@@ -9,10 +9,12 @@ from os.path import commonprefix
 
 import msgspec
 
-from differ.bodies_of import BYTES, EMPTY, JSON, NDJSON, TEXT, XML, Parsed, exactly, parsed
+from differ.bodies_of import BYTES, EMPTY, JSON, NDJSON, OPENING, TEXT, XML, Parsed, exactly, parsed
 from differ.classes import format_of, timing_apart
 from differ.difference import DERIVED, EXCERPT_BYTES, FORMAT, PRESENCE, TYPE, VALUE, Difference
 from differ.jsons import LOSSY, PLAIN, NotJson, has_duplicates, parse_with_duplicates
+from differ.places import root
+from differ.raws import differing, is_text
 from differ.sink import MISSING, Change, Sink, TooMuch, texts
 from differ.walk import Bounds, Walk
 from echolane.exchange import Headers, Response
@@ -211,6 +213,8 @@ def body(sink: Sink, left: Response, right: Response, context: Context) -> None:
     if one.undecoded != two.undecoded:
         sink.add("body", Change("encoding", TYPE, one.undecoded or "decoded", two.undecoded or "decoded", "encoding"))
         return
+    if cut(sink, old.data, new.data, context):
+        return
     one, two = old.parse(), new.parse()
     if one.form != two.form:
         change = Change("format", TYPE, shown(old.data), shown(new.data), f"{one.form}>{two.form}")
@@ -219,6 +223,23 @@ def body(sink: Sink, left: Response, right: Response, context: Context) -> None:
         json_bodies(sink, (old.data, new.data), one, two, context)
     else:
         structured(sink, (old.data, new.data), (one, two), context)
+
+
+def cut(sink: Sink, old: bytes, new: bytes, context: Context) -> bool:
+    """Compare two texts of JSON without parsing what they share; False where that says nothing (:mod:`differ.raws`)."""
+    if old[:1] not in OPENING or old[:1] != new[:1] or not (is_text(old) and is_text(new)):
+        return False
+    walk, found = Walk(sink, context, True, len(old) + len(new)), len(sink.found)
+    try:
+        differing(walk, old, new, root("body:$"))
+    except (msgspec.MsgspecError, NotJson, RecursionError):
+        pass
+    else:
+        # Texts that differ in nothing may hold a key twice, which only a parser that keeps both can tell.
+        if len(sink.found) > found and walk.proved():
+            return True
+    sink.forget("body:$")
+    return False
 
 
 def reading(answer: Response, own: Own) -> Reading:

@@ -7,10 +7,11 @@ from zlib import crc32
 
 import msgspec
 from crc32c import crc32c
-from orjson import dumps
+from orjson import Fragment, dumps
 
 from differ.classes import format_of, instant_ns, is_permutation, klass_of, timing_apart
 from differ.difference import CLOCK, EXCERPT_BYTES, FORMAT, PERMUTATION, VALUE, Difference
+from differ.jsons import Exact
 
 PLACES_MAX = 10_000
 """Places of one comparison; an answer with more has become another document."""
@@ -28,6 +29,12 @@ class _Missing:
 
 
 MISSING: Final[Any] = _Missing()
+
+
+class Text(bytes):
+    """A value that is written as JSON already."""
+
+    __slots__ = ()
 
 
 class TooMuch(Exception):  # noqa: N818
@@ -64,21 +71,13 @@ class Change(msgspec.Struct, gc=False):
     def told(self, where: str) -> Difference:
         """The place with its first two values as texts, and 64 bits that name all values in their order."""
         old, new = written(self.old), written(self.new)
-        data = b"%b\n%b" % (old, new) if self.more is None else b"%b\n%b\n%b" % (old, new, written(self.more))
+        data = old + b"\n" + new if self.more is None else old + b"\n" + new + written(self.more)
         # Two checksums of unlike polynomials: they tell values apart, they need not withstand anybody, and blake2b costs ten times as much.
         digest = crc32c(data) << 32 | crc32(data)
         kind = self.kind
+        texts_ = excerpt(old), excerpt(new)
         return Difference(
-            where,
-            kind,
-            self.facet,
-            self.klass,
-            self.flags,
-            self.count,
-            excerpt(old),
-            excerpt(new),
-            digest,
-            f"{kind}:{self.signature}",
+            where, kind, self.facet, self.klass, self.flags, self.count, *texts_, digest, f"{kind}:{self.signature}"
         )
 
 
@@ -86,10 +85,17 @@ def written(value: Any) -> bytes:
     """A value, or a list of them, as JSON; empty where it is missing."""
     if value is MISSING:
         return b""
+    if value.__class__ is Text:
+        return value
     try:
-        return dumps(value, repr)
+        return dumps(value, _plain)
     except (TypeError, ValueError, RecursionError):  # deeper than orjson writes, or a lone surrogate
         return dumps(repr(value).encode("utf-8", "replace").decode())
+
+
+def _plain(value: Any) -> Any:
+    """An exact number as it was written, save NaN and infinities, which are no JSON."""
+    return Fragment(value.text) if isinstance(value, Exact) and value.text[-1:].isdigit() else repr(value)
 
 
 def excerpt(data: bytes) -> str | None:

@@ -83,17 +83,17 @@ class Walk(msgspec.Struct, gc=False):
         try:
             self.walk(old, new, top, 0)
         except TooMuch:
-            if self._proved():
+            if self.proved():
                 raise
         else:
-            if self._proved():
+            if self.proved():
                 return True
         self.sink.forget(where)
         self.careful, self.deadline, self.met = True, None, 0
         self.walk(old, new, top, 0)
         return True
 
-    def _proved(self) -> bool:
+    def proved(self) -> bool:
         """Whether all that was taken for equal is."""
         held = self.held
         if not held[0] or self.careful:
@@ -107,7 +107,7 @@ class Walk(msgspec.Struct, gc=False):
         """Emit what differs between two values that are not the same."""
         self.met = met = self.met + 1
         if not met & DEADLINE_MASK or depth > self.bounds.depth:
-            self._check(depth)
+            self.check(depth)
         kind = old.__class__
         if kind is not new.__class__:
             self._types(old, new, place)
@@ -124,19 +124,19 @@ class Walk(msgspec.Struct, gc=False):
         if kind is bool:
             self.sink.put(place.value, Change("value", VALUE, old, new, f"{old}>{new}"))
         elif kind is str:
-            self._strings(old, new, place.value)
+            self.strings(old, new, place.value)
         else:
-            self._numbers(old, new, place)
+            self.numbers(old, new, place)
 
     def _types(self, old: Any, new: Any, place: Place) -> None:
         """Two values of different Python types."""
         name, other = kind_of(old), kind_of(new)
         if name == other:
-            self._numbers(old, new, place)
+            self.numbers(old, new, place)
         else:
             self.sink.add(place.text, Change("type", TYPE, old, new, f"{name}>{other}"))
 
-    def _check(self, depth: int) -> None:
+    def check(self, depth: int) -> None:
         """The bounds; the clock is asked now and then, and starts at the first asking, since most walks are short."""
         if depth > self.bounds.depth:
             raise TooMuch("too-deep")
@@ -166,16 +166,17 @@ class Walk(msgspec.Struct, gc=False):
             elif other is MISSING:
                 gone = True
                 if key.lower() not in OURS:
-                    self._came_or_went("missing", place, key, value, MISSING)
+                    self.came_or_went("missing", place, key, value, MISSING)
                 continue
             self.walk(value, other, children.get(key) or place.child(key), depth + 1)
         if len(new) == len(old) and not gone:
             return
         for key, value in new.items():
             if key not in old and key.lower() not in OURS:
-                self._came_or_went("added", place, key, MISSING, value)
+                self.came_or_went("added", place, key, MISSING, value)
 
-    def _came_or_went(self, kind: str, place: Place, key: str, old: Any, new: Any) -> None:
+    def came_or_went(self, kind: str, place: Place, key: str, old: Any, new: Any) -> None:
+        """A key is there on one side only."""
         below = place.children.get(key) or place.child(key)
         self.sink.add(below.text, Change(kind, PRESENCE, old, new, kind_of(new if old is MISSING else old)))
 
@@ -231,7 +232,7 @@ class Walk(msgspec.Struct, gc=False):
             self.held[1].extend(compress(news, equal))
         return list(compress(zip(olds, news, strict=True), differ))
 
-    def _strings(self, old: str, new: str, key: tuple[str, str]) -> None:
+    def strings(self, old: str, new: str, key: tuple[str, str]) -> None:
         """Two texts at a place, which is given with the kind it mostly comes to."""
         sink = self.sink
         if sink.ports is not None and old == sink.ports[0] and new == sink.ports[1]:
@@ -239,7 +240,7 @@ class Walk(msgspec.Struct, gc=False):
         change = texts(old, new, sink.now_ns)
         sink.put(key if change.kind == "value" else (key[0], change.kind), change)
 
-    def _numbers(self, old: Any, new: Any, place: Place) -> None:
+    def numbers(self, old: Any, new: Any, place: Place) -> None:
         """Two numbers."""
         sink, key = self.sink, place.value
         if old == sink.port and sink.echoed(old, new):
@@ -256,7 +257,7 @@ class Walk(msgspec.Struct, gc=False):
         """Two XML elements: name, attributes, text, children by name and rank."""
         self.met += 1
         if not self.met & DEADLINE_MASK or depth > self.bounds.depth:
-            self._check(depth)
+            self.check(depth)
         where = f"{where}/{old.name}"
         if old.name != new.name:
             self.sink.add(where, Change("type", TYPE, old.name, new.name, f"<{old.name}>-<{new.name}>"))
@@ -273,7 +274,7 @@ class Walk(msgspec.Struct, gc=False):
         if old is MISSING or new is MISSING:
             self.sink.add(where, Change("added" if old is MISSING else "missing", PRESENCE, old, new, "attribute"))
         else:
-            self._strings(old, new, (where, "value"))
+            self.strings(old, new, (where, "value"))
 
     def _children(self, old: Node, new: Node, where: str, depth: int) -> None:
         """Children of one name are a list; a name that came or went covers what is under it."""
