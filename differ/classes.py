@@ -91,6 +91,21 @@ def timing_apart(old: str, new: str) -> bool:
     return old == new or (bool(_TIMING.search(old)) and _TIMING.sub("<t>", old) == _TIMING.sub("<t>", new))
 
 
+def times_apart(old: str, new: str) -> list[tuple[str, str]]:
+    """The points in time by which alone two texts of one format differ; empty where anything else differs.
+
+    ``expires`` in a cookie has a second's resolution: answers of one instant agree or differ by luck.
+    """
+    found: list[tuple[str, str]] = []
+    for one, two in zip(MASKED.finditer(old[:TEXT_MAX]), MASKED.finditer(new[:TEXT_MAX]), strict=False):
+        if one[0] == two[0]:
+            continue
+        if one.lastgroup != "time" or two.lastgroup != "time":
+            return []
+        found.append((one[0], two[0]))
+    return found
+
+
 @lru_cache(maxsize=4096)
 def timing_name(step: str) -> bool:
     """Whether the last step of a path names a measurement (``.query_ms``, ``.processTime``)."""

@@ -10,7 +10,7 @@ from os.path import commonprefix
 import msgspec
 
 from differ.bodies_of import BYTES, EMPTY, JSON, NDJSON, OPENING, TEXT, XML, Parsed, exactly, parsed
-from differ.classes import format_of, timing_apart
+from differ.classes import format_of, times_apart, timing_apart
 from differ.difference import DERIVED, EXCERPT_BYTES, FORMAT, PRESENCE, TYPE, VALUE, Difference
 from differ.jsons import LOSSY, PLAIN, NotJson, has_duplicates, parse_with_duplicates
 from differ.places import root
@@ -305,12 +305,17 @@ def text_bodies(sink: Sink, old: str, new: str) -> None:
     lines = changed_lines(old.split("\n"), new.split("\n"))
     formats = [[format_of(line) for line in side] for side in lines]
     facet = VALUE if formats[0] == formats[1] else FORMAT
-    klass = "time" if facet == VALUE and all(map(timing_apart, *lines)) else ""
+    klass = "time" if facet == VALUE and all(map(by_time_alone, *lines)) else ""
     first = next(
         (f"{one[:60]}>{two[:60]}" for one, two in zip_longest(*formats, fillvalue="") if one != two), "numbers"
     )
     excerpts = ["\n".join(side)[:EXCERPT_BYTES] for side in lines]
     sink.add("body", Change("value", facet, excerpts[0], excerpts[1], f"text:{first}", klass))
+
+
+def by_time_alone(old: str, new: str) -> bool:
+    """Whether two lines differ by a measured duration or a point in time and nothing else."""
+    return timing_apart(old, new) or bool(times_apart(old, new))
 
 
 def changed_lines(old: list[str], new: list[str]) -> tuple[list[str], list[str]]:

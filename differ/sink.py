@@ -9,7 +9,7 @@ import msgspec
 from crc32c import crc32c
 from orjson import Fragment, dumps
 
-from differ.classes import format_of, instant_ns, is_permutation, klass_of, timing_apart
+from differ.classes import format_of, instant_ns, is_permutation, klass_of, times_apart, timing_apart
 from differ.difference import CLOCK, EXCERPT_BYTES, FORMAT, PERMUTATION, VALUE, Difference
 from differ.jsons import Exact
 
@@ -162,6 +162,9 @@ def texts(old: str, new: str, now_ns: tuple[int, int]) -> Change:
         return Change("order", VALUE, old, new, "order", both, flags | PERMUTATION)
     form, other_form = format_of(old), format_of(new)
     if form == other_form:
+        if not both and "<time>" in form and (times := times_apart(old, new)):
+            both = "time"
+            flags = CLOCK if all(clock_flag(one, two, now_ns) for one, two in times) else 0
         return Change("value", VALUE, old, new, form[:80], both or ("time" if timing_apart(old, new) else ""), flags)
     if both:
         return Change("value", VALUE, old, new, both, both, flags)

@@ -195,6 +195,25 @@ def test_cookies_are_compared_by_their_own_names() -> None:
     assert {d.where for d in compare(old, new, Context()).differences} == {"header:set-cookie[a]"}
 
 
+@pytest.mark.parametrize(
+    ("new", "klass", "clock"),
+    [
+        ("gone=; expires=Wed, 25 Nov 2026 17:00:01 GMT; Path=/", "time", True),
+        ("gone=; expires=Wed, 25 Nov 2026 18:00:01 GMT; Path=/", "time", False),
+        ("gone=; expires=Wed, 25 Nov 2026 17:00:01 GMT; Path=/; Secure", "", False),
+        ("gone=1; expires=Wed, 25 Nov 2026 17:00:01 GMT; Path=/", "", False),
+        ("gone=; expires=Wed, 25 Nov 2026 17:00:00 GMT; Path=/x", "", False),
+    ],
+)
+def test_a_time_inside_a_text_is_a_clock_when_nothing_else_differs(new: str, klass: str, clock: bool) -> None:
+    """A cookie's expiry in seconds differs by luck; a flag, a value or a path beside it does not."""
+    now = 1_795_626_000_400_000_000
+    old = answer("", [(b"Set-Cookie", b"gone=; expires=Wed, 25 Nov 2026 17:00:00 GMT; Path=/")])
+    (found,) = compare(old, answer("", [(b"Set-Cookie", new.encode())]), Context(now_ns=(now, now))).differences
+
+    assert (found.klass, bool(found.flags & CLOCK)) == (klass, clock)
+
+
 def test_failures_are_answers() -> None:
     """One side failing is a difference of kind failure; both failing alike is the same."""
     (one,) = compare(answer("x"), "reset", Context()).differences
