@@ -17,7 +17,7 @@ from differ.aligning import KEYS, exactly_equal
 from differ.difference import PERMUTATION, VALUE
 from differ.jsons import LOSSY, parse_with_duplicates, read
 from differ.places import Place
-from differ.sink import MISSING, Change, Text
+from differ.sink import MISSING, Change
 from differ.walk import DEADLINE_MASK, OURS, Walk
 
 DEPTH_MAX = 12
@@ -138,7 +138,7 @@ def _arrays(walk: Walk, old: list[Raw], new: list[Raw], place: Place, depth: int
         return
     olds, news = [bytes(one) for one, _ in left], [bytes(two) for _, two in left]
     if sorted(olds) == sorted(news):
-        change = Change("order", VALUE, Text(_joined(olds)), Text(_joined(news)), "order", flags=PERMUTATION)
+        change = Change("order", VALUE, _joined(olds), _joined(news), "order", flags=PERMUTATION)
         walk.sink.add(place.text, change)
     elif members := _in_place(olds, news):
         for one, two in zip(*members, strict=True):

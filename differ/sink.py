@@ -31,12 +31,6 @@ class _Missing:
 MISSING: Final[Any] = _Missing()
 
 
-class Text(bytes):
-    """A value that is written as JSON already."""
-
-    __slots__ = ()
-
-
 class TooMuch(Exception):  # noqa: N818
     """A bound was reached; its text is the reason."""
 
@@ -82,10 +76,10 @@ class Change(msgspec.Struct, gc=False):
 
 
 def written(value: Any) -> bytes:
-    """A value, or a list of them, as JSON; empty where it is missing."""
+    """A value, or a list of them, as JSON; empty where it is missing. Bytes are JSON already."""
     if value is MISSING:
         return b""
-    if value.__class__ is Text:
+    if value.__class__ is bytes:
         return value
     try:
         return dumps(value, _plain)
