@@ -215,14 +215,14 @@ def body(sink: Sink, left: Response, right: Response, context: Context) -> None:
         return
     if cut(sink, old.data, new.data, context):
         return
-    one, two = old.parse(), new.parse()
-    if one.form != two.form:
-        change = Change("format", TYPE, shown(old.data), shown(new.data), f"{one.form}>{two.form}")
-        sink.add("body", change)
-    elif one.form in TREES:
-        json_bodies(sink, (old.data, new.data), one, two, context)
+    forms, raw = (old.parse(), new.parse()), (old.data, new.data)
+    form, other = forms[0].form, forms[1].form
+    if form != other:
+        sink.add("body", Change("format", TYPE, shown(raw[0]), shown(raw[1]), f"{form}>{other}"))
+    elif form in TREES:
+        json_bodies(sink, raw, forms, context)
     else:
-        structured(sink, (old.data, new.data), (one, two), context)
+        structured(sink, raw, forms, context)
 
 
 def cut(sink: Sink, old: bytes, new: bytes, context: Context) -> bool:
@@ -258,8 +258,9 @@ def _again(answer: Response, own: Own, read: dict[tuple[int, int], Reading]) -> 
     return found
 
 
-def json_bodies(sink: Sink, raw: tuple[bytes, bytes], one: Parsed, two: Parsed, context: Context) -> None:
-    """Two bodies of JSON values."""
+def json_bodies(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed], context: Context) -> None:
+    """Two bodies of JSON values as whole trees: what :func:`cut` left, and lines of JSON."""
+    one, two = forms
     holds = max(one.holds, two.holds)
     if holds == LOSSY:
         one, two = exactly(one, raw[0]), exactly(two, raw[1])
