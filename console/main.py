@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from echolane import __version__
-from echolane.errors import EXIT_INTERRUPTED, EcholaneError, HomeError, UsageError
+from echolane.errors import EXIT_INTERRUPTED, EcholaneError, UsageError, unwritable
 
 COMMANDS = {
     "demo": ("console.demo", "record, replay and compare a real application at two released versions"),
@@ -129,11 +129,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Doors translate what they meet; a disk that fills up can be met anywhere. Anything else is a fault of ours, told whole.
         if error.errno not in DISK:
             raise
-        where = f"`{error.filename}`" if error.filename else "the disk"
-        say_error(
-            HomeError(f"{where} cannot be written: {error.strerror}; free space, or give another home with --home")
-        )
-        return HomeError.exit_code
+        full = unwritable(f"`{error.filename}`" if error.filename else "the disk", error)
+        say_error(full)
+        return full.exit_code
     return int(code)
 
 

@@ -26,6 +26,7 @@ DEADLINE_MASK = 255
 LEAVES = frozenset({str, int, float, bool, type(None)})
 NUMBERS = frozenset({int, float})
 SIZE_TIMED = 2 * 1024 * 1024
+"""Bytes of both texts for which the time of a comparison is meant."""
 EARLIEST = 1e9
 """A smaller number is no instant in any unit."""
 _KINDS: dict[type[Any], str] = {type(None): "null", bool: "boolean", str: "string", dict: "object", list: "array"}

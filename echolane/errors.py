@@ -41,6 +41,11 @@ class HomeError(EcholaneError):
     """The home, its journal or its store cannot be used."""
 
 
+def unwritable(what: str, error: OSError) -> HomeError:
+    """What a disk that takes no more means for a user."""
+    return HomeError(f"{what} cannot be written: {error.strerror}; free space, or give another home with --home")
+
+
 class JournalFull(HomeError):  # noqa: N818 - the word of the design
     """There is no room left for the journal; what was acknowledged stays readable."""
 

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from echolane.errors import HomeError
+from echolane.errors import HomeError, unwritable
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def held(path: Path, what: str) -> Generator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise _unusable(path, error) from error
+        raise unwritable(f"`{path}`", error) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -29,14 +29,10 @@ def held(path: Path, what: str) -> Generator[None]:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         except OSError as error:
-            raise _unusable(path, error) from error
+            raise unwritable(f"`{path}`", error) from error
         yield
     finally:
         os.close(descriptor)
-
-
-def _unusable(path: Path, error: OSError) -> HomeError:
-    return HomeError(f"`{path}` cannot be written: {error.strerror}; free space, or give another home with --home")
 
 
 def is_held(path: Path) -> bool:

@@ -118,11 +118,6 @@ class Signer:
         return b"%b%b;%b" % (self._begin, rest, _text(mac.digest()))
 
 
-def sign(key: bytes, run: str, exchange: str, hop: int = 1) -> bytes:
-    """One mark alone."""
-    return Signer(key, run).sign(exchange, hop)
-
-
 def verify(key: bytes, value: bytes) -> Mark | None:
     """The mark if it is well formed and signed with ``key``, else None: then the request is ordinary traffic."""
     found = _MARK.fullmatch(value)

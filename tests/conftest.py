@@ -6,10 +6,12 @@ a missing part is a failure instead, so that CI cannot pass by lacking it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -69,3 +71,27 @@ def inputs() -> Path:
     if not folder or not Path(folder).is_dir():
         missing("needs the real inputs: set ECHOLANE_INPUTS_DIR to their folder")
     return Path(folder)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 24 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
+        missing("needs the right to mount a tmpfs")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+@pytest.fixture(scope="session")
+def fill() -> Callable[[Path], None]:
+    """``fill(path)``: a file that takes all that is left of its disk."""
+
+    def write(path: Path) -> None:
+        with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+            while file.write(bytes(1 << 12)):
+                pass
+
+    return write

@@ -86,7 +86,9 @@ def test_nothing_of_the_workplace_is_in_the_tree() -> None:
     found: list[str] = []
     # What git ignores (environments, the peers that `make bench` installs) is not ours.
     kept = listed_by_git("--cached", "--others")
-    for path in sorted(ROOT.rglob("*")) if kept is None else kept:
+    if kept is None:
+        kept = [path for path in ROOT.rglob("*") if not path.relative_to(ROOT).parts[0].startswith(".")]
+    for path in kept:
         if not path.is_file() or name_of(path).startswith(".ci/") or path == Path(__file__).resolve():
             continue
         if path.suffix in {".py", ".md", ".toml", ".sql", ".sh", ".yaml", ".css", ".js"} or path.name == "Makefile":

@@ -19,7 +19,7 @@ from echolane.frame import decode_frame
 from echolane.journal import Journal, open_journal
 from echolane.keys import SealKey
 from echolane.ledger import Counters, capture_identities
-from echolane.marks import sign
+from echolane.marks import Signer
 from echolane.masks import Masker
 from echolane.settings import Capture
 
@@ -128,8 +128,8 @@ def open_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
 
 def test_our_own_replays_are_not_recorded_and_forged_marks_hide_nothing(open_desk: Callable[..., Desk]) -> None:
     """Only a mark signed with this home's key keeps a request out; any other is a user's request, and noted."""
-    good, hop = sign(MARK_KEY, "run", "one"), sign(MARK_KEY, "run", "one", 2)
-    other = sign(bytes(32), "run", "one")
+    good, hop = Signer(MARK_KEY, "run").sign("one"), Signer(MARK_KEY, "run").sign("one", 2)
+    other = Signer(bytes(32), "run").sign("one")
     desk = open_desk()
     for value in (good, hop, b" " + good + b"\t"):
         desk.take("/ours", (b"X-Echolane-Replay", value))

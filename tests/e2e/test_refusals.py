@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -93,6 +96,41 @@ def test_a_home_that_cannot_be_written_is_said(world: World, part: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("in the way", "utf-8")
     refused(world, 2, str(path), "import", "--service", "shop", "--home", world.home, har(world))
+
+
+def test_a_run_on_a_full_disk_is_said(world: World, small_disk: Path, fill: Callable[[Path], None]) -> None:
+    """Not a byte can be written: the path is named, nothing is fired, and with room the same call goes on as if nothing had been."""
+    home = small_disk / "home"
+    assert world.call("import", har(world), "--service", "shop", "--home", home).code == 0
+    fill(small_disk / "ballast")
+    call = ("run", "--service", "shop", "--home", home, *TWO)
+    refused(world, 2, f"`{home}/", *call)
+    (small_disk / "ballast").unlink()
+    refused(world, 4, "127.0.0.1:1", *call)
+
+
+@pytest.mark.parametrize(("error", "code"), [(errno.ENOSPC, 2), (errno.EROFS, 2), (errno.EBADF, None)])
+def test_a_disk_that_takes_no_more_is_one_line_wherever_it_is_met(
+    error: int, code: int | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Any other error of the system is a fault of ours and keeps its traceback."""
+    import console.runs
+    from console.main import main
+
+    def execute(_: object) -> int:
+        raise OSError(error, os.strerror(error), "/some/file")
+
+    monkeypatch.setattr(console.runs, "execute", execute)
+    if code is None:
+        with pytest.raises(OSError, match="/some/file"):
+            main(["runs"])
+        return
+    assert main(["runs"]) == code
+    said = capsys.readouterr().err
+    assert (
+        said
+        == f"echolane: `/some/file` cannot be written: {os.strerror(error)}; free space, or give another home with --home\n"
+    )
 
 
 def test_an_empty_recording_is_inconclusive(world: World) -> None:

@@ -13,6 +13,7 @@ from echolane.exchange import Headers
 from echolane.marks import (
     REMOVED,
     HeaderRefused,
+    Signer,
     clean_headers,
     find_mark,
     fresh_traceparent,
@@ -20,7 +21,6 @@ from echolane.marks import (
     lane_ok,
     lane_pattern,
     prepare_headers,
-    sign,
     verify,
     with_lane,
 )
@@ -46,7 +46,7 @@ def block_of(headers: Headers, lane: str | None = "feat-1", length: int | None =
 
 def test_a_mark_is_read_back():
     """What was signed is what is read."""
-    value = sign(KEY, "run-1", "0190-ex", 1)
+    value = Signer(KEY, "run-1").sign("0190-ex", 1)
 
     assert value.startswith(b"v1;run-1;0190-ex;1;")
     mark = verify(KEY, value)
@@ -57,12 +57,12 @@ def test_a_mark_is_read_back():
 
 def test_the_signature_is_the_published_one():
     """Scripts outside can make and check marks: HMAC-SHA256 over v1;RUN;EXCHANGE;HOP, base64url without padding."""
-    assert sign(bytes(32), "R", "E", 1) == b"v1;R;E;1;hoxs8TaarVB1TB44a5HZofypvJetBmGHEHKxdaf6xRY"
+    assert Signer(bytes(32), "R").sign("E", 1) == b"v1;R;E;1;hoxs8TaarVB1TB44a5HZofypvJetBmGHEHKxdaf6xRY"
 
 
 def test_a_second_hop_is_a_loop():
     """A request that was replayed, recorded and replayed again is told."""
-    mark = verify(KEY, sign(KEY, "r", "e", 2))
+    mark = verify(KEY, Signer(KEY, "r").sign("e", 2))
 
     assert mark is not None
     assert mark.looped
@@ -71,7 +71,7 @@ def test_a_second_hop_is_a_loop():
 @given(st.data())
 def test_no_changed_byte_passes(data: st.DataObject):
     """Whoever changes a byte of a mark, or adds one, has no mark."""
-    value = sign(KEY, "run", "exchange", 1)
+    value = Signer(KEY, "run").sign("exchange", 1)
     at = data.draw(st.integers(0, len(value)))
     byte = data.draw(st.binary(min_size=1, max_size=1))
     other = value[:at] + byte + value[at + 1 :] if data.draw(st.booleans()) else value[:at] + byte + value[at:]
@@ -83,12 +83,12 @@ def test_no_changed_byte_passes(data: st.DataObject):
 def test_a_stranger_cannot_opt_out(value: bytes):
     """No bytes without the key are a mark, so nobody hides traffic from the recorder."""
     assert verify(KEY, value) is None
-    assert verify(b"other key", sign(KEY, "r", "e")) is None
+    assert verify(b"other key", Signer(KEY, "r").sign("e")) is None
 
 
 def test_a_forged_mark_does_not_hide_a_real_one():
     """The first valid mark counts, in any case of the name."""
-    headers = [(b"X-Echolane-Replay", b"v1;r;e;1;forged"), (b"x-echolane-replay", sign(KEY, "r", "e") + b" ")]
+    headers = [(b"X-Echolane-Replay", b"v1;r;e;1;forged"), (b"x-echolane-replay", Signer(KEY, "r").sign("e") + b" ")]
 
     assert find_mark(KEY, headers) == ("r", "e", 1)
     assert find_mark(KEY, headers[:1]) is None
@@ -100,7 +100,7 @@ def test_a_forged_mark_does_not_hide_a_real_one():
 def test_what_cannot_be_read_is_not_signed(run: str, exchange: str, hop: int):
     """A mark that its reader would refuse is never made."""
     with pytest.raises(ValueError, match="mark"):
-        sign(KEY, run, exchange, hop)
+        Signer(KEY, run).sign(exchange, hop)
 
 
 @given(HEADERS, st.sampled_from([None, "blue", "feat-1"]), st.sampled_from([None, 0, 17]))
