@@ -14,7 +14,8 @@ import orjson
 
 from bench.parts import Table, median
 from bench.peers import how
-from differ.compare import Context, Own, compare
+from differ.compare import Context, compare
+from differ.echoes import Own
 from differ.rows import RowMaker
 from echolane.exchange import Body, Response
 from echolane.masks import Masker
@@ -31,7 +32,7 @@ HEADERS = [
     (b"Vary", b"Accept, Origin"),
     (b"X-Request-Id", b"5d9d5f7a"),
 ]
-SIZES = {"1 KB": 4, "10 KB": 47, "100 KB": 472}
+SIZES = {"1 KB": 5, "10 KB": 47, "100 KB": 472}
 ROUND_S, PEER_ROUND_S, PEER_ROUNDS = 0.3, 0.15, 2
 FLUSH = 10_000
 BOUND = "orjson.loads twice and =="
@@ -46,7 +47,7 @@ CONTEXT = Context(
 
 
 def document(items: int, seed: int = 7) -> list[dict[str, Any]]:
-    """A list of items with many small values, about 212 bytes each."""
+    """A list of items with many small values, about 215 bytes each: five are 1 KB, 47 are 10 KB."""
     chance = random.Random(seed)
     return [
         {
@@ -59,6 +60,8 @@ def document(items: int, seed: int = 7) -> list[dict[str, Any]]:
             "dim": {"w": n % 7, "h": n % 5, "unit": "cm"},
             "active": n % 3 == 0,
             "note": None,
+            "rating": n % 10 / 2,
+            "updated": f"2026-11-{1 + n % 28:02}T{n % 24:02}:{chance.randrange(60):02}:00Z",
         }
         for n in range(items)
     ]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from itertools import zip_longest
-from os.path import commonprefix
 
 import msgspec
 
 from differ.bodies_of import BYTES, EMPTY, JSON, NDJSON, OPENING, TEXT, XML, Parsed, exactly, parsed
 from differ.classes import format_of, times_apart, timing_apart
 from differ.difference import DERIVED, EXCERPT_BYTES, FORMAT, PRESENCE, TYPE, VALUE, Difference
+from differ.echoes import NOBODY, Own, unechoed
 from differ.jsons import LOSSY, PLAIN, NotJson, has_duplicates, parse_with_duplicates
 from differ.places import root
-from differ.raws import differing, is_text
+from differ.raws import Uncut, differing, is_text
 from differ.sink import MISSING, Change, Sink, TooMuch, texts
 from differ.walk import Bounds, Walk
 from echolane.exchange import Headers, Response
@@ -27,31 +26,9 @@ VALIDATORS = frozenset((b"etag", b"last-modified"))
 DERIVED_NAMES = frozenset(
     (b"content-length", b"content-md5", b"digest", b"content-digest", b"repr-digest", b"x-content-length")
 )
-TRACE = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]")
-"""A traceparent of ours, fresh for each shot, echoed by the service."""
 ONE_VALUE = 256
 """A text shorter than this is one value (a token, a date); longer ones are compared by lines."""
 HEADERS_MAX = 2000
-
-
-class Own(msgspec.Struct, frozen=True):
-    """What a target may echo of itself: it is masked before comparing."""
-
-    names: tuple[bytes, ...] = ()
-    """Host and port as texts, longest first."""
-    port: str = ""
-    number: int = -1
-    """The port as a number. Made from it."""
-    end: bytes = b""
-    """What all names end with: a body without it has none of them. Made from the names."""
-
-    def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "number", int(self.port) if self.port else -1)
-        backwards = [name[::-1] for name in self.names]
-        msgspec.structs.force_setattr(self, "end", commonprefix(backwards)[::-1] if backwards else b"")  # noqa: RUF071 - of texts, as meant
-
-
-NOBODY = Own()
 
 
 class Reading(msgspec.Struct, gc=False):
@@ -123,15 +100,6 @@ def _answers(sink: Sink, left: Response, right: Response, context: Context) -> N
         body(sink, left, right, context)
 
 
-def unechoed(data: bytes, echoes: tuple[bytes, ...]) -> bytes:
-    """The text with the target's own names masked."""
-    for echo in echoes:
-        if echo in data:
-            data = data.replace(echo, b"\xc2\xabself\xc2\xbb")
-    # One byte is found much faster than a pattern, and most bodies have none.
-    return TRACE.sub(b"00-trace-00", data) if b"-" in data and TRACE.search(data) is not None else data
-
-
 def grouped(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, list[bytes]]:
     """Values by lower-case name, in order."""
     found: dict[bytes, list[bytes]] = {}
@@ -169,14 +137,14 @@ def fields(
         where = prefix + name + closing
         flags = DERIVED if raw_name in DERIVED_NAMES and context.method != "HEAD" else 0
         if raw_name not in new:
-            shown = field_text(old[raw_name], context.own[0].names)
+            shown = field_text(old[raw_name], context.own[0])
             sink.add(where, Change("missing", PRESENCE, shown, MISSING, name, flags=flags))
         elif raw_name not in old:
-            shown = field_text(new[raw_name], context.own[1].names)
+            shown = field_text(new[raw_name], context.own[1])
             sink.add(where, Change("added", PRESENCE, MISSING, shown, name, flags=flags))
         else:
             lines = old[raw_name], new[raw_name]
-            values = field_text(lines[0], context.own[0].names), field_text(lines[1], context.own[1].names)
+            values = field_text(lines[0], context.own[0]), field_text(lines[1], context.own[1])
             if values[0] == values[1]:
                 continue
             if len(lines[0]) != len(lines[1]):
@@ -193,9 +161,9 @@ def fields(
             sink.add(where, change)
 
 
-def field_text(values: list[bytes], echoes: tuple[bytes, ...]) -> str:
+def field_text(values: list[bytes], own: Own) -> str:
     """All lines of one header as one text."""
-    return unechoed(b", ".join(values), echoes).decode("utf-8", "replace")
+    return unechoed(b", ".join(values), own).decode("utf-8", "replace")
 
 
 def body(sink: Sink, left: Response, right: Response, context: Context) -> None:
@@ -205,15 +173,15 @@ def body(sink: Sink, left: Response, right: Response, context: Context) -> None:
         return
     if one.truncated or two.truncated:
         raise TooMuch("too-large")
+    if one.undecoded != two.undecoded:
+        sink.add("body", Change("encoding", TYPE, one.undecoded or "decoded", two.undecoded or "decoded", "encoding"))
+        return
+    if cut(sink, one.data, two.data, context):
+        return
     read, own = context.read, context.own
     old = reading(left, own[0]) if read is None else _again(left, own[0], read)
     new = reading(right, own[1]) if read is None else _again(right, own[1], read)
     if old.data == new.data:
-        return
-    if one.undecoded != two.undecoded:
-        sink.add("body", Change("encoding", TYPE, one.undecoded or "decoded", two.undecoded or "decoded", "encoding"))
-        return
-    if cut(sink, old.data, new.data, context):
         return
     forms, raw = (old.parse(), new.parse()), (old.data, new.data)
     form, other = forms[0].form, forms[1].form
@@ -231,8 +199,8 @@ def cut(sink: Sink, old: bytes, new: bytes, context: Context) -> bool:
         return False
     walk, found = Walk(sink, context, True, len(old) + len(new)), len(sink.found)
     try:
-        differing(walk, old, new, root("body:$"))
-    except (msgspec.MsgspecError, NotJson, RecursionError):
+        differing(walk, old, new, root("body:$"), context.own)
+    except (msgspec.MsgspecError, NotJson, Uncut, RecursionError):
         pass
     else:
         # Texts that differ in nothing may hold a key twice, which only a parser that keeps both can tell.
@@ -244,9 +212,7 @@ def cut(sink: Sink, old: bytes, new: bytes, context: Context) -> bool:
 
 def reading(answer: Response, own: Own) -> Reading:
     """The body of an answer of one target."""
-    data = answer.body.data
-    # From behind: what all names end with begins with a colon, and CPython then skips twice as fast over texts of digits.
-    return Reading(unechoed(data, own.names if data.rfind(own.end) >= 0 else ()), answer.headers)
+    return Reading(unechoed(answer.body.data, own), answer.headers)
 
 
 def _again(answer: Response, own: Own, read: dict[tuple[int, int], Reading]) -> Reading:

@@ -11,11 +11,12 @@ from operator import ne
 from typing import Any
 
 import msgspec
-from orjson import JSONDecodeError, loads
+from orjson import JSONDecodeError, dumps, loads
 
-from differ.aligning import KEYS, exactly_equal
+from differ.aligning import KEYS, exactly_equal, unique
 from differ.difference import PERMUTATION, VALUE
-from differ.jsons import LOSSY, parse_with_duplicates, read
+from differ.echoes import NOBODY, Own, unechoed
+from differ.jsons import LOSSY, looks, parse_with_duplicates, read
 from differ.places import Place
 from differ.sink import MISSING, Change
 from differ.walk import DEADLINE_MASK, OURS, Walk
@@ -25,7 +26,11 @@ DEPTH_MAX = 12
 DIGITS_MAX = 15
 """A number of so many characters, without an exponent, is what a double or 64 bits hold exactly."""
 
+LARGE = 1024
+"""Bytes of an array's objects, on average, from which on it pays to cut them once more; smaller ones are read faster as trees."""
+
 Raw = msgspec.Raw
+Owns = tuple[Own, Own]
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
 _elements = msgspec.json.Decoder(list[Raw]).decode
 _QUOTE, _NINE, _ARRAY, _OBJECT = b'"9[{'
@@ -33,14 +38,20 @@ _HOLDERS = frozenset((_ARRAY, _OBJECT))
 _EXPONENTS = frozenset(b"eE.")
 
 
-def differing(walk: Walk, old: bytes, new: bytes, place: Place) -> None:
+class Uncut(Exception):  # noqa: N818
+    """Cutting cannot tell: the texts are to be compared as whole trees."""
+
+
+def differing(walk: Walk, old: bytes, new: bytes, place: Place, owns: Owns) -> None:
     """Emit what differs between two texts of JSON that are not the same.
 
+    What each target echoes of itself is masked where texts differ, and not looked for elsewhere.
+
     Raises:
-        msgspec.MsgspecError, NotJson, RecursionError: one of them is no JSON, or nests too deeply to be cut.
+        msgspec.MsgspecError, NotJson, Uncut, RecursionError: one of them is no JSON, or cannot be cut.
         TooMuch: a bound of the walk was reached.
     """
-    _pair(walk, old, new, place, 0)
+    _pair(walk, old, new, place, 0, owns)
 
 
 def is_text(data: bytes) -> bool:
@@ -54,34 +65,36 @@ def is_text(data: bytes) -> bool:
     return True
 
 
-def _pair(walk: Walk, old: bytes, new: bytes, place: Place, depth: int) -> None:
-    """Two texts that are not the same."""
+def _pair(walk: Walk, old: bytes, new: bytes, place: Place, depth: int, owns: Owns | None) -> None:
+    """Two texts that are not the same; without ``owns`` they are masked already."""
     first = old[0]
     if first not in _HOLDERS:
-        _leaf(walk, old, new, place, depth)
+        _leaf(walk, old, new, place, depth, owns)
     elif first != new[0] or depth >= DEPTH_MAX:
-        _whole(walk, old, new, place, depth)
+        _whole(walk, old, new, place, depth, owns)
     elif first == _OBJECT:
-        _objects(walk, _members(old), _members(new), place, depth)
+        _objects(walk, _members(old), _members(new), place, depth, owns)
     else:
-        _arrays(walk, _elements(old), _elements(new), place, depth)
+        _arrays(walk, _elements(old), _elements(new), place, depth, owns)
 
 
-def _leaf(walk: Walk, old: bytes, new: bytes, place: Place, depth: int) -> None:
+def _leaf(walk: Walk, old: bytes, new: bytes, place: Place, depth: int, owns: Owns | None) -> None:
     """Two texts of which the first is a string, a number or a literal."""
+    if owns is not None and old[0] == _QUOTE:
+        old, new = unechoed(old, owns[0]), unechoed(new, owns[1])
     try:
         one, two = loads(old), loads(new)
     except JSONDecodeError:  # numbers beyond a double
-        _whole(walk, old, new, place, depth)
+        _whole(walk, old, new, place, depth, owns)
         return
     kind = one.__class__
     if kind is not two.__class__ or kind is bool:
-        _whole(walk, old, new, place, depth)
+        _whole(walk, old, new, place, depth, owns)
     elif kind is str:
         if one != two:
             walk.strings(one, two, place.value)
     elif len(old) > DIGITS_MAX or len(new) > DIGITS_MAX or (kind is float and _has_exponent(old, new)):
-        _whole(walk, old, new, place, depth)
+        _whole(walk, old, new, place, depth, owns)
     elif one != two:
         walk.numbers(one, two, place)
 
@@ -90,8 +103,10 @@ def _has_exponent(old: bytes, new: bytes) -> bool:
     return 101 in old or 101 in new or 69 in old or 69 in new
 
 
-def _whole(walk: Walk, old: bytes, new: bytes, place: Place, depth: int) -> None:
+def _whole(walk: Walk, old: bytes, new: bytes, place: Place, depth: int, owns: Owns | None) -> None:
     """Two texts as the trees they are, with exact numbers where one of them needs it."""
+    if owns is not None:
+        old, new = unechoed(old, owns[0]), unechoed(new, owns[1])
     (one, holds), (two, others) = read(old), read(new)
     if LOSSY in {holds, others}:
         one, two = parse_with_duplicates(old), parse_with_duplicates(new)
@@ -99,7 +114,7 @@ def _whole(walk: Walk, old: bytes, new: bytes, place: Place, depth: int) -> None
         walk.walk(one, two, place, depth)
 
 
-def _objects(walk: Walk, old: dict[str, Raw], new: dict[str, Raw], place: Place, depth: int) -> None:
+def _objects(walk: Walk, old: dict[str, Raw], new: dict[str, Raw], place: Place, depth: int, owns: Owns | None) -> None:
     """Keys by name: missing, added, or compared."""
     walk.met = met = walk.met + 1
     if not met & DEADLINE_MASK:
@@ -109,73 +124,119 @@ def _objects(walk: Walk, old: dict[str, Raw], new: dict[str, Raw], place: Place,
         other = get(key)
         if other is None:
             gone = True
-            if key.lower() not in OURS:
-                walk.came_or_went("missing", place, key, _value(value), MISSING)
+            _came_or_went(walk, "missing", place, key, (value, None), owns)
         elif value != other:
-            _pair(walk, bytes(value), bytes(other), children.get(key) or place.child(key), depth + 1)
+            _pair(walk, bytes(value), bytes(other), children.get(key) or place.child(key), depth + 1, owns)
     if len(new) == len(old) and not gone:
         return
     for key, value in new.items():
-        if key not in old and key.lower() not in OURS:
-            walk.came_or_went("added", place, key, MISSING, _value(value))
+        if key not in old:
+            _came_or_went(walk, "added", place, key, (None, value), owns)
 
 
-def _value(raw: Raw) -> Any:
-    return read(bytes(raw))[0]
+def _came_or_went(
+    walk: Walk, kind: str, place: Place, key: str, sides: tuple[Raw | None, Raw | None], owns: Owns | None
+) -> None:
+    """A key is there on one side only."""
+    if key.lower() in OURS:
+        return
+    owner = NOBODY if owns is None else owns[sides[0] is None]
+    if unechoed(named := key.encode(), owner) is not named:
+        raise Uncut
+    values = [MISSING if raw is None else read(unechoed(bytes(raw), owner))[0] for raw in sides]
+    walk.came_or_went(kind, place, key, *values)
 
 
-def _arrays(walk: Walk, old: list[Raw], new: list[Raw], place: Place, depth: int) -> None:
+def _arrays(walk: Walk, old: list[Raw], new: list[Raw], place: Place, depth: int, owns: Owns | None) -> None:
     """Elements at their own places where they belong there; else the arrays are aligned as trees."""
     if len(old) != len(new):
-        _whole(walk, _joined(old), _joined(new), place, depth)
+        _whole(walk, _joined(old), _joined(new), place, depth, owns)
         return
-    left = list(compress(zip(old, new, strict=True), map(ne, old, new)))
-    if not left:
+    unlike = list(map(ne, old, new))
+    olds, news = list(compress(old, unlike)), list(compress(new, unlike))
+    if not olds:
         return
     inside = place.children.get(None) or place.child(None)
-    if len(left) == 1:
-        _pair(walk, bytes(left[0][0]), bytes(left[0][1]), inside, depth + 1)
+    if len(olds) == 1:
+        _pair(walk, bytes(olds[0]), bytes(news[0]), inside, depth + 1, owns)
         return
-    olds, news = [bytes(one) for one, _ in left], [bytes(two) for _, two in left]
-    if sorted(olds) == sorted(news):
-        change = Change("order", VALUE, _joined(olds), _joined(news), "order", flags=PERMUTATION)
-        walk.sink.add(place.text, change)
-    elif members := _in_place(olds, news):
-        for one, two in zip(*members, strict=True):
-            _objects(walk, one, two, inside, depth + 1)
+    one, two = texts = _joined(olds), _joined(news)
+    if owns is not None:
+        one, two = unechoed(one, owns[0]), unechoed(two, owns[1])
+        if one is not texts[0] or two is not texts[1]:
+            # What was an echo may have been all that was different.
+            _arrays(walk, _elements(one), _elements(two), place, depth, None)
+            return
+    # An element that is elsewhere on the other side says at once that not each is at its own place.
+    if olds[0] not in news and _by_key_in_place(walk, (one, two), (olds, news), inside, depth + 1):
+        return
+    if sorted(map(bytes, olds)) == sorted(map(bytes, news)):
+        walk.sink.add(place.text, Change("order", VALUE, one, two, "order", flags=PERMUTATION))
     else:
-        _whole(walk, _joined(olds), _joined(news), place, depth)
+        _whole(walk, one, two, place, depth, None)
 
 
-def _joined(elements: list[bytes] | list[Raw]) -> bytes:
+def _joined(elements: list[Raw]) -> bytes:
     return b"[" + b",".join(elements) + b"]"
 
 
-def _in_place(olds: list[bytes], news: list[bytes]) -> tuple[list[dict[str, Raw]], list[dict[str, Raw]]] | None:
-    """The members of two arrays' objects, if a key that is unique in both says that each belongs to that at its own place.
+def _by_key_in_place(
+    walk: Walk, texts: tuple[bytes, bytes], raws: tuple[list[Raw], list[Raw]], inside: Place, depth: int
+) -> bool:
+    """Compare objects whose key says that each belongs to that at its own place; whether one does.
 
-    The same as :func:`differ.aligning.by_key` finds; where it would find anything else, the answer is None.
+    The key is the same as :func:`differ.aligning.by_key` finds; where that would find anything else, the answer is no.
     """
-    if olds[0][0] != _OBJECT or news[0][0] != _OBJECT:
-        return None
+    one, two = texts
+    if one[1] != _OBJECT or two[1] != _OBJECT:
+        return False
+    large = len(one) > LARGE * len(raws[0])
     try:
-        one, two = list(map(_members, olds)), list(map(_members, news))
-    except msgspec.ValidationError:  # not all of them are objects
-        return None
+        items, others = _cut_all(raws) if large else _read_all(texts)
+    except (TypeError, ValueError, msgspec.ValidationError):  # not all are objects, or a number needs care
+        return False
+    names = _keyed(items, others)
+    if names is None or not (_unique_raws(names) if large else unique(names)):
+        return False
+    for old, new in zip(items, others, strict=True):
+        if large:
+            _objects(walk, old, new, inside, depth, None)
+        else:
+            walk.objects(old, new, inside, depth)
+    return True
+
+
+def _keyed(items: list[Any], others: list[Any]) -> list[Any] | None:
+    """The keys of objects, which are the same on both sides; None where they are not, or there are none."""
     for name in KEYS:
-        if name not in one[0]:
+        if name not in items[0]:
             continue
         try:
-            raws, others = [item[name] for item in one], [item[name] for item in two]
+            keys, other_keys = [item[name] for item in items], [item[name] for item in others]
         except KeyError:
             continue
-        if raws != others:
+        except TypeError:  # not all of them are objects
             return None
-        keys = list(map(bytes, raws))
-        if len(set(keys)) == len(keys) and all(map(_is_key, keys)):
-            return one, two
-        return None
+        return keys if keys == other_keys else None
     return None
+
+
+def _cut_all(raws: tuple[list[Raw], list[Raw]]) -> tuple[list[Any], list[Any]]:
+    return list(map(_members, raws[0])), list(map(_members, raws[1]))
+
+
+def _read_all(texts: tuple[bytes, bytes]) -> tuple[list[Any], list[Any]]:
+    """Two arrays as trees; ValueError where a number would be rounded."""
+    old, new = texts
+    one, two = loads(old), loads(new)
+    if (dumps(one) != old or dumps(two) != new) and looks(old + new).lossy:
+        raise ValueError
+    return one, two
+
+
+def _unique_raws(keys: list[Raw]) -> bool:
+    texts = list(map(bytes, keys))
+    return len(set(texts)) == len(texts) and all(map(_is_key, texts))
 
 
 def _is_key(text: bytes) -> bool:

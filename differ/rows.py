@@ -13,8 +13,9 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
 
-from differ.compare import Context, Own, Reading, compare
+from differ.compare import Context, Reading, compare
 from differ.difference import PRESENCE, Difference
+from differ.echoes import Own
 from differ.samples import Samples
 from echolane.exchange import Response
 from echolane.observation import ANSWERED, BASE, BRANCH, BRANCH_CONTROL, CONTROL, FAILED, Observation, Shot, TargetInfo

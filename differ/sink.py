@@ -64,8 +64,8 @@ class Change(msgspec.Struct, gc=False):
 
     def told(self, where: str) -> Difference:
         """The place with its first two values as texts, and 64 bits that name all values in their order."""
-        old, new = written(self.old), written(self.new)
-        data = old + b"\n" + new if self.more is None else old + b"\n" + new + written(self.more)
+        old, new, more = written(self.old), written(self.new), self.more
+        data = old + b"\n" + new if more is None else b"%b\n%b%b" % (old, new, written(more))
         # Two checksums of unlike polynomials: they tell values apart, they need not withstand anybody, and blake2b costs ten times as much.
         digest = crc32c(data) << 32 | crc32(data)
         kind = self.kind

@@ -113,7 +113,7 @@ class Walk(msgspec.Struct, gc=False):
         if kind is not new.__class__:
             self._types(old, new, place)
         elif kind is dict:
-            self._objects(old, new, place, depth)
+            self.objects(old, new, place, depth)
         elif kind is list:
             self._arrays(old, new, place, depth)
         else:
@@ -149,7 +149,7 @@ class Walk(msgspec.Struct, gc=False):
         elif now > self.deadline:
             raise TooMuch("too-slow")
 
-    def _objects(self, old: dict[str, Any], new: dict[str, Any], place: Place, depth: int) -> None:
+    def objects(self, old: dict[str, Any], new: dict[str, Any], place: Place, depth: int) -> None:
         """Keys by name: missing, added, or compared."""
         get, children, gone = new.get, place.children, False
         for key, value in old.items():

@@ -9,8 +9,9 @@ import orjson
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from differ.compare import Context, Own, compare
+from differ.compare import Context, compare
 from differ.difference import CLOCK, DERIVED, FORMAT, PERMUTATION, PRESENCE, TYPE, VALUE, Difference
+from differ.echoes import Own
 from echolane.exchange import Body, Response
 
 JSON = [(b"Content-Type", b"application/json")]

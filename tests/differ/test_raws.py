@@ -12,8 +12,9 @@ from unittest import mock
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from differ import compare as comparing
+from differ import compare as comparing, raws
 from differ.compare import Compared, Context, compare
+from differ.echoes import Own
 from echolane.exchange import Body, Response
 
 numbers = st.one_of(
@@ -22,10 +23,22 @@ numbers = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     st.sampled_from([0.0, 1.0, 1.5, 1e22, 1e-7]),
 )
-scalars = st.one_of(
-    st.none(), st.booleans(), numbers, st.text(max_size=5), st.sampled_from(["a", "a,b", "b,a", "1", "é"])
+SELF = "SELF.test"
+"""Stands for the name of the target that answers."""
+URLS = [f"http://{SELF}/a", f"x {SELF}", SELF]
+TRACES = [f"00-{'a' * 32}-{'b' * 16}-00", f"00-{'c' * 32}-{'d' * 16}-01"]
+OWN = (
+    Own((b"127.0.0.1:8001", b"localhost:8001"), "8001"),
+    Own((b"127.0.0.1:8002", b"localhost:8002"), "8002"),
 )
-keys = st.sampled_from(["id", "name", "a", "b", "x y", "traceparent"])
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    numbers,
+    st.text(max_size=5),
+    st.sampled_from(["a", "a,b", "b,a", "1", "é", *URLS, *TRACES]),
+)
+keys = st.sampled_from(["id", "name", "a", "b", "x y", "traceparent", *URLS[:2]])
 trees = st.recursive(
     scalars, lambda t: st.one_of(st.lists(t, max_size=4), st.dictionaries(keys, t, max_size=4)), max_leaves=16
 )
@@ -83,13 +96,20 @@ def near(draw: st.DrawFn) -> tuple[Any, Any]:
 
 
 @settings(max_examples=400)
-@given(st.one_of(near(), st.tuples(trees, trees)), st.sampled_from([None, 1]), st.booleans())
-def test_cut_texts_differ_as_whole_trees_do(pair: tuple[Any, Any], indent: int | None, ascii_only: bool) -> None:
-    """Whatever the trees and however they are laid out: the same places, kinds, facets and values."""
-    old, new = json.dumps(pair[0]), json.dumps(pair[1], indent=indent, ensure_ascii=ascii_only)
-    cut = compare(answer(old), answer(new), Context())
+@given(
+    st.one_of(near(), st.tuples(trees, trees)), st.sampled_from([None, 1]), st.booleans(), st.sampled_from([0, 1024])
+)
+def test_cut_texts_differ_as_whole_trees_do(
+    pair: tuple[Any, Any], indent: int | None, ascii_only: bool, large: int
+) -> None:
+    """Whatever the trees, their echoes and layout, and from which size on elements are cut: the same places, kinds, facets, values."""
+    old = json.dumps(pair[0]).replace(SELF, "127.0.0.1:8001")
+    new = json.dumps(pair[1], indent=indent, ensure_ascii=ascii_only).replace(SELF, "127.0.0.1:8002")
+    context = Context(own=OWN)
+    with mock.patch.object(raws, "LARGE", large):
+        cut = compare(answer(old), answer(new), context)
     with whole_trees():
-        whole = compare(answer(old), answer(new), Context())
+        whole = compare(answer(old), answer(new), context)
 
     assert told(cut) == told(whole)
 
@@ -112,16 +132,30 @@ def test_cut_texts_differ_as_whole_trees_do(pair: tuple[Any, Any], indent: int |
         ('[{"id":1,"v":1},7]', '[{"id":1,"v":2},8]'),
         ('{"a":[NaN,1]}', '{"a":[NaN,2]}'),
         ('{"a":tru}', '{"a":true}'),
+        ('[{"id":1,"v":1},{"id":2,"v":true}]', '[{"id":1,"v":1.0},{"id":2,"v":1}]'),
+        ('[{"id":1,"v":1},{"id":2,"v":1}]', '[{"id":true,"v":2},{"id":2,"v":2}]'),
+        (
+            '[{"id":1,"v":12345678901234567890.5},{"id":2,"v":1}]',
+            '[{"id":1,"v":12345678901234567890.25},{"id":2,"v":2}]',
+        ),
+        ('{"http://127.0.0.1:8001/":1,"b":1}', '{"http://127.0.0.1:8002/":2,"b":2}'),
+        ('[["http://127.0.0.1:8001/a",1],["x",1]]', '[["http://127.0.0.1:8002/a",2],["x",2]]'),
+        (
+            '[{"id":1,"u":"http://127.0.0.1:8001/","v":1},{"id":2,"u":"http://127.0.0.1:8001/","v":1}]',
+            '[{"id":1,"u":"http://127.0.0.1:8002/","v":2},{"id":2,"u":"http://127.0.0.1:8002/","v":1}]',
+        ),
         ("[" * 40 + "1" + "]" * 40, "[" * 40 + "2" + "]" * 40),
         ("[" * 2000 + "1" + "]" * 2000, "[" * 2000 + "2" + "]" * 2000),
         ("\ufeff[1]", "\ufeff[2]"),
     ],
 )
-def test_what_a_parser_gets_wrong_is_told_alike(old: str, new: str) -> None:
-    """Repeated keys, equal numbers of other types, long digits, elements that moved, and texts that are no JSON."""
-    cut = compare(answer(old), answer(new), Context())
+@pytest.mark.parametrize("large", [0, 1024])
+def test_what_a_parser_gets_wrong_is_told_alike(old: str, new: str, large: int) -> None:
+    """Repeated keys, equal numbers of other types, long digits, elements that moved, echoes, and texts that are no JSON."""
+    with mock.patch.object(raws, "LARGE", large):
+        cut = compare(answer(old), answer(new), Context(own=OWN))
     with whole_trees():
-        whole = compare(answer(old), answer(new), Context())
+        whole = compare(answer(old), answer(new), Context(own=OWN))
 
     assert told(cut) == told(whole)
     assert cut.differences or cut.uncomparable
