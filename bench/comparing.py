@@ -14,7 +14,8 @@ import orjson
 
 from bench.parts import Table, median
 from bench.peers import how
-from differ.compare import Context, compare
+from differ.compare import compare
+from differ.context import Context
 from differ.echoes import Own
 from differ.rows import RowMaker
 from echolane.exchange import Body, Response

@@ -13,7 +13,8 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
 
-from differ.compare import Context, Reading, compare
+from differ.compare import compare
+from differ.context import Context, Reading
 from differ.difference import PRESENCE, Difference
 from differ.echoes import Own
 from differ.samples import Samples

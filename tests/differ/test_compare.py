@@ -9,7 +9,8 @@ import orjson
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from differ.compare import Context, compare
+from differ.compare import compare
+from differ.context import Context
 from differ.difference import CLOCK, DERIVED, FORMAT, PERMUTATION, PRESENCE, TYPE, VALUE, Difference
 from differ.echoes import Own
 from echolane.exchange import Body, Response

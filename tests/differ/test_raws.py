@@ -12,8 +12,9 @@ from unittest import mock
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from differ import compare as comparing, raws
-from differ.compare import Compared, Context, compare
+from differ import bodies, raws
+from differ.compare import Compared, compare
+from differ.context import Context
 from differ.echoes import Own
 from echolane.exchange import Body, Response
 
@@ -47,7 +48,7 @@ trees = st.recursive(
 @contextmanager
 def whole_trees() -> Iterator[None]:
     """Without cutting."""
-    with mock.patch.object(comparing, "cut", return_value=False):
+    with mock.patch.object(bodies, "cut", return_value=False):
         yield
 
 

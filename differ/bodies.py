@@ -1,0 +1,172 @@
+"""Bodies of two answers: equal bytes, else equal meaning, else differences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import zip_longest
+
+import msgspec
+
+from differ.bodies_of import BYTES, EMPTY, JSON, NDJSON, OPENING, TEXT, XML, Parsed, exactly
+from differ.classes import format_of, times_apart, timing_apart
+from differ.context import Context, Reading
+from differ.difference import EXCERPT_BYTES, FORMAT, TYPE, VALUE
+from differ.echoes import Own, unechoed
+from differ.jsons import LOSSY, PLAIN, NotJson, has_duplicates, parse_with_duplicates
+from differ.places import root
+from differ.raws import Uncut, differing, is_text
+from differ.sink import Change, Sink, TooMuch, texts
+from differ.walk import Walk
+from echolane.exchange import Response
+
+ONE_VALUE = 256
+"""A text shorter than this is one value (a token, a date); longer ones are compared by lines."""
+
+
+def body(sink: Sink, left: Response, right: Response, context: Context) -> None:
+    """Equal bytes, else equal meaning, else differences."""
+    one, two = left.body, right.body
+    if one.data == two.data and one.truncated == two.truncated and one.digest == two.digest:
+        return
+    if one.truncated or two.truncated:
+        raise TooMuch("too-large")
+    if one.undecoded != two.undecoded:
+        sink.add("body", Change("encoding", TYPE, one.undecoded or "decoded", two.undecoded or "decoded", "encoding"))
+        return
+    if cut(sink, one.data, two.data, context):
+        return
+    read, own = context.read, context.own
+    old = reading(left, own[0]) if read is None else _again(left, own[0], read)
+    new = reading(right, own[1]) if read is None else _again(right, own[1], read)
+    if old.data == new.data:
+        return
+    forms, raw = (old.parse(), new.parse()), (old.data, new.data)
+    form, other = forms[0].form, forms[1].form
+    if form != other:
+        sink.add("body", Change("format", TYPE, shown(raw[0]), shown(raw[1]), f"{form}>{other}"))
+    elif form in TREES:
+        json_bodies(sink, raw, forms, context)
+    else:
+        structured(sink, raw, forms, context)
+
+
+def cut(sink: Sink, old: bytes, new: bytes, context: Context) -> bool:
+    """Compare two texts of JSON without parsing what they share; False where that says nothing (:mod:`differ.raws`)."""
+    if old[:1] not in OPENING or old[:1] != new[:1] or not (is_text(old) and is_text(new)):
+        return False
+    walk, found = Walk(sink, context, True, len(old) + len(new)), len(sink.found)
+    try:
+        differing(walk, old, new, root("body:$"), context.own)
+    except (msgspec.MsgspecError, NotJson, Uncut, RecursionError):
+        pass
+    else:
+        # Texts that differ in nothing may hold a key twice, which only a parser that keeps both can tell.
+        if len(sink.found) > found and walk.proved():
+            return True
+    sink.forget("body:$")
+    return False
+
+
+def reading(answer: Response, own: Own) -> Reading:
+    """The body of an answer of one target."""
+    return Reading(unechoed(answer.body.data, own), answer.headers)
+
+
+def _again(answer: Response, own: Own, read: dict[tuple[int, int], Reading]) -> Reading:
+    """The same once for all comparisons of an exchange."""
+    key = id(answer), id(own)
+    found = read.get(key)
+    if found is None:
+        found = read[key] = reading(answer, own)
+    return found
+
+
+def json_bodies(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed], context: Context) -> None:
+    """Two bodies of JSON values as whole trees: what :func:`cut` left, and lines of JSON."""
+    one, two = forms
+    holds = max(one.holds, two.holds)
+    if holds == LOSSY:
+        one, two = exactly(one, raw[0]), exactly(two, raw[1])
+    walk = Walk(sink, context, holds > PLAIN, len(raw[0]) + len(raw[1]))
+    if walk.trees(one.value, two.value, "body:$"):
+        return
+    if one.form == JSON and (has_duplicates(raw[0], one.value) or has_duplicates(raw[1], two.value)):
+        repeated(walk, raw)
+
+
+def structured(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed], context: Context) -> None:
+    """Two bodies of one form that is not JSON."""
+    old, new = forms[0].value, forms[1].value
+    form, size = forms[0].form, len(raw[0]) + len(raw[1])
+    if form == XML:
+        if old != new:
+            Walk(sink, context, size=size).nodes(old, new, "body:")
+    elif form == TEXT:
+        text_bodies(sink, old, new)
+    elif form in {BYTES, EMPTY}:
+        sink.add("body", Change("value", FORMAT, shown(raw[0]), shown(raw[1]), "bytes"))
+    else:
+        Walk(sink, context, size=size).trees(old, new, "body:$")
+
+
+TREES = frozenset((JSON, NDJSON))
+
+
+def repeated(walk: Walk, raw: tuple[bytes, bytes]) -> None:
+    """Texts whose values are equal once a repeated key is dropped: compared with every key kept."""
+    try:
+        old, new = parse_with_duplicates(raw[0]), parse_with_duplicates(raw[1])
+    except NotJson:
+        return
+    walk.trees(old, new, "body:$")
+
+
+def text_bodies(sink: Sink, old: str, new: str) -> None:
+    """Texts by lines: what stays when dates, ids, hashes and numbers are masked tells a template from its timings."""
+    if len(old) < ONE_VALUE and len(new) < ONE_VALUE:
+        sink.add("body", texts(old, new, sink.now_ns))
+        return
+    lines = changed_lines(old.split("\n"), new.split("\n"))
+    formats = [[format_of(line) for line in side] for side in lines]
+    facet = VALUE if formats[0] == formats[1] else FORMAT
+    klass = "time" if facet == VALUE and all(map(by_time_alone, *lines)) else ""
+    first = next(
+        (f"{one[:60]}>{two[:60]}" for one, two in zip_longest(*formats, fillvalue="") if one != two), "numbers"
+    )
+    excerpts = ["\n".join(side)[:EXCERPT_BYTES] for side in lines]
+    sink.add("body", Change("value", facet, excerpts[0], excerpts[1], f"text:{first}", klass))
+
+
+def by_time_alone(old: str, new: str) -> bool:
+    """Whether two lines differ by a measured duration or a point in time and nothing else."""
+    return timing_apart(old, new) or bool(times_apart(old, new))
+
+
+def changed_lines(old: list[str], new: list[str]) -> tuple[list[str], list[str]]:
+    """The lines between the common beginning and the common end, without those that both have there."""
+    begin = 0
+    least = min(len(old), len(new))
+    while begin < least and old[begin] == new[begin]:
+        begin += 1
+    end = 0
+    while end < least - begin and old[-1 - end] == new[-1 - end]:
+        end += 1
+    one, two = old[begin : len(old) - end], new[begin : len(new) - end]
+    both = Counter(one) & Counter(two)
+    return without(one, both), without(two, both)
+
+
+def without(lines: list[str], both: Counter[str]) -> list[str]:
+    """Lines that are not one of ``both`` (each as often as it is there)."""
+    left, kept = Counter(both), list[str]()
+    for line in lines:
+        if left[line] > 0:
+            left[line] -= 1
+        else:
+            kept.append(line)
+    return kept
+
+
+def shown(data: bytes) -> str:
+    """Bytes as a text to look at."""
+    return data[:20_000].decode("utf-8", "replace")
