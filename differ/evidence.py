@@ -252,6 +252,8 @@ class Weighed:
     missing_samples: int = 0
     firm: bool = False
     """Whether an exchange counts although a version differs from itself in it: the flapping is the finding."""
+    drawn: bool = False
+    """Whether the finding is how its values are distributed, and not that they differ."""
 
 
 def weigh(place: Place, evidence: Evidence, observed: Observed) -> Weighed:

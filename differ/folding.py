@@ -91,8 +91,8 @@ class _Bundle:
     shown: frozenset[int] = field(default_factory=frozenset[int])
 
 
-def fold(service: str, places: Sequence[Place], numbers: Iterable[int], shows: Shows) -> list[Finding]:
-    """The findings among these places, most differing exchanges first."""
+def fold(service: str, places: Sequence[Place], numbers: Iterable[int], shows: Shows, kind: str = "") -> list[Finding]:
+    """The findings among these places, most differing exchanges first; ``kind`` is that of all, else they keep their own."""
     bundles = _same_change(places, numbers)
     bundles = _many_texts(bundles)
     for bundle in bundles:
@@ -102,6 +102,8 @@ def fold(service: str, places: Sequence[Place], numbers: Iterable[int], shows: S
     bundles = _siblings(bundles)
     bundles = _headers_together(bundles, shows)
     bundles = _documents(bundles, places)
+    for bundle in bundles:
+        bundle.kind = kind or bundle.kind
     merged: dict[str, _Bundle] = {}
     for bundle in bundles:
         name = finding_id(service, bundle.where, bundle.kind, bundle.signature)
@@ -117,7 +119,7 @@ def _finding(name: str, bundle: _Bundle, places: Sequence[Place], shows: Shows) 
     members = sorted(
         bundle.members, key=lambda n: (-places[n].count, places[n].endpoint, places[n].where, places[n].kind)
     )
-    own = [n for n in members if (places[n].where, places[n].kind) == (bundle.where, bundle.kind)]
+    own = [n for n in members if places[n].where == bundle.where and bundle.kind in {places[n].kind, "distribution"}]
     return Finding(
         id=name,
         where=bundle.where,

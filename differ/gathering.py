@@ -10,8 +10,9 @@ from typing import Any, cast
 
 import orjson
 
-from differ.difference import PERMUTATION
+from differ.difference import CLOCK, DERIVED, PERMUTATION
 from differ.evidence import NO_DIFFERENCE, Place, Spot
+from differ.shifts import Shifts
 
 PLACES_MAX = 50_000
 """Places of one run, some 1 KB each. A service with 1,000 endpoints has 50 at each; what goes beyond stays undecided and is counted."""
@@ -22,6 +23,9 @@ PAIRS_ALL_MAX = 400_000
 COMBINATIONS_MAX = 20_000
 """Different sets of differences that exchanges of a run show. A cause shows as few; a run with more is read once more to account for it."""
 SIGNATURES_MAX = 4
+SHIFTS_MAX = 5_000
+"""Places whose values are measured, the first that differ: up to 20 KB each where all their numbers vary."""
+UNMEASURED = CLOCK | DERIVED | PERMUTATION
 SAMPLES_MAX = 3
 X, A, B = range(3)
 
@@ -42,6 +46,8 @@ class Gathering:
     places: list[Place] = field(default_factory=list[Place])
     numbers: dict[Key, int] = field(default_factory=dict[Key, int])
     spots: dict[tuple[str, str], Spot] = field(default_factory=dict[tuple[str, str], Spot])
+    shifts: dict[tuple[str, str], Shifts] = field(default_factory=dict[tuple[str, str], Shifts])
+    """By endpoint and where: which way its values differ."""
     combinations: dict[Combination, int] = field(default_factory=dict[Combination, int])
     """How many exchanges show exactly these differences."""
     uncounted: int = 0
@@ -73,8 +79,23 @@ class Gathering:
                 facet = row["d_facet"][index]
                 noisy = here.facets[A] <= facet or here.facets[B] <= facet
                 combination.append(number if number == OVERFLOW else 2 * number + noisy)
+        if whole:
+            self._shift(row)
         if combination:
             self._combine((row["reason"], tuple(sorted(combination))))
+
+    def _shift(self, row: Row) -> None:
+        """Which way each place differs: clocks, what follows from a body and unordered members have no way."""
+        endpoint, flags, klasses = row["endpoint"], row["d_flags"], row["d_klass"]
+        for index, where in enumerate(row["d_where"]):
+            if flags[index] & UNMEASURED or klasses[index] == "time" or (endpoint, where) not in self.spots:
+                continue
+            shifts = self.shifts.get((endpoint, where))
+            if shifts is None:
+                if len(self.shifts) >= SHIFTS_MAX:
+                    continue
+                shifts = self.shifts[endpoint, where] = Shifts()
+            shifts.add(row["d_pair"][index], row["d_kind"][index], row["d_old"][index], row["d_new"][index])
 
     def _spot(self, endpoint: str, where: str) -> Spot | None:
         spot = self.spots.get((endpoint, where))

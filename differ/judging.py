@@ -9,7 +9,9 @@ from differ.evidence import (
     DETERMINISTIC,
     EXPLAINED,
     NOISE,
+    Q_MAX,
     REGRESSION,
+    TESTED,
     UNDECIDED,
     Evidence,
     Observed,
@@ -22,12 +24,13 @@ from differ.evidence import (
 )
 from differ.folding import Finding, Shows, fold
 from differ.gathering import OVERFLOW, Combination, Gathering
+from differ.shifts import DRAWN, KINDS, WORDS, Leaning
 
 NOBODY = Observed()
 NEVER = Spot()
 
 Test = tuple[str, str, str, int, bool]
-"""Which test: ``own``, ``pool`` or ``flaky``, endpoint, where, facet, and whether distinct pairs are counted."""
+"""Which test (``own``, ``pool``, ``flaky`` or a measure of :mod:`differ.shifts`), endpoint, where, facet, whether distinct pairs count."""
 
 
 @dataclass(slots=True)
@@ -90,20 +93,53 @@ def judge(service: str, gathering: Gathering, observed: Mapping[str, Observed]) 
     by_itself = [weigh(p, e, observed.get(p.endpoint, NOBODY)) for p, e in zip(places, evidence, strict=True)]
     undecided = [n for n, w in enumerate(by_itself) if w.basis not in {DETERMINISTIC, EXPLAINED}]
     # Only what is decided by a test belongs to the family whose false discoveries are controlled.
-    q_values = family({test: p for n in undecided for test, p in tests_of(places[n], evidence[n])})
+    tests = {test: p for n in undecided for test, p in tests_of(places[n], evidence[n])}
+    leanings = leanings_of(gathering, {(places[n].endpoint, places[n].where) for n in undecided})
+    tests |= {test: (leaning.p_value(0), leaning.p_least) for test, leaning in leanings.items()}
+    q_values = family(tests)
     weighed = list(by_itself)
     for n in undecided:
         place = places[n]
         own, pool, flaky = (q_values.get(test, 1.0) for test in names_of(place))
         one = replace(evidence[n], q_own=own, q_pool=pool, q_flaky=flaky)
         weighed[n] = weigh(place, one, observed.get(place.endpoint, NOBODY))
+        if weighed[n].verdict != REGRESSION and observed.get(place.endpoint, NOBODY).own:
+            weighed[n] = shifted(place, leanings, q_values) or weighed[n]
     found = Judgement(places, weighed, [one.all for one in evidence], overflow=gathering.overflow)
     shows = Shows(gathering.combinations, weighed)
     for verdict, findings in ((REGRESSION, found.regressions), (NOISE, found.noise), (UNDECIDED, found.undecided)):
         members = [number for number, one in enumerate(weighed) if one.verdict == verdict]
-        findings.extend(fold(service, places, members, shows))
+        findings.extend(fold(service, places, [n for n in members if not weighed[n].drawn], shows))
+        findings.extend(fold(service, places, [n for n in members if weighed[n].drawn], shows, kind="distribution"))
     found.uncontrolled = len({p.endpoint for p in places if not observed.get(p.endpoint, NOBODY).controlled})
     return found
+
+
+def leanings_of(gathering: Gathering, spots: set[tuple[str, str]]) -> dict[Test, Leaning]:
+    """What says which way the values of these places differ."""
+    return {
+        (measure, endpoint, where, 0, False): leaning
+        for endpoint, where in sorted(spots)
+        if (shifts := gathering.shifts.get((endpoint, where))) is not None
+        for measure, leaning in shifts.leanings()
+    }
+
+
+def shifted(place: Place, leanings: Mapping[Test, Leaning], q_values: Mapping[object, float]) -> Weighed | None:
+    """The verdict on a place whose values vary in both versions, and more often one way; None where they do not."""
+    best: tuple[float, str] | None = None
+    for measure, kinds in KINDS.items():
+        q_value = q_values.get((measure, place.endpoint, place.where, 0, False), 1.0)
+        if place.kind in kinds and q_value <= Q_MAX and (best is None or q_value < best[0]):
+            best = q_value, measure
+    if best is None:
+        return None
+    q_value, measure = best
+    leaning = leanings[measure, place.endpoint, place.where, 0, False]
+    up, down = leaning.up[0], leaning.down[0]
+    why = f"{WORDS[measure][not leaning.higher]} in branch: {max(up, down)} of {up + down}"
+    drawn = measure in DRAWN
+    return Weighed(REGRESSION, TESTED, leaning.p_value(0), q_value, why, firm=True, drawn=drawn)
 
 
 def names_of(place: Place) -> tuple[Test, Test, Test]:

@@ -28,8 +28,8 @@ BATCH_ROWS = 10_000
 """Rows of one insert: a column store likes large ones."""
 BATCH_BYTES = 16 * 1024 * 1024
 """Values of rows are cut, but many differences add up; an insert is sent early at about this size."""
-BATCH_S = 1.0
-"""A person who watches sees rows at most this old."""
+BATCH_S = 0.5
+"""A person who watches sees rows at most this old, and a fast run holds no more rows at once than a slow one holds a second."""
 POLL_S = 0.02
 GROUP = "differ"
 

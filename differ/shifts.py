@@ -1,0 +1,190 @@
+"""Watching inside noise: whether values that vary in both versions lie elsewhere, or further apart, in the branch. Pure.
+
+A place that varies anyway says nothing by differing, but the way it differs must be as often the one as the other: if branch draws
+from what base draws from, swapping the two answers of an exchange changes nothing. So of the exchanges in which branch is higher,
+longer, null or absent and those in which base is, neither may outweigh the other (the sign test, Arbuthnott 1710; exact, since each
+exchange is a fair coin under the null). Asked of the values' distances from their common median it tells a wider spread from a
+narrower one. Only what the controls do not lean on either counts: instances that differ for life lean without a change of version.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import cast
+
+import orjson
+
+from differ.evidence import P_NOISE, mcnemar
+
+PAIRS_MAX = 256
+"""Pairs of numbers remembered per place and comparison: forty tell a shift by half a deviation, and these 4 KB are held for many places."""
+VARIED_MIN = 8
+"""Distinct pairs in which each version must differ from itself before its numbers are taken for drawn anew: eight coins lean all one way in
+less than one of a hundred."""
+WORDS_MAX = 64
+"""Different pairs of values up to which a place has a few values that come again, as a state or a flag does."""
+WORD_MAX = 64
+"""Characters of such a value."""
+Drawn = tuple[float, float]
+P_LEAN, LEAN_RATIO = 0.005, 100
+"""Controls lean when their p is below the one, or below P_NOISE and not this many times that of branch against base."""
+NUMBER, SPREAD, LENGTH, COMMON = "number", "spread", "length", "common"
+DRAWN = frozenset({NUMBER, SPREAD, LENGTH, COMMON})
+"""Measures of values: they count only where both versions vary; what is or is not there counts where one does."""
+PAIRS = 3
+"""Comparisons: branch against base, base and branch each against its control."""
+WORDS = {
+    NUMBER: ("numbers are higher", "numbers are lower"),
+    SPREAD: ("numbers lie further apart", "numbers lie closer together"),
+    LENGTH: ("texts are longer", "texts are shorter"),
+    COMMON: ("its commonest value is more frequent", "its commonest value is less frequent"),
+    "presence": ("it is there more often", "it is missing more often"),
+    "null": ("it is null more often", "it is null less often"),
+    "status": ("the status is higher more often", "the status is lower more often"),
+}
+KINDS = {
+    NUMBER: frozenset({"value"}),
+    SPREAD: frozenset({"value"}),
+    LENGTH: frozenset({"value", "format", "length"}),
+    COMMON: frozenset({"value", "format"}),
+    "presence": frozenset({"missing", "added"}),
+    "null": frozenset({"type"}),
+    "status": frozenset({"status"}),
+}
+"""The kinds of difference that each measure speaks about."""
+
+
+@dataclass(slots=True)
+class Leaning:
+    """How often one measure goes up and down, in each comparison."""
+
+    up: list[int] = field(default_factory=lambda: [0] * PAIRS)
+    down: list[int] = field(default_factory=lambda: [0] * PAIRS)
+
+    def p_value(self, pair: int) -> float:
+        """How likely one way outweighs the other so much by chance, two-sided."""
+        up, down = self.up[pair], self.down[pair]
+        return min(1.0, 2 * mcnemar(max(up, down), min(up, down))) if up + down else 1.0
+
+    @property
+    def p_least(self) -> float:
+        """The smallest p that these exchanges could have given."""
+        return min(1.0, 2 * 0.5 ** (self.up[0] + self.down[0]))
+
+    @property
+    def higher(self) -> bool:
+        """Whether branch is the higher one."""
+        return self.up[0] > self.down[0]
+
+    def speaks(self, measure: str) -> bool:
+        """Whether the versions do not lean against themselves, and vary enough for values to be drawn anew."""
+        least = max(P_LEAN, min(P_NOISE, LEAN_RATIO * self.p_value(0)))
+        balanced = self.p_value(1) > least and self.p_value(2) > least
+        return balanced and (
+            measure not in DRAWN or all(self.up[pair] + self.down[pair] >= VARIED_MIN for pair in (1, 2))
+        )
+
+
+def _three() -> tuple[set[Drawn], ...]:
+    return set(), set(), set()
+
+
+@dataclass(slots=True)
+class Shifts:
+    """What was seen of one place of one endpoint."""
+
+    counts: dict[str, Leaning] = field(default_factory=dict[str, Leaning])
+    """Of what is or is not there, by measure."""
+    numbers: tuple[set[Drawn], ...] = field(default_factory=_three)
+    lengths: tuple[set[Drawn], ...] = field(default_factory=_three)
+    """Distinct pairs of a place's values in each comparison."""
+    words: Counter[tuple[int, str, str]] = field(default_factory=Counter[tuple[int, str, str]])
+    """How often a pair of values was seen in a comparison, while there are few."""
+    wordy: bool = False
+    """Whether there are more than WORDS_MAX."""
+
+    def add(self, pair: int, kind: str, old: str, new: str) -> None:
+        """One difference, its values as JSON texts (empty where missing)."""
+        if kind in {"missing", "added"}:
+            self._count("presence", pair, up=kind == "added")
+        elif kind == "type" and (old == "null") != (new == "null"):
+            self._count("null", pair, up=new == "null")
+        elif kind == "status":
+            self._count("status", pair, up=len(old) == len(new) and old < new)
+        elif kind in {"value", "format", "length"}:
+            self._value(pair, old, new)
+
+    def _count(self, measure: str, pair: int, *, up: bool) -> None:
+        leaning = self.counts.setdefault(measure, Leaning())
+        (leaning.up if up else leaning.down)[pair] += 1
+
+    def _value(self, pair: int, old: str, new: str) -> None:
+        word = (pair, old, new)
+        short = len(old) <= WORD_MAX >= len(new)
+        if not self.wordy and short and (word in self.words or len(self.words) < WORDS_MAX):
+            self.words[word] += 1
+        else:
+            self.wordy = True
+            self.words.clear()
+        if old[:1] == new[:1] == '"':
+            # A number written as text has digits for a length, which says less than it seems to.
+            if len(old) != len(new) and not (old[1:2].isdigit() and new[1:2].isdigit()):
+                _keep(self.lengths[pair], (len(old), len(new)))
+            return
+        one, two = number(old), number(new)
+        if one is not None and two is not None and one != two:
+            _keep(self.numbers[pair], (one, two))
+
+    def leanings(self) -> Iterator[tuple[str, Leaning]]:
+        """Every measure that says something of the versions."""
+        found = dict(self.counts)
+        found[NUMBER], found[LENGTH] = _leaning(self.numbers), _leaning(self.lengths)
+        values = [value for pairs in self.numbers for two in pairs for value in two]
+        if values:
+            middle = median(values)
+            found[SPREAD] = _leaning([{(abs(o - middle), abs(n - middle)) for o, n in pairs} for pairs in self.numbers])
+        if self.words:
+            found[COMMON] = self._common()
+        for measure, leaning in found.items():
+            if leaning.speaks(measure):
+                yield measure, leaning
+
+    def _common(self) -> Leaning:
+        """How often the commonest value is branch's and not base's, and the other way round."""
+        often = Counter[str]()
+        for (_, old, new), count in self.words.items():
+            often[old] += count
+            often[new] += count
+        top = max(often, key=lambda value: (often[value], value))
+        found = Leaning()
+        for (pair, old, new), count in self.words.items():
+            found.up[pair] += count * (new == top)
+            found.down[pair] += count * (old == top)
+        return found
+
+
+def _keep(pairs: set[Drawn], pair: Drawn) -> None:
+    if len(pairs) < PAIRS_MAX:
+        pairs.add(pair)
+
+
+def _leaning(pairs: Sequence[set[Drawn]]) -> Leaning:
+    found = Leaning()
+    for index, values in enumerate(pairs):
+        found.up[index] = sum(one < two for one, two in values)
+        found.down[index] = sum(one > two for one, two in values)
+    return found
+
+
+def number(text: str) -> float | None:
+    """A JSON number; None for anything else."""
+    if text[:1] not in "-0123456789" or not text:
+        return None
+    try:
+        value = cast("object", orjson.loads(text))
+    except orjson.JSONDecodeError:
+        return None
+    return float(value) if isinstance(value, int | float) else None
