@@ -93,7 +93,9 @@ def judge(service: str, gathering: Gathering, observed: Mapping[str, Observed]) 
     by_itself = [weigh(p, e, observed.get(p.endpoint, NOBODY)) for p, e in zip(places, evidence, strict=True)]
     undecided = [n for n, w in enumerate(by_itself) if w.basis not in {DETERMINISTIC, EXPLAINED}]
     # Only what is decided by a test belongs to the family whose false discoveries are controlled.
-    tests = {test: p for n in undecided for test, p in tests_of(places[n], evidence[n])}
+    tests: dict[object, tuple[float, float]] = {
+        test: p for n in undecided for test, p in tests_of(places[n], evidence[n])
+    }
     leanings = leanings_of(gathering, {(places[n].endpoint, places[n].where) for n in undecided})
     tests |= {test: (leaning.p_value(0), leaning.p_least) for test, leaning in leanings.items()}
     q_values = family(tests)
