@@ -14,14 +14,13 @@ from datetime import datetime
 from typing import Any, cast
 
 from console.escapes import shell
+from differ.verdict import SEVERITIES
 from echolane.ledger import run_identities
 from echolane.observation import TARGETS
 
 Result = Mapping[str, Any]
 Finding = Mapping[str, Any]
 
-SEVERITIES = ("breaking", "visible", "cosmetic")
-"""From what breaks a consumer to what nobody sees; the order of every list of findings."""
 SAMPLES_MAX = 3
 EXCERPT_BYTES = 16 * 1024
 FIDELITY_MIN = 0.9

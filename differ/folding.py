@@ -26,6 +26,8 @@ SIBLINGS_MIN = 3
 """From this many members on that change alike, the container is the place to look at."""
 DOCUMENT_MIN = 4
 """From this many places on that always change together, the document is what changed."""
+CONTAINER_MIN = 2
+"""The same where they lie inside one member of it."""
 TOGETHER_MIN = 0.8
 """Share of exchanges that two headers' changes have in common when they have one cause."""
 COMBINATIONS_COMPARED = 2_000
@@ -271,10 +273,12 @@ def _documents(bundles: Sequence[_Bundle], places: Sequence[Place]) -> list[_Bun
         else:
             out.append(bundle)
     for (endpoint, _), family in families.items():
-        if len(family) < DOCUMENT_MIN:
+        where = common([b.where for b in family])
+        # Fewer places say as much where all of them lie inside one member of the document.
+        if len(family) < (DOCUMENT_MIN if where in {"body", "body:$"} else CONTAINER_MIN):
             out += family
         else:
-            out.append(_united(common([b.where for b in family]), "value", f"document:{endpoint}", family))
+            out.append(_united(where, "value", f"document:{endpoint}", family))
     return out
 
 

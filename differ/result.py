@@ -13,7 +13,7 @@ from differ.evidence import NOISE, REGRESSION, TESTED, UNDECIDED, Observed
 from differ.folding import Finding
 from differ.gathering import A, B, Key, Row, key_of, read
 from differ.judging import Judgement, difference_verdict, exchange_verdict
-from differ.verdict import Facts, decide, severity
+from differ.verdict import SEVERITIES, Facts, decide, severity
 from echolane.errors import HomeError
 from echolane.observation import TARGETS
 from echolane.runspec import RunSpec
@@ -116,7 +116,7 @@ def finding_json(
         "kind": finding.kind,
         "verdict": verdict,
         "basis": weighed.basis,
-        "severity": severity(finding.where, finding.kind),
+        "severity": worst(finding, judgement),
         "differing": finding.differing,
         "observed": sum(o.fired for o in seen),
         "control_differing": a,
@@ -131,6 +131,13 @@ def finding_json(
         "missing_samples": weighed.missing_samples,
         "samples": [samples[wanted] for wanted in wanted_of(finding, judgement) if wanted in samples],
     }
+
+
+def worst(finding: Finding, judgement: Judgement) -> str:
+    """The gravest severity of what a finding covers: a key that is gone breaks a consumer, whatever it is shown with."""
+    members = [judgement.places[number] for number in finding.members]
+    found = {severity(finding.where, finding.kind), *(severity(place.where, place.kind) for place in members)}
+    return min(found, key=SEVERITIES.index)
 
 
 def controls_differing(finding: Finding, judgement: Judgement) -> tuple[int, int]:

@@ -93,6 +93,8 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
+SEVERITIES = ("breaking", "visible", "cosmetic")
+"""From what breaks a consumer to what nobody sees."""
 BREAKING = frozenset({"status", "failure", "missing", "type", "truncated"})
 COSMETIC_HEADERS = frozenset({"server", "x-powered-by", "date", "via", "content-length", "vary", "x-runtime"})
 
