@@ -13,6 +13,7 @@ from differ.difference import FORMAT, PRESENCE, TYPE, VALUE
 from differ.evidence import NOISE, REGRESSION, UNDECIDED, Observed, benjamini_hochberg, mcnemar
 from differ.gathering import gather
 from differ.judging import Judgement, judge
+from differ.result import worst
 from differ.verdict import Facts, decide
 
 LEDGER = {
@@ -158,6 +159,32 @@ def test_folding_loses_no_place_and_doubles_none(drawn: list[Any]) -> None:
     members = [number for finding in found.regressions for number in finding.members]
 
     assert sorted(members) == [n for n, weighed in enumerate(found.weighed) if weighed.verdict == REGRESSION]
+
+
+def test_a_member_that_became_another_container_is_one_finding() -> None:
+    """Places that lie inside one member and always show together have one cause; those at the root do not have to."""
+    inside: list[Difference] = [
+        (0, "body:$.facets", "missing", PRESENCE, 1),
+        (0, "body:$.facets.results", "added", PRESENCE, 2),
+        (0, "body:$.facets.late", "added", PRESENCE, 3),
+    ]
+    apart: list[Difference] = [(0, "body:$.a", "value", VALUE, 1), (0, "body:$.b", "added", PRESENCE, 2)]
+
+    (one,) = judged([row(1, inside)]).regressions
+    assert (one.where, len(one.places)) == ("body:$.facets", 3)
+    assert len(judged([row(1, apart)]).regressions) == 2
+
+
+def test_a_finding_is_as_grave_as_the_gravest_that_it_covers() -> None:
+    """A container shown by the value of one member still says that another is gone."""
+    changes: list[Difference] = [
+        (0, "body:$.a.x", "value", VALUE, 1),
+        (0, "body:$.a.y", "missing", PRESENCE, 2),
+    ]
+    found = judged([row(1, changes)])
+    (one,) = found.regressions
+
+    assert (one.kind, worst(one, found)) == ("value", "breaking")
 
 
 @pytest.mark.parametrize(
