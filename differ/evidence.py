@@ -86,6 +86,8 @@ class Tally:
     mirrored: int = 0
     """a and b differ, x does not. What is random alike in four answers does this as often as it shows x alone."""
     x_alone: int = 0
+    coins: float = 0.0
+    """Of orders that no version disagrees about with itself: how many fair coins their agreeing by luck is worth."""
 
     def add(self, differs: tuple[bool, bool, bool], count: int = 1) -> None:
         """Exchanges of one pattern."""
@@ -106,6 +108,8 @@ class Tally:
     @property
     def p_value(self) -> float:
         """The larger of the two tests' p-values."""
+        if self.coins and not self.a and not self.b:
+            return 0.5**self.coins
         return max(mcnemar(self.x_not_a, self.a_not_x), mcnemar(self.x_not_b, self.b_not_x))
 
     @property
@@ -116,6 +120,8 @@ class Tally:
     @property
     def p_least(self) -> float:
         """The smallest p that this many discordant exchanges could have given, however they fell."""
+        if self.coins and not self.a and not self.b:
+            return 0.5**self.coins
         return max(0.5 ** (self.x_not_a + self.a_not_x), 0.5 ** (self.x_not_b + self.b_not_x))
 
     @property
@@ -132,6 +138,8 @@ class Spot:
     """How many exchanges showed each pattern."""
     pairs: set[Pairs] = field(default_factory=set[Pairs])
     """Of generative values and permutations: each distinct pair once, where x, a and b are not all alike."""
+    orders: dict[int, int] = field(default_factory=dict[int, int])
+    """Of permutations of x: how many members moved, by what was swapped first."""
     alone: int = 0
     """Exchanges in which x differs and a control gave no answer: they are no evidence."""
 
@@ -144,13 +152,18 @@ class Spot:
 
     def distinct(self, facet: int) -> Tally:
         """The same, with each distinct pair of values counted once."""
-        return tally_distinct(self.pairs, facet)
+        found = tally_distinct(self.pairs, facet)
+        # Two instances that put a set's members in hash order agree on m of them once in m! times.
+        found.coins = sum(math.lgamma(moved + 1) for moved in self.orders.values()) / math.log(2)
+        return found
 
     def join(self, other: Spot) -> None:
         """Take what another endpoint showed at the same place."""
         for pattern, count in other.patterns.items():
             self.patterns[pattern] = self.patterns.get(pattern, 0) + count
         self.pairs |= other.pairs
+        for swap, moved in other.orders.items():
+            self.orders[swap] = max(moved, self.orders.get(swap, 0))
         self.alone += other.alone
 
 
@@ -234,6 +247,8 @@ class Evidence:
     """At the same place of all endpoints, what the test counts."""
     twin_noisy: bool = False
     """Whether the same place is noisy in the answers to GET, for an endpoint of HEAD."""
+    pool_fired: int = 0
+    """Exchanges of all endpoints at which the place was seen to differ."""
     alone: int = 0
     q_own: float = 1.0
     q_pool: float = 1.0
@@ -287,11 +302,37 @@ def by_luck(evidence: Evidence) -> bool:
     another. Where many endpoints have few exchanges each, some would look clean by luck.
     """
     pool = evidence.pool_all
-    return (
+    if (
         pool.mirrored > 0
         and mcnemar(pool.x_alone, pool.mirrored) > P_NOISE
         and mcnemar(evidence.all.x_alone, evidence.all.mirrored) > P_NOISE
-    )
+    ):
+        return True
+    return pool.a + pool.b > 0 and at_least(pool.x_alone, evidence.pool_fired, chance_alone(evidence)) > P_NOISE
+
+
+def chance_alone(evidence: Evidence) -> float:
+    """How likely one exchange shows x alone, where four answers are random alike and two of them differ as often as controls do here.
+
+    Exact for a value that is one of two, and for one that is each of many equally often: v²/2 and v(1-v)², which meet at one half.
+    """
+    v = min(1.0, (evidence.pool_all.a + evidence.pool_all.b) / (2 * max(1, evidence.pool_fired)))
+    return v * v / 2 if v <= 0.5 else v * (1 - v) ** 2
+
+
+def at_least(count: int, n: int, chance: float) -> float:
+    """How likely a binomial variable is at least ``count``; 1 where it has to be."""
+    if count <= 0 or n < count:
+        return 1.0
+    if chance <= 0:
+        return 0.0
+    below = 0.0
+    for k in range(count):
+        below += math.exp(
+            math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+            + k * math.log(chance) + (n - k) * math.log1p(-chance)
+        )  # fmt: skip
+    return max(0.0, 1.0 - below)
 
 
 def _tested(place: Place, evidence: Evidence) -> Weighed:

@@ -72,6 +72,8 @@ class Gathering:
             else:
                 pattern = (here.facets[0], here.facets[1], here.facets[2])
                 spot.patterns[pattern] = spot.patterns.get(pattern, 0) + 1
+                if here.moved:
+                    self._order(spot, here)
                 if here.natured and not pattern[0] == pattern[1] == pattern[2]:
                     self._remember(spot, (*pattern, here.values[X], here.values[A], here.values[B]))
             for index in here.kinds:
@@ -125,6 +127,11 @@ class Gathering:
             del place.seen[SAMPLES_MAX:]
         return number
 
+    def _order(self, spot: Spot, here: Here) -> None:
+        swap = here.values[X]
+        if swap in spot.orders or len(spot.orders) < PAIRS_MAX:
+            spot.orders[swap] = max(here.moved, spot.orders.get(swap, 0))
+
     def _remember(self, spot: Spot, pairs: tuple[int, int, int, int, int, int]) -> None:
         if len(spot.pairs) < PAIRS_MAX and self._pairs < PAIRS_ALL_MAX and pairs not in spot.pairs:
             spot.pairs.add(pairs)
@@ -145,6 +152,8 @@ class Here:
     facets: list[int]
     values: list[int]
     natured: bool = False
+    moved: int = 0
+    """Members that stand elsewhere in branch than in base, where they are the same ones."""
     kinds: list[int] = field(default_factory=list[int])
     """Indexes of the differences between base and branch."""
 
@@ -167,7 +176,10 @@ def read(row: Row) -> tuple[dict[str, Here], bool]:
         here.facets[pair] = min(here.facets[pair], facet)
         if flags[index] & PERMUTATION:
             here.natured = True
-            here.values[pair] ^= swapped(row["d_old"][index], row["d_new"][index]) or row["d_values"][index]
+            swap, moved = swapped(row["d_old"][index], row["d_new"][index])
+            here.values[pair] ^= swap or row["d_values"][index]
+            if pair == X:
+                here.moved = moved
         else:
             here.natured = here.natured or bool(klasses[index])
             here.values[pair] ^= row["d_values"][index]
@@ -182,16 +194,18 @@ def key_of(row: Row, index: int) -> Key:
     return row["endpoint"], row["d_where"][index], row["d_kind"][index], row["d_facet"][index], nature
 
 
-def swapped(old: str, new: str) -> int:
-    """A digest of the first two members that stand in each other's way; 0 when the texts do not tell.
+def swapped(old: str, new: str) -> tuple[int, int]:
+    """A digest of the first two members that stand in each other's way (0 when the texts do not tell), and how many members moved.
 
     What a hash seed does to two members it does in every list that has both, so lists that begin with the same swap are one piece
     of evidence, not many.
     """
+    first, moved = 0, 0
     for one, two in zip(members(old), members(new), strict=False):
         if one != two:
-            return int.from_bytes(blake2b(one + b"\0" + two, digest_size=8).digest(), "big")
-    return 0
+            moved += 1
+            first = first or int.from_bytes(blake2b(one + b"\0" + two, digest_size=8).digest(), "big")
+    return first, moved
 
 
 def members(text: str) -> Iterator[bytes]:

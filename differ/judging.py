@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -53,11 +54,13 @@ class Judgement:
 class Pools:
     """Tallies of places at their own endpoint and at all endpoints together, each made once."""
 
-    def __init__(self, gathering: Gathering) -> None:
+    def __init__(self, gathering: Gathering, observed: Mapping[str, Observed]) -> None:
         self._spots = gathering.spots
         self._joined: dict[str, Spot] = {}
-        for (_, where), spot in gathering.spots.items():
+        self._fired = Counter[str]()
+        for (endpoint, where), spot in gathering.spots.items():
             self._joined.setdefault(where, Spot()).join(spot)
+            self._fired[where] += observed.get(endpoint, NOBODY).fired
         self._tallies: dict[tuple[str, str, int, bool], Tally] = {}
 
     def tally(self, endpoint: str, where: str, facet: int, *, distinct: bool) -> Tally:
@@ -81,13 +84,14 @@ class Pools:
             # Other endpoints speak for this one only where values are drawn anew: there a pair of values is the evidence.
             pool=self.tally("", place.where, place.facet, distinct=True) if distinct else Tally(),
             twin_noisy=bool(twin.a or twin.b),
+            pool_fired=self._fired[place.where],
             alone=self._spots[place.endpoint, place.where].alone,
         )
 
 
 def judge(service: str, gathering: Gathering, observed: Mapping[str, Observed]) -> Judgement:
     """Judge every place of a run."""
-    pools = Pools(gathering)
+    pools = Pools(gathering, observed)
     places = gathering.places
     evidence = [pools.evidence(place) for place in places]
     by_itself = [weigh(p, e, observed.get(p.endpoint, NOBODY)) for p, e in zip(places, evidence, strict=True)]
