@@ -138,8 +138,8 @@ class Spot:
     """How many exchanges showed each pattern."""
     pairs: set[Pairs] = field(default_factory=set[Pairs])
     """Of generative values and permutations: each distinct pair once, where x, a and b are not all alike."""
-    orders: dict[int, int] = field(default_factory=dict[int, int])
-    """Of permutations of x: how many members moved, by what was swapped first."""
+    orders: dict[int, frozenset[int]] = field(default_factory=dict[int, frozenset[int]])
+    """Of permutations of x: the members that moved, by what was swapped first."""
     alone: int = 0
     """Exchanges in which x differs and a control gave no answer: they are no evidence."""
 
@@ -153,8 +153,7 @@ class Spot:
     def distinct(self, facet: int) -> Tally:
         """The same, with each distinct pair of values counted once."""
         found = tally_distinct(self.pairs, facet)
-        # Two instances that put a set's members in hash order agree on m of them once in m! times.
-        found.coins = sum(math.lgamma(moved + 1) for moved in self.orders.values()) / math.log(2)
+        found.coins = coins_of(self.orders.values())
         return found
 
     def join(self, other: Spot) -> None:
@@ -162,9 +161,22 @@ class Spot:
         for pattern, count in other.patterns.items():
             self.patterns[pattern] = self.patterns.get(pattern, 0) + count
         self.pairs |= other.pairs
-        for swap, moved in other.orders.items():
-            self.orders[swap] = max(moved, self.orders.get(swap, 0))
+        self.orders = other.orders | self.orders
         self.alone += other.alone
+
+
+def coins_of(orders: Iterable[frozenset[int]]) -> float:
+    """How many fair coins it is worth that two instances agree on these lists, if each keeps its members in hash order.
+
+    On m members they agree once in m! times. Lists with a member in common are not independent of each other, so each member
+    counts once: the longest lists first, of every later one only what is new in it.
+    """
+    used, coins = set[int](), 0.0
+    for members in sorted(orders, key=lambda one: (-len(one), sorted(one))):
+        fresh = members - used
+        coins += math.lgamma(len(fresh) + 1) / math.log(2)
+        used |= fresh
+    return coins
 
 
 def tally_distinct(pairs: Iterable[Pairs], facet: int) -> Tally:
@@ -290,7 +302,7 @@ def _deterministic(place: Place, evidence: Evidence) -> Weighed | None:
     tally = evidence.all
     if place.nature or tally.lucky or evidence.twin_noisy or not (tally.x_alone or evidence.alone):
         return None
-    if by_luck(evidence):
+    if by_luck(evidence) or rare_elsewhere(evidence):
         return None
     return Weighed(REGRESSION, DETERMINISTIC)
 
@@ -302,12 +314,16 @@ def by_luck(evidence: Evidence) -> bool:
     another. Where many endpoints have few exchanges each, some would look clean by luck.
     """
     pool = evidence.pool_all
-    if (
+    return (
         pool.mirrored > 0
         and mcnemar(pool.x_alone, pool.mirrored) > P_NOISE
         and mcnemar(evidence.all.x_alone, evidence.all.mirrored) > P_NOISE
-    ):
-        return True
+    )
+
+
+def rare_elsewhere(evidence: Evidence) -> bool:
+    """Whether noise at this place of other endpoints is rare, and frequent enough to give x alone this often."""
+    pool = evidence.pool_all
     return pool.a + pool.b > 0 and at_least(pool.x_alone, evidence.pool_fired, chance_alone(evidence)) > P_NOISE
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, cast
+from zlib import crc32
 
 import orjson
 
@@ -26,6 +27,8 @@ SIGNATURES_MAX = 4
 SHIFTS_MAX = 5_000
 """Places whose values are measured, the first that differ: up to 20 KB each where all their numbers vary."""
 UNMEASURED = CLOCK | DERIVED | PERMUTATION
+MOVED_MAX = 16
+"""Members of one list that are counted: sixteen are worth forty coins."""
 SAMPLES_MAX = 3
 X, A, B = range(3)
 
@@ -72,8 +75,8 @@ class Gathering:
             else:
                 pattern = (here.facets[0], here.facets[1], here.facets[2])
                 spot.patterns[pattern] = spot.patterns.get(pattern, 0) + 1
-                if here.moved:
-                    self._order(spot, here)
+                if here.moved and len(spot.orders) < PAIRS_MAX:
+                    spot.orders.setdefault(here.values[X], here.moved)
                 if here.natured and not pattern[0] == pattern[1] == pattern[2]:
                     self._remember(spot, (*pattern, here.values[X], here.values[A], here.values[B]))
             for index in here.kinds:
@@ -127,11 +130,6 @@ class Gathering:
             del place.seen[SAMPLES_MAX:]
         return number
 
-    def _order(self, spot: Spot, here: Here) -> None:
-        swap = here.values[X]
-        if swap in spot.orders or len(spot.orders) < PAIRS_MAX:
-            spot.orders[swap] = max(here.moved, spot.orders.get(swap, 0))
-
     def _remember(self, spot: Spot, pairs: tuple[int, int, int, int, int, int]) -> None:
         if len(spot.pairs) < PAIRS_MAX and self._pairs < PAIRS_ALL_MAX and pairs not in spot.pairs:
             spot.pairs.add(pairs)
@@ -152,8 +150,8 @@ class Here:
     facets: list[int]
     values: list[int]
     natured: bool = False
-    moved: int = 0
-    """Members that stand elsewhere in branch than in base, where they are the same ones."""
+    moved: frozenset[int] = frozenset()
+    """Digests of the members that stand elsewhere in branch than in base, where they are the same ones."""
     kinds: list[int] = field(default_factory=list[int])
     """Indexes of the differences between base and branch."""
 
@@ -194,18 +192,20 @@ def key_of(row: Row, index: int) -> Key:
     return row["endpoint"], row["d_where"][index], row["d_kind"][index], row["d_facet"][index], nature
 
 
-def swapped(old: str, new: str) -> tuple[int, int]:
-    """A digest of the first two members that stand in each other's way (0 when the texts do not tell), and how many members moved.
+def swapped(old: str, new: str) -> tuple[int, frozenset[int]]:
+    """A digest of the first two members that stand in each other's way (0 when the texts do not tell), and the members that moved.
 
     What a hash seed does to two members it does in every list that has both, so lists that begin with the same swap are one piece
     of evidence, not many.
     """
-    first, moved = 0, 0
+    first, moved = 0, set[int]()
     for one, two in zip(members(old), members(new), strict=False):
         if one != two:
-            moved += 1
+            moved.add(crc32(one))
             first = first or int.from_bytes(blake2b(one + b"\0" + two, digest_size=8).digest(), "big")
-    return first, moved
+            if len(moved) >= MOVED_MAX:
+                break
+    return first, frozenset(moved)
 
 
 def members(text: str) -> Iterator[bytes]:

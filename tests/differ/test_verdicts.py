@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from differ.difference import FORMAT, PRESENCE, TYPE, VALUE
-from differ.evidence import NOISE, REGRESSION, UNDECIDED, Observed, benjamini_hochberg, mcnemar
+from differ.difference import FORMAT, PERMUTATION, PRESENCE, TYPE, VALUE
+from differ.evidence import NOISE, REGRESSION, UNDECIDED, Observed, benjamini_hochberg, coins_of, mcnemar
 from differ.gathering import gather
 from differ.judging import Judgement, judge
 from differ.result import worst
@@ -159,6 +160,37 @@ def test_folding_loses_no_place_and_doubles_none(drawn: list[Any]) -> None:
     members = [number for finding in found.regressions for number in finding.members]
 
     assert sorted(members) == [n for n, weighed in enumerate(found.weighed) if weighed.verdict == REGRESSION]
+
+
+def test_orders_are_worth_what_two_hash_seeds_agree_on_by_luck() -> None:
+    """Five members of one list are 120 to one; the same members again, in parts or in many lists, are worth nothing more."""
+    five, pair = frozenset(range(5)), frozenset({7, 8})
+
+    assert 2 ** coins_of([five]) == pytest.approx(120)
+    assert 2 ** coins_of([five, frozenset({0, 1}), frozenset({3, 4, 9})]) == pytest.approx(120)
+    assert 2 ** coins_of([pair, five]) == pytest.approx(240)
+    assert coins_of([]) == 0
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(2, NOISE), (4, UNDECIDED), (6, REGRESSION)])
+def test_a_long_list_in_another_order_is_decided_by_one_answer(count: int, wanted: str) -> None:
+    """A version whose instances agree on the order of six members has an order; on that of two, half of all hash seeds do."""
+    listed = [f"m{n}" for n in range(count)]
+    found = row(1, [(0, "body:$.a", "order", VALUE, 7)])
+    found |= {"d_flags": [PERMUTATION], "d_old": [json.dumps(listed)], "d_new": [json.dumps(listed[::-1])]}
+
+    assert verdicts(judged([found])) == {("body:$.a", "order"): wanted}
+
+
+def test_noise_at_other_endpoints_makes_a_single_change_undecided() -> None:
+    """A flag that is random in a tenth of all answers looks like a change in one of forty endpoints that are asked once each."""
+    noisy = [row(n, [(1 + n % 2, "body:$.eta", "type", TYPE, n)], f"GET /{n}") for n in range(6)]
+    alone = [row(50, [(0, "body:$.eta", "type", TYPE, 7)], "GET /50")]
+    quiet = {f"GET /{n}": Observed(6, 6, 6) for n in range(60)}
+
+    (one,) = judge("shop", gather([*noisy, *alone]), quiet).undecided
+    assert one.where == "body:$.eta"
+    assert judge("shop", gather(alone), quiet).regressions
 
 
 def test_a_member_that_became_another_container_is_one_finding() -> None:
