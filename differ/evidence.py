@@ -108,7 +108,7 @@ class Tally:
     @property
     def p_value(self) -> float:
         """The larger of the two tests' p-values."""
-        if self.coins and not self.a and not self.b:
+        if self.coins:
             return 0.5**self.coins
         return max(mcnemar(self.x_not_a, self.a_not_x), mcnemar(self.x_not_b, self.b_not_x))
 
@@ -120,7 +120,7 @@ class Tally:
     @property
     def p_least(self) -> float:
         """The smallest p that this many discordant exchanges could have given, however they fell."""
-        if self.coins and not self.a and not self.b:
+        if self.coins:
             return 0.5**self.coins
         return max(0.5 ** (self.x_not_a + self.a_not_x), 0.5 ** (self.x_not_b + self.b_not_x))
 
@@ -153,7 +153,8 @@ class Spot:
     def distinct(self, facet: int) -> Tally:
         """The same, with each distinct pair of values counted once."""
         found = tally_distinct(self.pairs, facet)
-        found.coins = coins_of(self.orders.values())
+        if not any(a <= facet or b <= facet for _, a, b in self.patterns):
+            found.coins = coins_of(self.orders.values())
         return found
 
     def join(self, other: Spot) -> None:

@@ -182,6 +182,15 @@ def test_a_long_list_in_another_order_is_decided_by_one_answer(count: int, wante
     assert verdicts(judged([found])) == {("body:$.a", "order"): wanted}
 
 
+def test_a_list_whose_controls_have_other_orders_too_has_no_order() -> None:
+    """The same six members in four orders: noise, at its endpoint and for others with the same place."""
+    listed = [f"m{n}" for n in range(6)]
+    found = row(1, [(pair, "body:$.a", "order", VALUE, 7 + pair) for pair in range(3)])
+    found |= {"d_flags": [PERMUTATION] * 3, "d_old": [json.dumps(listed)] * 3, "d_new": [json.dumps(listed[::-1])] * 3}
+
+    assert verdicts(judged([found])) == {("body:$.a", "order"): NOISE}
+
+
 def test_noise_at_other_endpoints_makes_a_single_change_undecided() -> None:
     """A flag that is random in a tenth of all answers looks like a change in one of forty endpoints that are asked once each."""
     noisy = [row(n, [(1 + n % 2, "body:$.eta", "type", TYPE, n)], f"GET /{n}") for n in range(6)]
