@@ -25,7 +25,7 @@ class Cookie(msgspec.Struct, frozen=True):
     name: str
     value: str
     attributes: dict[str, str]
-    """By lower-case name; of one that is repeated the last counts. An expiry stands apart."""
+    """By lower-case name, what is repeated joined. An expiry stands apart."""
     expires: str = ""
     expires_s: int | None = None
     """Seconds since the epoch, where it can be read."""
@@ -53,10 +53,13 @@ def cookie_of(line: str) -> Cookie:
         key, equals, text = piece.partition("=")
         key, text = key.strip(" \t").lower(), text.strip(" \t")
         if key:
-            attributes[key] = "=" + (text.lower().removeprefix(".") if key in _WORDS else text) if equals else ""
+            said = "=" + (text.lower().removeprefix(".") if key in _WORDS else text) if equals else ""
+            attributes[key] = attributes[key] + ";" + said if key in attributes else said
     age = attributes.get("max-age", "").removeprefix("=")
-    if age:
+    if age.isdecimal():
         attributes["max-age"] = age.lstrip("0") or "0"
+    elif age.startswith("-"):
+        attributes["max-age"] = age
     expires = attributes.pop("expires", "").removeprefix("=")
     when = http_date(expires) if expires else None
     return Cookie(name.strip(" \t"), value.strip(" \t"), attributes, expires, None if when is None else when[0])

@@ -12,12 +12,12 @@ from zlib import crc32
 
 from differ.context import Context
 from differ.difference import CLOCK, DERIVED, FORMAT, PERMUTATION, VALUE
+from differ.header_changes import DIGESTED
 from differ.header_grammars import split
 from differ.sink import Change, Sink
 from echolane.exchange import Response
 
 LENGTHS = frozenset(("content-length", "x-content-length"))
-DIGESTS = frozenset(("content-md5", "digest", "content-digest", "repr-digest"))
 BODILESS = frozenset((204, 304))
 """Statuses whose answers have no body: what is said of one cannot be held against it."""
 TAG_MIN = 8
@@ -82,7 +82,7 @@ def weighed(
         if not (left if two else right).incomplete:  # a body that broke off is told as such
             kind = "length" if name in LENGTHS else "value"
             return Change(kind, FORMAT, *values, f"{name}:{'not ' if one else ''}the body's")
-    elif (one or name in DIGESTS) and change.facet == VALUE and bodies_differ(left, right):
+    elif (one or name in DIGESTED) and change.facet == VALUE and bodies_differ(left, right):
         change.flags |= DERIVED
     return change
 

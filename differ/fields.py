@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from differ.context import Context
 from differ.cookies import cookie_changed, cookie_of
-from differ.derived import DIGESTS, LENGTHS, framed, weighed
+from differ.derived import LENGTHS, framed, weighed
 from differ.difference import FORMAT, PRESENCE
 from differ.echoes import Own, unechoed
-from differ.header_changes import changed
+from differ.header_changes import DIGESTED, changed
 from differ.header_grammars import GRAMMARS
 from differ.sink import MISSING, Change, Sink, texts
 from echolane.exchange import Headers, Response
@@ -16,7 +16,7 @@ HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"transfer-encoding", b"te", b"trailer", b"upgrade", b"proxy-connection")
 )
 HEADERS_MAX = 2000
-FOLLOWING = LENGTHS | DIGESTS
+FOLLOWING = LENGTHS | DIGESTED
 Grouped = dict[bytes, list[bytes]]
 
 

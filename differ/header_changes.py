@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 from differ.classes import format_of, timing_name
-from differ.difference import CLOCK, FORMAT, PERMUTATION, VALUE
+from differ.difference import CLOCK, FORMAT, PERMUTATION, TYPE, VALUE
 from differ.header_grammars import FIELD_MAX, GRAMMARS, Grammar, Part
 from differ.http_dates import http_date
 from differ.sink import CLOCK_SLACK_NS, Change, texts
@@ -14,6 +14,8 @@ from differ.sink import CLOCK_SLACK_NS, Change, texts
 DATES = frozenset(("date", "expires", "last-modified", "retry-after", "sunset", "deprecation"))
 VALIDATORS = frozenset(("etag", "last-modified"))
 """Made for one state of one instance: two that differ prove nothing by themselves."""
+DIGESTED = frozenset(("content-md5", "digest", "content-digest", "repr-digest"))
+"""Whose values are hashes, whatever they look like."""
 MEASURED = frozenset(("age", "x-runtime"))
 """Numbers that measure the process or the time since something: they differ by nature."""
 DRAWN = frozenset(("nonce", "nextnonce", "cnonce", "opaque", "rspauth", "boundary"))
@@ -31,6 +33,8 @@ def changed(name: str, old: str, new: str, now_ns: tuple[int, int]) -> Change | 
     change = None
     if name in DATES:
         change = dates(old, new, now_ns)
+    elif name in DIGESTED:
+        change = Change("value", VALUE, old, new, "<hash>", "hash")
     elif name == "etag":
         change = tags(old, new)
     elif (name in MEASURED or timing_name(name)) and _MEASURE.fullmatch(old) and _MEASURE.fullmatch(new):
@@ -68,7 +72,8 @@ def tags(old: str, new: str) -> Change | None:
         return None
     if one[1] != two[1]:
         return Change("format", FORMAT, old, new, "weak>strong" if one[1] else "strong>weak")
-    return Change("value", VALUE, old, new, "<hash>", "hash")
+    form = format_of(old)
+    return Change("value", VALUE, old, new, form[:80] if form == format_of(new) else "<hash>", "hash")
 
 
 def by_parts(name: str, grammar: Grammar, old: str, new: str, now_ns: tuple[int, int]) -> Change | None:
@@ -87,11 +92,13 @@ def by_parts(name: str, grammar: Grammar, old: str, new: str, now_ns: tuple[int,
             f"{label(part)} {before[part]}>{count}" for part, count in after.items() if count != before[part]
         )
         return Change("length", FORMAT, old, new, f"{name}: {counts}"[:SIGNATURE_MAX])
+    if name == "content-type" and one[:1] != two[:1]:
+        return Change("type", TYPE, old, new, f"{name}: {one[0][1]}>{two[0][1]}"[:SIGNATURE_MAX])
     pairs, gone, come = paired(list((before - after).elements()), list((after - before).elements()))
     if gone or come:
         news = [f"-{label(part)}" for part in gone] + [f"+{label(part)}" for part in come]
         return Change("value", FORMAT, old, new, f"{name}: {' '.join(news)}"[:SIGNATURE_MAX])
-    return united(name, old, new, [(key, one_part(key, was, now, now_ns)) for key, was, now in pairs])
+    return united(name, old, new, [(key, one_part(name, key, was, now, now_ns)) for key, was, now in pairs])
 
 
 def told(parts: list[Part]) -> str:
@@ -132,8 +139,10 @@ def _form(part: Part) -> str:
     return format_of(part[0] + part[1])
 
 
-def one_part(key: str, old: str, new: str, now_ns: tuple[int, int]) -> Change:
+def one_part(name: str, key: str, old: str, new: str, now_ns: tuple[int, int]) -> Change:
     """How one part says something else."""
+    if name in DIGESTED:
+        return Change("value", VALUE, old, new, "<hash>", "hash")
     if key.rpartition(".")[2] in DRAWN:
         return Change("value", VALUE, old, new, "<token>", "token")
     if key.endswith(".dur"):
