@@ -136,7 +136,8 @@ def _key(part: Part) -> str:
 
 
 def _form(part: Part) -> str:
-    return format_of(part[0] + part[1])
+    """What a member looks like; a name with a value is no member."""
+    return f"{part[0]}{part[1]}" if part[1] else format_of(part[0])
 
 
 def one_part(name: str, key: str, old: str, new: str, now_ns: tuple[int, int]) -> Change:
