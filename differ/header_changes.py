@@ -103,7 +103,7 @@ def by_parts(name: str, grammar: Grammar, old: str, new: str, now_ns: tuple[int,
 
 def told(parts: list[Part]) -> str:
     """Parts as one text, as they are compared."""
-    return ", ".join(label(part) for part in parts)
+    return ", ".join(f"{key} {value}" if value else key for key, value in parts)
 
 
 def label(part: Part) -> str:

@@ -186,7 +186,7 @@ def _policy(text: str) -> list[Part]:
     """A Content-Security-Policy: each source of each directive; a nonce is drawn anew and stands apart."""
     found: list[Part] = []
     for directive in split(text, ";"):
-        name, *sources = directive.split()
+        name, *sources = directive.split() or [directive]
         name = name.lower()
         found.append((name, ""))
         for source in sources:
