@@ -6,8 +6,9 @@ import msgspec
 
 from differ.bodies import body
 from differ.context import Context
+from differ.derived import settle_tag, stated
 from differ.difference import PRESENCE, TYPE, Difference
-from differ.fields import fields, grouped, headers
+from differ.fields import headers, trailers
 from differ.sink import Change, Sink, TooMuch
 from echolane.exchange import Response
 
@@ -50,6 +51,10 @@ def _answers(sink: Sink, left: Response, right: Response, context: Context) -> N
         values = ("truncated", "whole") if left.incomplete else ("whole", "truncated")
         sink.add("body", Change("truncated", PRESENCE, *values, "truncated"))
     if left.trailers != right.trailers:
-        fields(sink, "trailer:", grouped(left.trailers), grouped(right.trailers), context)
+        trailers(sink, left, right, context)
+    if left.body.size != right.body.size:
+        stated(sink, left, right, context)
     if context.method != "HEAD":
         body(sink, left, right, context)
+        if ("header:etag", "value") in sink.found:
+            settle_tag(sink, left, right)

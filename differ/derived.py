@@ -1,0 +1,150 @@
+"""Headers that follow from the body of their own answer: forgiven when, and only when, that body explains them.
+
+A length is compared with the bytes that came, before Content-Encoding was undone. A digest is computed again over the body;
+behind masks or an encoding it may not be found again, and then two that differ are explained only by two bodies that do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from zlib import crc32
+
+from differ.context import Context
+from differ.difference import CLOCK, DERIVED, FORMAT, PERMUTATION, VALUE
+from differ.header_changes import DIGESTED
+from differ.header_grammars import split
+from differ.sink import Change, Sink
+from echolane.exchange import Response
+
+LENGTHS = frozenset(("content-length", "x-content-length"))
+BODILESS = frozenset((204, 304))
+"""Statuses whose answers have no body: what is said of one cannot be held against it."""
+TAG_MIN = 8
+"""The fewest characters of a digest by which a tag is known as one: shorter ones agree by chance."""
+_ALGORITHMS = {
+    "md5": "md5",
+    "sha": "sha1",
+    "sha-1": "sha1",
+    "sha-256": "sha256",
+    "sha-512": "sha512",
+}
+
+
+def sent_body(answer: Response, context: Context) -> bool:
+    """Whether the answer is one that has its body."""
+    return context.method != "HEAD" and answer.status >= 200 and answer.status not in BODILESS
+
+
+def length_fits(name: str, text: str, answer: Response) -> bool:
+    """Whether a length is that of the bytes that came; one of several names may speak of the decoded ones."""
+    if not text.isdecimal() or len(text) > 19:
+        return False
+    sizes = {answer.body.size} if name == "content-length" else {answer.body.size, len(answer.body.data)}
+    return int(text) in sizes
+
+
+def digest_fits(name: str, text: str, answer: Response) -> bool:
+    """Whether every digest of a field is the body's, as far as we know its algorithm."""
+    data = answer.body.data
+    if answer.body.truncated:
+        return False
+    if name == "content-md5":
+        return text.strip() == b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+    known = False
+    for piece in split(text, ","):
+        algorithm, _, value = piece.partition("=")
+        make = _ALGORITHMS.get(algorithm.strip().lower())
+        if make is None:
+            continue
+        known = True
+        if value.strip(" \t:") != b64encode(hashlib.new(make, data, usedforsecurity=False).digest()).decode():
+            return False
+    return known
+
+
+def bodies_differ(left: Response, right: Response) -> bool:
+    """Whether the bytes that came differ, as far as their sizes and what was decoded tell."""
+    one, two = left.body, right.body
+    return one.data != two.data or one.size != two.size or one.digest != two.digest
+
+
+def weighed(
+    change: Change, name: str, values: tuple[str, str], answers: tuple[Response, Response], context: Context
+) -> Change:
+    """A changed length or digest by what the bodies say of it."""
+    left, right = answers
+    if not (sent_body(left, context) and sent_body(right, context)):
+        return change
+    fits = length_fits if name in LENGTHS else digest_fits
+    one, two = fits(name, values[0], left), fits(name, values[1], right)
+    if one != two:
+        if not (left if two else right).incomplete:  # a body that broke off is told as such
+            kind = "length" if name in LENGTHS else "value"
+            return Change(kind, FORMAT, *values, f"{name}:{'not ' if one else ''}the body's")
+    elif (one or name in DIGESTED) and change.facet == VALUE and bodies_differ(left, right):
+        change.flags |= DERIVED
+    return change
+
+
+def framed(name: str, text: str, answer: Response, context: Context) -> int:
+    """DERIVED for a length that one side alone has and that is right: the other ends its body in another way."""
+    return DERIVED if name in LENGTHS and sent_body(answer, context) and length_fits(name, text, answer) else 0
+
+
+def stated(sink: Sink, left: Response, right: Response, context: Context) -> None:
+    """A length that both announce and only one of them keeps: what neither the header nor a noisy body shows."""
+    if not (sent_body(left, context) and sent_body(right, context)) or left.incomplete or right.incomplete:
+        return
+    one = [value for name, value in left.headers if len(name) == 14 and name.lower() == b"content-length"]
+    if not one or one != [v for name, v in right.headers if len(name) == 14 and name.lower() == b"content-length"]:
+        return
+    text = one[-1].decode("latin-1").strip()
+    fits = length_fits("content-length", text, left), length_fits("content-length", text, right)
+    if fits[0] != fits[1]:
+        sizes = left.body.size, right.body.size
+        says = f"content-length:{'not ' if fits[0] else ''}the body's"
+        sink.add(
+            "header:content-length",
+            Change("length", FORMAT, f"{text} ({sizes[0]} sent)", f"{text} ({sizes[1]} sent)", says),
+        )
+
+
+def tag_fits(text: str, data: bytes) -> bool:
+    """Whether an entity tag is a known digest of the body: whole or its beginning, in hex or base64, also behind its length."""
+    opaque = text.removeprefix("W/").strip('"').removesuffix("-gzip").removesuffix("-br").removesuffix("-zstd")
+    size = f"{len(data):x}-"
+    opaque = opaque.removeprefix(size)
+    if len(opaque) < TAG_MIN:
+        return False
+    if opaque.lower() == f"{crc32(data):08x}":
+        return True
+    for make in ("md5", "sha1", "sha256", "sha512"):
+        digest = hashlib.new(make, data, usedforsecurity=False).digest()
+        texts = digest.hex(), b64encode(digest).decode(), b64encode(digest, b"-_").decode()
+        if texts[0].startswith(opaque.lower()) or any(text.startswith(opaque) for text in texts[1:]):
+            return True
+    return False
+
+
+def settle_tag(sink: Sink, left: Response, right: Response) -> None:
+    """Forgive two tags that are digests of their bodies where these differ in nothing, or in what is drawn or ordered anew.
+
+    A plain change of the body is left with its tag: clients see both.
+    """
+    change = sink.found.get(("header:etag", "value"))
+    one, two = left.body, right.body
+    if change is None or change.klass != "hash" or one.data == two.data or one.truncated or two.truncated:
+        return
+    for (where, _), found in sink.found.items():
+        if where.startswith("body") and not (found.klass or found.flags & (PERMUTATION | CLOCK)):
+            return
+    tags = [_only(answer) for answer in (left, right)]
+    if all(tag and tag_fits(tag, answer.body.data) for tag, answer in zip(tags, (left, right), strict=True)):
+        change.flags |= DERIVED
+
+
+def _only(answer: Response) -> str:
+    """The entity tag of an answer; empty when it has none or several."""
+    tags = [value for name, value in answer.headers if len(name) == 4 and name.lower() == b"etag"]
+    return tags[0].decode("latin-1").strip() if len(tags) == 1 else ""
