@@ -10,13 +10,15 @@ from crc32c import crc32c
 from orjson import Fragment, dumps
 
 from differ.classes import format_of, instant_ns, is_permutation, klass_of, times_apart, timing_apart
-from differ.difference import CLOCK, EXCERPT_BYTES, FORMAT, PERMUTATION, VALUE, Difference
+from differ.difference import CLOCK, EXCERPT_BYTES, FORMAT, GREEDY, PERMUTATION, VALUE, Difference
 from differ.jsons import Exact
 
 PLACES_MAX = 10_000
 """Places of one comparison; an answer with more has become another document."""
 DIGESTED_MAX = 64
 """Values of one place whose digests are told apart: enough to know two answers' lists from each other."""
+GREEDY_MAX = 64
+"""Arrays of one comparison that are marked as paired greedily; each mark is looked for at every place."""
 CLOCK_SLACK_NS = 5_000_000_000
 """How far a value may be from the instant of its answer to be that instant: seconds are rounded, and answers take time."""
 
@@ -110,6 +112,8 @@ class Sink(msgspec.Struct, gc=False):
     """That of the first as a number."""
     found: dict[tuple[str, str], Change] = msgspec.field(default_factory=dict[tuple[str, str], Change])
     """By place and kind."""
+    greedy: set[str] | None = None
+    """Places of arrays whose elements were paired greedily."""
 
     def echoed(self, old: Any, new: Any) -> bool:
         """Whether two values are each the port of their own target."""
@@ -127,12 +131,23 @@ class Sink(msgspec.Struct, gc=False):
         elif len(self.found) > PLACES_MAX:
             raise TooMuch("too-many-differences")
 
+    def greedily(self, where: str) -> None:
+        """The elements of an array were paired greedily."""
+        found = self.greedy = self.greedy or set()
+        if len(found) < GREEDY_MAX:
+            found.add(where)
+
     def forget(self, where: str) -> None:
         """Drop what was found at places that begin so."""
         self.found = {key: found for key, found in self.found.items() if not key[0].startswith(where)}
 
     def differences(self) -> list[Difference]:
         """All that was found."""
+        if self.greedy:
+            begins = tuple(f"{where}[" for where in self.greedy)
+            for (where, _), change in self.found.items():
+                if where in self.greedy or where.startswith(begins):
+                    change.flags |= GREEDY
         return [change.told(key[0]) for key, change in self.found.items()]
 
 
