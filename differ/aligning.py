@@ -7,6 +7,7 @@ of the rest what shares most (:mod:`differ.matching`).
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from itertools import count, pairwise
@@ -25,7 +26,7 @@ _SCALARS = frozenset((int, str))
 
 
 class Aligned(NamedTuple):
-    """Elements that belong together, and whether members that both have stand in another order."""
+    """Elements that belong together, and whether those that both have stand in another order."""
 
     olds: list[Any]
     news: list[Any]
@@ -34,6 +35,8 @@ class Aligned(NamedTuple):
     """Whether every element belongs to that at its own place."""
     greedy: bool = False
     """Whether there were so many that the pairs may not be the best."""
+    changed: tuple[tuple[Any, Any], ...] = ()
+    """Elements that changed and stand elsewhere, before and after."""
 
 
 def canonical(value: Any) -> bytes:
@@ -104,16 +107,12 @@ def by_key(old: list[Any], new: list[Any], effort: Effort) -> Aligned | None:
             if unique(old_keys) and unique(new_keys):
                 return Aligned(old, new, moved=False, in_place=True)
             continue
-        if unique(old_keys) and unique(new_keys) and (
-            fit := by_keys(old, new, old_keys, new_keys, effort)
-        ) is not None:
+        if unique(old_keys) and unique(new_keys) and (fit := by_keys(old, new, old_keys, new_keys, effort)) is not None:
             return fit
     return None
 
 
-def by_keys(
-    old: list[Any], new: list[Any], old_keys: list[Any], new_keys: list[Any], effort: Effort
-) -> Aligned | None:
+def by_keys(old: list[Any], new: list[Any], old_keys: list[Any], new_keys: list[Any], effort: Effort) -> Aligned | None:
     """Elements by their keys, of which no two are equal; None when too few are shared."""
     news = dict(zip(new_keys, new, strict=True))
     if len(old) == len(new):
@@ -141,7 +140,7 @@ def by_keys(
 def best(old: Sequence[Any], new: Sequence[Any], effort: Effort) -> Matched:
     """The best match of elements of which no two are equal, the same whichever side is given first."""
     if not old or not new:
-        return Matched([], [])
+        return Matched([], [], [])
     flip = len(old) == len(new) and _plainly(old[0]) > _plainly(new[0])
     return matched(old, new, effort, flip=flip)
 
@@ -172,18 +171,26 @@ def by_equality(
     rest_old, shared_old = parted(mid_old, olds, both)
     rest_new, shared_new = parted(mid_new, news, both)
     found = best([old[i] for i in rest_old], [new[j] for j in rest_new], effort)
-    if [olds[i] for i in shared_old] != [news[j] for j in shared_new]:
+    same, evident = ([(rest_old[i], rest_new[j]) for i, j in pairs] for pairs in (found.same, found.evident))
+    moved = [olds[i] for i in shared_old] != [news[j] for j in shared_new]
+    if moved:
         # Which of several equal elements are left over is a choice; perhaps there is one by which nothing moved.
         middles = [olds[i] for i in mid_old], [news[j] for j in mid_new]
         moved = max(map(len, middles)) > LONGEST_MAX or longest(*middles) < both.total()
     else:
-        alike = [(rest_old[i], rest_new[j]) for i, j in found.alike]
-        moved = bool(alike) and _crossing([*zip(shared_old, shared_new, strict=True), *alike])
+        same += zip(shared_old, shared_new, strict=True)
+    moved = moved or _crossing(same)
+    changed: list[Pair] = []
+    if evident and _crossing([*same, *evident]):
+        standing = _standing([*same, *evident])
+        changed = [pair for pair in evident if pair not in standing]
+        moved = moved or not changed
     return Aligned(
         [old[rest_old[i]] for i, _ in found.pairs],
         [new[rest_new[j]] for _, j in found.pairs],
         moved,
         greedy=found.greedy,
+        changed=tuple((old[i], new[j]) for i, j in changed),
     )
 
 
@@ -192,9 +199,25 @@ def _crossing(pairs: list[Pair]) -> bool:
     return any(one > two for (_, one), (_, two) in pairwise(sorted(pairs)))
 
 
-def parted(
-    indexes: Sequence[int], texts: Sequence[Hashable], common: Counter[Hashable]
-) -> tuple[list[int], list[int]]:
+def _standing(pairs: list[Pair]) -> set[Pair]:
+    """The most pairs that stand in one order on both sides: a longest rising subsequence, by the ends of the shorter ones."""
+    ends: list[int] = []
+    tails: list[Pair] = []
+    before: dict[Pair, Pair | None] = {}
+    for pair in sorted(pairs):
+        length = bisect_left(ends, pair[1])
+        before[pair] = tails[length - 1] if length else None
+        ends[length : length + 1] = [pair[1]]
+        tails[length : length + 1] = [pair]
+    found: set[Pair] = set()
+    last = tails[-1] if tails else None
+    while last is not None:
+        found.add(last)
+        last = before[last]
+    return found
+
+
+def parted(indexes: Sequence[int], texts: Sequence[Hashable], common: Counter[Hashable]) -> tuple[list[int], list[int]]:
     """Indexes of what is not common, and of what is."""
     left = Counter(common)
     kept: list[int] = []

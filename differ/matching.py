@@ -3,7 +3,8 @@
 The distance of two elements is how many leaves (a place inside the element and its value) one has and the other has not. It is a
 metric, so elements of distance 0 may be taken away first without losing the optimum. Of what is left, up to SQUARE_MAX elements
 on each side, the pairs of the least sum of distances are found exactly (:mod:`differ.assigning`); among equal sums those that share
-more types and words, then those nearest to their own place. Beyond that, elements are paired greedily: rare leaves vote.
+more types and words, then those nearest to their own place. Beyond that, elements are paired greedily: rare leaves say who may belong to whom, and the nearest
+of those go first.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ LEVELS_MAX = 8
 """Levels of one element that are looked at."""
 RARE_MAX = 16
 """A leaf that would vote for more pairs of elements than this tells none of them from the others."""
+EVIDENT = 3
+"""Leaves: noise in one value makes any element look like another one now and then, seldom in three at once."""
+ELECTED_MAX = 20_000
+"""Pairs with most votes whose distance is looked at, some 30 ms."""
 WORDS_LEAST, WORDS_MAX = 3, 32
 """A text of so many words is compared by words; how many of them."""
 HINTS_MAX, HINT, LEAF = 255, 1 << 19, 1 << 33
@@ -56,8 +61,10 @@ class Matched(NamedTuple):
     """Indexes of elements that belong together, by the first index."""
 
     pairs: list[Pair]
-    alike: list[Pair]
-    """Those of the pairs that share more than half of what they hold: one element, changed."""
+    same: list[Pair]
+    """Those of the pairs that differ in nothing but the order of arrays inside them."""
+    evident: list[Pair]
+    """Those that share more than half of what they hold, and EVIDENT leaves more than with what stands at their own place."""
     greedy: bool = False
     """Whether the pairs may not be the best."""
 
@@ -69,7 +76,7 @@ def matched(old: Sequence[Any], new: Sequence[Any], effort: Effort, *, flip: boo
     """
     if len(old) > len(new) or (flip and len(old) == len(new)):
         found = _matched(new, old, effort)
-        return Matched(_mirrored(found.pairs), _mirrored(found.alike), found.greedy)
+        return Matched(*map(_mirrored, found[:3]), found.greedy)
     return _matched(old, new, effort)
 
 
@@ -80,16 +87,16 @@ def _mirrored(pairs: Iterable[Pair]) -> list[Pair]:
 def _matched(old: Sequence[Any], new: Sequence[Any], effort: Effort) -> Matched:
     """The same with no more old elements than new ones."""
     if not old:
-        return Matched([], [])
+        return Matched([], [], [])
     if _indifferent(old, new):
-        return Matched([(i, i) for i in range(len(old))], [])
+        return Matched([(i, i) for i in range(len(old))], [], [])
     room = min(LEAVES_MAX, effort.leaves // (len(old) + len(new)))
     if room < LEAVES_LEAST:
-        return Matched(by_kind(old, new, range(len(old)), range(len(new))), [], greedy=True)
+        return Matched(by_kind(old, new, range(len(old)), range(len(new))), [], [], greedy=True)
     ones, twos = [leaves(item, room) for item in old], [leaves(item, room) for item in new]
     effort.leaves -= sum(map(len, ones)) + sum(map(len, twos))
-    alike, greedy = _same_leaves(ones, twos), False
-    pairs = list(alike)
+    same, greedy = _same_leaves(ones, twos), False
+    pairs = list(same)
     rest_old, rest_new = _left(len(old), len(new), pairs)
     if len(rest_new) > SQUARE_MAX and rest_old:
         greedy = True
@@ -100,8 +107,8 @@ def _matched(old: Sequence[Any], new: Sequence[Any], effort: Effort) -> Matched:
     elif rest_old:
         greedy = True
         pairs += by_kind(old, new, rest_old, rest_new)
-    alike += [(i, j) for i, j in pairs[len(alike) :] if _alike(ones[i], twos[j])]
-    return Matched(sorted(pairs), sorted(alike), greedy)
+    evident = [(i, j) for i, j in pairs[len(same) :] if _evident(ones, twos, i, j)]
+    return Matched(sorted(pairs), sorted(same), sorted(evident), greedy)
 
 
 def _indifferent(old: Sequence[Any], new: Sequence[Any]) -> bool:
@@ -174,11 +181,12 @@ def _same_leaves(ones: Sequence[list[Leaf]], twos: Sequence[list[Leaf]]) -> list
 
 
 def by_votes(ones: Sequence[list[Leaf]], twos: Sequence[list[Leaf]], olds: list[int], news: list[int]) -> list[Pair]:
-    """Pairs for which rare leaves vote, the most votes first; a leaf that one element on each side has counts most."""
+    """Pairs that share a rare leaf, the nearest first."""
+    sides = {i: set(ones[i]) for i in olds}, {j: set(twos[j]) for j in news}
     where: defaultdict[Leaf, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
-    for side, (indexes, items) in enumerate(((olds, ones), (news, twos))):
-        for index in indexes:
-            for leaf in set(items[index]):
+    for side, items in enumerate(sides):
+        for index, item in items.items():
+            for leaf in item:
                 where[leaf][side].append(index)
     votes: Counter[Pair] = Counter()
     for here, there in where.values():
@@ -187,9 +195,11 @@ def by_votes(ones: Sequence[list[Leaf]], twos: Sequence[list[Leaf]], olds: list[
             for i in here:
                 for j in there:
                     votes[i, j] += RARE_MAX // count
+    elected = sorted(votes, key=lambda pair: (-votes[pair], abs(pair[0] - pair[1]), pair))[:ELECTED_MAX]
+    ranked = sorted((len(sides[0][i] ^ sides[1][j]), abs(i - j), i, j) for i, j in elected)
     pairs: list[Pair] = []
     took: tuple[set[int], set[int]] = set(), set()
-    for (i, j), _ in sorted(votes.items(), key=lambda vote: (-vote[1], abs(vote[0][0] - vote[0][1]), vote[0])):
+    for *_, i, j in ranked:
         if i not in took[0] and j not in took[1]:
             pairs.append((i, j))
             took[0].add(i)
@@ -262,14 +272,15 @@ def hints_of(found: list[Leaf]) -> list[Hashable]:
     return hints
 
 
-def _alike(one: list[Leaf], two: list[Leaf]) -> bool:
-    """Whether two elements share more than half of what they hold; two texts, of their words."""
-    if len(one) == 1 == len(two) and one[0][1] is two[0][1] is str:
-        words, others = hints_of(one), hints_of(two)
-        return min(len(words), len(others)) > WORDS_LEAST and _shared(words, others)
-    return _shared(one, two)
-
-
-def _shared(one: Sequence[Hashable], two: Sequence[Hashable]) -> bool:
-    both = Counter(one) & Counter(two)
-    return 4 * both.total() > len(one) + len(two)
+def _evident(ones: Sequence[list[Leaf]], twos: Sequence[list[Leaf]], i: int, j: int) -> bool:
+    """Whether a pair is no coincidence, when what stands at the element's own place is looked at too."""
+    one, two = Counter(ones[i]), Counter(twos[j])
+    shared = (one & two).total()
+    if 4 * shared <= len(ones[i]) + len(twos[j]):
+        return False
+    inverse = j - (len(twos) - len(ones))  # own places are counted from the beginning, and from the end
+    places = {i, i + len(twos) - len(ones)} - {j}
+    others = {j, inverse} - {i}
+    return all((one & Counter(twos[place])).total() + EVIDENT <= shared for place in places) and all(
+        (two & Counter(ones[place])).total() + EVIDENT <= shared for place in others if 0 <= place < len(ones)
+    )

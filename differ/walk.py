@@ -217,6 +217,8 @@ class Walk(msgspec.Struct, gc=False):
             self.sink.add(place.text, Change("order", VALUE, old, new, "order", flags=PERMUTATION))
         if fit is None:
             return
+        for one, two in fit.changed:
+            self.sink.add(inside.text, Change("moved", VALUE, one, two, "moved"))
         if fit.greedy:
             self.sink.greedily(place.text)
         if left is None or not fit.in_place:
