@@ -18,10 +18,10 @@ import orjson
 from differ.jsons import Exact
 from differ.keying import KEYS, learned, unique
 from differ.longest import longest
-from differ.matching import Effort, Matched, Pair, matched
+from differ.matching import Effort, Matched, Pair, evident, matched
 
 LONGEST_MAX = 4096
-"""Elements of one side of which the longest common order is found: 4,096 integers of as many bits take some 10 ms."""
+"""Elements of one side among which moves are looked for: 4,096 integers of as many bits take some 10 ms."""
 _SCALARS = frozenset((int, str))
 
 
@@ -70,8 +70,8 @@ def aligned(old: list[Any], new: list[Any], effort: Effort) -> Aligned | None:
     if named is not None:
         return named
     olds, news = _texts(old, new)
-    # Counted as dicts: counters are compared by Python code.
-    if len(olds) == len(news) and dict.__eq__(Counter(olds), Counter(news)):
+    # As dicts: counters are compared by Python code.
+    if len(olds) == len(news) and dict(Counter(olds)) == dict(Counter(news)):
         return None
     keys = learned(old, new)
     if keys is None:
@@ -140,7 +140,7 @@ def by_keys(old: list[Any], new: list[Any], old_keys: list[Any], new_keys: list[
 def best(old: Sequence[Any], new: Sequence[Any], effort: Effort) -> Matched:
     """The best match of elements of which no two are equal, the same whichever side is given first."""
     if not old or not new:
-        return Matched([], [], [])
+        return Matched([], [])
     flip = len(old) == len(new) and _plainly(old[0]) > _plainly(new[0])
     return matched(old, new, effort, flip=flip)
 
@@ -167,11 +167,13 @@ def by_equality(
     while end < least - begin and olds[-1 - end] == news[-1 - end]:
         end += 1
     mid_old, mid_new = range(begin, len(olds) - end), range(begin, len(news) - end)
-    both = Counter(olds[i] for i in mid_old) & Counter(news[j] for j in mid_new)
+    both: Counter[Hashable] = Counter()
+    if not set(olds).isdisjoint(news):
+        both = Counter(olds[i] for i in mid_old) & Counter(news[j] for j in mid_new)
     rest_old, shared_old = parted(mid_old, olds, both)
     rest_new, shared_new = parted(mid_new, news, both)
     found = best([old[i] for i in rest_old], [new[j] for j in rest_new], effort)
-    same, evident = ([(rest_old[i], rest_new[j]) for i, j in pairs] for pairs in (found.same, found.evident))
+    pairs, same = ([(rest_old[i], rest_new[j]) for i, j in pairs] for pairs in (found.pairs, found.same))
     moved = [olds[i] for i in shared_old] != [news[j] for j in shared_new]
     if moved:
         # Which of several equal elements are left over is a choice; perhaps there is one by which nothing moved.
@@ -181,13 +183,14 @@ def by_equality(
         same += zip(shared_old, shared_new, strict=True)
     moved = moved or _crossing(same)
     changed: list[Pair] = []
-    if evident and _crossing([*same, *evident]):
-        standing = _standing([*same, *evident])
-        changed = [pair for pair in evident if pair not in standing]
-        moved = moved or not changed
+    if 0 < len(pairs) <= LONGEST_MAX and _crossing([*same, *pairs]):
+        known = set(same)
+        sure = [pair for pair in pairs if pair not in known and evident(old, new, pair, effort)]
+        standing = _standing([*same, *sure])
+        changed = [pair for pair in sure if pair not in standing]
     return Aligned(
-        [old[rest_old[i]] for i, _ in found.pairs],
-        [new[rest_new[j]] for _, j in found.pairs],
+        [old[i] for i, _ in pairs],
+        [new[j] for _, j in pairs],
         moved,
         greedy=found.greedy,
         changed=tuple((old[i], new[j]) for i, j in changed),
@@ -219,6 +222,8 @@ def _standing(pairs: list[Pair]) -> set[Pair]:
 
 def parted(indexes: Sequence[int], texts: Sequence[Hashable], common: Counter[Hashable]) -> tuple[list[int], list[int]]:
     """Indexes of what is not common, and of what is."""
+    if not common:
+        return list(indexes), []
     left = Counter(common)
     kept: list[int] = []
     shared: list[int] = []

@@ -52,7 +52,7 @@ def learned(old: list[Any], new: list[Any]) -> tuple[Keys, Keys] | None:
     there is no key.
     """
     least = min(len(old), len(new))
-    if least < 2 or not all(item.__class__ is dict for side in (old, new) for item in side):
+    if not least or not all(item.__class__ is dict for side in (old, new) for item in side):
         return None
     columns = _columns(old, new)
     keys = [column for column in columns if _is_key(column.old, column.new) and _trusted(column, least)]

@@ -3,8 +3,8 @@
 The distance of two elements is how many leaves (a place inside the element and its value) one has and the other has not. It is a
 metric, so elements of distance 0 may be taken away first without losing the optimum. Of what is left, up to SQUARE_MAX elements
 on each side, the pairs of the least sum of distances are found exactly (:mod:`differ.assigning`); among equal sums those that share
-more types and words, then those nearest to their own place. Beyond that, elements are paired greedily: rare leaves say who may belong to whom, and the nearest
-of those go first.
+more types and words, then those nearest to their own place. Beyond that, elements are paired greedily: rare leaves say who may
+belong to whom, and the nearest of those go first.
 """
 
 from __future__ import annotations
@@ -63,8 +63,6 @@ class Matched(NamedTuple):
     pairs: list[Pair]
     same: list[Pair]
     """Those of the pairs that differ in nothing but the order of arrays inside them."""
-    evident: list[Pair]
-    """Those that share more than half of what they hold, and EVIDENT leaves more than with what stands at their own place."""
     greedy: bool = False
     """Whether the pairs may not be the best."""
 
@@ -76,7 +74,7 @@ def matched(old: Sequence[Any], new: Sequence[Any], effort: Effort, *, flip: boo
     """
     if len(old) > len(new) or (flip and len(old) == len(new)):
         found = _matched(new, old, effort)
-        return Matched(*map(_mirrored, found[:3]), found.greedy)
+        return Matched(_mirrored(found.pairs), _mirrored(found.same), found.greedy)
     return _matched(old, new, effort)
 
 
@@ -87,12 +85,12 @@ def _mirrored(pairs: Iterable[Pair]) -> list[Pair]:
 def _matched(old: Sequence[Any], new: Sequence[Any], effort: Effort) -> Matched:
     """The same with no more old elements than new ones."""
     if not old:
-        return Matched([], [], [])
+        return Matched([], [])
     if _indifferent(old, new):
-        return Matched([(i, i) for i in range(len(old))], [], [])
+        return Matched([(i, i) for i in range(len(old))], [])
     room = min(LEAVES_MAX, effort.leaves // (len(old) + len(new)))
     if room < LEAVES_LEAST:
-        return Matched(by_kind(old, new, range(len(old)), range(len(new))), [], [], greedy=True)
+        return Matched(by_kind(old, new, range(len(old)), range(len(new))), [], greedy=True)
     ones, twos = [leaves(item, room) for item in old], [leaves(item, room) for item in new]
     effort.leaves -= sum(map(len, ones)) + sum(map(len, twos))
     same, greedy = _same_leaves(ones, twos), False
@@ -107,8 +105,7 @@ def _matched(old: Sequence[Any], new: Sequence[Any], effort: Effort) -> Matched:
     elif rest_old:
         greedy = True
         pairs += by_kind(old, new, rest_old, rest_new)
-    evident = [(i, j) for i, j in pairs[len(same) :] if _evident(ones, twos, i, j)]
-    return Matched(sorted(pairs), sorted(same), sorted(evident), greedy)
+    return Matched(sorted(pairs), sorted(same), greedy)
 
 
 def _indifferent(old: Sequence[Any], new: Sequence[Any]) -> bool:
@@ -272,15 +269,25 @@ def hints_of(found: list[Leaf]) -> list[Hashable]:
     return hints
 
 
-def _evident(ones: Sequence[list[Leaf]], twos: Sequence[list[Leaf]], i: int, j: int) -> bool:
-    """Whether a pair is no coincidence, when what stands at the element's own place is looked at too."""
-    one, two = Counter(ones[i]), Counter(twos[j])
-    shared = (one & two).total()
-    if 4 * shared <= len(ones[i]) + len(twos[j]):
+def evident(old: Sequence[Any], new: Sequence[Any], pair: Pair, effort: Effort) -> bool:
+    """Whether a pair is no coincidence.
+
+    It shares more than half of what it holds, and EVIDENT leaves more than either element does with what stands at its own place on
+    the other side, counted from the beginning or from the end.
+    """
+    i, j = pair
+    longer = len(new) - len(old)
+    one, two = leaves(old[i]), leaves(new[j])
+    effort.leaves -= len(one) + len(two)
+    shared = _shared(one, two)
+    if 4 * shared <= len(one) + len(two) or effort.leaves < 0:
         return False
-    inverse = j - (len(twos) - len(ones))  # own places are counted from the beginning, and from the end
-    places = {i, i + len(twos) - len(ones)} - {j}
-    others = {j, inverse} - {i}
-    return all((one & Counter(twos[place])).total() + EVIDENT <= shared for place in places) and all(
-        (two & Counter(ones[place])).total() + EVIDENT <= shared for place in others if 0 <= place < len(ones)
+    there = [new[place] for place in {i, i + longer} - {j} if 0 <= place < len(new)]
+    here = [old[place] for place in {j, j - longer} - {i} if 0 <= place < len(old)]
+    return all(_shared(one, leaves(item)) + EVIDENT <= shared for item in there) and all(
+        _shared(leaves(item), two) + EVIDENT <= shared for item in here
     )
+
+
+def _shared(one: list[Leaf], two: list[Leaf]) -> int:
+    return (Counter(one) & Counter(two)).total()

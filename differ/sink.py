@@ -12,11 +12,14 @@ from orjson import Fragment, dumps
 from differ.classes import format_of, instant_ns, is_permutation, klass_of, times_apart, timing_apart
 from differ.difference import CLOCK, EXCERPT_BYTES, FORMAT, GREEDY, PERMUTATION, VALUE, Difference
 from differ.jsons import Exact
+from differ.words import LONG, changed, shown
 
 PLACES_MAX = 10_000
 """Places of one comparison; an answer with more has become another document."""
 DIGESTED_MAX = 64
 """Values of one place whose digests are told apart: enough to know two answers' lists from each other."""
+SIGNED_MAX = 240
+"""A longer text is signed by the words that changed: the same change of many texts is one."""
 GREEDY_MAX = 64
 """Arrays of one comparison that are marked as paired greedily; each mark is looked for at every place."""
 CLOCK_SLACK_NS = 5_000_000_000
@@ -72,6 +75,8 @@ class Change(msgspec.Struct, gc=False):
         digest = crc32c(data) << 32 | crc32(data)
         kind = self.kind
         texts_ = excerpt(old), excerpt(new)
+        if len(old) > LONG < len(new) and self.old.__class__ is self.new.__class__ is str and kind != "order":
+            texts_ = excerpt(written((words := shown(self.old, self.new))[0])), excerpt(written(words[1]))
         return Difference(
             where, kind, self.facet, self.klass, self.flags, self.count, *texts_, digest, f"{kind}:{self.signature}"
         )
@@ -177,4 +182,6 @@ def texts(old: str, new: str, now_ns: tuple[int, int]) -> Change:
         return Change("value", VALUE, old, new, form[:80], both or ("time" if timing_apart(old, new) else ""), flags)
     if both:
         return Change("value", VALUE, old, new, both, both, flags)
+    if len(form) > SIGNED_MAX or len(other_form) > SIGNED_MAX:
+        form, other_form = changed(form, other_form)
     return Change("format" if klass != other else "value", FORMAT, old, new, f"{form[:60]}>{other_form[:60]}")
