@@ -19,12 +19,12 @@ from differ.jsons import Exact
 
 SQUARE_MAX = 64
 """Elements of one side that are assigned exactly: 64 x 64 distances and at most 64³ steps are some 20 ms."""
-STEPS_MAX = 400_000
-"""Steps that the assignments of one comparison may take together, some 30 ms: a document may have a thousand arrays."""
+STEPS_MAX = 300_000
+"""Steps that the assignments of one comparison may take together, some 25 ms: a document may have a thousand arrays."""
 LEAVES_MAX = 64
 """Leaves of one element that are looked at, outermost first: more seldom change which elements are nearest."""
-LEAVES_ALL_MAX = 60_000
-"""Leaves of one comparison that are looked at, some 60 ms."""
+LEAVES_ALL_MAX = 30_000
+"""Leaves of one comparison that are looked at, some 50 ms with all that is done with them."""
 LEAVES_LEAST = 4
 """Where there is no room for so many leaves of each element, elements are paired in order."""
 LEVELS_MAX = 8
@@ -275,12 +275,14 @@ def evident(old: Sequence[Any], new: Sequence[Any], pair: Pair, effort: Effort) 
     It shares more than half of what it holds, and EVIDENT leaves more than either element does with what stands at its own place on
     the other side, counted from the beginning or from the end.
     """
+    if effort.leaves <= 0:
+        return False
     i, j = pair
     longer = len(new) - len(old)
     one, two = leaves(old[i]), leaves(new[j])
-    effort.leaves -= len(one) + len(two)
+    effort.leaves -= 3 * (len(one) + len(two))
     shared = _shared(one, two)
-    if 4 * shared <= len(one) + len(two) or effort.leaves < 0:
+    if 4 * shared <= len(one) + len(two):
         return False
     there = [new[place] for place in {i, i + longer} - {j} if 0 <= place < len(new)]
     here = [old[place] for place in {j, j - longer} - {i} if 0 <= place < len(old)]
