@@ -1,28 +1,42 @@
-"""Which elements of two arrays belong together: by an id-like key, else by what is equal, the rest in order. Pure, linear in time."""
+"""Which elements of two arrays belong together. Pure, bounded.
+
+By a key that a member's name promises; else by one that is learned (:mod:`differ.keying`); else what is equal belongs together, and
+of the rest what shares most (:mod:`differ.matching`).
+"""
 
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections import Counter
-from itertools import count
+from collections.abc import Hashable, Sequence
+from itertools import count, pairwise
 from typing import Any, NamedTuple
 
 import orjson
 
 from differ.jsons import Exact
+from differ.keying import KEYS, learned, unique
+from differ.longest import longest
+from differ.matching import Effort, Matched, Pair, evident, matched
 
-KEYS = ("id", "_id", "uuid", "key", "name", "slug", "code", "href", "url", "path", "title")
-"""Names under which elements carry their identity, in the order in which they are tried."""
+LONGEST_MAX = 4096
+"""Elements of one side among which moves are looked for: 4,096 integers of as many bits take some 10 ms."""
+_SCALARS = frozenset((int, str))
 
 
 class Aligned(NamedTuple):
-    """Elements that belong together, and whether members that both have stand in another order."""
+    """Elements that belong together, and whether those that both have stand in another order."""
 
     olds: list[Any]
     news: list[Any]
     moved: bool
     in_place: bool = False
     """Whether every element belongs to that at its own place."""
+    greedy: bool = False
+    """Whether there were so many that the pairs may not be the best."""
+    changed: tuple[tuple[Any, Any], ...] = ()
+    """Elements that changed and stand elsewhere, before and after."""
 
 
 def canonical(value: Any) -> bytes:
@@ -50,18 +64,32 @@ def exactly_equal(old: Any, new: Any) -> bool:
     return canonical(old) == canonical(new)
 
 
-def aligned(old: list[Any], new: list[Any]) -> Aligned | None:
+def aligned(old: list[Any], new: list[Any], effort: Effort) -> Aligned | None:
     """How two different arrays fit; None when one is only another order of the other."""
-    keyed = by_key(old, new)
-    if keyed is not None:
-        return keyed
-    olds, news = [canonical(value) for value in old], [canonical(value) for value in new]
-    if len(olds) == len(news) and Counter(olds) == Counter(news):
+    named = by_key(old, new, effort)
+    if named is not None:
+        return named
+    olds, news = _texts(old, new)
+    # As dicts: counters are compared by Python code.
+    if len(olds) == len(news) and dict(Counter(olds)) == dict(Counter(news)):
         return None
-    return by_equality(old, new, olds, news)
+    keys = learned(old, new)
+    if keys is None:
+        return by_equality(old, new, olds, news, effort)
+    if keys[0] == keys[1]:
+        return Aligned(old, new, moved=False, in_place=True)
+    return by_keys(old, new, *keys, effort) or by_equality(old, new, olds, news, effort)
 
 
-def by_key(old: list[Any], new: list[Any]) -> Aligned | None:
+def _texts(old: list[Any], new: list[Any]) -> tuple[Sequence[Hashable], Sequence[Hashable]]:
+    """What stands for the elements: equal where they are, and only there."""
+    kinds = {*map(type, old), *map(type, new)}
+    if len(kinds) == 1 and kinds <= _SCALARS:
+        return old, new
+    return [canonical(value) for value in old], [canonical(value) for value in new]
+
+
+def by_key(old: list[Any], new: list[Any], effort: Effort) -> Aligned | None:
     """Pairs by a key that is unique in both and shared by at least half of the shorter; None when there is none such."""
     if not old or not new or old[0].__class__ is not dict or new[0].__class__ is not dict:
         return None
@@ -79,12 +107,12 @@ def by_key(old: list[Any], new: list[Any]) -> Aligned | None:
             if unique(old_keys) and unique(new_keys):
                 return Aligned(old, new, moved=False, in_place=True)
             continue
-        if unique(old_keys) and unique(new_keys) and (fit := by_keys(old, new, old_keys, new_keys)) is not None:
+        if unique(old_keys) and unique(new_keys) and (fit := by_keys(old, new, old_keys, new_keys, effort)) is not None:
             return fit
     return None
 
 
-def by_keys(old: list[Any], new: list[Any], old_keys: list[Any], new_keys: list[Any]) -> Aligned | None:
+def by_keys(old: list[Any], new: list[Any], old_keys: list[Any], new_keys: list[Any], effort: Effort) -> Aligned | None:
     """Elements by their keys, of which no two are equal; None when too few are shared."""
     news = dict(zip(new_keys, new, strict=True))
     if len(old) == len(new):
@@ -100,47 +128,110 @@ def by_keys(old: list[Any], new: list[Any], old_keys: list[Any], new_keys: list[
     shared = [key for key in old_keys if key in news]
     rest_old = [item for key, item in olds.items() if key not in news]
     rest_new = [item for key, item in news.items() if key not in olds]
-    both = min(len(rest_old), len(rest_new))
+    rest = best(rest_old, rest_new, effort)
     return Aligned(
-        [olds[key] for key in shared] + rest_old[:both],
-        [news[key] for key in shared] + rest_new[:both],
+        [olds[key] for key in shared] + [rest_old[i] for i, _ in rest.pairs],
+        [news[key] for key in shared] + [rest_new[j] for _, j in rest.pairs],
         kept != sorted(kept),
+        greedy=rest.greedy,
     )
 
 
-_KEY_TYPES: set[type[Any]] = {str, int}
+def best(old: Sequence[Any], new: Sequence[Any], effort: Effort) -> Matched:
+    """The best match of elements of which no two are equal, the same whichever side is given first."""
+    if not old or not new:
+        return Matched([], [])
+    flip = len(old) == len(new) and _plainly(old[0]) > _plainly(new[0])
+    return matched(old, new, effort, flip=flip)
 
 
-def unique(keys: list[Any]) -> bool:
-    """Whether these are keys, no two of them equal."""
-    return set(map(type, keys)) <= _KEY_TYPES and len(set(keys)) == len(keys)
+def _plainly(value: Any) -> bytes:
+    """The same text whether or not the numbers of the document are exact ones."""
+    try:
+        return orjson.dumps(value, _rounded, _SORTED)
+    except (TypeError, OverflowError):
+        return canonical(value)
 
 
-def by_equality(old: list[Any], new: list[Any], olds: list[bytes], news: list[bytes]) -> Aligned:
-    """Take away what both have (common ends first, then as a multiset); pair the rest in order."""
+def _rounded(value: Any) -> Any:
+    return (float(value.text) if value.decimal else int(value.text)) if isinstance(value, Exact) else repr(value)
+
+
+def by_equality(
+    old: list[Any], new: list[Any], olds: Sequence[Hashable], news: Sequence[Hashable], effort: Effort
+) -> Aligned:
+    """Take away what both have (common ends first, then as a multiset); match the rest."""
     begin, end, least = 0, 0, min(len(olds), len(news))
     while begin < least and olds[begin] == news[begin]:
         begin += 1
     while end < least - begin and olds[-1 - end] == news[-1 - end]:
         end += 1
-    rest_old, rest_new = range(begin, len(olds) - end), range(begin, len(news) - end)
-    common = Counter(olds[i] for i in rest_old) & Counter(news[j] for j in rest_new)
-    kept_old, shared_old = parted(rest_old, olds, common)
-    kept_new, shared_new = parted(rest_new, news, common)
-    both = min(len(kept_old), len(kept_new))
-    return Aligned([old[i] for i in kept_old[:both]], [new[j] for j in kept_new[:both]], shared_old != shared_new)
+    mid_old, mid_new = range(begin, len(olds) - end), range(begin, len(news) - end)
+    both: Counter[Hashable] = Counter()
+    if not set(olds).isdisjoint(news):
+        both = Counter(olds[i] for i in mid_old) & Counter(news[j] for j in mid_new)
+    rest_old, shared_old = parted(mid_old, olds, both)
+    rest_new, shared_new = parted(mid_new, news, both)
+    found = best([old[i] for i in rest_old], [new[j] for j in rest_new], effort)
+    pairs, same = ([(rest_old[i], rest_new[j]) for i, j in pairs] for pairs in (found.pairs, found.same))
+    moved = [olds[i] for i in shared_old] != [news[j] for j in shared_new]
+    if moved:
+        # Which of several equal elements are left over is a choice; perhaps there is one by which nothing moved.
+        middles = [olds[i] for i in mid_old], [news[j] for j in mid_new]
+        moved = max(map(len, middles)) > LONGEST_MAX or longest(*middles) < both.total()
+    else:
+        same += zip(shared_old, shared_new, strict=True)
+    moved = moved or _crossing(same)
+    changed: list[Pair] = []
+    if 0 < len(pairs) <= LONGEST_MAX and _crossing([*same, *pairs]):
+        known = set(same)
+        sure = [pair for pair in pairs if pair not in known and evident(old, new, pair, effort)]
+        standing = _standing([*same, *sure])
+        changed = [pair for pair in sure if pair not in standing]
+    return Aligned(
+        [old[i] for i, _ in pairs],
+        [new[j] for _, j in pairs],
+        moved,
+        greedy=found.greedy,
+        changed=tuple((old[i], new[j]) for i, j in changed),
+    )
 
 
-def parted(indexes: range, texts: list[bytes], common: Counter[bytes]) -> tuple[list[int], list[bytes]]:
-    """Indexes of what is not common, and the common texts in their order."""
+def _crossing(pairs: list[Pair]) -> bool:
+    """Whether two pairs stand in one order on one side and in another on the other."""
+    return any(one > two for (_, one), (_, two) in pairwise(sorted(pairs)))
+
+
+def _standing(pairs: list[Pair]) -> set[Pair]:
+    """The most pairs that stand in one order on both sides: a longest rising subsequence, by the ends of the shorter ones."""
+    ends: list[int] = []
+    tails: list[Pair] = []
+    before: dict[Pair, Pair | None] = {}
+    for pair in sorted(pairs):
+        length = bisect_left(ends, pair[1])
+        before[pair] = tails[length - 1] if length else None
+        ends[length : length + 1] = [pair[1]]
+        tails[length : length + 1] = [pair]
+    found: set[Pair] = set()
+    last = tails[-1] if tails else None
+    while last is not None:
+        found.add(last)
+        last = before[last]
+    return found
+
+
+def parted(indexes: Sequence[int], texts: Sequence[Hashable], common: Counter[Hashable]) -> tuple[list[int], list[int]]:
+    """Indexes of what is not common, and of what is."""
+    if not common:
+        return list(indexes), []
     left = Counter(common)
     kept: list[int] = []
-    shared: list[bytes] = []
+    shared: list[int] = []
     for index in indexes:
         text = texts[index]
         if left[text] > 0:
             left[text] -= 1
-            shared.append(text)
+            shared.append(index)
         else:
             kept.append(index)
     return kept, shared

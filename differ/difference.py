@@ -6,7 +6,8 @@ import msgspec
 
 PRESENCE, TYPE, FORMAT, VALUE = range(4)
 FACETS = ("presence", "type", "format", "value")
-PERMUTATION, CLOCK, DERIVED = 1, 2, 4
+PERMUTATION, CLOCK, DERIVED, GREEDY = 1, 2, 4, 8
+"""Flags. GREEDY: in an array of so many elements without a key that another pairing of them might show fewer differences."""
 EXCERPT_BYTES = 16 * 1024
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 from orjson import JSONDecodeError, dumps, loads
 
-from differ.aligning import KEYS, exactly_equal, unique
+from differ.aligning import exactly_equal
 from differ.difference import PERMUTATION, VALUE
 from differ.echoes import NOBODY, Own, unechoed
 from differ.jsons import LOSSY, looks, parse_with_duplicates, read
+from differ.keying import KEYS, unique
 from differ.places import Place
 from differ.sink import MISSING, Change
 from differ.walk import DEADLINE_MASK, OURS, Walk

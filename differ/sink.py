@@ -10,13 +10,18 @@ from crc32c import crc32c
 from orjson import Fragment, dumps
 
 from differ.classes import format_of, instant_ns, is_permutation, klass_of, times_apart, timing_apart
-from differ.difference import CLOCK, EXCERPT_BYTES, FORMAT, PERMUTATION, VALUE, Difference
+from differ.difference import CLOCK, EXCERPT_BYTES, FORMAT, GREEDY, PERMUTATION, VALUE, Difference
 from differ.jsons import Exact
+from differ.words import LONG, changed, shown
 
 PLACES_MAX = 10_000
 """Places of one comparison; an answer with more has become another document."""
 DIGESTED_MAX = 64
 """Values of one place whose digests are told apart: enough to know two answers' lists from each other."""
+SIGNED_MAX = 240
+"""A longer text is signed by the words that changed: the same change of many texts is one."""
+GREEDY_MAX = 64
+"""Arrays of one comparison that are marked as paired greedily; each mark is looked for at every place."""
 CLOCK_SLACK_NS = 5_000_000_000
 """How far a value may be from the instant of its answer to be that instant: seconds are rounded, and answers take time."""
 
@@ -70,6 +75,8 @@ class Change(msgspec.Struct, gc=False):
         digest = crc32c(data) << 32 | crc32(data)
         kind = self.kind
         texts_ = excerpt(old), excerpt(new)
+        if len(old) > LONG < len(new) and self.old.__class__ is self.new.__class__ is str and kind != "order":
+            texts_ = excerpt(written((words := shown(self.old, self.new))[0])), excerpt(written(words[1]))
         return Difference(
             where, kind, self.facet, self.klass, self.flags, self.count, *texts_, digest, f"{kind}:{self.signature}"
         )
@@ -110,6 +117,8 @@ class Sink(msgspec.Struct, gc=False):
     """That of the first as a number."""
     found: dict[tuple[str, str], Change] = msgspec.field(default_factory=dict[tuple[str, str], Change])
     """By place and kind."""
+    greedy: set[str] | None = None
+    """Places of arrays whose elements were paired greedily."""
 
     def echoed(self, old: Any, new: Any) -> bool:
         """Whether two values are each the port of their own target."""
@@ -127,12 +136,23 @@ class Sink(msgspec.Struct, gc=False):
         elif len(self.found) > PLACES_MAX:
             raise TooMuch("too-many-differences")
 
+    def greedily(self, where: str) -> None:
+        """The elements of an array were paired greedily."""
+        found = self.greedy = self.greedy or set()
+        if len(found) < GREEDY_MAX:
+            found.add(where)
+
     def forget(self, where: str) -> None:
         """Drop what was found at places that begin so."""
         self.found = {key: found for key, found in self.found.items() if not key[0].startswith(where)}
 
     def differences(self) -> list[Difference]:
         """All that was found."""
+        if self.greedy:
+            begins = tuple(f"{where}[" for where in self.greedy)
+            for (where, _), change in self.found.items():
+                if where in self.greedy or where.startswith(begins):
+                    change.flags |= GREEDY
         return [change.told(key[0]) for key, change in self.found.items()]
 
 
@@ -162,4 +182,6 @@ def texts(old: str, new: str, now_ns: tuple[int, int]) -> Change:
         return Change("value", VALUE, old, new, form[:80], both or ("time" if timing_apart(old, new) else ""), flags)
     if both:
         return Change("value", VALUE, old, new, both, both, flags)
+    if len(form) > SIGNED_MAX or len(other_form) > SIGNED_MAX:
+        form, other_form = changed(form, other_form)
     return Change("format" if klass != other else "value", FORMAT, old, new, f"{form[:60]}>{other_form[:60]}")

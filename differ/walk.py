@@ -15,6 +15,7 @@ import msgspec
 
 from differ.aligning import aligned, exactly_equal
 from differ.difference import FORMAT, PERMUTATION, PRESENCE, TYPE, VALUE
+from differ.matching import Effort
 from differ.places import Place, root
 from differ.sink import MISSING, Change, Sink, TooMuch, clock_flag, texts
 from differ.xmls import Node
@@ -26,7 +27,7 @@ DEADLINE_MASK = 255
 LEAVES = frozenset({str, int, float, bool, type(None)})
 NUMBERS = frozenset({int, float})
 SIZE_TIMED = 2 * 1024 * 1024
-"""Bytes of both texts for which the time of a comparison is meant."""
+"""Bytes of both texts for which the nodes and the time of a comparison are meant."""
 EARLIEST = 1e9
 """A smaller number is no instant in any unit."""
 _KINDS: dict[type[Any], str] = {type(None): "null", bool: "boolean", str: "string", dict: "object", list: "array"}
@@ -48,7 +49,7 @@ class Bounds(msgspec.Struct, frozen=True, gc=False):
     depth: int = 512
     nodes: int = 200_000
     time_s: float = 0.25
-    """For bodies of up to a megabyte; larger ones get as much for each."""
+    """Nodes and time are meant for bodies of up to a megabyte; larger ones get as much for each."""
 
 
 class Walk(msgspec.Struct, gc=False):
@@ -69,6 +70,8 @@ class Walk(msgspec.Struct, gc=False):
     """How many differing values were met."""
     careful: bool = False
     held: tuple[list[Any], list[Any]] = msgspec.field(default_factory=_two_lists)
+    effort: Effort | None = None
+    """What may still be spent on matching; few walks match anything."""
 
     def trees(self, old: Any, new: Any, where: str) -> bool:
         """Emit what differs between two values; whether anything does."""
@@ -90,7 +93,7 @@ class Walk(msgspec.Struct, gc=False):
             if self.proved():
                 return True
         self.sink.forget(where)
-        self.careful, self.deadline, self.met = True, None, 0
+        self.careful, self.deadline, self.met, self.effort = True, None, 0, None
         self.walk(old, new, top, 0)
         return True
 
@@ -141,11 +144,12 @@ class Walk(msgspec.Struct, gc=False):
         """The bounds; the clock is asked now and then, and starts at the first asking, since most walks are short."""
         if depth > self.bounds.depth:
             raise TooMuch("too-deep")
-        if self.met >= self.bounds.nodes:
+        times = max(1.0, self.size / SIZE_TIMED)
+        if self.met >= self.bounds.nodes * times:
             raise TooMuch("too-many-nodes")
         now = time.thread_time()
         if self.deadline is None:
-            self.deadline = now + self.bounds.time_s * max(1.0, self.size / SIZE_TIMED)
+            self.deadline = now + self.bounds.time_s * times
         elif now > self.deadline:
             raise TooMuch("too-slow")
 
@@ -191,7 +195,7 @@ class Walk(msgspec.Struct, gc=False):
         return True
 
     def _arrays(self, old: list[Any], new: list[Any], place: Place, depth: int) -> None:
-        """Elements by key or by what is equal; order told apart from change."""
+        """Elements by key or by what they share; order told apart from change."""
         left: list[tuple[Any, Any]] | None = None
         inside = place.children.get(None) or place.child(None)
         if len(old) == len(new):
@@ -205,11 +209,18 @@ class Walk(msgspec.Struct, gc=False):
         else:
             grew = "grew" if len(new) > len(old) else "shrank"
             self.sink.add(place.text, Change("length", FORMAT, len(old), len(new), grew))
-        fit = aligned(old, new)
+        effort = self.effort
+        if effort is None:
+            effort = self.effort = Effort()
+        fit = aligned(old, new, effort)
         if fit is None or fit.moved:
             self.sink.add(place.text, Change("order", VALUE, old, new, "order", flags=PERMUTATION))
         if fit is None:
             return
+        for one, two in fit.changed:
+            self.sink.add(inside.text, Change("moved", VALUE, one, two, "moved"))
+        if fit.greedy:
+            self.sink.greedily(place.text)
         if left is None or not fit.in_place:
             left = self._unlike(fit.olds, fit.news)
         for one, two in left:
