@@ -92,14 +92,21 @@ def framed(name: str, text: str, answer: Response, context: Context) -> int:
     return DERIVED if name in LENGTHS and sent_body(answer, context) and length_fits(name, text, answer) else 0
 
 
+def _announced(answer: Response) -> bytes | None:
+    for name, value in answer.headers:
+        if len(name) == 14 and name.lower() == b"content-length":
+            return value
+    return None
+
+
 def stated(sink: Sink, left: Response, right: Response, context: Context) -> None:
     """A length that both announce and only one of them keeps: what neither the header nor a noisy body shows."""
-    if not (sent_body(left, context) and sent_body(right, context)) or left.incomplete or right.incomplete:
+    announced = _announced(left)
+    if announced is None or announced != _announced(right) or left.incomplete or right.incomplete:
         return
-    one = [value for name, value in left.headers if len(name) == 14 and name.lower() == b"content-length"]
-    if not one or one != [v for name, v in right.headers if len(name) == 14 and name.lower() == b"content-length"]:
+    if not (sent_body(left, context) and sent_body(right, context)):
         return
-    text = one[-1].decode("latin-1").strip()
+    text = announced.decode("latin-1").strip()
     fits = length_fits("content-length", text, left), length_fits("content-length", text, right)
     if fits[0] != fits[1]:
         sizes = left.body.size, right.body.size
