@@ -22,10 +22,11 @@ Result = Mapping[str, Any]
 def proposed(result: Result, expires: str) -> str:
     """A TOML text: one rule for each place that was noise at each endpoint, one at many endpoints where the finding spans them."""
     run, service = text(result, "run"), text(result, "service")
-    parts = [
+    head = (
         f"# Proposed by `echolane rules export {run}` from the noise of that run at `{service}`.\n"
         "# Keep what you know to be noise, fill in who answers for it, and have it checked: echolane rules check\n"
-    ]
+    )
+    parts = [head]
     done: set[tuple[str, str, str]] = set()
     for finding in listed(result, "noise"):
         if finding.get("rule"):

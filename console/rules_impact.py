@@ -1,7 +1,7 @@
 """What rules would hide in past runs, from the rows of the store: each difference is asked again, and its verdict looked up.
 
-A row keeps the first pair of values of a place, cut to 2 KiB. Where a rule asks about values and there were more, or they were cut, or a function
-would have to say, nothing is claimed: those are counted apart.
+A row keeps the first pair of values of a place, cut to 2 KiB. Where a rule asks about values and there were more, or they were cut, or
+a function would have to say, nothing is claimed: those are counted apart.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from typing import Any
 
 import orjson
 
-from differ.gathering import key_of
+from console.words import listed
+from differ.evidence import REGRESSION
+from differ.gathering import Row, key_of
+from differ.judging import difference_verdict
 from differ.result import PLACES_ID, differences_of, places_read
 from differ.rules import Compiled, Rulebook, explains
 from differ.sink import MISSING
 from echolane.rules import Rule
 from echolane.store import Store
 
-Row = Mapping[str, Any]
 ROWS = """
 SELECT endpoint, exchange, seq, statuses, d_pair, d_where, d_kind, d_facet, d_klass, d_flags, d_count, d_old, d_new, d_values
 FROM results_v WHERE run = {run:String} AND verdict = 'differs' ORDER BY seq, exchange"""
@@ -68,10 +70,10 @@ def _look(store: Store, run: str, result: Mapping[str, Any], found: Sequence[Imp
     index = store.query(
         "SELECT json FROM findings_v WHERE run = {run:String} AND id = {id:String}", {"run": run, "id": PLACES_ID}
     )
-    verdicts = places_read(index[0]["json"]) if index else {}
+    verdicts = places_read(index[0]["json"] if index else "[]")
     for page in store.stream(ROWS, {"run": run}, rows=1000):
         for row in page:
-            for number, place, sure in explained(row, book):
+            for number, place, noisy, sure in explained(row, book):
                 one, where, kind = found[number - 1], row["d_where"][place], row["d_kind"][place]
                 if not sure:
                     one.unsure += 1
@@ -80,20 +82,21 @@ def _look(store: Store, run: str, result: Mapping[str, Any], found: Sequence[Imp
                 one.runs.add(run)
                 name = findings.get((row["endpoint"], where, kind)) or f"{where} {kind}"
                 one.findings.add((run, name))
-                if verdicts.get(key_of(dict(row), place), ("",))[0] == "regression":
+                verdict, firm = verdicts.get(key_of(row, place), ("", True))
+                if difference_verdict(verdict, firm=firm, noisy=noisy) == REGRESSION:
                     one.regressions.add((run, name))
 
 
-def explained(row: Row, book: Rulebook) -> Iterator[tuple[int, int, bool]]:
-    """Number of the rule, index of the difference, and whether it is sure that the rule explains it."""
+def explained(row: Row, book: Rulebook) -> Iterator[tuple[int, int, bool, bool]]:
+    """Number of the rule, index of the difference, whether it is noise here anyway, and whether the rule surely explains it."""
     lens = book.lens(row["endpoint"], row["statuses"][0] if row["statuses"] else 0)
     if lens is None:
         return
-    for index, _ in differences_of(dict(row)):
+    for index, noisy in differences_of(row):
         for one in lens.at(row["d_where"][index]):
             said = asked(one, row, index)
             if said is not False:
-                yield one.number, index, said is True
+                yield one.number, index, noisy, said is True
 
 
 def asked(one: Compiled, row: Row, index: int) -> bool | None:
@@ -111,8 +114,8 @@ def finding_of(result: Mapping[str, Any]) -> dict[tuple[str, str, str], str]:
     """The finding that a place of an endpoint was folded into."""
     found: dict[tuple[str, str, str], str] = {}
     for part in ("groups", "undecided", "noise", "expected"):
-        for finding in result.get(part) or []:
-            for endpoint in finding.get("endpoint_names") or [finding["endpoint"]]:
-                for where in finding.get("places") or [finding["where"]]:
+        for finding in listed(result, part):
+            for endpoint in listed(finding, "endpoint_names"):
+                for where in listed(finding, "places"):
                     found.setdefault((endpoint, where, finding["kind"]), finding["id"])
     return found
