@@ -101,13 +101,11 @@ def explain(args: argparse.Namespace) -> int:
             ]
         )
         return 0
-    for rule, why in about:
-        says = f"does not apply: its `{why}` is another" if why else f"applies ({', '.join(sorted(kinds_of(rule)))})"
-        say(
-            printable(
-                f"{rule.source}: rule `{rule.name}` {says}: {rule.matcher} at {rule.where}, since {rule.reason} ({rule.owner})"
-            )
-        )
+    if about:
+        rows_shown = [
+            [rule.name, f"no: another {why}" if why else "yes", *row(rule)[1:], rule.reason] for rule, why in about
+        ]
+        table(["rule", "applies", "where", "matcher", "owner", "until", "from", "reason"], rows_shown)
     if not any(not why for _, why in about):
         say(printable(f"no rule applies to {args.what}" + (f"; {len(refusals)} are refused" if refusals else "")))
     return 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from console.main import main
 from console.rules_files import written_rules
 from console.rules_in_force import branch_of, rules_of_run
+from differ.rules_reading import FIELDS
+from differ.rules_refusing import CODES
 from echolane.errors import UsageError
 
 RULES = """# ours
@@ -91,11 +95,11 @@ def test_check_of_good_rules_is_zero_and_json_is_whole(folder: Path, capsys: pyt
 def test_explain_says_which_rule_applies_and_why(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By place, endpoint and kind; a rule that is kept away is named with the field that keeps it."""
     assert main(["rules", "explain", "body:$.price", "--endpoint", "GET /items/{id}", "--kind", "value"]) == 0
-    assert "rule `price` applies (format, value): tolerance" in capsys.readouterr().err
+    assert re.search(r"price +yes .* tolerance .* rounded by the new library", capsys.readouterr().out)
     main(["rules", "explain", "body:$.price", "--endpoint", "POST /items/{id}"])
-    assert "its `method` is another" in capsys.readouterr().err
+    assert "no: another method" in capsys.readouterr().out
     main(["rules", "explain", "body:$.price", "--kind", "missing"])
-    assert "its `kinds` is another" in capsys.readouterr().err
+    assert "no: another kinds" in capsys.readouterr().out
     main(["rules", "explain", "body:$.other", "--json"])
     assert json.loads(capsys.readouterr().out) == []
     assert main(["rules", "explain"]) == 2
@@ -122,7 +126,7 @@ def test_explain_says_which_rule_applies_and_why(folder: Path, capsys: pytest.Ca
 def test_a_file_that_is_no_file_of_rules_is_one_line(folder: Path, name: str, text: str, words: str) -> None:
     """Whatever it holds: nothing of it is run, and the error names the file."""
     (folder / name).write_text(text, "utf-8")
-    with pytest.raises(UsageError, match="a.yaml|echolane.toml") as caught:
+    with pytest.raises(UsageError, match=r"a\.yaml|echolane\.toml") as caught:
         written_rules(Path("echolane.toml"))
 
     assert words in str(caught.value)
@@ -152,3 +156,29 @@ def test_the_branch_is_what_ci_says() -> None:
     """The source of a pull request first."""
     assert branch_of({"GITHUB_HEAD_REF": "feat/x", "GITHUB_REF_NAME": "12/merge"}) == "feat/x"
     assert branch_of({"CI_COMMIT_REF_NAME": "topic"}) == "topic"
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "rules.md"
+
+
+def test_the_documented_rule_has_every_field_and_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In TOML and in YAML, and every code of a refusal is told on that page."""
+    monkeypatch.chdir(tmp_path)
+    page = PAGE.read_text("utf-8")
+    toml, yaml = (
+        re.findall(r"```toml\n(\[\[rules\]\].*?)```", page, re.DOTALL)[0],
+        re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0],
+    )
+    assert set(re.findall(r"^(?:# )?(\w+) = ", toml, re.MULTILINE)) == set(FIELDS)
+    assert set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)) == set(CODES)
+    Path("echolane.toml").write_text(toml.replace("2027", "2099"), "utf-8")
+    assert main(["rules", "check", "--json"]) == 0
+    one = json.loads(capsys.readouterr().out)
+    Path("echolane.toml").unlink()
+    Path("rules").mkdir()
+    Path("rules/shop.yaml").write_text(yaml.replace("2027", "2099"), "utf-8")
+    assert main(["rules", "check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["version"] == one["version"]
+    assert tomllib.loads(toml)["rules"][0]["matcher"] == "tolerance"
