@@ -147,7 +147,7 @@ class RuledChange(Change, gc=False):
 
     candidates: tuple[Compiled, ...] = ()
     """Rules that explain all of its values so far."""
-    budget: Budget = msgspec.field(default_factory=Budget)
+    budget: Budget | None = None
     stray: tuple[Any, Any] | None = None
     """The first values that no rule explains, where others are: they are what to show."""
     pairs: list[Pair] = msgspec.field(default_factory=list[Pair])
@@ -158,13 +158,14 @@ class RuledChange(Change, gc=False):
 
     def consider(self, old: Any, new: Any, facet: int) -> None:
         """Drop the rules that do not explain two values."""
+        budget = self.budget or Budget()
         left = tuple(
             one
             for one in self.candidates
-            if one.takes(self.kind, facet) and (one.always or one.matcher is None or one.matcher(old, new, self.budget))
+            if one.takes(self.kind, facet) and (one.always or one.matcher is None or one.matcher(old, new, budget))
         )
         if not left and self.candidates:
-            self.stray = (old, new)
+            self.stray, self.settled = (old, new), False
         self.candidates = left
         if left and not left[0].always and any(one.rule.matcher == CUSTOM for one in left):
             self._ask_later(written(old), written(new))
@@ -208,7 +209,8 @@ class RuledSink(Sink, gc=False):
     """The differences of one comparison, with the rules that are about it."""
 
     lens: Lens | None = None
-    budget: Budget = msgspec.field(default_factory=Budget)
+    budget: Budget | None = None
+    """Of all values that this comparison looks at; made with the first."""
 
     def put(self, key: tuple[str, str], change: Change) -> None:
         """One change of a kind at a place; where rules are about it, it is made to ask them."""
@@ -219,9 +221,15 @@ class RuledSink(Sink, gc=False):
         Sink.put(self, key, change)
 
     def _asking(self, change: Change, rules: tuple[Compiled, ...]) -> RuledChange:
-        values = (getattr(change, name) for name in Change.__struct_fields__)
-        found = RuledChange(*values, candidates=rules, budget=self.budget)
-        found.consider(change.old, change.new, change.facet)
+        """The same change, which asks rules about its values."""
+        old, new, facet = change.old, change.new, change.facet
+        told = (change.kind, facet, old, new, change.signature, change.klass, change.flags, change.count, change.more)
+        if rules[0].always:
+            return RuledChange(*told, candidates=rules[:1], settled=True)
+        if self.budget is None:
+            self.budget = Budget()
+        found = RuledChange(*told, candidates=rules, budget=self.budget)
+        found.consider(old, new, facet)
         return found
 
     def settle(self) -> str:

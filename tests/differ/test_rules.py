@@ -379,6 +379,20 @@ def test_a_function_that_fails_costs_its_exchange_only(plugins: None, name: str)
         functions.close()
 
 
+def test_more_values_than_a_function_may_be_asked_about_stay_a_difference() -> None:
+    """A thousand are asked about in one question; of more, nothing is claimed."""
+    asked: list[int] = []
+
+    def agrees(name: str, where: str, kind: str, pairs: list[Pair]) -> list[bool]:
+        asked.append(len(pairs))
+        return [True] * len(pairs)
+
+    for count, number in ((1000, 1), (1001, 0)):
+        old, new = ([{"id": n, "p": p} for n in range(count)] for p in (1, 2))
+        assert [d.rule for d in compared(old, new, custom("f"), ask=agrees).differences] == [number]
+    assert asked == [1000]
+
+
 def test_a_function_that_always_fails_is_not_asked_for_ever(plugins: None) -> None:
     """After some faults it costs nothing any more."""
     functions = Functions(5.0)
