@@ -19,6 +19,8 @@ from echolane.errors import UsageError
 yaml: Any = _yaml  # its types are known in part
 FILE_BYTES_MAX = 1024 * 1024
 """A thousand rules with long reasons are half of it."""
+DEPTH_MAX = 8
+"""Lists within rules within a list are three; the parser's time grows with the square of the depth."""
 _KEY = re.compile(r"\s*([A-Za-z0-9_-]+|\"[^\"]*\")\s*=")
 
 
@@ -83,9 +85,7 @@ def _tables(text: str) -> list[tuple[int, dict[str, int]]]:
 def _from_yaml(path: Path) -> Iterator[Written]:
     text = _text_of(path)
     try:
-        # Aliases could make a small file a large one, and no rule needs them.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise UsageError(f"{path} has aliases (*name), which a file of rules may not have")
+        _bounded(path, text)
         loader = yaml.SafeLoader(text)
         try:
             root: Any = loader.get_single_node()
@@ -96,6 +96,17 @@ def _from_yaml(path: Path) -> Iterator[Written]:
         raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     except (ValueError, RecursionError) as error:  # a day such as 2027-02-31
         raise UsageError(f"{path} is not YAML: {error}") from error
+
+
+def _bounded(path: Path, text: str) -> None:
+    """Refuse what could make a small file a large one or a long wait, before anything is made of it."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent):
+            raise UsageError(f"{path} has aliases (*name), which a file of rules may not have")
+        if depth > DEPTH_MAX:
+            raise UsageError(f"{path} line {event.start_mark.line + 1}: nests deeper than a rule does")
 
 
 def _rules(path: Path, loader: Any, root: Any) -> Iterator[Written]:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -433,6 +434,28 @@ def test_a_failing_function_is_the_reason_of_the_row() -> None:
     columns = maker.take()
 
     assert (columns["verdict"], columns["reason"], columns["d_where"]) == (["differs"], ["plugin"], [["body:$.p"]])
+
+
+def test_a_resumed_run_has_the_rules_it_began_with() -> None:
+    """They travel in the run's spec, every field of them; a spec from before there were rules has none."""
+    one = rule(
+        "body:$.a",
+        matcher="class",
+        klass="uuid",
+        within_s=1.5,
+        status=["2xx"],
+        branch="b",
+        expires="2099-01-01",
+        source="f:1",
+    )
+    spec = RunSpec(
+        "r", "shop", Recording("r", "shop", 0, "everything", []), [TargetInfo("")], rules=[one], branch_name="b"
+    )
+    text = msgspec.json.encode(spec)
+    older = {name: value for name, value in orjson.loads(text).items() if name not in {"rules", "branch_name"}}
+
+    assert msgspec.json.decode(text, type=RunSpec) == spec
+    assert msgspec.convert(older, RunSpec).rules == []
 
 
 def test_facets_are_what_rules_think_they_are() -> None:
