@@ -14,7 +14,7 @@ from console.flags import positive
 from console.output import printable, say, table
 from console.rules_export import proposed
 from console.rules_impact import Impact, impacts
-from console.rules_in_force import rules_now, told
+from console.rules_in_force import TOML, rules_now, told
 from console.show import find_run
 from console.surroundings import home_of
 from differ.rules import kinds_of, out_of_scope
@@ -62,6 +62,8 @@ def check(args: argparse.Namespace) -> int:
         table(["rule", "where", "matcher", "owner", "until", "from"], [row(rule) for rule in rules])
     for refusal in refusals:
         say(printable(told(refusal)))
+    if TOML.with_name("rules").is_dir() and not TOML.exists():
+        say("the folder rules/ is not read: it is ours only beside an echolane.toml, which may be empty")
     say(f"{counted(len(rules), 'rule')}, {len(refusals)} refused" + (f", version {version_of(rules)}" if rules else ""))
     return EXIT_USAGE if refusals else 0
 

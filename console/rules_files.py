@@ -25,8 +25,10 @@ _KEY = re.compile(r"\s*([A-Za-z0-9_-]+|\"[^\"]*\")\s*=")
 
 
 def written_rules(toml_path: Path) -> list[Written]:
-    """All rules as they are written: the TOML file's first, then those of ``rules/`` by the names of its files."""
+    """All rules as they are written: the TOML file's first, then those of ``rules/`` beside it by the names of its files."""
     found = list(_from_toml(toml_path))
+    if not toml_path.exists():  # then a folder of that name is somebody else's
+        return found
     folder = toml_path.parent / "rules"
     for path in sorted(p for p in folder.glob("*") if p.suffix in {".yaml", ".yml"}) if folder.is_dir() else []:
         found += _from_yaml(path)

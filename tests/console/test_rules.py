@@ -152,6 +152,14 @@ def test_no_files_are_no_rules(
     assert rules_of_run("shop", None) == ([], "")
 
 
+def test_a_folder_of_somebody_else_is_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Other tools have folders called rules; without an echolane.toml beside it, it is not read, and that is said."""
+    (folder / "echolane.toml").unlink()
+    (folder / "rules" / "alerts.yaml").write_text("groups: []\n", "utf-8")
+    assert main(["rules", "check"]) == 0
+    assert "the folder rules/ is not read" in capsys.readouterr().err
+
+
 def test_the_branch_is_what_ci_says() -> None:
     """The source of a pull request first."""
     assert branch_of({"GITHUB_HEAD_REF": "feat/x", "GITHUB_REF_NAME": "12/merge"}) == "feat/x"
@@ -176,7 +184,7 @@ def test_the_documented_rule_has_every_field_and_holds(
     Path("echolane.toml").write_text(toml.replace("2027", "2099"), "utf-8")
     assert main(["rules", "check", "--json"]) == 0
     one = json.loads(capsys.readouterr().out)
-    Path("echolane.toml").unlink()
+    Path("echolane.toml").write_text("", "utf-8")
     Path("rules").mkdir()
     Path("rules/shop.yaml").write_text(yaml.replace("2027", "2099"), "utf-8")
     assert main(["rules", "check", "--json"]) == 0
