@@ -28,6 +28,7 @@ COMMANDS = {
     "run": ("console.run", "replay a recording at base and branch and say what changed"),
     "runs": ("console.runs", "the runs of this home"),
     "show": ("console.show", "one run's result, its exchanges, its page"),
+    "rules": ("console.rules", "which differences are no regressions, and what that hides"),
     "doctor": ("console.doctor", "look for what is wrong with a home"),
     "config": ("console.config", "the settings in force and where each comes from"),
 }

@@ -15,6 +15,7 @@ import msgspec
 from console.conduct import conduct
 from console.flags import http_url, positive, service_name, time_span_ns
 from console.outputs import add_output_flags, check_outputs
+from console.rules_in_force import rules_of_run
 from console.show import find_run
 from console.surroundings import settings_of
 from echolane import ids, recordings
@@ -65,6 +66,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seed", type=int, metavar="N", help="of the order in which targets are fired (default: from the clock)"
+    )
+    parser.add_argument(
+        "--branch-name",
+        metavar="NAME",
+        help="what the branch is called, for rules that are bound to it (default: as CI or git says)",
     )
     parser.add_argument("--resume", metavar="RUN", help="go on with a run that was killed or interrupted")
     add_output_flags(parser, with_json=True)
@@ -121,6 +127,7 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
             check_allowed(target.url, args.allow_host, args.allow_writes, methods)
     pace = args.pace or settings.replay.pace
     parse_pace(pace)
+    rules, branch_name = rules_of_run(service, args.branch_name)
     now = time.time_ns()
     journal = open_journal(home.path)
     try:
@@ -149,6 +156,8 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
         folder=os.getcwd(),  # noqa: PTH109 - the caller's folder as the shell names it
         started_at_ns=now,
         differ=settings.differ,
+        rules=rules,
+        branch_name=branch_name,
     )
 
 

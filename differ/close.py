@@ -16,6 +16,7 @@ from differ.evidence import Observed
 from differ.gathering import Gathering, Row, gather
 from differ.judging import Judgement, judge, verdict_of
 from differ.result import PLACES_ID, Sample, Told, Wanted, line, places_json, places_read, result_json, wanted_of
+from differ.ruled import Ruled, tell_rules
 from echolane.errors import EcholaneError
 from echolane.observation import BRANCH_CONTROL, CONTROL, TARGETS
 from echolane.runspec import RunSpec
@@ -26,7 +27,7 @@ HAS_CONTROL, HAS_BRANCH_CONTROL = _COMPARABLE.format(CONTROL + 1), _COMPARABLE.f
 DIFFERING = f"""
 SELECT exchange, seq, method, target, endpoint, verdict, reason, ({HAS_CONTROL}) AS has_control,
   ({HAS_BRANCH_CONTROL}) AS has_branch_control,
-  d_pair, d_where, d_kind, d_facet, d_klass, d_flags, d_old, d_new, d_values, d_signature
+  d_pair, d_where, d_kind, d_facet, d_klass, d_flags, d_old, d_new, d_values, d_signature, d_rule
 FROM results_v WHERE run = {{run:String}} AND notEmpty(d_pair) ORDER BY seq, exchange"""  # noqa: S608 - constants
 PER_ENDPOINT = f"""
 SELECT endpoint, count() AS fired, countIf({HAS_CONTROL}) AS control, countIf({HAS_BRANCH_CONTROL}) AS branch_control
@@ -69,7 +70,9 @@ def close_run(
     ledger = account(store, spec.run, gathering, judgement, selected)
     fidelity, unauthorised, unfaithful = faithful(store, spec.run)
     told = Told(ledger, state, reason, fidelity, unauthorised, unfaithful, time.time_ns(), fired_per_s)
-    result = result_json(spec, judgement, observed, samples(store, spec.run, judgement), told)
+    shown = samples(store, spec.run, judgement, gathering.ruled)
+    result = result_json(spec, judgement, observed, shown, told)
+    tell_rules(result, spec, gathering, observed, shown)
     save_findings(store, spec, result, places)
     return result
 
@@ -157,10 +160,10 @@ def faithful(store: Store, run: str) -> tuple[float | None, float, str]:
     return int((both - unlike) / both * 10_000) / 10_000, unauthorised / both, rows[0]["endpoint"] if unlike else ""
 
 
-def samples(store: Store, run: str, judgement: Judgement) -> Mapping[Wanted, Sample]:
+def samples(store: Store, run: str, judgement: Judgement, ruled: Ruled) -> Mapping[Wanted, Sample]:
     """What the findings' first exchanges showed: excerpts as they were taken, else the cut values of the rows."""
     findings = (*judgement.regressions, *judgement.undecided, *judgement.noise)
-    wanted = {one for finding in findings for one in wanted_of(finding, judgement)}
+    wanted = {one for finding in findings for one in wanted_of(finding, judgement)} | set(ruled.wanted())
     exchanges = sorted({exchange for exchange, *_ in wanted})
     found: dict[Wanted, Sample] = {}
     for start in range(0, len(exchanges), EXCHANGES_AT_ONCE):
@@ -190,7 +193,7 @@ def _cut_samples(row: Row, wanted: set[Wanted]) -> Iterator[tuple[Wanted, Sample
 
 def save_findings(store: Store, spec: RunSpec, result: dict[str, Any], places: str) -> None:
     """One row a finding, and one with the verdict of every place, for ``show --exchanges``."""
-    found = [finding for name in ("groups", "noise", "undecided") for finding in result[name]]
+    found = [finding for name in ("groups", "noise", "expected", "undecided") for finding in result[name]]
     index = {"id": PLACES_ID, "endpoint": "", "where": "", "kind": "", "verdict": "index"}
     texts = [*(orjson.dumps(finding).decode() for finding in found), places]
     try:

@@ -23,15 +23,18 @@ class Compared(msgspec.Struct, gc=False):
 def compare(left: Response | str, right: Response | str, context: Context) -> Compared:
     """Differences between two answers; a text stands for a failed answer and is its reason. Never raises."""
     own = context.own
-    sink = Sink(context.now_ns, (own[0].port, own[1].port) if own[0].port else None, own[0].number)
+    make = Sink if context.lens is None else context.lens.sink
+    sink = make(context.now_ns, (own[0].port, own[1].port) if own[0].port else None, own[0].number)
     if isinstance(left, str) or isinstance(right, str):
         if left != right:
             old = left if isinstance(left, str) else left.status
             new = right if isinstance(right, str) else right.status
             sink.add("status", Change("failure", PRESENCE, old, new, f"{old}>{new}"))
-        return Compared(sink.differences())
+        reason = sink.settle()
+        return Compared(sink.differences(), reason)
     try:
         _answers(sink, left, right, context)
+        reason = sink.settle()
     except TooMuch as error:
         return Compared(sink.differences(), str(error))
     except RecursionError:
@@ -39,7 +42,7 @@ def compare(left: Response | str, right: Response | str, context: Context) -> Co
     except (ValueError, TypeError, LookupError, ArithmeticError, MemoryError) as error:
         # A poisonous answer costs its own verdict, never the run's.
         return Compared([], f"error-{type(error).__name__}")
-    return Compared(sink.differences() if sink.found else [])
+    return Compared(sink.differences() if sink.found else [], reason)
 
 
 def _answers(sink: Sink, left: Response, right: Response, context: Context) -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 from differ.bodies_of import Parsed, parsed
 from differ.echoes import NOBODY, Own
+from differ.rules import Lens
 from differ.walk import Bounds
 from echolane.exchange import Headers
 
@@ -34,3 +35,5 @@ class Context(Bounds, frozen=True, gc=False):
     """When each answer was given, wall clock."""
     read: dict[tuple[int, int], Reading] | None = None
     """Bodies that were read before, by answer and target (their ids: both outlive the context): one is compared with two others."""
+    lens: Lens | None = None
+    """The rules in scope; None where there are none."""

@@ -29,3 +29,5 @@ class Difference(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """64-bit digest of the pair of whole values."""
     signature: str = ""
     """Equal for the same change at other endpoints."""
+    rule: int = 0
+    """Number of the rule that explains it, from 1; 0 where none does."""

@@ -13,6 +13,8 @@ import orjson
 
 from differ.difference import CLOCK, DERIVED, PERMUTATION
 from differ.evidence import NO_DIFFERENCE, Place, Spot
+from differ.ruled import Ruled
+from differ.rules import RULED
 from differ.shifts import Shifts
 
 PLACES_MAX = 50_000
@@ -26,7 +28,7 @@ COMBINATIONS_MAX = 20_000
 SIGNATURES_MAX = 4
 SHIFTS_MAX = 5_000
 """Places whose values are measured, the first that differ: up to 20 KB each where all their numbers vary."""
-UNMEASURED = CLOCK | DERIVED | PERMUTATION
+UNMEASURED = CLOCK | DERIVED | PERMUTATION | RULED
 MOVED_MAX = 16
 """Members of one list that are counted: sixteen are worth forty coins."""
 SAMPLES_MAX = 3
@@ -40,6 +42,8 @@ Combination = tuple[str, tuple[int, ...]]
 differs from itself."""
 OVERFLOW = -1
 """In a combination: a difference at a place beyond PLACES_MAX."""
+EXPLAINED_BY_RULE = -2
+"""In a combination: differences that rules explain."""
 
 
 @dataclass(slots=True)
@@ -57,6 +61,8 @@ class Gathering:
     """Exchanges whose combination found no room."""
     overflow: int = 0
     """Differences between base and branch at places beyond PLACES_MAX."""
+    ruled: Ruled = field(default_factory=Ruled)
+    """What rules explain. It stays evidence of its place, so that a rule moves no other verdict."""
     _pairs: int = 0
 
     def add(self, row: Row) -> None:
@@ -67,6 +73,7 @@ class Gathering:
         for where, here in shown.items():
             spot = self._spot(endpoint, where)
             if spot is None:
+                here.kinds = self._unruled(row, here.kinds, combination)
                 self.overflow += len(here.kinds)
                 combination += [OVERFLOW] * len(here.kinds)
                 continue
@@ -79,7 +86,7 @@ class Gathering:
                     spot.orders.setdefault(here.values[X], here.moved)
                 if here.natured and not pattern[0] == pattern[1] == pattern[2]:
                     self._remember(spot, (*pattern, here.values[X], here.values[A], here.values[B]))
-            for index in here.kinds:
+            for index in self._unruled(row, here.kinds, combination):
                 number = self._place(row, index)
                 facet = row["d_facet"][index]
                 noisy = here.facets[A] <= facet or here.facets[B] <= facet
@@ -102,25 +109,40 @@ class Gathering:
                 shifts = self.shifts[endpoint, where] = Shifts()
             shifts.add(row["d_pair"][index], row["d_kind"][index], row["d_old"][index], row["d_new"][index])
 
+    def _unruled(self, row: Row, kinds: list[int], combination: list[int]) -> list[int]:
+        """The differences that no rule explains; the others go to their rules, and their places are weighed all the same."""
+        flags, left = row["d_flags"], list[int]()
+        for index in kinds:
+            if not flags[index] & RULED:
+                left.append(index)
+                continue
+            self.ruled.add(row, index)
+            self._place(row, index, counted=False)
+            if EXPLAINED_BY_RULE not in combination:
+                combination.append(EXPLAINED_BY_RULE)
+        return left
+
     def _spot(self, endpoint: str, where: str) -> Spot | None:
         spot = self.spots.get((endpoint, where))
         if spot is None and len(self.spots) < PLACES_MAX:
             spot = self.spots[endpoint, where] = Spot()
         return spot
 
-    def _place(self, row: Row, index: int) -> int:
+    def _place(self, row: Row, index: int, *, counted: bool = True) -> int:
         """The number of the place of one difference between base and branch, which has now been seen once more."""
         key = key_of(row, index)
         number = self.numbers.get(key)
         if number is None:
             if len(self.places) >= PLACES_MAX:
-                self.overflow += 1
+                self.overflow += counted
                 return OVERFLOW
             number = self.numbers[key] = len(self.places)
             self.places.append(Place(*key))
         place = self.places[number]
         place.flags &= row["d_flags"][index]
         place.klass = max(place.klass, row["d_klass"][index])
+        if not counted:
+            return number
         place.count += 1
         if len(place.signatures) < SIGNATURES_MAX:
             place.signatures.add(row["d_signature"][index])

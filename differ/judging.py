@@ -24,7 +24,7 @@ from differ.evidence import (
     weigh,
 )
 from differ.folding import Finding, Shows, fold
-from differ.gathering import OVERFLOW, Combination, Gathering
+from differ.gathering import EXPLAINED_BY_RULE, OVERFLOW, Combination, Gathering
 from differ.shifts import DRAWN, KINDS, WORDS, Leaning
 
 NOBODY = Observed()
@@ -114,10 +114,13 @@ def judge(service: str, gathering: Gathering, observed: Mapping[str, Observed]) 
     found = Judgement(places, weighed, [one.all for one in evidence], overflow=gathering.overflow)
     shows = Shows(gathering.combinations, weighed)
     for verdict, findings in ((REGRESSION, found.regressions), (NOISE, found.noise), (UNDECIDED, found.undecided)):
-        members = [number for number, one in enumerate(weighed) if one.verdict == verdict]
+        # A place of which rules explain everything is weighed, since it is evidence, and told by its rules.
+        members = [number for number, one in enumerate(weighed) if one.verdict == verdict and places[number].count]
         findings.extend(fold(service, places, [n for n in members if not weighed[n].drawn], shows))
         findings.extend(fold(service, places, [n for n in members if weighed[n].drawn], shows, kind="distribution"))
-    found.uncontrolled = len({p.endpoint for p in places if not observed.get(p.endpoint, NOBODY).controlled})
+    found.uncontrolled = len(
+        {p.endpoint for p in places if p.count and not observed.get(p.endpoint, NOBODY).controlled}
+    )
     return found
 
 
@@ -190,7 +193,9 @@ def verdict_of(combination: Combination, weighed: list[Weighed]) -> str:
     reason, numbers = combination
     verdicts: set[str] = set()
     for number in numbers:
-        if number == OVERFLOW:
+        if number == EXPLAINED_BY_RULE:
+            verdicts.add(NOISE)
+        elif number == OVERFLOW:
             verdicts.add(UNDECIDED)
         else:
             one = weighed[number // 2]

@@ -13,6 +13,8 @@ from differ.evidence import NOISE, REGRESSION, TESTED, UNDECIDED, Observed
 from differ.folding import Finding
 from differ.gathering import A, B, Key, Row, key_of, read
 from differ.judging import Judgement, difference_verdict, exchange_verdict
+from differ.ruled import verdict_of
+from differ.rules import RULED
 from differ.verdict import SEVERITIES, Facts, decide, severity
 from echolane.errors import HomeError
 from echolane.observation import TARGETS
@@ -127,6 +129,7 @@ def finding_json(
         "q_value": weighed.q_value if weighed.basis == TESTED else None,
         "places": finding.places[:PLACES_SHOWN],
         "places_count": len(finding.places),
+        "rule": None,
         "explanation": weighed.why,
         "missing_samples": weighed.missing_samples,
         "samples": [samples[wanted] for wanted in wanted_of(finding, judgement) if wanted in samples],
@@ -176,6 +179,7 @@ def overflow_json(service: str, count: int) -> dict[str, Any]:
         "differing": count,
         "places": [],
         "places_count": 0,
+        "rule": None,
         "explanation": why,
         "samples": [],
     }
@@ -232,6 +236,8 @@ def differences_of(row: Row) -> Iterator[tuple[int, bool]]:
 
 def _difference(row: Row, index: int, noisy: bool, verdicts: Verdicts) -> dict[str, Any]:
     verdict, firm = verdicts.get(key_of(row, index), (UNDECIDED, True))
+    if row["d_flags"][index] & RULED:
+        verdict, firm = verdict_of(row["d_flags"][index]), True
     return {
         "where": row["d_where"][index],
         "kind": row["d_kind"][index],

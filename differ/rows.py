@@ -17,6 +17,7 @@ from differ.compare import compare
 from differ.context import Context, Reading
 from differ.difference import PRESENCE, Difference
 from differ.echoes import Own
+from differ.rules import PLUGIN, Ask, Lens, Rulebook, nobody
 from differ.samples import Samples
 from echolane.exchange import Response
 from echolane.observation import ANSWERED, BASE, BRANCH, BRANCH_CONTROL, CONTROL, FAILED, Observation, Shot, TargetInfo
@@ -38,6 +39,8 @@ DIFFERING = (
     *("d_pair", "d_where", "d_kind", "d_facet", "d_klass", "d_flags"),
     *("d_count", "d_old", "d_new", "d_values", "d_signature"),
 )
+RULED = (*DIFFERING, "d_rule")
+"""The same in a run with rules."""
 COMPARABLE = frozenset({ANSWERED, FAILED})
 _NOTHING: list[Any] = []
 """Shared by all rows without differences: the store reads columns and never changes them."""
@@ -46,13 +49,15 @@ _NOTHING: list[Any] = []
 class RowMaker:
     """Turns the observations of one run into columns: :meth:`add` one by one, :meth:`take` a batch."""
 
-    def __init__(self, spec: RunSpec, settings: Differ) -> None:
+    def __init__(self, spec: RunSpec, settings: Differ, ask: Ask = nobody) -> None:
         self._constant = {"run": spec.run, "service": spec.service, "topic": f"observations.{spec.run}"}
         self._settings = settings
         self._identity = result_hash(spec.run)
         self._own = [own_of(target) for target in spec.targets]
         self._varying: list[tuple[Any, ...]] = []
-        self._differing: list[list[list[Any]]] = [[] for _ in DIFFERING]
+        self._rules = Rulebook(spec.rules, ask) if spec.rules else None
+        self._names = DIFFERING if self._rules is None else RULED
+        self._differing: list[list[list[Any]]] = [[] for _ in self._names]
         self.samples = Samples(spec.run)
         self.bytes = 0
         """About how much the differences of this batch weigh."""
@@ -97,7 +102,7 @@ class RowMaker:
         self.samples.take(observation, differences)
         cells = [_cells(pair, difference) for pair, difference in differences]
         self.bytes += sum(200 + len(row[7]) + len(row[8]) for row in cells)
-        for column, values in zip(self._differing, zip(*cells, strict=True), strict=True):
+        for column, values in zip(self._differing, zip(*cells, strict=True), strict=False):
             column.append(list(values))
 
     def take(self) -> dict[str, list[Any]]:
@@ -108,8 +113,8 @@ class RowMaker:
             columns.update(zip(VARYING, map(list, zip(*self._varying, strict=True)), strict=True))
         else:
             columns.update({name: [] for name in VARYING})
-        columns.update(zip(DIFFERING, self._differing, strict=True))
-        self._varying, self._differing, self.bytes = [], [[] for _ in DIFFERING], 0
+        columns.update(zip(self._names, self._differing, strict=True))
+        self._varying, self._differing, self.bytes = [], [[] for _ in self._names], 0
         return columns
 
     def _verdict(self, observation: Observation, differences: list[tuple[int, Difference]]) -> tuple[str, str]:
@@ -134,9 +139,13 @@ class RowMaker:
             if one.outcome == FAILED and two.outcome == FAILED and one.reason == two.reason:
                 continue
             found = compare(
-                _answer(observation, left), _answer(observation, right), self._context(observation, left, right, read)
+                _answer(observation, left),
+                _answer(observation, right),
+                self._context(observation, left, right, read, self._lens(observation) if pair == 0 else None),
             )
-            if found.uncomparable:
+            if found.uncomparable == PLUGIN:  # all was compared, and a rule could not be asked about it
+                reason = PLUGIN
+            elif found.uncomparable:
                 reason = found.uncomparable if pair == 0 else reason
                 differences.append((pair, Difference("", found.uncomparable, PRESENCE)))
             kept = found.differences
@@ -146,8 +155,15 @@ class RowMaker:
         differs = any(pair == 0 and difference.where for pair, difference in differences)
         return ("differs" if differs else "uncomparable" if reason else "same"), reason
 
+    def _lens(self, observation: Observation) -> Lens | None:
+        """The rules in scope, which are about base against branch alone."""
+        if self._rules is None:
+            return None
+        base = observation.answer_of(BASE)
+        return self._rules.lens(observation.endpoint, 0 if base is None else base.status)
+
     def _context(
-        self, observation: Observation, left: int, right: int, read: dict[tuple[int, int], Reading]
+        self, observation: Observation, left: int, right: int, read: dict[tuple[int, int], Reading], lens: Lens | None
     ) -> Context:
         shots = observation.shots
         return Context(
@@ -158,6 +174,7 @@ class RowMaker:
             nodes=self._settings.nodes,
             time_s=self._settings.time_ms / 1000,
             read=read,
+            lens=lens,
         )
 
 
@@ -211,8 +228,9 @@ def _answer(observation: Observation, index: int) -> Response | str:
 
 
 def _cells(pair: int, d: Difference) -> tuple[Any, ...]:
-    """One difference in the order of DIFFERING."""
-    return (pair, d.where, d.kind, d.facet, d.klass, d.flags, d.count, cut(d.old), cut(d.new), d.values, d.signature)
+    """One difference in the order of RULED."""
+    told = (d.where, d.kind, d.facet, d.klass, d.flags, d.count, cut(d.old), cut(d.new), d.values, d.signature)
+    return (pair, *told, d.rule)
 
 
 def cut(text: str | None) -> str:

@@ -142,6 +142,10 @@ class Sink(msgspec.Struct, gc=False):
         if len(found) < GREEDY_MAX:
             found.add(where)
 
+    def settle(self) -> str:
+        """Why rules could not be asked; never, where there are none (:class:`differ.rules.RuledSink`)."""
+        return ""
+
     def forget(self, where: str) -> None:
         """Drop what was found at places that begin so."""
         self.found = {key: found for key, found in self.found.items() if not key[0].startswith(where)}

@@ -10,11 +10,13 @@ import gc
 import select
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
 from differ.rows import RowMaker
+from differ.rules_custom import Functions
 from echolane import log
 from echolane.errors import EcholaneError
 from echolane.frame import FrameDamaged, decode_frame
@@ -39,7 +41,8 @@ class Worker:
 
     def __init__(self, journal: Journal, store: Store, spec: RunSpec, settings: Differ) -> None:
         self._journal, self._store = journal, store
-        self._maker = RowMaker(spec, settings)
+        self.functions = Functions()
+        self._maker = RowMaker(spec, settings, self.functions)
         self._topic = f"observations.{spec.run}"
         self._since = time.monotonic()
         self._next: dict[int, int] = {}
@@ -109,7 +112,9 @@ def main(argv: list[str]) -> int:
             if not rows:
                 raise EcholaneError(f"there is no run {run} in {home}")
             spec = msgspec.json.decode(rows[0]["spec"], type=RunSpec)
-            Worker(journal, store, spec, spec.differ).run(sys.stdin.fileno())
+            worker = Worker(journal, store, spec, spec.differ)
+            with closing(worker.functions):
+                worker.run(sys.stdin.fileno())
     finally:
         journal.close()
     return 0

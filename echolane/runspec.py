@@ -6,6 +6,7 @@ import msgspec
 
 from echolane.observation import TargetInfo
 from echolane.recordings import Recording
+from echolane.rules import Rule
 from echolane.settings import Differ
 
 
@@ -35,3 +36,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     sample_controls: bool = False
     """Whether controls are spared at endpoints whose noise is known."""
     started_at_ns: int = 0
+    rules: list[Rule] = []
+    """Those that hold for this service, day and branch, in the order in which rows number them."""
+    branch_name: str = ""
+    """What the branch is called, where rules are bound to branches."""

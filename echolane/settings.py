@@ -133,6 +133,8 @@ _FORMS = {
     "replay.methods": (re.compile(r"safe|all"), "`safe` or `all`"),
     "home": (re.compile(r"[^\0]+"), "a folder"),
 }
+ELSEWHERE = "rules"
+"""A key of the file that is no setting: rules have a reader of their own."""
 NOT_SETTINGS = {
     "ECHOLANE_SEAL_KEY",
     "ECHOLANE_SEAL_KEY_COMMAND",
@@ -173,6 +175,8 @@ def _from_toml(path: Path) -> Iterator[tuple[str, Any, str]]:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
     for key, value in _flat(tree, ""):
+        if key == ELSEWHERE:
+            continue
         line = _line_of(text, key)
         if key not in WHAT:
             raise UsageError(f"{path} line {line}: unknown setting `{key}`{_meant(key)}")

@@ -1,0 +1,169 @@
+"""``echolane rules``: check what is written, explain a place, tell what rules would hide in past runs, propose rules from a run's noise."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from console.flags import positive
+from console.output import printable, say, table
+from console.rules_export import proposed
+from console.rules_impact import Impact, impacts
+from console.rules_in_force import TOML, rules_now, told
+from console.show import find_run
+from console.surroundings import home_of
+from differ.rules import kinds_of, out_of_scope
+from differ.rules_places import covers, pattern_of, steps_of
+from echolane.errors import EXIT_USAGE, UsageError
+from echolane.rules import Rule, version_of
+from echolane.store import open_store
+
+EPILOG = """examples:
+  echolane rules check
+  echolane rules explain 'body:$.items[*].price' --endpoint 'GET /items/{id}' --kind value
+  echolane rules impact --last 20
+  echolane rules export latest > proposed.toml"""
+PROPOSED_DAYS = 90
+"""A proposed rule holds for a quarter: long enough to be of use, short enough to be looked at again."""
+LAST = 10
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The flags of this command."""
+    parser.epilog = EPILOG
+    parser.add_argument("action", choices=["check", "explain", "impact", "export"], help="what to do")
+    parser.add_argument("what", nargs="?", metavar="WHERE|RUN", help="a place (with explain), a run (with export)")
+    parser.add_argument(
+        "--endpoint", metavar="E", help="only rules in scope there, for example 'GET /items/{id}' (with explain)"
+    )
+    parser.add_argument("--kind", metavar="K", help="only rules of this kind of difference (with explain)")
+    parser.add_argument(
+        "--last", type=positive, metavar="N", help=f"how many runs to look at (with impact; default: {LAST})"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON on stdout")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Do one of the four; 2 when a rule is refused or the command makes no sense."""
+    return {"check": check, "explain": explain, "impact": impact, "export": export}[args.action](args)
+
+
+def check(args: argparse.Namespace) -> int:
+    """Every rule and every refusal."""
+    rules, refusals = rules_now()
+    if args.json:
+        put({"version": version_of(rules) or None, "rules": shown(rules), "refused": [r._asdict() for r in refusals]})
+    elif rules:
+        table(["rule", "where", "matcher", "owner", "until", "from"], [row(rule) for rule in rules])
+    for refusal in refusals:
+        say(printable(told(refusal)))
+    if TOML.with_name("rules").is_dir() and not TOML.exists():
+        say("the folder rules/ is not read: it is ours only beside an echolane.toml, which may be empty")
+    say(f"{counted(len(rules), 'rule')}, {len(refusals)} refused" + (f", version {version_of(rules)}" if rules else ""))
+    return EXIT_USAGE if refusals else 0
+
+
+def row(rule: Rule) -> list[str]:
+    """A rule as a row of the table."""
+    until = rule.expires or "permanent"
+    return [
+        rule.name,
+        rule.where,
+        rule.matcher,
+        rule.owner,
+        f"{until}, {rule.branch}" if rule.branch else until,
+        rule.source,
+    ]
+
+
+def shown(rules: Sequence[Rule]) -> list[Any]:
+    """Rules as JSON."""
+    return [
+        orjson.loads(orjson.dumps({name: getattr(rule, name) for name in rule.__struct_fields__})) for rule in rules
+    ]
+
+
+def explain(args: argparse.Namespace) -> int:
+    """Which rules apply to a place, and which field keeps the others away."""
+    if not args.what:
+        raise UsageError("explain needs a place, for example `echolane rules explain 'body:$.price'`")
+    rules, refusals = rules_now()
+    rows = [(rule, why_not(rule, args.what, args.endpoint, args.kind)) for rule in rules]
+    about = [(rule, why) for rule, why in rows if why != "where"]
+    if args.json:
+        put(
+            [
+                {"rule": rule.name, "applies": not why, "unless": why or None, "source": rule.source}
+                for rule, why in about
+            ]
+        )
+        return 0
+    if about:
+        rows_shown = [
+            [rule.name, f"no: another {why}" if why else "yes", *row(rule)[1:], rule.reason] for rule, why in about
+        ]
+        table(["rule", "applies", "where", "matcher", "owner", "until", "from", "reason"], rows_shown)
+    if not any(not why for _, why in about):
+        say(printable(f"no rule applies to {args.what}" + (f"; {len(refusals)} are refused" if refusals else "")))
+    return 0
+
+
+def why_not(rule: Rule, where: str, endpoint: str | None, kind: str | None) -> str:
+    """The field by which a rule is not about a difference; empty when it is."""
+    if not covers(pattern_of(rule.where), steps_of(where)):
+        return "where"
+    if kind and kind not in kinds_of(rule):
+        return "kinds"
+    return out_of_scope(rule, endpoint, None) if endpoint else ""
+
+
+def impact(args: argparse.Namespace) -> int:
+    """What each rule would hide in the last runs."""
+    rules, refusals = rules_now()
+    with open_store(home_of(args).path) as store:
+        found, runs = impacts(store, rules, args.last or LAST)
+    if args.json:
+        put({"runs": runs, "rules": [one.json() for one in found]})
+    else:
+        table(["rule", "in the last " + counted(len(runs), "run")], [[one.rule.name, sentence(one)] for one in found])
+    for refusal in refusals:
+        say(printable(told(refusal)))
+    return EXIT_USAGE if refusals else 0
+
+
+def sentence(one: Impact) -> str:
+    """What one rule would hide, in words."""
+    if not one.differences:
+        return "hides nothing"
+    findings, grave = len(one.findings), len(one.regressions)
+    text = f"hides {counted(one.differences, 'difference')} in {counted(findings, 'finding')} of {counted(len(one.runs), 'run')}"
+    text += f", {grave} of them a regression" if grave == 1 else f", {grave} of them regressions" if grave else ""
+    return text + (f"; of {one.unsure} more the rows keep too little to tell" if one.unsure else "")
+
+
+def export(args: argparse.Namespace) -> int:
+    """Rules for what a run found to be noise, as TOML on stdout."""
+    if not args.what:
+        raise UsageError("export needs a run, for example `echolane rules export latest`")
+    with open_store(home_of(args).path) as store:
+        run = find_run(store, args.what)
+    if not run["result"]:
+        raise UsageError(f"run {run['run']} has no result yet; `echolane run --resume {run['run']}` goes on with it")
+    expires = (datetime.now(UTC).date() + timedelta(days=PROPOSED_DAYS)).isoformat()
+    sys.stdout.write(proposed(orjson.loads(run["result"]), expires))
+    return 0
+
+
+def put(value: object) -> None:
+    """JSON on stdout."""
+    sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
