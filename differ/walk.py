@@ -15,6 +15,7 @@ import msgspec
 
 from differ.aligning import aligned, exactly_equal
 from differ.difference import FORMAT, PERMUTATION, PRESENCE, TYPE, VALUE
+from differ.jwts import OPENING, tokens
 from differ.places import Place, root
 from differ.sink import MISSING, Change, Sink, TooMuch, clock_flag, texts
 from differ.xmls import Node
@@ -238,7 +239,7 @@ class Walk(msgspec.Struct, gc=False):
         sink = self.sink
         if sink.ports is not None and old == sink.ports[0] and new == sink.ports[1]:
             return
-        change = texts(old, new, sink.now_ns)
+        change = (tokens(old, new) if old.startswith(OPENING) else None) or texts(old, new, sink.now_ns)
         sink.put(key if change.kind == "value" else (key[0], change.kind), change)
 
     def numbers(self, old: Any, new: Any, place: Place) -> None:
