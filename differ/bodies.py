@@ -31,7 +31,7 @@ from differ.echoes import Own, unechoed
 from differ.graphqls import name_errors
 from differ.images import images
 from differ.jsons import LOSSY, PLAIN, NotJson, has_duplicates, parse_with_duplicates
-from differ.magics import described, octets
+from differ.magics import described, octets, text_of
 from differ.pages import pages
 from differ.places import root
 from differ.protobufs import trees as protobuf_trees
@@ -172,7 +172,7 @@ def protobufs(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed]
     walk.mixed = True
     walk.trees(*read, "body:$")
     if old.trailers != new.trailers:
-        one, two = (b"\n".join(side.trailers).decode("utf-8", "replace").strip() for side in (old, new))
+        one, two = (text_of(b"\n".join(side.trailers)).strip() for side in (old, new))
         if one != two:
             sink.add("body", texts(one, two, sink.now_ns))
 

@@ -15,7 +15,7 @@ from differ.csvs import table_of
 from differ.htmls import page_of
 from differ.images import image_of
 from differ.jsons import LOSSY, MIXED, PLAIN, NotJson, parse_with_duplicates, read
-from differ.magics import described
+from differ.magics import described, text_of
 from differ.multiparts import boundary_of, parts_of
 from differ.protobufs import is_grpc, is_protobuf, messages_of
 from differ.xmls import xml_tree
@@ -78,7 +78,7 @@ def parsed(data: bytes, headers: Headers) -> Parsed:
 def _labelled(data: bytes, media: str, headers: Headers) -> Parsed | None:
     """What the label says, or the beginning where there is no label; None where the content is something else."""
     if media == "text/event-stream":
-        return Parsed(SSE, _events(data.decode("utf-8", "replace")), MIXED)
+        return Parsed(SSE, _events(text_of(data)), MIXED)
     if media == "application/x-www-form-urlencoded":
         return _form(data)
     if media.startswith("multipart/") and (boundary := boundary_of(headers)) is not None:
@@ -91,10 +91,10 @@ def _labelled(data: bytes, media: str, headers: Headers) -> Parsed | None:
     if image is not None:
         return Parsed(IMAGE, image)
     if media in HTMLS or (not media and _HTML.match(data)):
-        page = page_of(_decoded(data))
+        page = page_of(text_of(data))
         return None if page is None else Parsed(HTML, page)
     if media in CSVS:
-        table = table_of(_decoded(data), media)
+        table = table_of(text_of(data), media)
         return None if table is None else Parsed(CSV, table)
     return None
 
@@ -174,12 +174,4 @@ def _text(data: bytes, media: str) -> Parsed:
     try:
         return Parsed(TEXT, data.decode("utf-8"), why=why)
     except UnicodeDecodeError:
-        return Parsed(TEXT, _decoded(data), why=why) if media.startswith("text/") else Parsed(BYTES, data, why=why)
-
-
-def _decoded(data: bytes) -> str:
-    """A text in UTF-8, else in latin-1, in which any bytes are one."""
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
+        return Parsed(TEXT, text_of(data), why=why) if media.startswith("text/") else Parsed(BYTES, data, why=why)

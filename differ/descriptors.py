@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from differ.magics import text_of
 from differ.wires import BYTES, FIXED32, FIXED64, VARINT, Wire, varint, wire
 
 _DOUBLE, _FLOAT, _INT64, _UINT64, _INT32, _FIXED64, _FIXED32, _BOOL, _STRING = range(1, 10)
@@ -47,13 +48,14 @@ class Field(msgspec.Struct, gc=False):
         if isinstance(raw, int):
             return [self._number(raw)] if _PACKED.get(self.type) == VARINT else None
         if self.type in {_STRING, _BYTES}:
-            return (
-                [raw.decode("utf-8", "replace") if self.type == _STRING else raw.hex()] if wire_type == BYTES else None
-            )
+            return [text_of(raw) if self.type == _STRING else raw.hex()] if wire_type == BYTES else None
         size = 8 if _PACKED.get(self.type) == FIXED64 else 4
+        packed = wire_type == BYTES and self.repeated
         if self.type in _FORMATS:
+            if len(raw) % size or not (packed or wire_type == _PACKED[self.type]):
+                return None
             return [struct.unpack_from(_FORMATS[self.type], raw, at)[0] for at in range(0, len(raw) - size + 1, size)]
-        if _PACKED.get(self.type) != VARINT or wire_type != BYTES:
+        if _PACKED.get(self.type) != VARINT or not packed:
             return None
         found: list[Any] = []
         at = 0
@@ -67,7 +69,7 @@ class Field(msgspec.Struct, gc=False):
     def _number(self, value: int) -> Any:
         """A varint as what it means."""
         if self.type == _BOOL:
-            return bool(value)
+            return bool(value) if value < 2 else value
         if self.type == _ENUM:
             return self.names.get(value, value)
         if self.type in {_SINT32, _SINT64}:

@@ -15,8 +15,8 @@ BYTES_MAX = 1024 * 1024
 """A larger page is compared by lines: an answer is kept up to a mebibyte, and Python reads some three of HTML in a second."""
 NODES_MAX = 50_000
 """Elements, texts and attributes of a page; more are compared by lines."""
-DEPTH_MAX = 256
-"""Elements that nest deeper become siblings; browsers stop at 512, and a page that people read stays below 50."""
+DEPTH_MAX = 128
+"""Elements that nest deeper become siblings: each start tag looks this far for what it ends. Pages that people read stay below 50."""
 NAME_MAX = 64
 """Characters of a tag's name that are kept; the longest name of the standard has 10, of custom elements few have 40."""
 

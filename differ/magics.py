@@ -1,4 +1,4 @@
-"""Bytes that are no text: what they are by their first bytes, how many, and their digest."""
+"""Bytes as a text; and those that are none: what they are by their first bytes, how many, and their digest."""
 
 from __future__ import annotations
 
@@ -44,6 +44,14 @@ def magic_of(data: bytes) -> str:
     if data[:4] == b"RIFF":
         return _BOXED.get(data[8:12], "riff")
     return "mp4" if data[4:8] == b"ftyp" else "bytes"
+
+
+def text_of(data: bytes) -> str:
+    """A text in UTF-8, else in latin-1, in which any bytes are one: no two different ones become equal."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def described(data: bytes) -> str:

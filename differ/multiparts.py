@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from differ.magics import text_of
 from echolane.exchange import Headers
 
 PARTS_MAX = 1_000
@@ -90,7 +91,7 @@ def _part(chunk: bytes) -> tuple[Headers, bytes]:
 
 def _value(headers: Headers, content: bytes, inner: Inner) -> tuple[str | None, Any]:
     """The name of a part and what it says: the content of a field; of a file its name and type, too; of others all headers."""
-    fields = {name.decode("latin-1"): value.decode("utf-8", "replace") for name, value in headers}
+    fields = {name.decode("latin-1"): text_of(value) for name, value in headers}
     disposition, media = fields.get("content-disposition", ""), fields.get("content-type", "")
     name = parameter(disposition, "name")
     value = inner(content, headers)
