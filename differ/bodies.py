@@ -28,7 +28,6 @@ from differ.context import Context, Reading
 from differ.csvs import tables
 from differ.difference import EXCERPT_BYTES, FORMAT, TYPE, VALUE
 from differ.echoes import Own, unechoed
-from differ.graphqls import name_errors
 from differ.images import images
 from differ.jsons import LOSSY, PLAIN, NotJson, has_duplicates, parse_with_duplicates
 from differ.magics import described, octets, text_of
@@ -55,7 +54,6 @@ def body(sink: Sink, left: Response, right: Response, context: Context) -> None:
         sink.add("body", Change("encoding", TYPE, one.undecoded or "decoded", two.undecoded or "decoded", "encoding"))
         return
     if cut(sink, one.data, two.data, context):
-        name_errors(sink)
         return
     read, own = context.read, context.own
     old = reading(left, own[0]) if read is None else _again(left, own[0], read)
@@ -68,7 +66,6 @@ def body(sink: Sink, left: Response, right: Response, context: Context) -> None:
         of_two_forms(sink, (old, new), forms)
     elif form in TREES:
         json_bodies(sink, raw, forms, context)
-        name_errors(sink)
     else:
         structured(sink, raw, forms, context)
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import orjson
-
 from differ.classes import format_of
-from differ.sink import MISSING, Sink
 
 ERRORS = "body:$.errors"
 NAMED_MAX = 3
@@ -15,24 +12,14 @@ NAMED_MAX = 3
 MESSAGE_MAX = 60
 
 
-def name_errors(sink: Sink) -> None:
-    """Give ``errors`` that came or went the texts of their messages as a signature, so that another error is another finding."""
-    for kind in ("added", "missing"):
-        change = sink.found.get((ERRORS, kind))
-        if change is None:
-            continue
-        told = messages(change.new if change.old is MISSING else change.old)
-        if told:
-            change.signature = "errors:" + "|".join(told)
+def named(errors: Any) -> str:
+    """The signature of ``errors`` that came or went: their messages, since another error is another finding; empty where they have none."""
+    told = messages(errors)
+    return f"errors:{'|'.join(told)}" if told else ""
 
 
 def messages(errors: Any) -> list[str]:
     """The messages of a list of errors (GraphQL, section 7.1.2), times, ids and numbers masked; empty where it is none."""
-    if isinstance(errors, bytes):  # as it stood in the body
-        try:
-            errors = orjson.loads(errors)
-        except orjson.JSONDecodeError:
-            return []
     if not isinstance(errors, list):
         return []
     objects = [cast("dict[str, Any]", error) for error in cast("list[Any]", errors)[:100] if isinstance(error, dict)]

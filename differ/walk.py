@@ -15,6 +15,7 @@ import msgspec
 
 from differ.aligning import aligned, exactly_equal
 from differ.difference import FORMAT, PERMUTATION, PRESENCE, TYPE, VALUE
+from differ.graphqls import ERRORS, named
 from differ.jwts import OPENING, tokens
 from differ.places import Place, root
 from differ.sink import MISSING, Change, Sink, TooMuch, clock_flag, texts
@@ -180,7 +181,9 @@ class Walk(msgspec.Struct, gc=False):
     def came_or_went(self, kind: str, place: Place, key: str, old: Any, new: Any) -> None:
         """A key is there on one side only."""
         below = place.children.get(key) or place.child(key)
-        self.sink.add(below.text, Change(kind, PRESENCE, old, new, kind_of(new if old is MISSING else old)))
+        value = new if old is MISSING else old
+        told = named(value) if below.text == ERRORS else ""
+        self.sink.add(below.text, Change(kind, PRESENCE, old, new, told or kind_of(value)))
 
     def _equal(self, old: Any, new: Any) -> bool:
         """Whether two values that are equal to Python are equal; at first this is believed."""

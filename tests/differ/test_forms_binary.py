@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
@@ -14,6 +15,7 @@ from differ.descriptors import Registry, registry_of
 from differ.difference import FORMAT, TYPE, VALUE
 from differ.images import image_of
 from differ.wires import wire
+from differ.worker import registry as read_registry
 from tests.differ.forms import answer, between, places
 
 PROTO, GRPC = "application/x-protobuf", "application/grpc"
@@ -135,6 +137,16 @@ def test_a_wrong_descriptor_costs_names_only(registry: Registry) -> None:
     }
 
 
+def test_a_file_that_names_nothing_costs_names_only(tmp_path: Path) -> None:
+    """The worker compares by number when the file of the settings is missing or no descriptor set."""
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.write_bytes(message((1, message((1, "a.proto"), (4, message((1, "A")))))))
+    bad.write_bytes(b"syntax = 3;")
+
+    assert set((read_registry(str(good)) or Registry({}, {})).messages) == {"A"}
+    assert [read_registry(path) for path in ("", str(bad), str(tmp_path / "none"))] == [None] * 3
+
+
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_descriptor_set_or_refused(data: bytes) -> None:
     """A wrong file is told as such."""
@@ -145,20 +157,29 @@ def test_any_bytes_are_a_descriptor_set_or_refused(data: bytes) -> None:
         assert not fields or any((number, kind) != (1, 2) for number, kind, _ in fields)
 
 
-def png(width: int, height: int, pixels: bytes, *, filters: int = 0, level: int = 6, text: bytes = b"") -> bytes:
-    """A PNG of 8-bit grey, its lines filtered by 0 (none) or 2 (difference to the line above)."""
+def guess(kind: int, left: int, above: int, corner: int) -> int:
+    """What a filter of PNG expects of a byte by its neighbours."""
+    if kind == 4:
+        distances = [(abs(left + above - corner - one), rank) for rank, one in enumerate((left, above, corner))]
+        return (left, above, corner)[min(distances)[1]]
+    return (0, left, above, (left + above) // 2)[kind]
+
+
+def png(
+    width: int, height: int, pixels: bytes, *, filters: int = 0, level: int = 6, text: bytes = b"", depth: int = 8
+) -> bytes:
+    """A PNG of grey, its lines filtered by one of the five filters."""
     lines, before = b"", bytes(width)
     for begin in range(0, width * height, width):
         line = pixels[begin : begin + width]
-        kept = bytes((a - b) & 255 for a, b in zip(line, before, strict=True)) if filters == 2 else line
-        lines, before = lines + bytes([filters]) + kept, line
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    chunks = [
-        (b"IHDR", header),
-        *([(b"tEXt", text)] if text else []),
-        (b"IDAT", zlib.compress(lines, level)),
-        (b"IEND", b""),
-    ]
+        lines += bytes([filters])
+        for at, byte in enumerate(line):
+            left, corner = (line[at - 1], before[at - 1]) if at else (0, 0)
+            lines += bytes([(byte - guess(filters, left, before[at], corner)) & 255])
+        before = line
+    header = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)
+    texts = [(b"tEXt", text)] if text else []
+    chunks = [(b"IHDR", header), *texts, (b"IDAT", zlib.compress(lines, level)), (b"IEND", b"")]
     packed = (
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
     )
@@ -198,12 +219,21 @@ def test_a_picture_is_what_it_shows() -> None:
     def differs(other: bytes) -> list[tuple[str, str, int, str]]:
         return [(d.where, d.kind, d.facet, d.signature) for d in between(base, other, "image/png")]
 
-    assert differs(png(16, 16, PIXELS, filters=2, level=1, text=b"Software\0x")) == []
+    for filters in range(5):
+        assert differs(png(16, 16, PIXELS, filters=filters, level=1, text=b"Software\0x")) == []
     assert differs(png(16, 16, speck)) == [("body", "value", VALUE, "value:image:alike")]
     assert differs(png(16, 16, mirrored)) == [("body", "value", FORMAT, "value:image:pixels")]
     assert differs(png(8, 32, PIXELS)) == [("body", "value", FORMAT, "value:image:dimensions")]
     assert differs(GIF) == [("body", "format", TYPE, "format:image:png>gif")]
     assert differs(b"Not Found") == [("body", "format", TYPE, "format:image>text")]
+
+
+def test_pixels_that_are_not_unpacked_are_told_by_their_bytes() -> None:
+    """Another depth, or damage: an image all the same."""
+    deep = png(16, 16, PIXELS, depth=16)
+
+    for other in (deep + b"x", deep[:60]):
+        assert [d.signature for d in between(deep, other, "image/png")] == ["value:image:png"]
 
 
 def test_other_bytes_are_told_by_kind_size_and_digest() -> None:
