@@ -166,7 +166,6 @@ def protobufs(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed]
     if read is None:
         sink.add("body", octets(*raw))
         return
-    walk.mixed = True
     walk.trees(*read, "body:$")
     if old.trailers != new.trailers:
         one, two = (text_of(b"\n".join(side.trailers)).strip() for side in (old, new))

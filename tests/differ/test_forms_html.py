@@ -62,6 +62,18 @@ def test_a_change_is_told_at_its_place(old: str, new: str, where: str, facet: in
     assert (found.where, found.kind, found.facet) == (where, "value", facet)
 
 
+def test_tags_that_may_be_left_out_are_put_in() -> None:
+    """A table, a list of terms, a choice and paragraphs, written short and in full."""
+    short = "<table><tr><td>1<td>2<tr><td>3</table><dl><dt>a<dd>b<dt>c</dl><select><option>x<option>y</select><p>one<p>two<div>three</div>"
+    full = (
+        "<html><head></head><body><table><tbody><tr><td>1</td><td>2</td></tr><tr><td>3</td></tr></tbody></table><dl><dt>a</dt><dd>b</dd>"
+        "<dt>c</dt></dl><select><option>x</option><option>y</option></select><p>one</p><p>two</p><div>three</div></body></html>"
+    )
+
+    assert between(short, full, HTML) == []
+    assert between(short, full.replace("<p>two</p><div>three</div>", "<p>two<span>three</span></p>"), HTML)
+
+
 def test_what_is_shown_is_what_changed() -> None:
     """A person reads the changed nodes, not two pages."""
     (found,) = between(PAGE, PAGE.replace('href="/a"', 'href="/apples"').replace("<title>Shop</title>", ""), HTML)

@@ -146,4 +146,5 @@ def test_events_are_a_sequence_with_json_inside() -> None:
     assert between(old, ": hello\n\n" + old.replace("\n", "\r\n"), SSE) == []
     assert places(between(old, old.replace("true", "1"), SSE)) == {("body:$[*].data.n", "type")}
     assert places(between(old, old.replace("tick", "tock"), SSE)) == {("body:$[*].event", "value")}
+    assert places(between(b"data: \xff\n\n", b"data: \xfe\n\n", SSE)) == {("body:$[*].data", "value")}
     assert places(between(old, "id: 0\ndata: x\n\n" + old, SSE)) == {("body:$", "length")}
