@@ -7,13 +7,33 @@ from itertools import zip_longest
 
 import msgspec
 
-from differ.bodies_of import BYTES, EMPTY, JSON, NDJSON, OPENING, TEXT, XML, Parsed, exactly
+from differ.bodies_of import (
+    BYTES,
+    CSV,
+    EMPTY,
+    HTML,
+    IMAGE,
+    JSON,
+    NDJSON,
+    OPENING,
+    PROTOBUF,
+    TEXT,
+    XML,
+    Parsed,
+    exactly,
+    media_of,
+)
 from differ.classes import format_of, times_apart, timing_apart
 from differ.context import Context, Reading
+from differ.csvs import tables
 from differ.difference import EXCERPT_BYTES, FORMAT, TYPE, VALUE
 from differ.echoes import Own, unechoed
+from differ.images import images
 from differ.jsons import LOSSY, PLAIN, NotJson, has_duplicates, parse_with_duplicates
+from differ.magics import described, octets, text_of
+from differ.pages import pages
 from differ.places import root
+from differ.protobufs import trees as protobuf_trees
 from differ.raws import Uncut, differing, is_text
 from differ.sink import Change, Sink, TooMuch, texts
 from differ.walk import Walk
@@ -43,11 +63,32 @@ def body(sink: Sink, left: Response, right: Response, context: Context) -> None:
     forms, raw = (old.parse(), new.parse()), (old.data, new.data)
     form, other = forms[0].form, forms[1].form
     if form != other:
-        sink.add("body", Change("format", TYPE, shown(raw[0]), shown(raw[1]), f"{form}>{other}"))
+        of_two_forms(sink, (old, new), forms)
     elif form in TREES:
         json_bodies(sink, raw, forms, context)
     else:
         structured(sink, raw, forms, context)
+
+
+READ_AS_TEXT = frozenset((HTML, CSV, TEXT))
+
+
+def of_two_forms(sink: Sink, sides: tuple[Reading, Reading], forms: tuple[Parsed, Parsed]) -> None:
+    """Two bodies of which each is something else, save where both can be read as the plainer of the two."""
+    names = {forms[0].form, forms[1].form}
+    if names <= READ_AS_TEXT:
+        old, new = (form.value if form.form == TEXT else form.value.text for form in forms)
+        if old != new:
+            text_bodies(sink, old, new)
+    elif names <= {TEXT, BYTES} and media_of(sides[0].headers) == media_of(sides[1].headers):
+        # Bytes that happen to be UTF-8 are no text, when others in their place are not.
+        sink.add("body", octets(sides[0].data, sides[1].data))
+    else:
+        old, new = (described(s.data) if f.form in BINARY else shown(s.data) for s, f in zip(sides, forms, strict=True))
+        sink.add("body", Change("format", TYPE, old, new, f"{forms[0].form}>{forms[1].form}"))
+
+
+BINARY = frozenset((BYTES, IMAGE, PROTOBUF))
 
 
 def cut(sink: Sink, old: bytes, new: bytes, context: Context) -> bool:
@@ -97,16 +138,39 @@ def json_bodies(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parse
 def structured(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed], context: Context) -> None:
     """Two bodies of one form that is not JSON."""
     old, new = forms[0].value, forms[1].value
-    form, size = forms[0].form, len(raw[0]) + len(raw[1])
+    form = forms[0].form
+    walk = Walk(sink, context, forms[0].holds > PLAIN, len(raw[0]) + len(raw[1]))
     if form == XML:
         if old != new:
-            Walk(sink, context, size=size).nodes(old, new, "body:")
+            walk.nodes(old, new, "body:")
+    elif form == HTML:
+        pages(sink, old, new, lambda one, two: text_change(one, two, sink.now_ns))
     elif form == TEXT:
-        text_bodies(sink, old, new)
+        text_bodies(sink, old, new, forms[0].why)
+    elif form == CSV:
+        tables(sink, old, new, walk)
+    elif form == IMAGE:
+        images(sink, old, new)
+    elif form == PROTOBUF:
+        protobufs(sink, raw, forms, walk, context)
     elif form in {BYTES, EMPTY}:
-        sink.add("body", Change("value", FORMAT, shown(raw[0]), shown(raw[1]), "bytes"))
+        sink.add("body", octets(*raw))
     else:
-        Walk(sink, context, size=size).trees(old, new, "body:$")
+        walk.trees(old, new, "body:$")
+
+
+def protobufs(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed], walk: Walk, context: Context) -> None:
+    """Messages of protobuf; as bytes where they are too large to be read."""
+    old, new = forms[0].value, forms[1].value
+    read = protobuf_trees(old, new, context.registry, context.path)
+    if read is None:
+        sink.add("body", octets(*raw))
+        return
+    walk.trees(*read, "body:$")
+    if old.trailers != new.trailers:
+        one, two = (text_of(b"\n".join(side.trailers)).strip() for side in (old, new))
+        if one != two:
+            sink.add("body", texts(one, two, sink.now_ns))
 
 
 TREES = frozenset((JSON, NDJSON))
@@ -121,11 +185,18 @@ def repeated(walk: Walk, raw: tuple[bytes, bytes]) -> None:
     walk.trees(old, new, "body:$")
 
 
-def text_bodies(sink: Sink, old: str, new: str) -> None:
+def text_bodies(sink: Sink, old: str, new: str, why: str = "") -> None:
+    """Texts; ``why`` names what they should have been and could not be read as."""
+    change = text_change(old, new, sink.now_ns)
+    if why:
+        change.signature = f"no {why}:{change.signature}"
+    sink.add("body", change)
+
+
+def text_change(old: str, new: str, now_ns: tuple[int, int]) -> Change:
     """Texts by lines: what stays when dates, ids, hashes and numbers are masked tells a template from its timings."""
     if len(old) < ONE_VALUE and len(new) < ONE_VALUE:
-        sink.add("body", texts(old, new, sink.now_ns))
-        return
+        return texts(old, new, now_ns)
     lines = changed_lines(old.split("\n"), new.split("\n"))
     formats = [[format_of(line) for line in side] for side in lines]
     facet = VALUE if formats[0] == formats[1] else FORMAT
@@ -134,7 +205,7 @@ def text_bodies(sink: Sink, old: str, new: str) -> None:
         (f"{one[:60]}>{two[:60]}" for one, two in zip_longest(*formats, fillvalue="") if one != two), "numbers"
     )
     excerpts = ["\n".join(side)[:EXCERPT_BYTES] for side in lines]
-    sink.add("body", Change("value", facet, excerpts[0], excerpts[1], f"text:{first}", klass))
+    return Change("value", facet, excerpts[0], excerpts[1], f"text:{first}", klass)
 
 
 def by_time_alone(old: str, new: str) -> bool:

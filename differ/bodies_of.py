@@ -1,17 +1,30 @@
-"""What a body is: JSON, NDJSON, server-sent events, XML, a form, text, bytes or nothing; by its content first, its label second."""
+"""What a body is, by its content first, its label second.
+
+JSON, NDJSON, server-sent events, XML, HTML, CSV, a form, multipart, protobuf, an image, text, bytes or nothing.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from differ.jsons import LOSSY, PLAIN, NotJson, parse_with_duplicates, read
+from differ.csvs import table_of
+from differ.htmls import page_of
+from differ.images import image_of
+from differ.jsons import LOSSY, MIXED, PLAIN, NotJson, parse_with_duplicates, read
+from differ.magics import described, text_of
+from differ.multiparts import boundary_of, parts_of
+from differ.protobufs import is_grpc, is_protobuf, messages_of
 from differ.xmls import xml_tree
 from echolane.exchange import Headers
 
 EMPTY, JSON, NDJSON, SSE, XML, FORM, TEXT, BYTES = "empty", "json", "ndjson", "sse", "xml", "form", "text", "bytes"
+HTML, CSV, MULTIPART, PROTOBUF, IMAGE = "html", "csv", "multipart", "protobuf", "image"
+HTMLS = frozenset(("text/html", "application/xhtml+xml"))
+CSVS = frozenset(("text/csv", "application/csv", "text/tab-separated-values"))
 FIELDS_MAX = 10_000
 """Fields of a form that are told apart; more are compared as text."""
 
@@ -27,14 +40,18 @@ class Parsed(msgspec.Struct, frozen=True, gc=False):
     value: Any
     holds: int = PLAIN
     """Of JSON: PLAIN, or MIXED where ``==`` may take 1, 1.0 and true for one another, or LOSSY where its numbers are exact ones."""
+    why: str = ""
+    """Of text and bytes: what the label says they are, and they could not be read as."""
+
+
+def content_type(headers: Headers) -> str:
+    """The media type with its parameters, as it was sent; empty where none was."""
+    return next((value.decode("latin-1") for name, value in headers if name.lower() == b"content-type"), "")
 
 
 def media_of(headers: Headers) -> str:
     """The media type, lower case, without parameters."""
-    for name, value in headers:
-        if name.lower() == b"content-type":
-            return value.split(b";", 1)[0].strip().lower().decode("latin-1")
-    return ""
+    return content_type(headers).split(";", 1)[0].strip().lower()
 
 
 def parsed(data: bytes, headers: Headers) -> Parsed:
@@ -51,17 +68,49 @@ def parsed(data: bytes, headers: Headers) -> Parsed:
     media = media_of(headers)
     if (begin in OPENING or media.endswith("json")) and (found := _json(data)) is not None:
         return found
-    if media == "text/event-stream":
-        return Parsed(SSE, _events(data.decode("utf-8", "replace")))
     if begin == b"<" and media.endswith("xml") and "html" not in media:
         root = xml_tree(data)
         if root is not None:
             return Parsed(XML, root)
+    return _labelled(data, media, headers) or _text(data, media)
+
+
+def _labelled(data: bytes, media: str, headers: Headers) -> Parsed | None:
+    """What the label says, or the beginning where there is no label; None where the content is something else."""
+    if media == "text/event-stream":
+        return Parsed(SSE, _events(text_of(data)), MIXED)
     if media == "application/x-www-form-urlencoded":
-        found = _form(data)
-        if found is not None:
-            return found
-    return _text(data, media)
+        return _form(data)
+    if media.startswith("multipart/") and (boundary := boundary_of(headers)) is not None:
+        parts = parts_of(data, boundary, _part)
+        return None if parts is None else Parsed(MULTIPART, parts, MIXED)
+    if is_grpc(media) or is_protobuf(media):
+        messages = messages_of(data, content_type(headers))
+        return None if messages is None else Parsed(PROTOBUF, messages)
+    image = image_of(data)
+    if image is not None:
+        return Parsed(IMAGE, image)
+    if media in HTMLS or (not media and _HTML.match(data)):
+        page = page_of(text_of(data))
+        return None if page is None else Parsed(HTML, page)
+    if media in CSVS:
+        table = table_of(text_of(data), media)
+        return None if table is None else Parsed(CSV, table)
+    return None
+
+
+_HTML = re.compile(rb"\s*<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE)
+
+
+def _part(content: bytes, headers: Headers) -> Any:
+    """The value of the content of one part of a multipart body: JSON, a text, or what bytes are told by."""
+    if content.lstrip(_BLANKS)[:1] in OPENING:
+        try:
+            return parse_with_duplicates(content)
+        except NotJson:
+            pass
+    found = _text(content, media_of(headers))
+    return found.value if found.form == TEXT else described(content)
 
 
 def _json(data: bytes) -> Parsed | None:
@@ -89,16 +138,22 @@ def exactly(found: Parsed, data: bytes) -> Parsed:
     return Parsed(NDJSON, lines, LOSSY)
 
 
-def _events(text: str) -> list[dict[str, str]]:
-    """Server-sent events: an object per event, its repeated fields joined by newlines."""
-    events: list[dict[str, str]] = []
+def _events(text: str) -> list[dict[str, Any]]:
+    """Server-sent events: an object per event, its repeated fields joined by newlines, its data as JSON where that is what they are."""
+    events: list[dict[str, Any]] = []
     for block in text.replace("\r\n", "\n").split("\n\n"):
-        event: dict[str, str] = {}
+        event: dict[str, Any] = {}
         for line in block.split("\n"):
             name, colon, value = line.partition(":")
             if colon and name:
                 event[name] = f"{event[name]}\n{value.removeprefix(' ')}" if name in event else value.removeprefix(" ")
         if event:
+            data = event.get("data", "")
+            if data[:1] in {"{", "["}:
+                try:
+                    event["data"] = parse_with_duplicates(data.encode())
+                except (NotJson, UnicodeEncodeError):
+                    pass
             events.append(event)
     return events
 
@@ -115,7 +170,8 @@ def _form(data: bytes) -> Parsed | None:
 
 
 def _text(data: bytes, media: str) -> Parsed:
+    why = media if media in HTMLS or media in CSVS or media.startswith("multipart/") else ""
     try:
-        return Parsed(TEXT, data.decode("utf-8"))
+        return Parsed(TEXT, data.decode("utf-8"), why=why)
     except UnicodeDecodeError:
-        return Parsed(TEXT, data.decode("latin-1")) if media.startswith("text/") else Parsed(BYTES, data)
+        return Parsed(TEXT, text_of(data), why=why) if media.startswith("text/") else Parsed(BYTES, data, why=why)

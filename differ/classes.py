@@ -77,7 +77,7 @@ def instant_ns(value: object) -> int | None:
 
 
 _TIMING = re.compile(
-    r"\d+(?:\.\d+)?\s?(?:ms|µs|us|ns|s|secs?|seconds?|milliseconds?|microseconds?|minutes?)\b", re.IGNORECASE
+    r"(?<!\d)\d+(?:\.\d+)?\s?(?:ms|µs|us|ns|s|secs?|seconds?|milliseconds?|microseconds?|minutes?)\b", re.IGNORECASE
 )
 TIMING_NAME = re.compile(
     r"(?i:duration|elapsed|latency|took|uptime|nanos|millis|micros)\w*'?\]?$|(?:_ms|_ns|_us|_secs|Ms|Ns)'?\]?$"

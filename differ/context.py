@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from differ.bodies_of import Parsed, parsed
+from differ.descriptors import Registry
 from differ.echoes import NOBODY, Own
 from differ.rules import Lens
 from differ.walk import Bounds
@@ -30,6 +31,10 @@ class Context(Bounds, frozen=True, gc=False):
     """What a comparison may know besides the two answers."""
 
     method: str = "GET"
+    path: str = ""
+    """The target of the request: where a service is called by gRPC, it names the method and so the message of the answer."""
+    registry: Registry | None = None
+    """What messages of protobuf are called, where that was told."""
     own: tuple[Own, Own] = (NOBODY, NOBODY)
     now_ns: tuple[int, int] = (0, 0)
     """When each answer was given, wall clock."""

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from differ.compare import compare
 from differ.context import Context, Reading
+from differ.descriptors import Registry
 from differ.difference import PRESENCE, Difference
 from differ.echoes import Own
 from differ.rules import PLUGIN, Ask, Lens, Rulebook, nobody
@@ -49,7 +50,8 @@ _NOTHING: list[Any] = []
 class RowMaker:
     """Turns the observations of one run into columns: :meth:`add` one by one, :meth:`take` a batch."""
 
-    def __init__(self, spec: RunSpec, settings: Differ, ask: Ask = nobody) -> None:
+    def __init__(self, spec: RunSpec, settings: Differ, ask: Ask = nobody, registry: Registry | None = None) -> None:
+        self._registry = registry
         self._constant = {"run": spec.run, "service": spec.service, "topic": f"observations.{spec.run}"}
         self._settings = settings
         self._identity = result_hash(spec.run)
@@ -168,6 +170,8 @@ class RowMaker:
         shots = observation.shots
         return Context(
             method=observation.method,
+            path=observation.target,
+            registry=self._registry,
             own=(self._own[left], self._own[right]),
             now_ns=(shots[left].sent_at_ns, shots[right].sent_at_ns),
             depth=self._settings.depth,

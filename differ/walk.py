@@ -15,6 +15,8 @@ import msgspec
 
 from differ.aligning import aligned, exactly_equal
 from differ.difference import FORMAT, PERMUTATION, PRESENCE, TYPE, VALUE
+from differ.graphqls import ERRORS, named
+from differ.jwts import OPENING, tokens
 from differ.matching import Effort
 from differ.places import Place, root
 from differ.sink import MISSING, Change, Sink, TooMuch, clock_flag, texts
@@ -183,7 +185,9 @@ class Walk(msgspec.Struct, gc=False):
     def came_or_went(self, kind: str, place: Place, key: str, old: Any, new: Any) -> None:
         """A key is there on one side only."""
         below = place.children.get(key) or place.child(key)
-        self.sink.add(below.text, Change(kind, PRESENCE, old, new, kind_of(new if old is MISSING else old)))
+        value = new if old is MISSING else old
+        told = named(value) if below.text == ERRORS else ""
+        self.sink.add(below.text, Change(kind, PRESENCE, old, new, told or kind_of(value)))
 
     def _equal(self, old: Any, new: Any) -> bool:
         """Whether two values that are equal to Python are equal; at first this is believed."""
@@ -249,7 +253,7 @@ class Walk(msgspec.Struct, gc=False):
         sink = self.sink
         if sink.ports is not None and old == sink.ports[0] and new == sink.ports[1]:
             return
-        change = texts(old, new, sink.now_ns)
+        change = (tokens(old, new) if old.startswith(OPENING) else None) or texts(old, new, sink.now_ns)
         sink.put(key if change.kind == "value" else (key[0], change.kind), change)
 
     def numbers(self, old: Any, new: Any, place: Place) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from differ.descriptors import Registry, registry_of
 from differ.rows import RowMaker
 from differ.rules_custom import Functions
 from echolane import log
@@ -42,7 +43,7 @@ class Worker:
     def __init__(self, journal: Journal, store: Store, spec: RunSpec, settings: Differ) -> None:
         self._journal, self._store = journal, store
         self.functions = Functions()
-        self._maker = RowMaker(spec, settings, self.functions)
+        self._maker = RowMaker(spec, settings, self.functions, registry(settings.descriptors))
         self._topic = f"observations.{spec.run}"
         self._since = time.monotonic()
         self._next: dict[int, int] = {}
@@ -98,6 +99,18 @@ class Worker:
             if not over and not count:
                 over = bool(select.select([leash], [], [], POLL_S)[0])
         self.flush()
+
+
+def registry(path: str) -> Registry | None:
+    """What messages of protobuf are called, by the file that the settings name."""
+    if not path:
+        return None
+    try:
+        return registry_of(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        # Without names a message is still compared, by the numbers of its fields: not worth a run.
+        log.event("descriptors.unreadable", path=path, why=str(error))
+        return None
 
 
 def main(argv: list[str]) -> int:

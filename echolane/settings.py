@@ -49,6 +49,7 @@ class Differ(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     depth: int = 512
     nodes: int = 200_000
     time_ms: int = 250
+    descriptors: str = ""
 
 
 class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,6 +109,7 @@ WHAT = {
     "differ.depth": "nesting of a body that is compared",
     "differ.nodes": "values of a body that are compared",
     "differ.time_ms": "milliseconds that one comparison may take",
+    "differ.descriptors": "a file of protobuf descriptors (protoc --include_imports --descriptor_set_out); empty for none",
     "journal.partitions": "partitions of a new service's topic",
     "journal.retention_days": "days that recorded exchanges are kept",
 }
