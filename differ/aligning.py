@@ -183,7 +183,7 @@ def by_equality(
         same += zip(shared_old, shared_new, strict=True)
     moved = moved or _crossing(same)
     changed: list[Pair] = []
-    if 0 < len(pairs) <= LONGEST_MAX and _crossing([*same, *pairs]):
+    if effort.leaves > 0 and 0 < len(pairs) <= LONGEST_MAX and _crossing([*same, *pairs]):
         known = set(same)
         sure = [pair for pair in pairs if pair not in known and evident(old, new, pair, effort)]
         crossed = _crossed([*same, *sure])
