@@ -10,7 +10,7 @@ import json
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from itertools import count, pairwise
+from itertools import accumulate, count, pairwise
 from typing import Any, NamedTuple
 
 import orjson
@@ -183,11 +183,14 @@ def by_equality(
         same += zip(shared_old, shared_new, strict=True)
     moved = moved or _crossing(same)
     changed: list[Pair] = []
-    if 0 < len(pairs) <= LONGEST_MAX and _crossing([*same, *pairs]):
+    if effort.leaves > 0 and 0 < len(pairs) <= LONGEST_MAX and _crossing([*same, *pairs]):
         known = set(same)
         sure = [pair for pair in pairs if pair not in known and evident(old, new, pair, effort)]
-        standing = _standing([*same, *sure])
-        changed = [pair for pair in sure if pair not in standing]
+        crossed = _crossed([*same, *sure])
+        met = [pair for pair in sure if pair in crossed]
+        standing = _standing([*same, *sure]) if met else set[Pair]()
+        # Which of two elements passed the other is a choice; that one did is not.
+        changed = [pair for pair in met if pair not in standing] or met[:1]
     return Aligned(
         [old[i] for i, _ in pairs],
         [new[j] for _, j in pairs],
@@ -200,6 +203,14 @@ def by_equality(
 def _crossing(pairs: list[Pair]) -> bool:
     """Whether two pairs stand in one order on one side and in another on the other."""
     return any(one > two for (_, one), (_, two) in pairwise(sorted(pairs)))
+
+
+def _crossed(pairs: list[Pair]) -> set[Pair]:
+    """Pairs that cross another one."""
+    ordered = sorted(pairs)
+    most = accumulate((j for _, j in ordered), max)
+    least = [*accumulate((j for _, j in reversed(ordered)), min)][::-1]
+    return {pair for pair, high, low in zip(ordered, most, least, strict=True) if not low == pair[1] == high}
 
 
 def _standing(pairs: list[Pair]) -> set[Pair]:

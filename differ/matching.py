@@ -204,8 +204,10 @@ def by_votes(ones: Sequence[list[Leaf]], twos: Sequence[list[Leaf]], olds: list[
     return pairs
 
 
-def by_kind(old: Sequence[Any], new: Sequence[Any], olds: Iterable[int], news: Iterable[int]) -> list[Pair]:
+def by_kind(old: Sequence[Any], new: Sequence[Any], olds: Sequence[int], news: Sequence[int]) -> list[Pair]:
     """Pairs in order: those of one type, then whatever is left."""
+    if all(old[i].__class__ is new[j].__class__ for i, j in zip(olds, news, strict=False)):
+        return list(zip(olds, news, strict=False))
     there: defaultdict[object, list[int]] = defaultdict(list)
     for j in news:
         there[_kind(new[j].__class__)].append(j)

@@ -13,7 +13,7 @@ from unittest import mock
 
 import orjson
 import pytest
-from hypothesis import assume, given, settings, strategies as st
+from hypothesis import assume, example, given, settings, strategies as st
 
 from differ import matching
 from differ.aligning import aligned
@@ -242,8 +242,12 @@ def test_more_elements_than_are_assigned_exactly_are_said_to_be() -> None:
     assert {flag for where, flag in flags.items() if where.startswith("body:$.b")} == {False}
 
 
+@example(
+    [0, {"a": 0, "b": 0, "c": 0}, {"a": 0, "b": 0, "c": 1}, 0, [], {"a": 0, "b": 0, "c": 0}],
+    [0, [], {"a": 0, "b": 1, "c": 1}, 0, 0, 0],
+)
 @given(st.lists(elements, max_size=6), st.lists(elements, max_size=6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_greedy_pairs_are_mirrored_too(one: list[Any], two: list[Any]) -> None:
     """Beyond the bounds, too, the same pairs are chosen whichever answer is given first."""
     mirror = {"missing": "added", "added": "missing"}
@@ -255,6 +259,19 @@ def test_greedy_pairs_are_mirrored_too(one: list[Any], two: list[Any]) -> None:
             there, back = told(one, two).differences, told(two, one).differences
 
         assert {(d.where, mirror.get(d.kind, d.kind)) for d in there} == {(d.where, d.kind) for d in back}
+
+
+def test_equally_good_pairs_are_chosen_alike_both_ways() -> None:
+    """Each element shares one member with each of two others, in a ring: the same pairs come out whichever side is first."""
+    old = [{f"x{i}{j}": 1 for j in range(3) if i != j} for i in range(3)]
+    new = [{f"x{i}{j}": 1 for i in range(3) if i != j} for j in range(3)]
+    there, back = aligned(old, new, Effort()), aligned(new, old, Effort())
+
+    assert there
+    assert back
+    assert sorted(map(repr, zip(there.olds, there.news, strict=True))) == sorted(
+        map(repr, zip(back.news, back.olds, strict=True))
+    )
 
 
 def test_leaves_are_bounded() -> None:
