@@ -108,7 +108,9 @@ def decoded(headers: tuple[tuple[bytes, bytes], ...], body: bytes) -> bytes:
     try:
         if coding == b"br":
             return brotli.decompress(body)
-        return zlib.decompress(body, 47) if coding == b"gzip" else zlib.decompress(body) if coding == b"deflate" else body
+        return (
+            zlib.decompress(body, 47) if coding == b"gzip" else zlib.decompress(body) if coding == b"deflate" else body
+        )
     except (zlib.error, brotli.error):
         return body
 

@@ -87,6 +87,8 @@ def drawn(seed: str, kind: str, shape: Shape, samples: Sequence[Sample]) -> Case
     """A case of a kind: profile, answer and place by chance, each service as likely as any; None where no answer suits."""
     chance = random.Random(seed)
     profile = chance.choice(sorted(PROFILES))
+    if profile == "flapping" and kind.startswith(("status-", "failure-")):
+        profile = "clock"  # a status that flaps by itself is another question than one that changed
     order = spread(samples, chance)
     case = Case(seed, kind, shape, profile, order[0], None, tuple(order[-shape.others :]) if shape.others else ())
     if not kind:
@@ -98,7 +100,9 @@ def drawn(seed: str, kind: str, shape: Shape, samples: Sequence[Sample]) -> Case
         answer = sealed(noise.put(sample.answer, probe, moment(0, random.Random(seed))), etag=noise.etag)
         pick = mutation.pick(answer, chance, frozenset(map(noise.place, case.noise)) if quiet else frozenset())
         if pick is not None:
-            return replace(case, sample=sample, pick=pick, others=tuple(one for one in case.others if one is not sample))
+            return replace(
+                case, sample=sample, pick=pick, others=tuple(one for one in case.others if one is not sample)
+            )
     return None
 
 
@@ -117,7 +121,7 @@ def simulated(case: Case) -> Iterator[Exchange]:
     four, noise = instances(chance), Noise(case.noise)
     calm = Noise(tuple(name for name in case.noise if name != "status"))
     mutation = KINDS.get(case.kind)
-    planted = chosen(case, mutation, chance)
+    planted = chosen(case, mutation, random.Random(case.seed + " planted"))
     rate = case.shape.changed / case.shape.exchanges
     for number in range(case.shape.exchanges + len(case.others)):
         at, own = moment(number, chance), number < case.shape.exchanges
@@ -132,7 +136,11 @@ def simulated(case: Case) -> Iterator[Exchange]:
             if mutation is None or case.pick is None or (mutation.flaky and chance.random() >= rate):
                 continue
             new = _changed(mutation, case.pick, made[inst.index], inst, f"{case.seed} {number}")
-            new = sealed(new, etag=noise.etag and mutation.name != "etag-missing") if new.body != made[inst.index].body else new
+            new = (
+                sealed(new, etag=noise.etag and mutation.name != "etag-missing")
+                if new.body != made[inst.index].body
+                else new
+            )
             if new != made[inst.index]:
                 shows, also = True, also | _with_it(made[inst.index], new)
                 made[inst.index] = new

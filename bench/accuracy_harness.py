@@ -65,7 +65,12 @@ class Judged:
 
 def judged(fours: Iterable[Four], ports: Sequence[int]) -> Judged:
     """Findings of a run with these exchanges at targets on these ports."""
-    spec = RunSpec("run", SERVICE, Recording("r", SERVICE, 0, "bench", []), [TargetInfo(f"http://127.0.0.1:{port}") for port in ports])
+    spec = RunSpec(
+        "run",
+        SERVICE,
+        Recording("r", SERVICE, 0, "bench", []),
+        [TargetInfo(f"http://127.0.0.1:{port}") for port in ports],
+    )
     maker = RowMaker(spec, Differ())
     observed: dict[str, Observed] = {}
     for number, four in enumerate(fours):
@@ -73,13 +78,19 @@ def judged(fours: Iterable[Four], ports: Sequence[int]) -> Judged:
         observed[four.endpoint] = Observed(seen.fired + 1, seen.control + 1, seen.branch_control + 1)
         shots = list(_shots(four))
         maker.add(
-            Observation(f"{number:08d}", number, 1, four.endpoint, four.method, four.target, 0, four.sent_ns[0], shots), 0, number
+            Observation(f"{number:08d}", number, 1, four.endpoint, four.method, four.target, 0, four.sent_ns[0], shots),
+            0,
+            number,
         )
     columns = maker.take()
     gathering = gather(rows(columns))
     found = Judged(uncomparable=sum(verdict == "uncomparable" for verdict in columns["verdict"]))
     judgement = judge(SERVICE, gathering, observed)
-    for verdict, findings in ((REGRESSION, judgement.regressions), (UNDECIDED, judgement.undecided), (NOISE, judgement.noise)):
+    for verdict, findings in (
+        (REGRESSION, judgement.regressions),
+        (UNDECIDED, judgement.undecided),
+        (NOISE, judgement.noise),
+    ):
         found.findings += [_shown(verdict, finding, judgement) for finding in findings]
     for name, spot in gathering.spots.items():
         found.p_values[name] = spot.tally(VALUE).p_value
@@ -89,7 +100,9 @@ def judged(fours: Iterable[Four], ports: Sequence[int]) -> Judged:
 def _shown(verdict: str, finding: Finding, judgement: Judgement) -> Shown:
     lead = judgement.weighed[finding.lead]
     places = tuple(sorted({finding.where, *finding.places}))
-    return Shown(verdict, finding.where, finding.kind, lead.basis, places, tuple(finding.endpoints), lead.why, finding.differing)
+    return Shown(
+        verdict, finding.where, finding.kind, lead.basis, places, tuple(finding.endpoints), lead.why, finding.differing
+    )
 
 
 def _shots(four: Four) -> Iterator[Shot]:

@@ -8,9 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bench.accuracy_mutations import HARMLESS, RESTLESS, STEADY, Mutation, Pick, known
+from bench.accuracy_noise import FOOT
 from bench.accuracy_wire import Answer, get, media, spans, with_header
 
-PLAIN_HEADERS = re.compile(rb"(?i)(date|etag|content-length|content-type|set-cookie|connection|keep-alive|transfer-encoding|server|location)$")
+PLAIN_HEADERS = re.compile(
+    rb"(?i)(date|etag|content-length|content-type|set-cookie|connection|keep-alive|transfer-encoding|server|location)$"
+)
 """Headers that have mutations of their own, or none."""
 ERROR = b'{"error":{"code":"internal","message":"something went wrong"}}'
 BODY = ("body",)
@@ -82,7 +85,11 @@ def cookie(new: Callable[[bytes], bytes | None]) -> Change:
         for number, (key, value) in enumerate(answer.headers):
             if key.lower() == b"set-cookie":
                 made = new(value)
-                pairs = [*answer.headers[:number], *([] if made is None else [(key, made)]), *answer.headers[number + 1 :]]
+                pairs = [
+                    *answer.headers[:number],
+                    *([] if made is None else [(key, made)]),
+                    *answer.headers[number + 1 :],
+                ]
                 return replace(answer, headers=tuple(pairs))
         return answer
 
@@ -95,7 +102,8 @@ def text(forms: tuple[str, ...], pattern: bytes, new: bytes) -> Change:
     def change(answer: Answer, _pick: Pick, _chance: random.Random) -> Answer:
         if media(answer) not in forms:
             return answer
-        return replace(answer, body=re.sub(pattern, new, answer.body, count=1))
+        head, foot, rest = answer.body.partition(FOOT)  # noise is in the foot of a page: the change is not
+        return replace(answer, body=re.sub(pattern, new, head, count=1) + foot + rest)
 
     return change
 
@@ -213,7 +221,7 @@ known(
         always("csv-delimiter", "body", lambda a, _p, _c: replace(a, body=a.body.replace(b",", b";")) if media(a) == "text/csv" else a, group="text"),
         always("ndjson-line-missing", "body", text(LINES, rb"(?<=\n)[^\n]*\n", b""), group="text"),
         always("ndjson-value", "body", text(LINES, rb'"level":"info"', b'"level":"warn"'), group="text"),
-        always("sse-event-missing", "body", text(SSE, rb"\n\nevent:.*?(?=\n\n)", b"") , group="text"),
+        always("sse-event-missing", "body", text(SSE, rb"(?s)\n\nevent:.*?(?=\n\n)", b""), group="text"),
         always("sse-data", "body", text(SSE, rb'"step":(\d+)', rb'"step":9\1'), group="text"),
         always("form-value", "body", text(FORM, rb"state=\w+", b"state=closed"), group="text"),
         always("nonce-flag", "header:www-authenticate", header("WWW-Authenticate", lambda v: v.replace(b"stale=FALSE", b"stale=TRUE")), group="noisy"),

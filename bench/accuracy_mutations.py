@@ -160,7 +160,9 @@ def leaf(name: str, suits: Suits, new: Callable[[bytes, random.Random], bytes], 
     return Mutation(name, made.pick, made.change, own=bool(kept.get("own", False)))
 
 
-def noise_leaf(name: str, source: str, new: Callable[[bytes, random.Random], bytes], promise: str, **kept: bool) -> Mutation:
+def noise_leaf(
+    name: str, source: str, new: Callable[[bytes, random.Random], bytes], promise: str, **kept: bool
+) -> Mutation:
     """A mutation of the member that a source of noise fills."""
 
     def pick(answer: Answer, chance: random.Random, _: frozenset[str]) -> Pick | None:

@@ -26,6 +26,8 @@ ELEMENTS_MAX = 40
 """Elements of a list that get a noisy member each."""
 PICKS = (b'"teal"', b'"plum"', b'"sand"')
 METHODS = (b"GET", b"HEAD", b"OPTIONS", b"POST", b"PUT")
+FOOT = b"<p class=foot>"
+"""Where the noise of a page begins."""
 FLAP = 0.08
 """How often a flapping endpoint answers 503."""
 
@@ -169,7 +171,7 @@ SOURCES = {
         Source("hint", "member", lambda i, _: _text("try again") if i.chance.random() < 0.3 else None),
         Source("suggested", "member", _words),
         Source("buckets", "member", lambda i, _: b'{"' + _hex(i, 32).encode() + b'":' + str(i.chance.randrange(9)).encode() + b"}"),
-        Source("labels", "member", lambda i, _: b"[" + b",".join(map(_text, ("new", "sale", "eco", "local"))) + b"]"),
+        Source("labels", "member", lambda _i, _m: b"[" + b",".join(map(_text, ("new", "sale", "eco", "local"))) + b"]"),
         Source("roles", "member", lambda i, _: b"[" + b",".join(_by_hash(i, (b'"admin"', b'"audit"', b'"edit"', b'"read"'))) + b"]"),
         Source("startedAt", "member", lambda i, _: _text(_iso(i.boot_ns))),
         Source("node", "member", lambda i, _: _text(f"{i.seed:08x}")),
@@ -248,6 +250,6 @@ class Noise:
             return put(body, [(child.start + 1, child.start + 1, text + b",") for child in found])
         at = body.rfind(b"</body>")
         if at >= 0:
-            foot = b"<p class=foot>" + text.replace(b'"', b"").replace(b",", b" ") + b"</p>\n"
+            foot = FOOT + text.replace(b'"', b"").replace(b",", b" ") + b"</p>\n"
             return body[:at] + foot + body[at:]
         return body

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
 from functools import lru_cache
 from html.parser import HTMLParser
 from typing import Any, cast
@@ -79,7 +78,9 @@ def headers(answer: Answer) -> dict[str, list[bytes]]:
     found: dict[str, list[bytes]] = {}
     for name, value in answer.headers:
         found.setdefault(name.lower().decode("latin-1"), []).append(value)
-    return {name: values for name, values in found.items() if name not in {"connection", "keep-alive", "transfer-encoding"}}
+    return {
+        name: values for name, values in found.items() if name not in {"connection", "keep-alive", "transfer-encoding"}
+    }
 
 
 def bodies(one: bytes, two: bytes) -> set[str]:
@@ -119,7 +120,10 @@ def walk(one: Any, two: Any, path: str, found: set[str]) -> None:
         items, others = cast("list[Any]", one), cast("list[Any]", two)
         if items == others:
             return
-        texts = sorted(json.dumps(item, sort_keys=True) for item in items), sorted(json.dumps(item, sort_keys=True) for item in others)
+        texts = (
+            sorted(json.dumps(item, sort_keys=True) for item in items),
+            sorted(json.dumps(item, sort_keys=True) for item in others),
+        )
         if len(items) != len(others) or texts[0] == texts[1]:
             found.add(path)
         else:
@@ -168,5 +172,3 @@ def tags(body: bytes) -> dict[str, list[str]]:
     reader = _Tags()
     reader.feed(body.decode("utf-8", "replace"))
     return reader.found
-
-

@@ -7,11 +7,23 @@ from typing import Any
 
 from bench.accuracy_wire import Answer, sealed
 
-COMMON = ((b"Server", b"shop/1.4"), (b"Cache-Control", b"private, no-cache"), (b"Vary", b"Accept, Origin"), (b"X-Api-Version", b"2024-06"))
-UUIDS = ("6f1c2a34-5b7d-4e8f-9a0b-1c2d3e4f5a6b", "b7e2d9c1-0a4f-4c3b-8d5e-7f6a9b8c0d1e", "c3d4e5f6-a7b8-4901-8cde-f01234567890", "d9e8f7a6-b5c4-4d3e-a2b1-0c9d8e7f6a5b")
+COMMON = (
+    (b"Server", b"shop/1.4"),
+    (b"Cache-Control", b"private, no-cache"),
+    (b"Vary", b"Accept, Origin"),
+    (b"X-Api-Version", b"2024-06"),
+)
+UUIDS = (
+    "6f1c2a34-5b7d-4e8f-9a0b-1c2d3e4f5a6b",
+    "b7e2d9c1-0a4f-4c3b-8d5e-7f6a9b8c0d1e",
+    "c3d4e5f6-a7b8-4901-8cde-f01234567890",
+    "d9e8f7a6-b5c4-4d3e-a2b1-0c9d8e7f6a5b",
+)
 
 
-def made(body: object, kind: bytes = b"application/json; charset=utf-8", status: int = 200, *more: tuple[bytes, bytes]) -> Answer:
+def made(
+    body: object, kind: bytes = b"application/json; charset=utf-8", status: int = 200, *more: tuple[bytes, bytes]
+) -> Answer:
     """An answer with the headers of its service."""
     data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     return sealed(Answer(status, (*COMMON, *more, (b"Content-Type", kind), (b"Content-Length", b"0")), data))
@@ -30,7 +42,7 @@ def item(number: int) -> dict[str, Any]:
         "stock": 7 * number % 23,
         "active": number % 3 != 1,
         "discount": None,
-        "tags": ["home", "new", f"room-{number}"],
+        "tags": ["new", "home", f"room-{number}"],
         "options": [],
         "dimensions": {"width": 40 + number, "height": 75, "unit": "cm"},
         "created_at": f"2024-03-{1 + number:02}T08:1{number % 6}:00Z",
@@ -56,7 +68,14 @@ ORDER = {
     "history": [{"at": f"2024-05-0{6 + n}T09:00:00Z", "status": status} for n, status in enumerate(("placed", "packed", "shipped"))],
 }  # fmt: skip
 USERS = [
-    {"id": n, "name": name, "email": f"{name.lower()}@example.org", "role": "editor", "active": True, "manager_id": n // 2 or None}
+    {
+        "id": n,
+        "name": name,
+        "email": f"{name.lower()}@example.org",
+        "role": "editor",
+        "active": True,
+        "manager_id": n // 2 or None,
+    }
     for n, name in enumerate(("Ada", "Grace", "Edsger", "Barbara", "Alan", "Radia", "Donald"), 1)
 ]
 PAGE = b"""<!doctype html>
@@ -80,7 +99,11 @@ FEED = b"""<?xml version="1.0" encoding="utf-8"?>
 CSV = b"id,name,price,stock\n100,Oak table,129.95,14\n101,Steel lamp,39.00,250\n102,Blue chair,59.50,33\n103,Glass jar,4.20,118\n"
 LOG = b"".join(b'{"seq":%d,"level":"info","text":"step %d done"}\n' % (n, n) for n in range(1, 7))
 EVENTS = b"".join(b'event: progress\ndata: {"step":%d,"of":5}\n\n' % n for n in range(1, 6))
-IMAGE = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000100000001008060000001ff3ff61") + bytes(range(200)) + bytes.fromhex("0000000049454e44ae426082")
+IMAGE = (
+    bytes.fromhex("89504e470d0a1a0a0000000d49484452000000100000001008060000001ff3ff61")
+    + bytes(range(200))
+    + bytes.fromhex("0000000049454e44ae426082")
+)
 LINK = (b"Link", b'<https://shop.example/items?page=2>; rel="next", <https://shop.example/items?page=8>; rel="last"')
 SAMPLES: dict[tuple[str, str], Answer] = {
     ("GET", "/items"): made(_page(1), b"application/json; charset=utf-8", 200, LINK),

@@ -47,7 +47,15 @@ def scored(case: Case) -> Score:
     ports = [inst.port for inst in instances(random.Random(case.seed + " run"))]
     found = judged(_fours(exchanges), ports)
     promise = "null" if case.pick is None else case.pick.promise
-    score = Score(case.seed, case.kind, case.shape.name, case.profile, case.sample.service, promise, sum(e.planted for e in exchanges))
+    score = Score(
+        case.seed,
+        case.kind,
+        case.shape.name,
+        case.profile,
+        case.sample.service,
+        promise,
+        sum(e.planted for e in exchanges),
+    )
     also = frozenset[str]().union(*(exchange.also for exchange in exchanges))
     own, clean = case.sample.endpoint, harmless(case)
 

@@ -162,42 +162,46 @@ def _dropped(elements: list[bytes], number: int) -> list[bytes]:
 def swapped(suits: Callable[[Span, bytes], bool], *, within: bool) -> Mutation:
     """Two values change places: of one key in two elements of a list, or of two members of one object and type."""
 
-    def pairs(answer: Answer, path: str) -> tuple[Span, Span] | None:
+    def pair(answer: Answer, path: str, fits: Callable[[Span], bool]) -> tuple[Span, Span] | None:
         body = answer.body
         found = at(answer, Pick(path, ()), lambda span, _: suits(span, body))
-        if within:
-            found = [s for s in (found[0].parent.children if found and found[0].parent else [])]
-            first = next((s for s in found if s.path == path), None)
-            found = [s for s in found if first and suits(s, body) and s.kind == first.kind]
-            found = [first, *[s for s in found if s is not first]] if first else []
+        if within and found and found[0].parent:
+            found = [
+                found[0],
+                *[s for s in found[0].parent.children if s.kind == found[0].kind and suits(s, body) and fits(s)],
+            ]
         other = next((s for s in found[1:] if s.raw(body) != found[0].raw(body)), None)
         return (found[0], other) if other is not None else None
 
     def pick(answer: Answer, chance: random.Random, quiet_but: frozenset[str]) -> Pick | None:
         found = {s.path: s for s in values(answer, quiet_but) if suits(s, answer.body)}
         for path in chance.sample(sorted(found), len(found)):
-            pair = pairs(answer, path)
-            if pair is not None:
-                raws = pair[0].raw(answer.body), pair[1].raw(answer.body)
-                places = tuple(sorted({"body:" + span.path for span in pair}))
+            two = pair(answer, path, lambda span: span.path in found)
+            if two is not None:
+                raws = two[0].raw(answer.body), two[1].raw(answer.body)
+                places = tuple(sorted({"body:" + span.path for span in two}))
                 if not within:  # elements may be told apart by what was swapped: then all else in them has changed
                     places = ("body:" + path.rpartition("[*]")[0] + "[*]",)
                 return Pick(path, places, promised(path, *raws), below=not within)
         return None
 
     def change(answer: Answer, pick: Pick, _: random.Random) -> Answer:
-        pair = pairs(answer, pick.path)
-        if pair is None:
+        two = pair(answer, pick.path, lambda span: "body:" + span.path in pick.places)
+        if two is None:
             return answer
         body = answer.body
-        one, two = pair[0].raw(body), pair[1].raw(body)
-        return replace(answer, body=put(body, [(pair[0].start, pair[0].end, two), (pair[1].start, pair[1].end, one)]))
+        one, other = two[0].raw(body), two[1].raw(body)
+        return replace(answer, body=put(body, [(two[0].start, two[0].end, other), (two[1].start, two[1].end, one)]))
 
     return Mutation("", pick, change)
 
 
 def _is_id(span: Span, raw: bytes) -> bool:
-    return span.kind in {"number", "string"} and (span.key.lower() == "id" or span.key.endswith(("Id", "_id", "uuid"))) and bool(raw)
+    return (
+        span.kind in {"number", "string"}
+        and (span.key.lower() == "id" or span.key.endswith(("Id", "_id", "uuid")))
+        and bool(raw)
+    )
 
 
 def _is_scalar(span: Span, body: bytes) -> bool:

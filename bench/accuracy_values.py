@@ -44,7 +44,7 @@ def is_number(span: Span, _: bytes) -> bool:
 
 
 def is_bool(span: Span, _: bytes) -> bool:
-    """true or false."""
+    """True or false."""
     return span.kind == "bool"
 
 
@@ -120,7 +120,7 @@ def _rounded(raw: bytes) -> bytes:
     return head if len(tail) == 1 else head + b"." + tail[:-1]
 
 
-def _word(raw: bytes, chance: random.Random) -> bytes:
+def _word(_: bytes, chance: random.Random) -> bytes:
     return b'"' + chance.choice((b"Unavailable", b"Pending review", b"Out of order", b"Archived item")) + b'"'
 
 
@@ -176,7 +176,7 @@ known(
         leaf("link-scheme", is_url, lambda raw, _: raw.replace(b"http://", b"HTTPS://").replace(b"https://", b"http://").replace(b"HTTPS", b"https")),
         leaf("link-relative", is_url, lambda raw, _: b'"/' + raw.split(b"/", 3)[3] if raw.count(b"/") > 2 else raw),
         leaf("constant-to-random-token", is_words, lambda _raw, c: _hex(c, 96), own=True),
-        leaf("constant-to-random-number", is_int, lambda raw, c: str(c.randrange(10 ** max(0, len(raw) - 1), 10 ** len(raw))).encode() if len(raw) > 2 else raw, own=True, promise=RESTLESS),
+        leaf("branch-only-random", is_int, lambda raw, c: str(c.randrange(10 ** max(0, len(raw) - 1), 10 ** len(raw))).encode() if len(raw) > 2 else raw, own=True, promise=HARMLESS),
         leaf("harmless-escapes", is_foreign, lambda raw, _: raw.decode().encode("ascii", "backslashreplace").replace(b"\\x", b"\\u00"), promise=HARMLESS),
         leaf("harmless-slash", is_url, lambda raw, _: raw.replace(b"/", b"\\/"), promise=HARMLESS),
         leaf("harmless-zeros", is_float, lambda raw, _: raw + b"0", promise=HARMLESS),
@@ -194,7 +194,7 @@ known(
         noise_leaf("null-rate", "eta", lambda _raw, _c: b"null", RESTLESS),
         noise_leaf("distribution-shift", "accent", lambda _raw, _c: b'"teal"', RESTLESS),
         noise_leaf("new-choice", "accent", lambda _raw, _c: b'"crimson"', RESTLESS),
-        noise_leaf("noisy-list-types", "suggested", lambda raw, c: b"[" + str(c.randrange(100)).encode() + b"]", "steady", below=True),
+        noise_leaf("noisy-list-types", "suggested", lambda _, c: b"[" + str(c.randrange(100)).encode() + b"]", "steady", below=True),
         noise_leaf("noisy-list-emptied", "suggested", lambda _raw, _c: b"[]", RESTLESS, below=True),
         noise_leaf("set-shrunk", "roles", lambda raw, _: raw.replace(b'"audit",', b"").replace(b',"audit"', b""), "steady", below=True),
         noise_leaf("instance-value-nulled", "node", lambda _raw, _c: b"null", "steady"),
