@@ -175,13 +175,14 @@ def _with_it(old: Answer, new: Answer) -> frozenset[str]:
 
 
 _INT = re.compile(rb"\d{2,12}")
+_FLOAT = re.compile(rb"\d{1,9}\.\d+")
 _HEX = re.compile(rb'"[0-9a-f]{8,}"|"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"')
 _DATE = re.compile(rb'"(\d{4}-\d\d-\d\d)')
 
 
 @lru_cache(maxsize=512)
 def entity(answer: Answer, number: int) -> Answer:
-    """The same kind of answer for another thing: integers, hashes, dates and sentences differ, everything else stays."""
+    """The same kind of answer for another thing: numbers, hashes, dates and sentences differ, everything else stays."""
     root = spans(answer.body)
     if root is None or not number:
         return answer
@@ -190,6 +191,9 @@ def entity(answer: Answer, number: int) -> Answer:
         raw = span.raw(answer.body) if span.kind in {"number", "string"} else b""
         if _INT.fullmatch(raw) and span.key not in {"status", "code", "page", "per_page", "version"}:
             new = str(int(raw) + 13 * number).encode()
+        elif _FLOAT.fullmatch(raw):
+            whole, _, rest = raw.partition(b".")
+            new = str(int(whole) + number).encode() + b"." + rest
         elif _HEX.fullmatch(raw):
             chance = random.Random(raw.decode() + str(number))
             new = re.sub(rb"[0-9a-f]", lambda _, c=chance: b"0123456789abcdef"[(n := c.randrange(16)) : n + 1], raw)

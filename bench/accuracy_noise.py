@@ -10,9 +10,10 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 from bench.accuracy_wire import Answer, put, spans, with_header
 
@@ -121,7 +122,12 @@ def _served(inst: Instance, _: Moment) -> bytes:
 
 
 def _by_hash(inst: Instance, members: tuple[bytes, ...]) -> list[bytes]:
-    return random.Random(inst.seed).sample(members, len(members))
+    return _ordered(inst.seed, members)
+
+
+@lru_cache(maxsize=256)
+def _ordered(seed: int, members: tuple[bytes, ...]) -> list[bytes]:
+    return random.Random(seed).sample(members, len(members))
 
 
 def _words(inst: Instance, _: Moment) -> bytes:
@@ -219,6 +225,7 @@ class Noise:
     def put(self, answer: Answer, inst: Instance, at: Moment) -> Answer:
         """The answer as this instance gives it at this moment, not yet sealed."""
         members: list[bytes] = []
+        lines: list[tuple[bytes, bytes]] = []
         flapped = False
         for name in self.names:
             source = SOURCES[name]
@@ -229,14 +236,14 @@ class Noise:
                 members.append(_text(name) + b":" + value)
             elif source.form == "status":
                 flapped = True
-            elif source.form == "cookie":
-                answer = replace(answer, headers=(*answer.headers, (name.encode(), value)))
             else:
-                answer = with_header(answer, name.encode(), value)
+                lines.append((name.encode(), value))
+        names = {name.lower() for name, _ in lines if name != b"Set-Cookie"}
+        headers = (*[pair for pair in answer.headers if pair[0].lower() not in names], *lines)
         if flapped:
-            body = b'{"error":"unavailable"}'
-            return replace(with_header(answer, b"Content-Type", b"application/json"), status=503, body=body)
-        return replace(answer, body=self._body(answer.body, members)) if members else answer
+            down = Answer(503, headers, b'{"error":"unavailable"}')
+            return with_header(down, b"Content-Type", b"application/json")
+        return Answer(answer.status, headers, self._body(answer.body, members) if members else answer.body)
 
     def _body(self, body: bytes, members: list[bytes]) -> bytes:
         text = b",".join(members)
