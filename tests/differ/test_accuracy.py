@@ -89,6 +89,9 @@ def test_a_seed_gives_the_same_report() -> None:
         )
         if "//" not in seed or seed[-2:] == "/1"
     ]
+    case = accuracy.case_of("again/value-number/50 %/0", real=False)
+    assert case is not None
+    assert [e.answers for e in simulated(case)] == [e.answers for e in simulated(case)]
     first, second = (accuracy.measured(seeds, real=False) for _ in range(2))
 
     assert first == second
