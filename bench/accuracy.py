@@ -47,6 +47,8 @@ QUICK_SHAPES = 3
 """A quick bench leaves out the long shapes."""
 PERMUTATIONS = 1000
 CHUNK = 16
+TOLD_EVERY = 200
+"""Cases between two words about how far it is."""
 
 
 def planned(seed: str, repeats: int, shapes: int, kinds: Iterable[str] = ()) -> Iterator[str]:
@@ -77,10 +79,18 @@ def run(seed: str, real: bool = True) -> Score | None:
 def measured(seeds: Sequence[str], *, real: bool = True, jobs: int = 1) -> list[Score]:
     """Scores of all cases, in the order of their seeds."""
     if jobs <= 1:
-        return [score for seed in seeds if (score := run(seed, real)) is not None]
+        return [score for score in told((run(seed, real) for seed in seeds), len(seeds)) if score is not None]
     with ProcessPoolExecutor(jobs) as pool:
         found = pool.map(run, seeds, [real] * len(seeds), chunksize=CHUNK)
-        return [score for score in found if score is not None]
+        return [score for score in told(found, len(seeds)) if score is not None]
+
+
+def told(scores: Iterable[Score | None], total: int) -> Iterator[Score | None]:
+    """The same, with a word on stderr now and then."""
+    for number, score in enumerate(scores, 1):
+        if number % TOLD_EVERY == 0:
+            print(f"{number} of {total} cases", file=sys.stderr, flush=True)
+        yield score
 
 
 def show(seed: str, real: bool) -> None:
