@@ -47,6 +47,9 @@ def item(number: int) -> dict[str, Any]:
         "dimensions": {"width": 40 + number, "height": 75, "unit": "cm"},
         "created_at": f"2024-03-{1 + number:02}T08:1{number % 6}:00Z",
         "url": f"https://shop.example/items/{100 + number}",
+        "path": f"/items/{100 + number}/reviews",
+        "slug": f"oak-table-{100 + number}-natural",
+        "release": "2.31.0-rc.1",
     }
 
 

@@ -88,6 +88,21 @@ def is_url(_: Span, raw: bytes) -> bool:
     return bool(_URL.fullmatch(raw))
 
 
+def is_path(_: Span, raw: bytes) -> bool:
+    """A path without a host."""
+    return bool(re.fullmatch(rb'"/[\w./-]{5,}"', raw))
+
+
+def is_slug(_: Span, raw: bytes) -> bool:
+    """Words with hyphens, as in the path of an article."""
+    return bool(re.fullmatch(rb'"[a-z]+(-[a-z0-9]+){2,}"', raw)) and b"-" in raw
+
+
+def is_release(_: Span, raw: bytes) -> bool:
+    """A version of a program."""
+    return bool(re.fullmatch(rb'"v?\d+\.\d+\.\d+[\w.-]*"', raw))
+
+
 def is_foreign(_: Span, raw: bytes) -> bool:
     """A text beyond ASCII."""
     return raw[:1] == b'"' and any(byte > 127 for byte in raw)
@@ -175,6 +190,9 @@ known(
         leaf("link-query", is_url, lambda raw, _: raw[:-1] + (b'&ref=1"' if b"?" in raw else b'?ref=1"')),
         leaf("link-scheme", is_url, lambda raw, _: raw.replace(b"http://", b"HTTPS://").replace(b"https://", b"http://").replace(b"HTTPS", b"https")),
         leaf("link-relative", is_url, lambda raw, _: b'"/' + raw.split(b"/", 3)[3] if raw.count(b"/") > 2 else raw),
+        leaf("path-value", is_path, lambda raw, _: raw[:-1] + b'/v2"'),
+        leaf("slug-value", is_slug, lambda raw, _: raw[:-1] + b'-two"'),
+        leaf("release-value", is_release, lambda raw, _: b'"9.' + raw[1:]),
         leaf("constant-to-random-token", is_words, lambda _raw, c: _hex(c, 96), own=True),
         leaf("branch-only-random", is_int, lambda raw, c: str(c.randrange(10 ** max(0, len(raw) - 1), 10 ** len(raw))).encode() if len(raw) > 2 else raw, own=True, promise=HARMLESS),
         leaf("harmless-escapes", is_foreign, lambda raw, _: raw.decode().encode("ascii", "backslashreplace").replace(b"\\x", b"\\u00"), promise=HARMLESS),
