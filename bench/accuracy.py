@@ -1,0 +1,157 @@
+"""Accuracy: planted changes found, noise left alone, against Diffy's rule and an A/A' filter; ``make accuracy`` writes bench/ACCURACY.md.
+
+Floor plan::
+
+    accuracy.py               plans the cases, runs them, writes the report
+    accuracy_report.py        tables and the figures that hold or do not
+    accuracy_cases.py         one case: an endpoint, its noise, a change at a rate, as four answers to each exchange
+    accuracy_mutations.py     what a mutation is; values, shapes, messages: the kinds
+    accuracy_noise.py         what services answer differently each time
+    accuracy_answers.py       real answers, captured from the pairs; accuracy_samples.py: made ones
+    accuracy_harness.py       the differ's own path, offline: the only module here that imports it
+    accuracy_scoring.py       found, undecided or missed; false alarms; accuracy_peers.py: the peers on the same answers
+    accuracy_permutations.py  base against itself under random labels
+
+A case is named by its seed: ``python -m bench.accuracy --case SEED`` shows it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+
+import bench.accuracy_messages
+import bench.accuracy_shapes
+import bench.accuracy_values  # noqa: F401 - importing them makes their kinds known
+from bench.accuracy_answers import Sample, samples
+from bench.accuracy_cases import SHAPES, Case, drawn, simulated
+from bench.accuracy_mutations import KINDS
+from bench.accuracy_permutations import permuted
+from bench.accuracy_report import Permuted, misses, report
+from bench.accuracy_scoring import Score, scored
+from bench.parts import machine
+
+SEED = "echolane"
+FULL, QUICK = 5, 1
+"""Cases of each kind and shape: with 170 kinds and six shapes, five are above 5,000."""
+NULLS = 25
+"""As many times more cases in which nothing is planted."""
+QUICK_SHAPES = 3
+"""A quick bench leaves out the long shapes."""
+PERMUTATIONS = 1000
+CHUNK = 16
+TOLD_EVERY = 200
+"""Cases between two words about how far it is."""
+
+
+def planned(seed: str, repeats: int, shapes: int, kinds: Iterable[str] = ()) -> Iterator[str]:
+    """Seeds of all cases: bench seed, kind, shape, number."""
+    for kind in ("", *(kinds or sorted(KINDS))):
+        for shape in SHAPES[:shapes]:
+            for number in range(repeats * (1 if kind else NULLS)):
+                yield f"{seed}/{kind}/{shape.name}/{number}"
+
+
+@lru_cache(maxsize=2)
+def _samples(real: bool) -> Sequence[Sample]:
+    return samples(real=real)
+
+
+def case_of(seed: str, *, real: bool = True) -> Case | None:
+    """The case of a seed; None where no answer suits."""
+    _, kind, shape, _ = seed.split("/")
+    return drawn(seed, kind, next(one for one in SHAPES if one.name == shape), _samples(real))
+
+
+def run(seed: str, real: bool = True) -> Score | None:
+    """Draw, simulate and judge one case."""
+    case = case_of(seed, real=real)
+    return None if case is None else scored(case)
+
+
+def measured(seeds: Sequence[str], *, real: bool = True, jobs: int = 1) -> list[Score]:
+    """Scores of all cases, in the order of their seeds."""
+    if jobs <= 1:
+        return [score for score in told((run(seed, real) for seed in seeds), len(seeds)) if score is not None]
+    with ProcessPoolExecutor(jobs) as pool:
+        found = pool.map(run, seeds, [real] * len(seeds), chunksize=CHUNK)
+        return [score for score in told(found, len(seeds)) if score is not None]
+
+
+def told(scores: Iterable[Score | None], total: int) -> Iterator[Score | None]:
+    """The same, with a word on stderr now and then."""
+    for number, score in enumerate(scores, 1):
+        if number % TOLD_EVERY == 0:
+            print(f"{number} of {total} cases", file=sys.stderr, flush=True)
+        yield score
+
+
+def show(seed: str, real: bool) -> None:
+    """One case again: what was planted, and the first exchange that shows it."""
+    case = case_of(seed, real=real)
+    if case is None:
+        print("no answer suits")
+        return
+    print(
+        case.kind or "nothing planted",
+        case.shape.name,
+        case.profile,
+        case.sample.service,
+        case.sample.endpoint,
+        case.pick,
+    )
+    for exchange in simulated(case):
+        if exchange.planted or not case.kind:
+            for name, answer in zip(("base", "control", "branch", "branch_control"), exchange.answers, strict=True):
+                print(f"--- {name}: {answer.status} {answer.failed}{' incomplete' if answer.incomplete else ''}")
+                print(b"\n".join(b": ".join(pair) for pair in answer.headers).decode("latin-1"))
+                print(answer.body[:2000].decode("utf-8", "replace"))
+            break
+    print(scored(case))
+
+
+def main() -> int:
+    """Measure and write the report."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.accuracy", description=__doc__.partition("\n")[0] if __doc__ else ""
+    )
+    parser.add_argument("--quick", action="store_true", help="a few hundred cases without the long shapes")
+    parser.add_argument("--seed", default=SEED, help="of all cases; printed with each")
+    parser.add_argument("--repeats", type=int, default=0, help=f"cases of each kind and shape (default {FULL})")
+    parser.add_argument("--kinds", default="", help="only these, separated by commas")
+    parser.add_argument("--made", action="store_true", help="only answers made here, none that were captured")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--permutations", type=int, default=PERMUTATIONS, help="of base's own four answers; 0 for none")
+    parser.add_argument("--case", default="", help="show one case by its seed")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("ACCURACY.md"))
+    parser.add_argument("--misses", type=Path, help="write every miss and false alarm with its seed here")
+    options = parser.parse_args()
+    real = not options.made
+    if options.case:
+        show(options.case, real)
+        return 0
+    repeats = options.repeats or (QUICK if options.quick else FULL)
+    kinds = [kind for kind in options.kinds.split(",") if kind]
+    seeds = list(planned(options.seed, repeats, QUICK_SHAPES if options.quick else len(SHAPES), kinds))
+    begun = time.monotonic()
+    scores = measured(seeds, real=real, jobs=options.jobs)
+    labels = permuted(0 if options.quick else options.permutations, options.seed) if real else Permuted()
+    text = report(scores, labels, services=sorted({one.service for one in _samples(real)}))
+    now = datetime.datetime.now(datetime.UTC)
+    text += f"\nMeasured {now:%Y-%m-%d %H:%M} UTC in {time.monotonic() - begun:.0f} s on {machine()}, seed `{options.seed}`.\n"
+    print(text)
+    options.out.write_text(text, "utf-8")
+    if options.misses:
+        options.misses.write_text(misses(scores), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,268 @@
+"""The report of the accuracy bench: tables by kind and rate, by noise, calibration, and which of the wanted figures hold."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from bench.accuracy_cases import SHAPES
+from bench.accuracy_mutations import ELSEWHERE, HARMLESS, RESTLESS, STEADY
+from bench.accuracy_scoring import FOUND, NOISE, PEERS, SAME, UNDECIDED, Score
+from bench.parts import Table
+
+LEVELS = (0.01, 0.05, 0.1)
+LISTED = 60
+"""Rows that are told one by one."""
+ENOUGH = 20
+"""Changed exchanges from which on generative values and orders must be found."""
+HEAD = """# Measured accuracy
+
+Written by `make accuracy`. A case is one simulated run of one endpoint: real answers as four instances give them among noise, with one kind
+of change at one rate, put through the differ's own path. **found**: a regression at the changed place or at a container of it;
+**undecided**: such a finding asks for more samples; else it was missed. Diffy's rule and a plain A/A' filter judge the same bytes.
+A false alarm is a finding (of a peer: a place) where nothing was planted and nothing follows from what was. In the shape `1 of 1` the
+endpoint stands among 14 others that are seen once each.
+
+Promises: `steady` – a facet that never varies within a version, of no generative class; `elsewhere` – generative values and orders;
+`restless` – the facet varies in the controls too, so that nothing is promised; `harmless` – the change means nothing and must not be reported.
+"""
+
+
+@dataclass(slots=True)
+class Permuted:
+    """What became of base against itself under random labels."""
+
+    runs: Counter[str] = field(default_factory=Counter[str])
+    fails: Counter[str] = field(default_factory=Counter[str])
+    inconclusive: Counter[str] = field(default_factory=Counter[str])
+    shown: list[str] = field(default_factory=list[str])
+
+    def count(self, way: str, verdict: str) -> None:
+        """One run more."""
+        self.runs[way] += 1
+        self.fails[way] += verdict == "fail"
+        self.inconclusive[way] += verdict == "inconclusive"
+
+
+def share(part: float, whole: float) -> str:
+    """A share with three digits; empty of nothing."""
+    return f"{part / whole:.3f}".rstrip("0").rstrip(".") if whole else ""
+
+
+def planted(scores: Iterable[Score]) -> list[Score]:
+    """Cases in which a change really shows and may be found."""
+    return [one for one in scores if one.promise in {STEADY, ELSEWHERE, RESTLESS} and one.changed]
+
+
+def found(scores: Sequence[Score], peer: str = "") -> int:
+    """How many were found, by us or by a peer."""
+    return sum(one.peers[peer][0] if peer else one.verdict == FOUND for one in scores)
+
+
+def false(scores: Iterable[Score], peer: str = "") -> int:
+    """False alarms, of ours or of a peer."""
+    return sum(one.peers[peer][1] if peer else one.false for one in scores)
+
+
+def by(scores: Iterable[Score], *names: str) -> dict[tuple[str, ...], list[Score]]:
+    """Scores by some of their fields."""
+    out: dict[tuple[str, ...], list[Score]] = defaultdict(list)
+    for one in scores:
+        out[tuple(getattr(one, name) for name in names)].append(one)
+    return out
+
+
+def report(scores: Sequence[Score], labels: Permuted, *, services: Sequence[str]) -> str:
+    """The whole report as Markdown."""
+    kinds = len({one.kind for one in scores if one.kind})
+    head = f"{len(scores):,} cases, {kinds} kinds of change, {len({one.profile for one in scores})} kinds of noise; answers of {', '.join(services)}.\n"
+    tables = [
+        figures(scores, labels),
+        promises(scores),
+        noises(scores),
+        calibration(scores),
+        permutations(labels),
+        kind_table(scores),
+    ]
+    return "\n".join([HEAD, head, *[table.markdown() for table in tables]])
+
+
+def figures(scores: Sequence[Score], labels: Permuted) -> Table:
+    """The wanted figures, and whether they hold."""
+    out = Table("1. Figures", ["figure", "wanted", "measured", "holds"])
+    steady = [one for one in planted(scores) if one.promise == STEADY]
+    elsewhere = [one for one in planted(scores) if one.promise == ELSEWHERE]
+    enough = [one for one in elsewhere if one.changed >= ENOUGH]
+    few = [one for one in elsewhere if one.changed < ENOUGH]
+    silent = sum(one.verdict in {SAME, NOISE} for one in few)
+    alarms, findings = false(scores), sum(one.findings for one in scores)
+    worse, equal = compared(scores)
+
+    def row(name: str, wanted: str, measured: str, holds: bool) -> None:
+        out.rows.append([name, wanted, measured, "yes" if holds else "**no**"])
+
+    row(
+        "recall, steady, from one changed exchange on",
+        "≥ 0.99",
+        f"{share(found(steady), len(steady))} of {len(steady):,}",
+        found(steady) >= 0.99 * len(steady),
+    )
+    row(
+        "recall, elsewhere, from 20 on",
+        "≥ 0.95",
+        f"{share(found(enough), len(enough))} of {len(enough):,}",
+        found(enough) >= 0.95 * len(enough),
+    )
+    row("elsewhere, below 20: missed without a word", "0", f"{silent} of {len(few):,}", silent == 0)
+    row(
+        "false alarms per finding",
+        "≤ 0.001",
+        f"{alarms} of {findings:,} = {alarms / max(1, findings):.5f}",
+        alarms <= findings / 1000,
+    )
+    row("rows (kind × rate) worse than a peer", "0", str(len(worse)), not worse)
+    row("rows where a peer is not perfect and we are not better", "0", str(len(equal)), not equal)
+    if runs := sum(labels.runs.values()):
+        fails = sum(labels.fails.values())
+        row("base against itself, random labels, fails", "≤ 1 in 500", f"{fails} of {runs:,}", fails <= runs / 500)
+    out.notes += [f"worse: {text}" for text in worse[:LISTED]] + [f"not better: {text}" for text in equal[:LISTED]]
+    return out
+
+
+def compared(scores: Sequence[Score]) -> tuple[list[str], list[str]]:
+    """Rows in which a peer is better in recall or false alarms, and rows in which an imperfect peer is equalled in both.
+
+    A change that is to be undecided with that few exchanges is no miss against a peer that calls anything a difference.
+    """
+    worse, equal = list[str](), list[str]()
+    for (kind, shape), row in sorted(by(scores, "kind", "shape").items()):
+        real = planted(row)
+        asked = [
+            one for one in real if not (one.promise == ELSEWHERE and one.changed < ENOUGH and one.verdict == UNDECIDED)
+        ]
+        for peer in PEERS:
+            recall, alarms = found(asked) - found(asked, peer), false(row, peer) - false(row)
+            told = f"{kind or 'nothing'}, {shape}, {peer}: found {found(asked)} against {found(asked, peer)} of {len(asked)}, false {false(row)} against {false(row, peer)}"
+            if recall < 0 or alarms < 0:
+                worse.append(told)
+            elif recall == alarms == 0 and (found(asked, peer) < len(asked) or false(row, peer)):
+                equal.append(told)
+    return worse, equal
+
+
+def promises(scores: Sequence[Score]) -> Table:
+    """Recall by promise and rate."""
+    out = Table(
+        "2. Recall by promise and rate",
+        ["promise", "rate", "cases", "found", "undecided", "noise", "same", "Diffy", "A/A'"],
+    )
+    grouped = by(planted(scores), "promise", "shape")
+    for promise in (STEADY, ELSEWHERE, RESTLESS):
+        for shape in SHAPES:
+            row = grouped.get((promise, shape.name), [])
+            if row:
+                words = Counter(one.verdict for one in row)
+                ours = [share(words[word], len(row)) for word in (FOUND, UNDECIDED, NOISE, SAME)]
+                out.rows.append(
+                    [promise, shape.name, str(len(row)), *ours, *[share(found(row, peer), len(row)) for peer in PEERS]]
+                )
+    return out
+
+
+def noises(scores: Sequence[Score]) -> Table:
+    """False alarms by noise and by rate."""
+    head = ["among", "cases", "findings", "false", "cases with one", "Diffy: false", "cases", "A/A': false", "cases"]
+    out = Table("3. False alarms", head)
+    groups = [*by(scores, "profile").items(), *by(scores, "shape").items()]
+    groups += [
+        ((f"promise {name[0]}",), row) for name, row in by(scores, "promise").items() if name[0] in {HARMLESS, "null"}
+    ]
+    for (name,), row in [*sorted(groups), (("all",), list(scores))]:
+        cells = [
+            str(len(row)),
+            f"{sum(one.findings for one in row):,}",
+            str(false(row)),
+            share(sum(one.false > 0 for one in row), len(row)),
+        ]
+        for peer in PEERS:
+            cells += [str(false(row, peer)), share(sum(one.peers[peer][1] > 0 for one in row), len(row))]
+        out.rows.append([name, *cells])
+    return out
+
+
+def calibration(scores: Sequence[Score]) -> Table:
+    """p-values of places where nothing was planted."""
+    out = Table(
+        "4. Calibration: p-values of places where nothing was planted",
+        ["rate", "places", *[f"p ≤ {level:g}" for level in LEVELS]],
+    )
+    for shape in (*[one.name for one in SHAPES], "all"):
+        values = [p for one in scores if shape in {"all", one.shape} for p in one.p_values]
+        if values:
+            out.rows.append(
+                [shape, f"{len(values):,}", *[share(sum(p <= level for p in values), len(values)) for level in LEVELS]]
+            )
+    out.notes.append(
+        "places that differ in any comparison, counted over exchanges; a calibrated test has no share above its level"
+    )
+    return out
+
+
+def permutations(labels: Permuted) -> Table:
+    """Base against itself."""
+    out = Table("5. Base against itself under random labels", ["labels of", "runs", "fail", "inconclusive"])
+    for way in sorted(labels.runs):
+        out.rows.append([way, *[str(counter[way]) for counter in (labels.runs, labels.fails, labels.inconclusive)]])
+    out.notes += labels.shown or [
+        "none failed" if labels.runs else "not measured: no captured answers, or a quick bench"
+    ]
+    return out
+
+
+def kind_table(scores: Sequence[Score]) -> Table:
+    """Recall of each kind at each rate: ours, Diffy's, the filter's."""
+    names = [shape.name for shape in SHAPES if any(one.shape == shape.name for one in scores)]
+    out = Table(
+        "6. Recall by kind and rate: ours (undecided) / Diffy / A/A'",
+        ["kind", "promise", *names, "false: ours / Diffy / A/A'"],
+    )
+    for (kind,), all_ in sorted(by(scores, "kind").items()):
+        cells: list[str] = []
+        for name in names:
+            row = planted(one for one in all_ if one.shape == name)
+            unsure = sum(one.verdict == UNDECIDED for one in row)
+            ours = share(found(row), len(row)) + (f" ({share(unsure, len(row))})" if unsure else "")
+            cells.append(" / ".join([ours, *[share(found(row, peer), len(row)) for peer in PEERS]]) if row else "")
+        told = "/".join(sorted({one.promise for one in all_}))
+        out.rows.append(
+            [
+                kind or "nothing",
+                told,
+                *cells,
+                " / ".join(map(str, [false(all_), *[false(all_, peer) for peer in PEERS]])),
+            ]
+        )
+    return out
+
+
+def misses(scores: Iterable[Score]) -> str:
+    """Every miss and false alarm, one a line, with what is needed to see it again."""
+    lines: list[str] = []
+    for one in sorted(scores, key=lambda one: (one.promise, one.kind, one.shape, one.seed)):
+        if one.false or (one.verdict not in {FOUND, ""} and one.changed):
+            told = "\t".join(
+                [
+                    one.promise,
+                    one.kind,
+                    one.shape,
+                    one.profile,
+                    one.service,
+                    str(one.changed),
+                    one.verdict,
+                    one.seed,
+                    one.note,
+                ]
+            )
+            lines.append(told)
+    return "\n".join(lines) + "\n"
