@@ -8,6 +8,7 @@ from differ.bodies import body
 from differ.context import Context
 from differ.difference import PRESENCE, TYPE, Difference
 from differ.fields import fields, grouped, headers
+from differ.renaming import mark
 from differ.sink import Change, Sink, TooMuch
 from echolane.exchange import Response
 
@@ -53,3 +54,5 @@ def _answers(sink: Sink, left: Response, right: Response, context: Context) -> N
         fields(sink, "trailer:", grouped(left.trailers), grouped(right.trailers), context)
     if context.method != "HEAD":
         body(sink, left, right, context)
+        if sink.found:
+            mark(sink, left, right, context)

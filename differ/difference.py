@@ -8,6 +8,8 @@ PRESENCE, TYPE, FORMAT, VALUE = range(4)
 FACETS = ("presence", "type", "format", "value")
 PERMUTATION, CLOCK, DERIVED = 1, 2, 4
 EXCERPT_BYTES = 16 * 1024
+BROKEN, RENAMING = "relation-broken:", "renaming:"
+"""How the signature of a change begins that :mod:`differ.renaming` has placed."""
 
 
 class Difference(msgspec.Struct, frozen=True, array_like=True, gc=False):

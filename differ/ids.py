@@ -69,7 +69,7 @@ def ids_in(value: Any, where: str) -> tuple[str, list[Id]]:
     """The ids in a value of a place, and the value without them."""
     if value.__class__ is int or (isinstance(value, Exact) and not value.decimal):
         found = named(str(value), where)
-    elif value.__class__ is not str or len(value) > LENGTH_MAX:
+    elif not isinstance(value, str) or len(value) > LENGTH_MAX:
         return "", []
     elif is_opaque(value):
         found = Id("", value)

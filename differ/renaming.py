@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from differ.bodies import reading
 from differ.bodies_of import FORM, JSON, NDJSON, SSE
 from differ.context import Context
-from differ.difference import FORMAT
+from differ.difference import BROKEN, FORMAT, RENAMING
 from differ.echoes import Own
 from differ.ids import OPAQUE, Id, ids_in, name_of
 from differ.jsons import Exact
@@ -25,8 +25,6 @@ from differ.places import Place, root
 from differ.sink import Change, Sink
 from echolane.exchange import Response
 
-BROKEN, RENAMING = "relation-broken:", "renaming:"
-"""How signatures begin."""
 IDS_MAX = 2_000
 """Pairs of ids that are related; an answer with more shows enough of its relation in the first of them."""
 MET_MAX = 100_000
@@ -34,7 +32,7 @@ MET_MAX = 100_000
 BYTES_MAX = 1 << 20
 """Of both bodies; larger ones are not read once more."""
 TREES = frozenset((JSON, NDJSON, SSE, FORM))
-_WORDS = bytes(c if chr(c).isalnum() and c < 128 or c in b"-_" else 0x20 for c in range(256))
+_WORDS = bytes(c if (chr(c).isalnum() and c < 128) or c in b"-_" else 0x20 for c in range(256))
 
 
 class Met(NamedTuple):
@@ -64,7 +62,7 @@ def mark(sink: Sink, left: Response, right: Response, context: Context) -> None:
     partners, left_over = matched(met)
     broken = {one.where for one, _ in left_over}
     for one, other in left_over:
-        _break(sink, one, other, met)
+        _break(sink, one, other)
     _unite(sink, met, partners, broken)
 
 
@@ -116,8 +114,6 @@ def alone(met: list[Met], left: Response, right: Response) -> bool:
 
 def explained(met: list[Met], left: Response, right: Response) -> bool:
     """Whether the pairs are one to one, and the bodies hold no other occurrence of their ids."""
-    if len({one.old for one in met}) != len({one[2:] for one in met}) != len({one.new for one in met}):
-        return False
     forward, back = dict(one[2:] for one in met), {one.new: one.old for one in met}
     if any(forward[one.old] != one.new or back[one.new] != one.old for one in met):
         return False
@@ -131,9 +127,7 @@ def explained(met: list[Met], left: Response, right: Response) -> bool:
     return True
 
 
-def positioned(
-    values: Values, met: list[Met], left: Response, right: Response, context: Context
-) -> list[Met] | None:
+def positioned(values: Values, met: list[Met], left: Response, right: Response, context: Context) -> list[Met] | None:
     """All pairs of these ids, those that agree too, where both bodies have the same form; None where that cannot be said.
 
     What stands in an array counts only where its elements were compared each at its own place: an array that was aligned otherwise
@@ -155,7 +149,7 @@ def positioned(
         elif old != new or not (str(old) in texts or (old.__class__ is str and "/" in old)):
             continue
         found += (one for one in paired(where, at, old, new) if one.old.text in texts or one.new.text in texts)
-    found = [one for one in found if element(one.where) not in displaced]
+    found = [one for one in found if not any(one.where.startswith(array) for array in displaced)]
     return [one for one in met if not one.where.startswith("body")] + found
 
 
@@ -194,8 +188,9 @@ def leaves(old: Any, new: Any) -> Iterator[tuple[str, str, Any, Any]]:
 
 
 def element(where: str) -> str:
-    """The array element that holds a place; the empty text outside of arrays."""
-    return where.rpartition("[*]")[0]
+    """The array element that holds a place; the place itself outside of arrays."""
+    head, mark_, _ = where.rpartition("[*]")
+    return head + mark_ if mark_ else where
 
 
 def matched(met: list[Met]) -> tuple[dict[Id, Id], list[tuple[Met, Met]]]:
@@ -236,7 +231,7 @@ def inner(at: str) -> str:
     return at.rpartition("]")[0]
 
 
-def _break(sink: Sink, one: Met, other: Met, met: list[Met]) -> None:
+def _break(sink: Sink, one: Met, other: Met) -> None:
     """Make of a difference one that no noise of its value hides."""
     change = _change(sink, one.where)
     if change is None:

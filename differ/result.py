@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from differ.difference import BROKEN
 from differ.evidence import NOISE, REGRESSION, TESTED, UNDECIDED, Observed
 from differ.folding import Finding
 from differ.gathering import A, B, Key, Row, key_of, read
@@ -107,6 +108,7 @@ def finding_json(
     weighed = judgement.weighed[finding.lead]
     seen = [observed.get(name, Observed()) for name in finding.endpoints]
     a, b = controls_differing(finding, judgement)
+    signatures = sorted({text for number in finding.members for text in judgement.places[number].signatures})
     return {
         "id": finding.id,
         "endpoint": finding.endpoints[0] if len(finding.endpoints) == 1 else "*",
@@ -116,7 +118,7 @@ def finding_json(
         "kind": finding.kind,
         "verdict": verdict,
         "basis": weighed.basis,
-        "severity": severity(finding.where, finding.kind),
+        "severity": severity(finding.where, finding.kind, signatures),
         "differing": finding.differing,
         "observed": sum(o.fired for o in seen),
         "control_differing": a,
@@ -127,10 +129,19 @@ def finding_json(
         "q_value": weighed.q_value if weighed.basis == TESTED else None,
         "places": finding.places[:PLACES_SHOWN],
         "places_count": len(finding.places),
-        "explanation": weighed.why,
+        "explanation": weighed.why or pointing(signatures),
         "missing_samples": weighed.missing_samples,
         "samples": [samples[wanted] for wanted in wanted_of(finding, judgement) if wanted in samples],
     }
+
+
+def pointing(signatures: Iterable[str]) -> str:
+    """What is wrong with an id that points elsewhere; empty where none does."""
+    for signature in signatures:
+        one, _, other = signature.partition(f":{BROKEN}")[2].partition("~")
+        if one:
+            return f"an id at {one} no longer goes with the one at {other}"
+    return ""
 
 
 def controls_differing(finding: Finding, judgement: Judgement) -> tuple[int, int]:
