@@ -31,6 +31,9 @@ MET_MAX = 100_000
 """Values that are met to find where ids agree: a tenth of a second."""
 BYTES_MAX = 1 << 20
 """Of both bodies; larger ones are not read once more."""
+SEARCHED_MAX = 8
+"""Texts that are searched for one by one, which is faster than cutting a body to words."""
+KINDS = frozenset(("value", "format"))
 TREES = frozenset((JSON, NDJSON, SSE, FORM))
 _WORDS = bytes(c if (chr(c).isalnum() and c < 128) or c in b"-_" else 0x20 for c in range(256))
 
@@ -51,14 +54,21 @@ Values = dict[str, set[tuple[Any, Any]]]
 
 def mark(sink: Sink, left: Response, right: Response, context: Context) -> None:
     """Say of the differences found so far which are one renaming, and which break one. Never raises."""
-    values, met = changed(sink)
-    if not met or alone(met, left, right):
+    held = [(key[0], change) for key, change in sink.found.items() if key[1] in KINDS and _may_hold(key[0], change)]
+    if not held or (len(held) == 1 and alone(held[0][1], left.body.data, right.body.data)):
         return
-    if not explained(met, left, right):
-        positions = positioned(values, met, left, right, context)
-        if positions is None:
-            return
-        met = positions
+    values, met = changed(held)
+    if not met:
+        return
+    if explained(met, left.body.data, right.body.data):
+        partners = {one.old: one.new for one in met}
+        if len(partners) < len(met):
+            _unite(sink, met, partners, set())
+        return
+    positions = positioned(values, met, left, right, context)
+    if positions is None:
+        return
+    met = positions
     partners, left_over = matched(met)
     broken = {one.where for one, _ in left_over}
     for one, other in left_over:
@@ -66,13 +76,32 @@ def mark(sink: Sink, left: Response, right: Response, context: Context) -> None:
     _unite(sink, met, partners, broken)
 
 
-def changed(sink: Sink) -> tuple[Values, list[Met]]:
+def _may_hold(where: str, change: Change) -> bool:
+    """Whether the values of a difference may be ids, or links with ids in them."""
+    old = change.old
+    if old.__class__ is str and (change.klass in OPAQUE or "/" in old or change.kind == "format"):
+        return True
+    return name_of(where) is not None and (old.__class__ in {str, int} or isinstance(old, Exact))
+
+
+def alone(change: Change, one: bytes, two: bytes) -> bool:
+    """Whether the only ids that differ occur nowhere else: the commonest case, which costs four searches."""
+    if change.more is not None or change.klass not in OPAQUE:
+        return False
+    old, new = encoded(change.old), encoded(change.new)
+    return one.count(old) <= 1 and two.count(new) <= 1 and old not in two and new not in one
+
+
+def encoded(text: str) -> bytes:
+    """A text as it most likely stands in a body."""
+    return text.encode("utf-8", "replace")
+
+
+def changed(held: list[tuple[str, Change]]) -> tuple[Values, list[Met]]:
     """The differing values at places with ids, and the pairs of ids in them."""
     values: Values = {}
     met: list[Met] = []
-    for (where, kind), change in sink.found.items():
-        if kind not in {"value", "format"} or not _may_hold(where, change):
-            continue
+    for where, change in held:
         pairs = [(change.old, change.new), *_again(change)]
         if len(pairs) < change.count:  # not all values are known
             continue
@@ -81,13 +110,6 @@ def changed(sink: Sink) -> tuple[Values, list[Met]]:
             values[where] = {(str(old), str(new)) for old, new in pairs}
             met += here
     return values, [one for one in met if one.old != one.new]
-
-
-def _may_hold(where: str, change: Change) -> bool:
-    old = change.old
-    if old.__class__ is str and ("/" in old or change.klass in OPAQUE or change.kind == "format"):
-        return True
-    return name_of(where) is not None and (old.__class__ in {str, int} or isinstance(old, Exact))
 
 
 def _again(change: Change) -> Iterator[tuple[Any, Any]]:
@@ -103,28 +125,23 @@ def paired(where: str, at: str, old: Any, new: Any) -> list[Met]:
     return [Met(where, at, one, two) for one, two in zip(olds, news, strict=True) if one.noun == two.noun]
 
 
-def alone(met: list[Met], left: Response, right: Response) -> bool:
-    """Whether there is one pair of ids, and neither occurs anywhere else: the commonest case, without cutting the bodies to words."""
-    if len(met) > 1:
-        return False
-    old, new = met[0].old.text.encode("utf-8", "replace"), met[0].new.text.encode("utf-8", "replace")
-    one, two = left.body.data, right.body.data
-    return one.count(old) <= 1 and two.count(new) <= 1 and old not in two and new not in one
-
-
-def explained(met: list[Met], left: Response, right: Response) -> bool:
+def explained(met: list[Met], one: bytes, two: bytes) -> bool:
     """Whether the pairs are one to one, and the bodies hold no other occurrence of their ids."""
-    forward, back = dict(one[2:] for one in met), {one.new: one.old for one in met}
-    if any(forward[one.old] != one.new or back[one.new] != one.old for one in met):
+    forward, back = {pair.old: pair.new for pair in met}, {pair.new: pair.old for pair in met}
+    if any(forward[pair.old] != pair.new or back[pair.new] != pair.old for pair in met):
         return False
-    inside = [one for one in met if one.where.startswith("body")]
-    texts = {one.old.text for one in met} | {one.new.text for one in met}
-    for side, data in (("old", left.body.data), ("new", right.body.data)):
-        known = Counter(getattr(one, side).text for one in inside)
-        there = Counter(data.translate(_WORDS).split())
-        if any(there[text.encode("utf-8", "replace")] != known[text] for text in texts):
-            return False
-    return True
+    inside = [pair for pair in met if pair.where.startswith("body")]
+    texts = {pair.old.text for pair in met} | {pair.new.text for pair in met}
+    olds, news = Counter(pair.old.text for pair in inside), Counter(pair.new.text for pair in inside)
+    return occur(olds, texts, one) and occur(news, texts, two)
+
+
+def occur(known: Counter[str], texts: set[str], data: bytes) -> bool:
+    """Whether each of these texts occurs in a body as often as is known."""
+    if len(texts) <= SEARCHED_MAX and all(data.count(encoded(text)) == known[text] for text in texts):
+        return True
+    words = Counter(data.translate(_WORDS).split())
+    return all(words[encoded(text)] == known[text] for text in texts)
 
 
 def positioned(values: Values, met: list[Met], left: Response, right: Response, context: Context) -> list[Met] | None:
@@ -136,17 +153,20 @@ def positioned(values: Values, met: list[Met], left: Response, right: Response, 
     if len(left.body.data) + len(right.body.data) > BYTES_MAX:
         return None
     trees = [_tree(answer, own, context) for answer, own in zip((left, right), context.own, strict=True)]
-    if trees[0] is None or trees[1] is None:
+    if trees[0] is None or trees[0].__class__ is not trees[1].__class__:
         return None
     texts = {one.old.text for one in met} | {one.new.text for one in met}
+    sought: set[Any] = texts | {int(text) for text in texts if text.isdecimal()}
     found: list[Met] = []
     displaced: set[str] = set()
-    for where, at, old, new in leaves(trees[0], trees[1]):
-        if where in values:
-            if str(old) != str(new) and (str(old), str(new)) not in values[where]:
-                displaced.add(element(where))
-                continue
-        elif old != new or not (str(old) in texts or (old.__class__ is str and "/" in old)):
+    for where, at, old, new in leaves(trees[0], trees[1], sought):
+        if old == new:
+            if old.__class__ is str and len(texts) <= SEARCHED_MAX and not any(text in old for text in texts):
+                continue  # another link
+        elif (pairs := values.get(where)) is None:
+            continue
+        elif (str(old), str(new)) not in pairs:
+            displaced.add(element(where))
             continue
         found += (one for one in paired(where, at, old, new) if one.old.text in texts or one.new.text in texts)
     found = [one for one in found if not any(one.where.startswith(array) for array in displaced)]
@@ -162,29 +182,46 @@ def _tree(answer: Response, own: Own, context: Context) -> Any:
         if context.read is not None:
             context.read[key] = found
     parsed = found.parse()
-    return parsed.value if parsed.form in TREES else None
+    return parsed.value if parsed.form in TREES and parsed.value.__class__ in {dict, list} else None
 
 
-def leaves(old: Any, new: Any) -> Iterator[tuple[str, str, Any, Any]]:
-    """The texts and whole numbers that stand at the same position of two trees: place, position, values. At most MET_MAX are met."""
-    left: list[tuple[Any, Any, Place, str]] = [(old, new, root("body:$"), "$")]
+def leaves(old: Any, new: Any, sought: set[Any]) -> Iterator[tuple[str, str, Any, Any]]:
+    """Links, and those of the values sought, that stand at one position of two trees: place, position, values.
+
+    At most MET_MAX values are met.
+    """
+    left: list[tuple[Any, Any, Place, tuple[Any, ...]]] = [(old, new, root("body:$"), ())]
     room = MET_MAX
     while left and room > 0:
         one, two, place, at = left.pop()
-        room -= 1
-        if one.__class__ is not two.__class__:
-            continue
+        room -= len(one)
+        inside: Any
         if one.__class__ is dict:
-            left += (
-                (value, two[key], place.children.get(key) or place.child(key), f"{at}.{key}")
-                for key, value in one.items()
-                if key in two
-            )
-        elif one.__class__ is list:
-            inside = place.children.get(None) or place.child(None)
-            left += ((*pair, inside, f"{at}[{rank}]") for rank, pair in enumerate(zip(one, two, strict=False)))
-        elif one.__class__ in {str, int} or isinstance(one, Exact):
-            yield place.text, at, one, two
+            inside = ((key, value, two[key]) for key, value in one.items() if key in two)
+        else:
+            inside = ((rank, *pair) for rank, pair in enumerate(zip(one, two, strict=False)))
+        for key, value, other in inside:
+            kind = value.__class__
+            if kind is not other.__class__:
+                continue
+            if kind is dict or kind is list:
+                left.append((value, other, _below(place, key), (at, key)))
+            elif value in sought or other in sought or (kind is str and "/" in value) or kind is Exact:
+                yield _below(place, key).text, position((at, key)), value, other
+
+
+def _below(place: Place, key: Any) -> Place:
+    step = None if key.__class__ is int else key
+    return place.children.get(step) or place.child(step)
+
+
+def position(at: tuple[Any, ...]) -> str:
+    """The steps to a value as a text."""
+    steps: list[str] = []
+    while at:
+        at, key = at
+        steps.append(f"[{key}]" if key.__class__ is int else f".{key}")
+    return "".join(reversed(steps))
 
 
 def element(where: str) -> str:
