@@ -15,6 +15,7 @@ import orjson
 from differ.evidence import Observed
 from differ.gathering import Gathering, Row, gather
 from differ.judging import Judgement, judge, verdict_of
+from differ.relating import related
 from differ.result import PLACES_ID, Sample, Told, Wanted, line, places_json, places_read, result_json, wanted_of
 from echolane.errors import EcholaneError
 from echolane.observation import BRANCH_CONTROL, CONTROL, TARGETS
@@ -76,8 +77,7 @@ def close_run(
 
 def differing(store: Store, run: str) -> Iterator[Row]:
     """Rows in which any comparison found something."""
-    for page in store.stream(DIFFERING, {"run": run}, rows=PAGE_ROWS):
-        yield from page
+    yield from related(row for page in store.stream(DIFFERING, {"run": run}, rows=PAGE_ROWS) for row in page)
 
 
 def account(store: Store, run: str, gathering: Gathering, judgement: Judgement, selected: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from differ.difference import BROKEN, VALUE
 from differ.evidence import (
     DETERMINISTIC,
     EXPLAINED,
@@ -97,6 +98,11 @@ def judge(service: str, gathering: Gathering, observed: Mapping[str, Observed]) 
         own, pool, flaky = (q_values.get(test, 1.0) for test in names_of(place))
         one = replace(evidence[n], q_own=own, q_pool=pool, q_flaky=flaky)
         weighed[n] = weigh(place, one, observed.get(place.endpoint, NOBODY))
+    for n, place in enumerate(places):
+        # An id that points elsewhere is another value, too: where all other values are a regression, it is none the less.
+        finer = gathering.numbers.get((place.endpoint, place.where, place.kind, VALUE, place.nature), n)
+        if any(f":{BROKEN}" in text for text in place.signatures) and weighed[finer].verdict == REGRESSION:
+            weighed[n] = weighed[n] if weighed[n].verdict == REGRESSION else weighed[finer]
     found = Judgement(places, weighed, [one.all for one in evidence], overflow=gathering.overflow)
     shows = Shows(gathering.combinations, weighed)
     for verdict, findings in ((REGRESSION, found.regressions), (NOISE, found.noise), (UNDECIDED, found.undecided)):

@@ -14,6 +14,7 @@ from differ.evidence import NOISE, REGRESSION, TESTED, UNDECIDED, Observed
 from differ.folding import Finding
 from differ.gathering import A, B, Key, Row, key_of, read
 from differ.judging import Judgement, difference_verdict, exchange_verdict
+from differ.relating import related
 from differ.verdict import Facts, decide, severity
 from echolane.errors import HomeError
 from echolane.observation import TARGETS
@@ -258,6 +259,5 @@ def exchange_lines(store: Store, run: str) -> Iterator[dict[str, Any]]:
     if not places:
         raise HomeError(f"run {run} has not been closed; `echolane run --resume {run}` goes on with it")
     verdicts = places_read(places[0]["json"])
-    for page in store.stream(LINES, {"run": run}, rows=1000):
-        for row in page:
-            yield line(row, verdicts)
+    for row in related(row for page in store.stream(LINES, {"run": run}, rows=1000) for row in page):
+        yield line(row, verdicts)
