@@ -273,8 +273,8 @@ def inner(at: str) -> str:
 def _break(sink: Sink, one: Met, other: Met) -> None:
     """Make of a difference one that no noise of its value hides."""
     change = _change(sink, one.where)
-    if change is None:
-        return
+    if change is None or (one.old.noun and one.where == other.where):
+        return  # a list that shows other things of a few users contradicts nothing
     firm = other.old == other.new or inner(one.at) == inner(other.at)
     if not firm and not change.klass:
         return  # by its value alone it is more than it would be as one of two orders

@@ -169,6 +169,13 @@ def test_numbers_of_different_things_are_not_related() -> None:
     assert not broken(between({"id": 5, "user_id": 5}, {"id": 6, "user_id": 5}))
 
 
+def test_a_list_that_shows_other_things_of_a_few_users_breaks_nothing() -> None:
+    """Numbers that come again at one place of a list are related to other places only."""
+    old, new = ([{"userId": n, "text": "a"} for n in ids] for ids in ((1, 1, 2), (1, 2, 3)))
+
+    assert not broken(between(old, new))
+
+
 def test_a_window_that_moved_on_breaks_nothing() -> None:
     """Lists that were aligned otherwise than by position have no positions to relate."""
     ids = [fresh(random.Random(n)) for n in range(5)]
