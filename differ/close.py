@@ -15,6 +15,7 @@ import orjson
 from differ.evidence import Observed
 from differ.gathering import Gathering, Row, gather
 from differ.judging import Judgement, judge, verdict_of
+from differ.relating import related
 from differ.result import PLACES_ID, Sample, Told, Wanted, line, places_json, places_read, result_json, wanted_of
 from differ.ruled import Ruled, tell_rules
 from echolane.errors import EcholaneError
@@ -79,8 +80,7 @@ def close_run(
 
 def differing(store: Store, run: str) -> Iterator[Row]:
     """Rows in which any comparison found something."""
-    for page in store.stream(DIFFERING, {"run": run}, rows=PAGE_ROWS):
-        yield from page
+    yield from related(row for page in store.stream(DIFFERING, {"run": run}, rows=PAGE_ROWS) for row in page)
 
 
 def account(store: Store, run: str, gathering: Gathering, judgement: Judgement, selected: int) -> dict[str, Any]:

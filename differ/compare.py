@@ -9,6 +9,7 @@ from differ.context import Context
 from differ.derived import settle_tag, stated
 from differ.difference import PRESENCE, TYPE, Difference
 from differ.fields import headers, trailers
+from differ.renaming import mark
 from differ.sink import Change, Sink, TooMuch
 from echolane.exchange import Response
 
@@ -61,3 +62,5 @@ def _answers(sink: Sink, left: Response, right: Response, context: Context) -> N
         body(sink, left, right, context)
         if ("header:etag", "value") in sink.found:
             settle_tag(sink, left, right)
+        if sink.found:
+            mark(sink, left, right, context)

@@ -9,6 +9,8 @@ FACETS = ("presence", "type", "format", "value")
 PERMUTATION, CLOCK, DERIVED, GREEDY = 1, 2, 4, 8
 """Flags. GREEDY: in an array of so many elements without a key that another pairing of them might show fewer differences."""
 EXCERPT_BYTES = 16 * 1024
+BROKEN, RENAMING = "relation-broken:", "renaming:"
+"""How the signature of a change begins that :mod:`differ.renaming` has placed."""
 
 
 class Difference(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -5,9 +5,10 @@ Folds, in this order, each deterministic:
 1. the same place, kind and change at many endpoints;
 2. a change told in many texts (a Location per page) is one finding per place and kind;
 3. what only ever shows in exchanges whose status or whole body changed is a symptom of that;
-4. members that came or went together: siblings under one container, or one key under many containers, whichever says more;
-5. values that changed all over one element (another element stands there) are one finding at the element;
-6. headers that come, go and change together (another framework), and places of one document that always change together.
+4. ids that are renamed alike at several places (:mod:`differ.renaming`);
+5. members that came or went together: siblings under one container, or one key under many containers, whichever says more;
+6. values that changed all over one element (another element stands there) are one finding at the element;
+7. headers that come, go and change together (another framework), and places of one document that always change together.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from differ.difference import BROKEN, RENAMING
 from differ.evidence import Place, Weighed
 from echolane.ids import finding_id
 
@@ -100,6 +102,7 @@ def fold(service: str, places: Sequence[Place], numbers: Iterable[int], shows: S
     for bundle in bundles:
         bundle.shown = shows.frequent(bundle.members)
     bundles = _symptoms(bundles)
+    bundles = _renamings(bundles, places)
     bundles = _members(bundles)
     bundles = _siblings(bundles)
     bundles = _headers_together(bundles, shows)
@@ -187,6 +190,24 @@ def _symptoms(bundles: Sequence[_Bundle]) -> list[_Bundle]:
             out.append(bundle)
         else:
             best.members = [*best.members, *bundle.members]
+    return out
+
+
+def _renamings(bundles: Sequence[_Bundle], places: Sequence[Place]) -> list[_Bundle]:
+    """Places that show one and the same renaming of ids are one finding at the place where the thing names itself."""
+    families: dict[str, list[_Bundle]] = defaultdict(list)
+    out: list[_Bundle] = []
+    for bundle in bundles:
+        texts = {text for number in bundle.members for text in places[number].signatures}
+        renamings = sorted(text for text in texts if f":{RENAMING}" in text)
+        broken = any(f":{BROKEN}" in text for text in texts)
+        if len(renamings) == 1 and not broken:
+            families[renamings[0]].append(bundle)
+        else:
+            out.append(bundle)
+    for signature, family in families.items():
+        kind, _, text = signature.partition(":")
+        out += family if len(family) == 1 else [_united(text.removeprefix(RENAMING), kind, text, family)]
     return out
 
 

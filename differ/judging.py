@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from differ.difference import BROKEN, VALUE
 from differ.evidence import (
     DETERMINISTIC,
     EXPLAINED,
@@ -111,6 +112,11 @@ def judge(service: str, gathering: Gathering, observed: Mapping[str, Observed]) 
         weighed[n] = weigh(place, one, observed.get(place.endpoint, NOBODY))
         if weighed[n].verdict != REGRESSION and observed.get(place.endpoint, NOBODY).own:
             weighed[n] = shifted(place, leanings, q_values) or weighed[n]
+    for n, place in enumerate(places):
+        # An id that points elsewhere is another value, too: where all other values are a regression, it is none the less.
+        finer = gathering.numbers.get((place.endpoint, place.where, place.kind, VALUE, place.nature), n)
+        if any(f":{BROKEN}" in text for text in place.signatures) and weighed[finer].verdict == REGRESSION:
+            weighed[n] = weighed[n] if weighed[n].verdict == REGRESSION else weighed[finer]
     found = Judgement(places, weighed, [one.all for one in evidence], overflow=gathering.overflow)
     shows = Shows(gathering.combinations, weighed)
     for verdict, findings in ((REGRESSION, found.regressions), (NOISE, found.noise), (UNDECIDED, found.undecided)):

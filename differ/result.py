@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from differ.difference import BROKEN
 from differ.evidence import NOISE, REGRESSION, TESTED, UNDECIDED, Observed
 from differ.folding import Finding
 from differ.gathering import A, B, Key, Row, key_of, read
 from differ.judging import Judgement, difference_verdict, exchange_verdict
+from differ.relating import related
 from differ.ruled import verdict_of
 from differ.rules import RULED
 from differ.verdict import SEVERITIES, Facts, decide, severity
@@ -109,6 +111,7 @@ def finding_json(
     weighed = judgement.weighed[finding.lead]
     seen = [observed.get(name, Observed()) for name in finding.endpoints]
     a, b = controls_differing(finding, judgement)
+    signatures = sorted({text for number in finding.members for text in judgement.places[number].signatures})
     return {
         "id": finding.id,
         "endpoint": finding.endpoints[0] if len(finding.endpoints) == 1 else "*",
@@ -118,7 +121,7 @@ def finding_json(
         "kind": finding.kind,
         "verdict": verdict,
         "basis": weighed.basis,
-        "severity": worst(finding, judgement),
+        "severity": worst(finding, judgement, signatures),
         "differing": finding.differing,
         "observed": sum(o.fired for o in seen),
         "control_differing": a,
@@ -130,17 +133,26 @@ def finding_json(
         "places": finding.places[:PLACES_SHOWN],
         "places_count": len(finding.places),
         "rule": None,
-        "explanation": weighed.why,
+        "explanation": weighed.why or pointing(signatures),
         "missing_samples": weighed.missing_samples,
         "samples": [samples[wanted] for wanted in wanted_of(finding, judgement) if wanted in samples],
     }
 
 
-def worst(finding: Finding, judgement: Judgement) -> str:
+def worst(finding: Finding, judgement: Judgement, signatures: Iterable[str] = ()) -> str:
     """The gravest severity of what a finding covers: a key that is gone breaks a consumer, whatever it is shown with."""
     members = [judgement.places[number] for number in finding.members]
-    found = {severity(finding.where, finding.kind), *(severity(place.where, place.kind) for place in members)}
+    found = {severity(finding.where, finding.kind, signatures), *(severity(p.where, p.kind) for p in members)}
     return min(found, key=SEVERITIES.index)
+
+
+def pointing(signatures: Iterable[str]) -> str:
+    """What is wrong with an id that points elsewhere; empty where none does."""
+    for signature in signatures:
+        one, _, other = signature.partition(f":{BROKEN}")[2].partition("~")
+        if one:
+            return f"an id at {one} no longer goes with the one at {other}"
+    return ""
 
 
 def controls_differing(finding: Finding, judgement: Judgement) -> tuple[int, int]:
@@ -260,6 +272,5 @@ def exchange_lines(store: Store, run: str) -> Iterator[dict[str, Any]]:
     if not places:
         raise HomeError(f"run {run} has not been closed; `echolane run --resume {run}` goes on with it")
     verdicts = places_read(places[0]["json"])
-    for page in store.stream(LINES, {"run": run}, rows=1000):
-        for row in page:
-            yield line(row, verdicts)
+    for row in related(row for page in store.stream(LINES, {"run": run}, rows=1000) for row in page):
+        yield line(row, verdicts)

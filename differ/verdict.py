@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from differ.difference import BROKEN
 from echolane.ledger import run_identities
 
 FIDELITY_MIN = 0.9
@@ -99,8 +100,10 @@ BREAKING = frozenset({"status", "failure", "missing", "type", "truncated"})
 COSMETIC_HEADERS = frozenset({"server", "x-powered-by", "date", "via", "content-length", "vary", "x-runtime"})
 
 
-def severity(where: str, kind: str) -> str:
-    """``breaking`` for a consumer, ``visible``, or ``cosmetic``."""
+def severity(where: str, kind: str, signatures: Iterable[str] = ()) -> str:
+    """``breaking`` for a consumer, ``visible``, or ``cosmetic``; an id that points elsewhere breaks one wherever it stands."""
+    if any(f":{BROKEN}" in signature for signature in signatures):
+        return "breaking"
     if where.startswith(("header:", "trailer:")):
         name = where.partition(":")[2]
         if name in COSMETIC_HEADERS:
