@@ -54,7 +54,11 @@ Values = dict[str, set[tuple[Any, Any]]]
 
 def mark(sink: Sink, left: Response, right: Response, context: Context) -> None:
     """Say of the differences found so far which are one renaming, and which break one. Never raises."""
-    held = [(key[0], change) for key, change in sink.found.items() if key[1] in KINDS and _may_hold(key[0], change)]
+    held: list[tuple[str, Change]] = []
+    for (where, kind), change in sink.found.items():
+        # Most differences are told to be no ids by their type alone.
+        if change.old.__class__ is not float and kind in KINDS and _may_hold(where, change):
+            held.append((where, change))
     if not held or (len(held) == 1 and alone(held[0][1], left.body.data, right.body.data)):
         return
     values, met = changed(held)
