@@ -73,13 +73,21 @@ class Change(msgspec.Struct, gc=False):
         data = old + b"\n" + new if more is None else b"%b\n%b%b" % (old, new, written(more))
         # Two checksums of unlike polynomials: they tell values apart, they need not withstand anybody, and blake2b costs ten times as much.
         digest = crc32c(data) << 32 | crc32(data)
+        if len(old) <= LONG >= len(new):
+            one, two = old.decode() or None, new.decode() or None
+        else:
+            one, two = self._excerpts(old, new)
         kind = self.kind
-        texts_ = excerpt(old), excerpt(new)
-        if len(old) > LONG < len(new) and self.old.__class__ is self.new.__class__ is str and kind != "order":
-            texts_ = excerpt(written((words := shown(self.old, self.new))[0])), excerpt(written(words[1]))
         return Difference(
-            where, kind, self.facet, self.klass, self.flags, self.count, *texts_, digest, f"{kind}:{self.signature}"
+            where, kind, self.facet, self.klass, self.flags, self.count, one, two, digest, f"{kind}:{self.signature}"
         )
+
+    def _excerpts(self, old: bytes, new: bytes) -> tuple[str | None, str | None]:
+        """What is shown of long values: of two long texts the words that changed."""
+        if len(old) > LONG < len(new) and self.old.__class__ is self.new.__class__ is str and self.kind != "order":
+            one, two = shown(self.old, self.new)
+            return excerpt(written(one)), excerpt(written(two))
+        return excerpt(old), excerpt(new)
 
 
 def written(value: Any) -> bytes:
