@@ -27,6 +27,10 @@ _WHOLE = (
     ("hash", re.compile(r'(?:W/)?"?(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}"?|(?:W/)?"[^"]{6,}"')),
     ("token", re.compile(r"(?=[\w+/=.-]*\d)(?=[\w+/=.-]*[A-Za-z])[\w+/=.-]{12,}")),
 )
+_TURN = re.compile(r"\d[A-Za-z]|[A-Za-z](?=\d)|[a-z](?=[A-Z])")
+TURNS_MIN = 4
+"""Turns between letters and digits, or from small to capital, in a token that was drawn by chance; a path, a name or a version has fewer."""
+_HEX = re.compile(r"[0-9a-fA-F]{8,}")
 _LIST = re.compile(r"[\w*!#$&.+:/-]+(?:\s*,\s*[\w*!#$&.+:/-]+)+")
 _HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
 
@@ -45,7 +49,24 @@ def klass_of(text: str) -> str:
     """The generative class of a whole value: time, uuid, hash or token; empty for anything else."""
     for name, pattern in _WHOLE:
         if pattern.fullmatch(text):
-            return name
+            return name if name != "token" or drawn(text) else ""
+    return ""
+
+
+def drawn(text: str) -> bool:
+    """Whether letters and digits are mixed as chance mixes them."""
+    return len(_TURN.findall(text)) >= TURNS_MIN
+
+
+@lru_cache(maxsize=4096)
+def klass_of_both(old: str, new: str) -> str:
+    """The class of two values of one place; empty where they are of two classes."""
+    klass, other = klass_of(old), klass_of(new)
+    if klass == other:
+        return klass
+    # One in forty hashes of eight characters has no letter, or no digit.
+    if "hash" in {klass, other} and len(old) == len(new) and _HEX.fullmatch(old) and _HEX.fullmatch(new):
+        return "hash"
     return ""
 
 

@@ -142,6 +142,8 @@ class Spot:
     """Of permutations of x: the members that moved, by what was swapped first."""
     alone: int = 0
     """Exchanges in which x differs and a control gave no answer: they are no evidence."""
+    flapped: int = 0
+    """Exchanges in which a version has two statuses: they are no evidence of anything else."""
 
     def tally(self, facet: int) -> Tally:
         """Exchanges that differ at a facet or a coarser one."""
@@ -164,6 +166,7 @@ class Spot:
         self.pairs |= other.pairs
         self.orders = other.orders | self.orders
         self.alone += other.alone
+        self.flapped += other.flapped
 
 
 def coins_of(orders: Iterable[frozenset[int]]) -> float:
@@ -263,6 +266,7 @@ class Evidence:
     pool_fired: int = 0
     """Exchanges of all endpoints at which the place was seen to differ."""
     alone: int = 0
+    flapped: int = 0
     q_own: float = 1.0
     q_pool: float = 1.0
     q_flaky: float = 1.0
@@ -373,6 +377,8 @@ def _why_noise(place: Place, evidence: Evidence) -> str:
     """Which version shows it against itself; empty when none does."""
     if who := [name for name, count in (("base", evidence.all.a), ("branch", evidence.all.b)) if count]:
         return f"{' and '.join(who)} differ{'s' if len(who) == 1 else ''} from {'itself' if len(who) == 1 else 'themselves'} here too"
+    if evidence.flapped and not evidence.all.x:
+        return "a version has two statuses wherever this was seen"
     if evidence.twin_noisy:
         return "a version differs from itself here in its answers to GET"
     if by_luck(evidence):

@@ -70,6 +70,9 @@ class Gathering:
         shown, whole = read(row)
         whole = whole and row["has_control"] and row["has_branch_control"]
         endpoint, combination = row["endpoint"], list[int]()
+        # Two answers of one version with two statuses are two documents: what else differs in them is no noise of a place.
+        status = shown.get("status")
+        flapping = status is not None and min(status.facets[A], status.facets[B]) != NO_DIFFERENCE
         for where, here in shown.items():
             spot = self._spot(endpoint, where)
             if spot is None:
@@ -77,7 +80,9 @@ class Gathering:
                 self.overflow += len(here.kinds)
                 combination += [OVERFLOW] * len(here.kinds)
                 continue
-            if not whole:
+            if flapping and where != "status":
+                spot.flapped += 1
+            elif not whole:
                 spot.alone += here.facets[X] != NO_DIFFERENCE
             else:
                 pattern = (here.facets[0], here.facets[1], here.facets[2])
@@ -91,16 +96,23 @@ class Gathering:
                 facet = row["d_facet"][index]
                 noisy = here.facets[A] <= facet or here.facets[B] <= facet
                 combination.append(number if number == OVERFLOW else 2 * number + noisy)
-        if whole:
+        if whole and not flapping:
             self._shift(row)
+        elif whole and status is not None:
+            self._shift(row, "status")
         if combination:
             self._combine((row["reason"], tuple(sorted(combination))))
 
-    def _shift(self, row: Row) -> None:
+    def _shift(self, row: Row, only: str = "") -> None:
         """Which way each place differs: clocks, what follows from a body and unordered members have no way."""
         endpoint, flags, klasses = row["endpoint"], row["d_flags"], row["d_klass"]
         for index, where in enumerate(row["d_where"]):
-            if flags[index] & UNMEASURED or klasses[index] == "time" or (endpoint, where) not in self.spots:
+            if (
+                only not in {"", where}
+                or flags[index] & UNMEASURED
+                or klasses[index] == "time"
+                or (endpoint, where) not in self.spots
+            ):
                 continue
             shifts = self.shifts.get((endpoint, where))
             if shifts is None:

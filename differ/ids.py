@@ -17,15 +17,12 @@ NAMED_MAX = 64
 """Characters of a text that is an id only because its place says so."""
 DIGITS_MIN = 6
 """Two different counters may well both be at 17; at a number of so many digits they hardly meet."""
-MIXTURES_MIN = 4
-"""Turns between letters and digits in a token that was drawn by chance; names with a version or a date have fewer."""
 SINGLE_MIN = 12
 """Fewer characters than this tell two random ids apart by luck only."""
 
 _LAST = re.compile(r"(?:\.([A-Za-z_][\w-]*)|\['((?:[^'\\]|\\.)*)'\])(?:\[\*\])*$")
 _OWN = re.compile(r"(?i:_?id|uuid|guid|uid)")
 _FOREIGN = re.compile(r"(?P<noun>.*?)(?:[_-](?i:id|uuid|guid|uid)s?|(?<=[a-z0-9])(?:Id|ID|Uuid|UUID|Guid)s?)")
-_TURN = re.compile(r"\d[A-Za-z]|[A-Za-z](?=\d)")
 _SEGMENT = re.compile(r"[\w-]+")
 
 
@@ -95,7 +92,7 @@ def is_opaque(text: str) -> bool:
     """Whether a text was drawn so that no other thing has the same."""
     klass = klass_of(text) if len(text) >= SINGLE_MIN else ""
     if klass == "token":
-        return _SEGMENT.fullmatch(text) is not None and len(_TURN.findall(text)) >= MIXTURES_MIN
+        return _SEGMENT.fullmatch(text) is not None
     return klass in OPAQUE and '"' not in text
 
 

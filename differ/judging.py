@@ -87,6 +87,7 @@ class Pools:
             twin_noisy=bool(twin.a or twin.b),
             pool_fired=self._fired[place.where],
             alone=self._spots[place.endpoint, place.where].alone,
+            flapped=self._spots[place.endpoint, place.where].flapped,
         )
 
 

@@ -9,7 +9,7 @@ import msgspec
 from crc32c import crc32c
 from orjson import Fragment, dumps
 
-from differ.classes import format_of, instant_ns, is_permutation, klass_of, times_apart, timing_apart
+from differ.classes import format_of, instant_ns, is_permutation, klass_of, klass_of_both, times_apart, timing_apart
 from differ.difference import CLOCK, EXCERPT_BYTES, FORMAT, GREEDY, PERMUTATION, VALUE, Difference
 from differ.jsons import Exact
 from differ.words import LONG, changed, shown
@@ -22,6 +22,8 @@ SIGNED_MAX = 240
 """A longer text is signed by the words that changed: the same change of many texts is one."""
 GREEDY_MAX = 64
 """Arrays of one comparison that are marked as paired greedily; each mark is looked for at every place."""
+SIZED = frozenset({"hash", "uuid"})
+"""Classes whose values have one length each."""
 CLOCK_SLACK_NS = 5_000_000_000
 """How far a value may be from the instant of its answer to be that instant: seconds are rounded, and answers take time."""
 
@@ -181,19 +183,23 @@ def clock_flag(old: Any, new: Any, now_ns: tuple[int, int]) -> int:
 
 def texts(old: str, new: str, now_ns: tuple[int, int]) -> Change:
     """How two different texts differ."""
-    klass, other = klass_of(old), klass_of(new)
-    both = klass if klass == other else ""
+    both = klass_of_both(old, new)
     flags = clock_flag(old, new, now_ns) if both == "time" else 0
     if is_permutation(old, new):
         return Change("order", VALUE, old, new, "order", both, flags | PERMUTATION)
     form, other_form = format_of(old), format_of(new)
-    if form == other_form:
+    if form == other_form and not (both in SIZED and len(old) != len(new)):
         if not both and "<time>" in form and (times := times_apart(old, new)):
             both = "time"
             flags = CLOCK if all(clock_flag(one, two, now_ns) for one, two in times) else 0
         return Change("value", VALUE, old, new, form[:80], both or ("time" if timing_apart(old, new) else ""), flags)
     if both:
+        if both in SIZED and len(old) != len(new):
+            # However they are drawn, all are as long; where they are not, the controls show it.
+            return Change("format", FORMAT, old, new, f"{both}:{len(old)}>{len(new)}", both, flags)
         return Change("value", VALUE, old, new, both, both, flags)
     if len(form) > SIGNED_MAX or len(other_form) > SIGNED_MAX:
         form, other_form = changed(form, other_form)
-    return Change("format" if klass != other else "value", FORMAT, old, new, f"{form[:60]}>{other_form[:60]}")
+    return Change(
+        "format" if klass_of(old) != klass_of(new) else "value", FORMAT, old, new, f"{form[:60]}>{other_form[:60]}"
+    )
