@@ -144,6 +144,22 @@ class Spot:
     """Exchanges in which x differs and a control gave no answer: they are no evidence."""
     flapped: int = 0
     """Exchanges in which a version has two statuses: they are no evidence of anything else."""
+    beside: dict[Pattern, int] = field(default_factory=dict[Pattern, int])
+    """Patterns of exchanges in which the versions have two statuses: as good as others, if the status does not flap."""
+
+    def settle(self, *, flaps: bool, unsure: bool) -> None:
+        """Take what was seen beside another status for evidence, or for none where the status flaps, or may do so."""
+        for pattern, count in self.beside.items():
+            if flaps:
+                self.flapped += count
+            elif not unsure:
+                self.patterns[pattern] = self.patterns.get(pattern, 0) + count
+        self.beside.clear()
+
+    @property
+    def noisy(self) -> bool:
+        """Whether a version ever differs from itself here."""
+        return any(min(a, b) != NO_DIFFERENCE for _, a, b in self.patterns)
 
     def tally(self, facet: int) -> Tally:
         """Exchanges that differ at a facet or a coarser one."""
@@ -263,8 +279,10 @@ class Evidence:
     """At the same place of all endpoints, what the test counts."""
     twin_noisy: bool = False
     """Whether the same place is noisy in the answers to GET, for an endpoint of HEAD."""
-    pool_fired: int = 0
-    """Exchanges of all endpoints at which the place was seen to differ."""
+    named: Tally = field(default_factory=Tally)
+    """At all places of that name, wherever they stand, each exchange."""
+    named_fired: int = 0
+    """Exchanges of the endpoints at which one of them was seen to differ."""
     alone: int = 0
     flapped: int = 0
     q_own: float = 1.0
@@ -327,9 +345,9 @@ def by_luck(evidence: Evidence) -> bool:
 
 
 def rare_elsewhere(evidence: Evidence) -> bool:
-    """Whether noise at this place of other endpoints is rare, and frequent enough to give x alone this often."""
-    pool = evidence.pool_all
-    return pool.a + pool.b > 0 and at_least(pool.x_alone, evidence.pool_fired, chance_alone(evidence)) > P_NOISE
+    """Whether noise at places of this name is rare, and frequent enough to give x alone this often."""
+    named = evidence.named
+    return named.a + named.b > 0 and at_least(named.x_alone, evidence.named_fired, chance_alone(evidence)) > P_NOISE
 
 
 def chance_alone(evidence: Evidence) -> float:
@@ -337,7 +355,7 @@ def chance_alone(evidence: Evidence) -> float:
 
     Exact for a value that is one of two, and for one that is each of many equally often: v²/2 and v(1-v)², which meet at one half.
     """
-    v = min(1.0, (evidence.pool_all.a + evidence.pool_all.b) / (2 * max(1, evidence.pool_fired)))
+    v = min(1.0, (evidence.named.a + evidence.named.b) / (2 * max(1, evidence.named_fired)))
     return v * v / 2 if v <= 0.5 else v * (1 - v) ** 2
 
 

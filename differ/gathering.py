@@ -73,6 +73,7 @@ class Gathering:
         # Two answers of one version with two statuses are two documents: what else differs in them is no noise of a place.
         status = shown.get("status")
         flapping = status is not None and min(status.facets[A], status.facets[B]) != NO_DIFFERENCE
+        answered_else = status is not None and not flapping
         for where, here in shown.items():
             spot = self._spot(endpoint, where)
             if spot is None:
@@ -86,7 +87,8 @@ class Gathering:
                 spot.alone += here.facets[X] != NO_DIFFERENCE
             else:
                 pattern = (here.facets[0], here.facets[1], here.facets[2])
-                spot.patterns[pattern] = spot.patterns.get(pattern, 0) + 1
+                patterns = spot.beside if answered_else and where != "status" else spot.patterns
+                patterns[pattern] = patterns.get(pattern, 0) + 1
                 if here.moved and len(spot.orders) < PAIRS_MAX:
                     spot.orders.setdefault(here.values[X], here.moved)
                 if here.natured and not pattern[0] == pattern[1] == pattern[2]:

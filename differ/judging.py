@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from differ.difference import BROKEN, VALUE
+from differ.difference import BROKEN, TYPE, VALUE
 from differ.evidence import (
     DETERMINISTIC,
     EXPLAINED,
@@ -21,10 +20,12 @@ from differ.evidence import (
     Spot,
     Tally,
     Weighed,
+    by_luck,
     family,
+    rare_elsewhere,
     weigh,
 )
-from differ.folding import Finding, Shows, fold
+from differ.folding import Finding, Shows, fold, parent_of
 from differ.gathering import EXPLAINED_BY_RULE, OVERFLOW, Combination, Gathering
 from differ.shifts import DRAWN, KINDS, WORDS, Leaning
 
@@ -58,11 +59,24 @@ class Pools:
     def __init__(self, gathering: Gathering, observed: Mapping[str, Observed]) -> None:
         self._spots = gathering.spots
         self._joined: dict[str, Spot] = {}
-        self._fired = Counter[str]()
-        for (endpoint, where), spot in gathering.spots.items():
-            self._joined.setdefault(where, Spot()).join(spot)
-            self._fired[where] += observed.get(endpoint, NOBODY).fired
+        self._named: dict[tuple[str, int], tuple[Tally, int]] = {}
+        self._leaves: dict[str, list[tuple[str, str]]] = {}
+        self._observed = observed
         self._tallies: dict[tuple[str, str, int, bool], Tally] = {}
+        # Statuses first: what else is seen beside another status stands and falls with it.
+        for status in (True, False):
+            for (endpoint, where), spot in gathering.spots.items():
+                if (where == "status") is not status:
+                    continue
+                if not status and spot.beside:
+                    spot.settle(flaps=self._spots[endpoint, "status"].noisy, unsure=self._by_luck(endpoint))
+                self._joined.setdefault(where, Spot()).join(spot)
+                self._leaves.setdefault(leaf_of(where), []).append((endpoint, where))
+
+    def _by_luck(self, endpoint: str) -> bool:
+        """Whether the statuses of an endpoint may differ as they flap at others."""
+        evidence = self.evidence(Place(endpoint, "status", "status", TYPE))
+        return by_luck(evidence) or rare_elsewhere(evidence)
 
     def tally(self, endpoint: str, where: str, facet: int, *, distinct: bool) -> Tally:
         """The tally at an endpoint; at all of them when it is empty."""
@@ -72,23 +86,44 @@ class Pools:
             self._tallies[key] = spot.distinct(facet) if distinct else spot.tally(facet)
         return self._tallies[key]
 
+    def named(self, where: str, facet: int) -> tuple[Tally, int]:
+        """The tally of all places whose last step is the same, at any depth of any endpoint, and their exchanges."""
+        leaf = leaf_of(where)
+        if (leaf, facet) not in self._named:
+            spot, fired = Spot(), 0
+            for endpoint, one in self._leaves[leaf]:
+                spot.join(self._spots[endpoint, one])
+                fired += self._observed.get(endpoint, NOBODY).fired
+            self._named[leaf, facet] = spot.tally(facet), fired
+        return self._named[leaf, facet]
+
     def evidence(self, place: Place) -> Evidence:
         """What is known of a place, before false discoveries are controlled."""
         distinct = bool(place.nature)
         twin = Tally()
         if place.endpoint.startswith("HEAD "):
             twin = self.tally("GET " + place.endpoint[5:], place.where, place.facet, distinct=False)
+        named, fired = self.named(place.where, place.facet)
         return Evidence(
+            named=named,
+            named_fired=fired,
             all=self.tally(place.endpoint, place.where, place.facet, distinct=False),
             own=self.tally(place.endpoint, place.where, place.facet, distinct=distinct),
             pool_all=self.tally("", place.where, place.facet, distinct=False),
             # Other endpoints speak for this one only where values are drawn anew: there a pair of values is the evidence.
             pool=self.tally("", place.where, place.facet, distinct=True) if distinct else Tally(),
             twin_noisy=bool(twin.a or twin.b),
-            pool_fired=self._fired[place.where],
             alone=self._spots[place.endpoint, place.where].alone,
             flapped=self._spots[place.endpoint, place.where].flapped,
         )
+
+
+def leaf_of(where: str) -> str:
+    """The last key of a place, without the list it may be in: what names a field wherever it stands; the place itself elsewhere."""
+    parent, leaf = parent_of(where)
+    while leaf == "[*]":
+        parent, leaf = parent_of(parent)
+    return leaf or where
 
 
 def judge(service: str, gathering: Gathering, observed: Mapping[str, Observed]) -> Judgement:

@@ -79,11 +79,15 @@ class Leaning:
         """Whether branch is the higher one."""
         return self.up[0] > self.down[0]
 
+    @property
+    def balanced(self) -> bool:
+        """Whether neither version leans against itself."""
+        least = max(P_LEAN, min(P_NOISE, LEAN_RATIO * self.p_value(0)))
+        return self.p_value(1) > least and self.p_value(2) > least
+
     def speaks(self, measure: str) -> bool:
         """Whether the versions do not lean against themselves, and vary enough for values to be drawn anew."""
-        least = max(P_LEAN, min(P_NOISE, LEAN_RATIO * self.p_value(0)))
-        balanced = self.p_value(1) > least and self.p_value(2) > least
-        return balanced and (
+        return self.balanced and (
             measure not in DRAWN or all(self.up[pair] + self.down[pair] >= VARIED_MIN for pair in (1, 2))
         )
 
@@ -143,7 +147,7 @@ class Shifts:
         found = dict(self.counts)
         found[NUMBER], found[LENGTH] = _leaning(self.numbers), _leaning(self.lengths)
         values = [value for pairs in self.numbers for two in pairs for value in two]
-        if values:
+        if values and found[NUMBER].balanced:
             middle = median(values)
             found[SPREAD] = _leaning([{(abs(o - middle), abs(n - middle)) for o, n in pairs} for pairs in self.numbers])
         if self.words:

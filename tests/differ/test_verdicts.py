@@ -202,6 +202,40 @@ def test_noise_at_other_endpoints_makes_a_single_change_undecided() -> None:
     assert judge("shop", gather(alone), quiet).regressions
 
 
+def test_what_is_seen_beside_a_flapping_status_is_no_evidence() -> None:
+    """Two statuses of one version are two documents; a key that is gone in one of them says nothing of the version."""
+    beside: list[Difference] = [(0, "body:$.a", "missing", PRESENCE, 3)]
+    flaps = [
+        row(n, [(pair, "status", "status", TYPE, 1), (pair, "body:$.a", "missing", PRESENCE, 3)])
+        for n, pair in enumerate((1, 2))
+    ]
+    both: list[Difference] = [(0, "status", "status", TYPE, 2), *beside]
+
+    assert verdicts(judged([*flaps, row(9, both)]))["body:$.a", "missing"] == NOISE
+    assert verdicts(judged([row(9, both)])) == {("body:$.a", "missing"): REGRESSION, ("status", "status"): REGRESSION}
+    assert verdicts(judged([*flaps, row(9, beside)]))["body:$.a", "missing"] == REGRESSION
+
+
+def test_a_counter_of_an_instance_has_no_spread() -> None:
+    """Instances that began at other numbers lie at other distances from the middle of all, for life."""
+    rows = []
+    for n in range(40):
+        base, control, branch, again = (start + n for start in (700, 400, 950, 420))
+        found = row(
+            n,
+            [
+                (0, "body:$.n", "value", VALUE, 2 * n),
+                (1, "body:$.n", "value", VALUE, 3 * n),
+                (2, "body:$.n", "value", VALUE, 5 * n),
+            ],
+        )
+        rows.append(
+            found | {"d_old": [f"{base}", f"{base}", f"{branch}"], "d_new": [f"{branch}", f"{control}", f"{again}"]}
+        )
+
+    assert judged(rows).regressions == []
+
+
 def test_a_member_that_became_another_container_is_one_finding() -> None:
     """Places that lie inside one member and always show together have one cause; those at the root do not have to."""
     inside: list[Difference] = [
