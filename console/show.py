@@ -1,4 +1,4 @@
-"""``echolane show RUN``: a run's result again, as JSON, page or report, or its exchanges one a line."""
+"""``echolane show RUN``: a run's result again, as JSON, page or report, its exchanges one a line, or one finding in detail."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from console.explain import explanation, print_explanation
 from console.outputs import add_output_flags, write_outputs
 from console.surroundings import home_of
 from console.terminal import print_verdict
@@ -20,6 +21,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
     parser.add_argument("run", metavar="RUN", help="a run's id, or the beginning of one; `latest` for the newest")
     parser.add_argument("--exchanges", action="store_true", help="every exchange in recorded order")
+    parser.add_argument(
+        "--explain", metavar="FINDING", help="every detail of one sample of a finding (its id, or the beginning)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON on stdout (NDJSON with --exchanges)")
     add_output_flags(parser, with_json=False)
 
@@ -39,6 +43,13 @@ def execute(args: argparse.Namespace) -> int:
             raise UsageError(
                 f"run {run['run']} has no result yet; `echolane run --resume {run['run']}` goes on with it"
             )
+        if args.explain:
+            found = explanation(home.path, store, run, args.explain)
+            if args.json:
+                sys.stdout.buffer.write(orjson.dumps(found) + b"\n")
+            else:
+                print_explanation(found)
+            return 0
         if args.json:
             sys.stdout.buffer.write(orjson.dumps(result) + b"\n")
         else:
