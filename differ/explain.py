@@ -98,23 +98,22 @@ def explain(old: str | None, new: str | None, *, ordered: bool = False) -> Expla
 
 def _asked(question: _Question) -> Explained:
     """The child's answer."""
-    child = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-P", "-m", "differ.explain"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-    )
-    try:
-        data, _ = child.communicate(msgspec.json.encode(_without_surrogates(question)), timeout=WAIT_S)
-        return msgspec.json.decode(data, type=Explained)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.communicate()
-        return Explained(ordered=question.ordered, reason="too-slow")
-    except msgspec.MsgspecError:
-        # SIGXCPU comes at the soft limit of computing; anything else (no memory, a fault of deepdiff) is no answer either.
-        slow = child.returncode in {-24, -9}
-        return Explained(ordered=question.ordered, reason="too-slow" if slow else "failed")
+    ) as child:
+        try:
+            data, _ = child.communicate(msgspec.json.encode(_without_surrogates(question)), timeout=WAIT_S)
+            return msgspec.json.decode(data, type=Explained)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            return Explained(ordered=question.ordered, reason="too-slow")
+        except msgspec.MsgspecError:
+            # SIGXCPU comes at the soft limit of computing; anything else (no memory, a fault of deepdiff) is no answer either.
+            slow = child.returncode in {-24, -9}
+            return Explained(ordered=question.ordered, reason="too-slow" if slow else "failed")
 
 
 def _without_surrogates(question: _Question) -> _Question:

@@ -12,10 +12,11 @@ from zlib import crc32
 import orjson
 
 from differ.difference import CLOCK, DERIVED, PERMUTATION
-from differ.evidence import NO_DIFFERENCE, Place, Spot
+from differ.evidence import Place
 from differ.ruled import Ruled
 from differ.rules import RULED
 from differ.shifts import Shifts
+from differ.tallies import NO_DIFFERENCE, Spot
 
 PLACES_MAX = 50_000
 """Places of one run, some 1 KB each. A service with 1,000 endpoints has 50 at each; what goes beyond stays undecided and is counted."""

@@ -5,29 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from differ.chances import Q_MAX, family
 from differ.difference import BROKEN, TYPE, VALUE
 from differ.evidence import (
     DETERMINISTIC,
     EXPLAINED,
     NOISE,
-    Q_MAX,
     REGRESSION,
     TESTED,
     UNDECIDED,
     Evidence,
     Observed,
     Place,
-    Spot,
-    Tally,
     Weighed,
     by_luck,
-    family,
     rare_elsewhere,
     weigh,
 )
 from differ.folding import Finding, Shows, fold, parent_of
 from differ.gathering import EXPLAINED_BY_RULE, OVERFLOW, Combination, Gathering
 from differ.shifts import DRAWN, KINDS, WORDS, Leaning
+from differ.tallies import Spot, Tally
 
 NOBODY = Observed()
 NEVER = Spot()

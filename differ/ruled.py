@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from differ.evidence import NOISE, Observed, Spot
+from differ.evidence import NOISE, Observed
 from differ.rules import EXPECTED
+from differ.tallies import Spot
 from differ.verdict import severity
 from echolane.ids import finding_id
 from echolane.rules import Rule, version_of

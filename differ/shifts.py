@@ -17,7 +17,8 @@ from typing import cast
 
 import orjson
 
-from differ.evidence import P_NOISE, mcnemar
+from differ.chances import mcnemar
+from differ.evidence import P_NOISE
 
 PAIRS_MAX = 256
 """Pairs of numbers remembered per place and comparison: forty tell a shift by half a deviation, and these 4 KB are held for many places."""

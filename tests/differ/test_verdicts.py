@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from differ.chances import benjamini_hochberg, mcnemar
 from differ.difference import FORMAT, PERMUTATION, PRESENCE, TYPE, VALUE
-from differ.evidence import NOISE, REGRESSION, UNDECIDED, Observed, benjamini_hochberg, coins_of, mcnemar
+from differ.evidence import NOISE, REGRESSION, UNDECIDED, Observed
 from differ.gathering import gather
 from differ.judging import Judgement, judge
 from differ.result import worst
+from differ.tallies import coins_of
 from differ.verdict import Facts, decide
 
 LEDGER = {

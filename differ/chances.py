@@ -1,0 +1,72 @@
+"""The chances that a verdict rests on: exact tests of counts, and the false discoveries among them. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+Q_MAX = 0.01
+"""A finding on basis ``tested`` is a regression up to this share of expected false discoveries."""
+
+
+@lru_cache(maxsize=4096)
+def mcnemar(only_x: int, only_control: int) -> float:
+    """One-sided exact p: how likely at least ``only_x`` of the discordant exchanges fall on x's side by chance."""
+    n = only_x + only_control
+    if only_x <= 0:
+        return 1.0
+    if only_control == 0:
+        return 0.5**n
+    if only_x > n / 2:
+        return min(1.0, _tail(n, only_x, 1))
+    return max(0.0, 1.0 - _tail(n, only_x - 1, -1))
+
+
+def _tail(n: int, start: int, step: int) -> float:
+    """The sum of Bin(n, 1/2) from ``start`` away from the middle: terms shrink, so it ends when they no longer count."""
+    term = math.exp(math.lgamma(n + 1) - math.lgamma(start + 1) - math.lgamma(n - start + 1) - n * math.log(2))
+    total, k = 0.0, start
+    while 0 <= k <= n and term > total * 1e-18:
+        total += term
+        term *= (n - k) / (k + 1) if step > 0 else k / (n - k + 1)
+        k += step
+    return total
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """q-values in the order of the p-values (the step-up procedure, made monotone)."""
+    count = len(p_values)
+    q_values = [1.0] * count
+    smallest = 1.0
+    ranked = sorted(range(count), key=lambda i: p_values[i])
+    for rank in range(count, 0, -1):
+        smallest = min(smallest, p_values[ranked[rank - 1]] * count / rank)
+        q_values[ranked[rank - 1]] = smallest
+    return q_values
+
+
+def at_least(count: int, n: int, chance: float) -> float:
+    """How likely a binomial variable is at least ``count``; 1 where it has to be."""
+    if count <= 0 or n < count:
+        return 1.0
+    if chance <= 0:
+        return 0.0
+    below = 0.0
+    for k in range(count):
+        below += math.exp(
+            math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+            + k * math.log(chance) + (n - k) * math.log1p(-chance)
+        )  # fmt: skip
+    return max(0.0, 1.0 - below)
+
+
+def family(p_values: Mapping[object, tuple[float, float]]) -> dict[object, float]:
+    """q-values of tests given as (p, smallest p they could have had).
+
+    A test that could not reject however its exchanges fell is no chance of a false discovery and stays outside of the family
+    (Tarone 1990; Gilbert 2005 for the false discovery rate of discrete tests): much noise must not drown a real change.
+    """
+    able = [name for name, (_, least) in p_values.items() if least <= Q_MAX]
+    found = dict(zip(able, benjamini_hochberg([p_values[name][0] for name in able]), strict=True))
+    return {name: found.get(name, 1.0) for name in p_values}

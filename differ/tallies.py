@@ -1,0 +1,167 @@
+"""Tallies: how often a place differs between the versions and within each, at every facet. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from differ.chances import mcnemar
+
+NO_DIFFERENCE = 4
+"""The facet behind the last: the two answers agree at the place."""
+Pattern = tuple[int, int, int]
+"""One exchange at one place: the coarsest facet at which x, a and b differ."""
+Pairs = tuple[int, int, int, int, int, int]
+"""A pattern, and the digests of the pairs of values of x, a and b."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often a place differs at a facet or a coarser one, over exchanges with all their answers."""
+
+    x: int = 0
+    a: int = 0
+    b: int = 0
+    x_not_a: int = 0
+    a_not_x: int = 0
+    x_not_b: int = 0
+    b_not_x: int = 0
+    b_not_a: int = 0
+    a_not_b: int = 0
+    all_three: int = 0
+    """All four answers are at odds: noise with so many values that two of them do not agree by luck."""
+    mirrored: int = 0
+    """a and b differ, x does not. What is random alike in four answers does this as often as it shows x alone."""
+    x_alone: int = 0
+    coins: float = 0.0
+    """Of orders that no version disagrees about with itself: how many fair coins their agreeing by luck is worth."""
+
+    def add(self, differs: tuple[bool, bool, bool], count: int = 1) -> None:
+        """Exchanges of one pattern."""
+        x, a, b = differs
+        self.x += count * x
+        self.a += count * a
+        self.b += count * b
+        self.x_not_a += count * (x and not a)
+        self.a_not_x += count * (a and not x)
+        self.x_not_b += count * (x and not b)
+        self.b_not_x += count * (b and not x)
+        self.b_not_a += count * (b and not a)
+        self.a_not_b += count * (a and not b)
+        self.all_three += count * (x and a and b)
+        self.mirrored += count * (a and b and not x)
+        self.x_alone += count * (x and not a and not b)
+
+    @property
+    def p_value(self) -> float:
+        """The larger of the two tests' p-values."""
+        if self.coins:
+            return 0.5**self.coins
+        return max(mcnemar(self.x_not_a, self.a_not_x), mcnemar(self.x_not_b, self.b_not_x))
+
+    @property
+    def p_flaky(self) -> float:
+        """How likely branch differs from itself that much more often than base does, by chance."""
+        return mcnemar(self.b_not_a, self.a_not_b)
+
+    @property
+    def p_least(self) -> float:
+        """The smallest p that this many discordant exchanges could have given, however they fell."""
+        if self.coins:
+            return 0.5**self.coins
+        return max(0.5 ** (self.x_not_a + self.a_not_x), 0.5 ** (self.x_not_b + self.b_not_x))
+
+    @property
+    def lucky(self) -> bool:
+        """Whether the noise here is of a kind that may agree by luck: some noisy exchange had two equal answers."""
+        return not self.a == self.b == self.all_three
+
+
+@dataclass(slots=True)
+class Spot:
+    """What was seen at one place of one endpoint, at every facet at once."""
+
+    patterns: dict[Pattern, int] = field(default_factory=dict[Pattern, int])
+    """How many exchanges showed each pattern."""
+    pairs: set[Pairs] = field(default_factory=set[Pairs])
+    """Of generative values and permutations: each distinct pair once, where x, a and b are not all alike."""
+    orders: dict[int, frozenset[int]] = field(default_factory=dict[int, frozenset[int]])
+    """Of permutations of x: the members that moved, by what was swapped first."""
+    alone: int = 0
+    """Exchanges in which x differs and a control gave no answer: they are no evidence."""
+    flapped: int = 0
+    """Exchanges in which a version has two statuses: they are no evidence of anything else."""
+    beside: dict[Pattern, int] = field(default_factory=dict[Pattern, int])
+    """Patterns of exchanges in which the versions have two statuses: as good as others, if the status does not flap."""
+
+    def settle(self, *, flaps: bool, unsure: bool) -> None:
+        """Take what was seen beside another status for evidence, or for none where the status flaps, or may do so."""
+        for pattern, count in self.beside.items():
+            if flaps:
+                self.flapped += count
+            elif not unsure:
+                self.patterns[pattern] = self.patterns.get(pattern, 0) + count
+        self.beside.clear()
+
+    @property
+    def noisy(self) -> bool:
+        """Whether a version ever differs from itself here."""
+        return any(min(a, b) != NO_DIFFERENCE for _, a, b in self.patterns)
+
+    def tally(self, facet: int) -> Tally:
+        """Exchanges that differ at a facet or a coarser one."""
+        found = Tally()
+        for (x, a, b), count in self.patterns.items():
+            found.add((x <= facet, a <= facet, b <= facet), count)
+        return found
+
+    def distinct(self, facet: int) -> Tally:
+        """The same, with each distinct pair of values counted once."""
+        found = tally_distinct(self.pairs, facet)
+        if not any(a <= facet or b <= facet for _, a, b in self.patterns):
+            found.coins = coins_of(self.orders.values())
+        return found
+
+    def join(self, other: Spot) -> None:
+        """Take what another endpoint showed at the same place."""
+        for pattern, count in other.patterns.items():
+            self.patterns[pattern] = self.patterns.get(pattern, 0) + count
+        self.pairs |= other.pairs
+        self.orders = other.orders | self.orders
+        self.alone += other.alone
+        self.flapped += other.flapped
+
+
+def coins_of(orders: Iterable[frozenset[int]]) -> float:
+    """How many fair coins it is worth that two instances agree on these lists, if each keeps its members in hash order.
+
+    On m members they agree once in m! times. Lists with a member in common are not independent of each other, so each member
+    counts once: the longest lists first, of every later one only what is new in it.
+    """
+    used, coins = set[int](), 0.0
+    for members in sorted(orders, key=lambda one: (-len(one), sorted(one))):
+        fresh = members - used
+        coins += math.lgamma(len(fresh) + 1) / math.log(2)
+        used |= fresh
+    return coins
+
+
+def tally_distinct(pairs: Iterable[Pairs], facet: int) -> Tally:
+    """Count distinct pairs of values instead of exchanges."""
+    seen: dict[str, set[int]] = {}
+    for fx, fa, fb, vx, va, vb in pairs:
+        x, a, b = fx <= facet, fa <= facet, fb <= facet
+        for name, holds, value in (
+            ("x", x, vx),
+            ("a", a, va),
+            ("b", b, vb),
+            ("x_not_a", x and not a, vx),
+            ("a_not_x", a and not x, va),
+            ("x_not_b", x and not b, vx),
+            ("b_not_x", b and not x, vb),
+            ("x_alone", x and not a and not b, vx),
+        ):
+            if holds:
+                seen.setdefault(name, set()).add(value)
+    return Tally(**{name: len(values) for name, values in seen.items()})
