@@ -43,10 +43,10 @@ class Uncut(Exception):  # noqa: N818
     """Cutting cannot tell: the texts are to be compared as whole trees."""
 
 
-def differing(walk: Walk, old: bytes, new: bytes, place: Place, owns: Owns) -> None:
+def differing(walk: Walk, old: bytes, new: bytes, place: Place, owns: Owns | None) -> None:
     """Emit what differs between two texts of JSON that are not the same.
 
-    What each target echoes of itself is masked where texts differ, and not looked for elsewhere.
+    What each target echoes of itself is masked where texts differ, and not looked for elsewhere; not at all without ``owns``.
 
     Raises:
         msgspec.MsgspecError, NotJson, Uncut, RecursionError: one of them is no JSON, or cannot be cut.
@@ -164,8 +164,10 @@ def _arrays(walk: Walk, old: list[Raw], new: list[Raw], place: Place, depth: int
     one, two = texts = _joined(olds), _joined(news)
     if owns is not None:
         one, two = unechoed(one, owns[0]), unechoed(two, owns[1])
+        if one == two:
+            return
         if one is not texts[0] or two is not texts[1]:
-            # What was an echo may have been all that was different.
+            # What was an echo may have been all that was different in some of them.
             _arrays(walk, _elements(one), _elements(two), place, depth, None)
             return
     # An element that is elsewhere on the other side says at once that not each is at its own place.
