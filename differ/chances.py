@@ -13,23 +13,32 @@ Q_MAX = 0.01
 @lru_cache(maxsize=4096)
 def mcnemar(only_x: int, only_control: int) -> float:
     """One-sided exact p: how likely at least ``only_x`` of the discordant exchanges fall on x's side by chance."""
-    n = only_x + only_control
-    if only_x <= 0:
+    return at_least(only_x, only_x + only_control, 0.5)
+
+
+@lru_cache(maxsize=4096)
+def at_least(count: int, n: int, chance: float) -> float:
+    """How likely at least ``count`` of ``n`` draws succeed, each with that chance below 1; exact, in time of the root of n."""
+    if count <= 0:
         return 1.0
-    if only_control == 0:
-        return 0.5**n
-    if only_x > n / 2:
-        return min(1.0, _tail(n, only_x, 1))
-    return max(0.0, 1.0 - _tail(n, only_x - 1, -1))
+    if count > n or chance <= 0:
+        return 0.0
+    if count == n:
+        return chance**n
+    if count > n * chance:
+        return min(1.0, _tail(n, count, 1, chance))
+    return max(0.0, 1.0 - _tail(n, count - 1, -1, chance))
 
 
-def _tail(n: int, start: int, step: int) -> float:
-    """The sum of Bin(n, 1/2) from ``start`` away from the middle: terms shrink, so it ends when they no longer count."""
-    term = math.exp(math.lgamma(n + 1) - math.lgamma(start + 1) - math.lgamma(n - start + 1) - n * math.log(2))
+def _tail(n: int, start: int, step: int, chance: float) -> float:
+    """The sum of Bin(n, chance) from ``start`` away from the middle: terms shrink, so it ends when they no longer count."""
+    odds = chance / (1 - chance)
+    ways = math.lgamma(n + 1) - math.lgamma(start + 1) - math.lgamma(n - start + 1)
+    term = math.exp(ways + start * math.log(chance) + (n - start) * math.log1p(-chance))
     total, k = 0.0, start
     while 0 <= k <= n and term > total * 1e-18:
         total += term
-        term *= (n - k) / (k + 1) if step > 0 else k / (n - k + 1)
+        term *= (n - k) / (k + 1) * odds if step > 0 else k / (n - k + 1) / odds
         k += step
     return total
 
@@ -44,21 +53,6 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
         smallest = min(smallest, p_values[ranked[rank - 1]] * count / rank)
         q_values[ranked[rank - 1]] = smallest
     return q_values
-
-
-def at_least(count: int, n: int, chance: float) -> float:
-    """How likely a binomial variable is at least ``count``; 1 where it has to be."""
-    if count <= 0 or n < count:
-        return 1.0
-    if chance <= 0:
-        return 0.0
-    below = 0.0
-    for k in range(count):
-        below += math.exp(
-            math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-            + k * math.log(chance) + (n - k) * math.log1p(-chance)
-        )  # fmt: skip
-    return max(0.0, 1.0 - below)
 
 
 def family(p_values: Mapping[object, tuple[float, float]]) -> dict[object, float]:

@@ -128,7 +128,8 @@ class Spot:
         for pattern, count in other.patterns.items():
             self.patterns[pattern] = self.patterns.get(pattern, 0) + count
         self.pairs |= other.pairs
-        self.orders = other.orders | self.orders
+        for swap, moved in other.orders.items():
+            self.orders.setdefault(swap, moved)
         self.alone += other.alone
         self.flapped += other.flapped
 

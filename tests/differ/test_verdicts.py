@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from differ.chances import benjamini_hochberg, mcnemar
+from differ.chances import at_least, benjamini_hochberg, mcnemar
 from differ.difference import FORMAT, PERMUTATION, PRESENCE, TYPE, VALUE
 from differ.evidence import NOISE, REGRESSION, UNDECIDED, Observed
 from differ.gathering import gather
@@ -64,6 +64,14 @@ def test_the_exact_test_is_exact(only_x: int, only_control: int) -> None:
     wanted = sum(math.comb(n, k) for k in range(only_x, n + 1)) / 2**n if only_x else 1.0
 
     assert mcnemar(only_x, only_control) == pytest.approx(wanted, rel=1e-9)
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.sampled_from([0.0, 0.001, 0.1, 0.125, 0.5]))
+def test_so_many_draws_succeed_as_often_as_counted(count: int, n: int, chance: float) -> None:
+    """It is the tail of a binomial variable, summed the long way."""
+    wanted = sum(math.comb(n, k) * chance**k * (1 - chance) ** (n - k) for k in range(count, n + 1))
+
+    assert at_least(count, n, chance) == pytest.approx(wanted, rel=1e-9, abs=1e-12)
 
 
 @given(st.lists(st.floats(0, 1), max_size=40))
