@@ -214,7 +214,7 @@ known(
         always("html-doctype", "body", text(HTML, rb"(?i)<!doctype[^>]*>", b'<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 3.2 Final//EN">'), group="text"),
         always("text-number", "body", text((*CSV, *HTML), rb"(?<=[ ,>])(\d{2,4})(?=[\s,<.])", rb"9\1"), group="text"),
         always("xml-text", "body", text(XML, rb"(<(?:title|name|price)[^>]*>)[^<]+", rb"\1Out of order"), group="text"),
-        always("xml-attribute", "body", text(XML, rb'currency="[^"]*"', rb'currency="XXX"'), group="text"),
+        always("xml-attribute", "body", text(XML, rb'currency="[^"]*"', rb'currency="ZZZ"'), group="text"),
         always("xml-element-missing", "body", text(XML, rb"<price[^>]*>[^<]*</price>", b""), group="text"),
         always("csv-row-missing", "body", text(CSV, rb"(?<=\n)[^\n]*,[^\n]*\n", b""), group="text"),
         always("csv-cell", "body", text(CSV, rb"(?<=\n)([^\n,]*),[^\n,]*", rb"\1,changed"), group="text"),

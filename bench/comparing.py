@@ -34,7 +34,7 @@ HEADERS = [
     (b"X-Request-Id", b"5d9d5f7a"),
 ]
 SIZES = {"1 KB": 5, "10 KB": 47, "100 KB": 472}
-ROUND_S, PEER_ROUND_S, PEER_ROUNDS = 0.3, 0.15, 2
+ROUND_S, PEER_ROUND_S, PEER_ROUNDS = 0.3, 0.3, 5
 FLUSH = 10_000
 BOUND = "orjson.loads twice and =="
 ROW = "echolane with the result row"
