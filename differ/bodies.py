@@ -60,8 +60,7 @@ def body(sink: Sink, left: Response, right: Response, context: Context) -> None:
     echoes = one.data.rfind(own[0].end, 0, PEEK_BYTES) >= 0 if own[0].end else False
     if not echoes and cut(sink, one.data, two.data, context, own):
         return
-    old = reading(left, own[0]) if read is None else _again(left, own[0], read)
-    new = reading(right, own[1]) if read is None else _again(right, own[1], read)
+    old, new = reading(left, own[0], read), reading(right, own[1], read)
     if old.data == new.data or (echoes and cut(sink, old.data, new.data, context, None)):
         return
     forms, raw = (old.parse(), new.parse()), (old.data, new.data)
@@ -115,17 +114,14 @@ def cut(sink: Sink, old: bytes, new: bytes, context: Context, owns: Owns | None)
     return False
 
 
-def reading(answer: Response, own: Own) -> Reading:
-    """The body of an answer of one target."""
-    return Reading(unechoed(answer.body.data, own), answer.headers)
-
-
-def _again(answer: Response, own: Own, read: dict[tuple[int, int], Reading]) -> Reading:
-    """The same once for all comparisons of an exchange."""
+def reading(answer: Response, own: Own, read: dict[tuple[int, int], Reading] | None) -> Reading:
+    """The body of an answer of one target; once for all comparisons of an exchange, where what was read is kept."""
+    if read is None:
+        return Reading(unechoed(answer.body.data, own), answer.headers)
     key = id(answer), id(own)
     found = read.get(key)
     if found is None:
-        found = read[key] = reading(answer, own)
+        found = read[key] = Reading(unechoed(answer.body.data, own), answer.headers)
     return found
 
 

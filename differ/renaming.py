@@ -181,13 +181,7 @@ def positioned(values: Values, met: list[Met], left: Response, right: Response, 
 
 def _tree(answer: Response, own: Own, context: Context) -> Any:
     """The body as a tree; None where it is none."""
-    key = id(answer), id(own)
-    found = context.read.get(key) if context.read is not None else None
-    if found is None:
-        found = reading(answer, own)
-        if context.read is not None:
-            context.read[key] = found
-    parsed = found.parse()
+    parsed = reading(answer, own, context.read).parse()
     return parsed.value if parsed.form in TREES and parsed.value.__class__ in {dict, list} else None
 
 
