@@ -26,7 +26,7 @@ from differ.bodies_of import (
 from differ.classes import format_of, times_apart, timing_apart
 from differ.context import Context, Reading
 from differ.csvs import tables
-from differ.difference import EXCERPT_BYTES, FORMAT, TYPE, VALUE
+from differ.difference import EXCERPT_BYTES, FORMAT, PERMUTATION, TYPE, VALUE
 from differ.echoes import Own, unechoed
 from differ.images import images
 from differ.jsons import LOSSY, PLAIN, NotJson, has_duplicates, parse_with_duplicates
@@ -201,6 +201,8 @@ def text_change(old: str, new: str, now_ns: tuple[int, int]) -> Change:
     if len(old) < ONE_VALUE and len(new) < ONE_VALUE:
         return texts(old, new, now_ns)
     lines = changed_lines(old.split("\n"), new.split("\n"))
+    if not lines[0] and not lines[1]:  # the same lines in another order
+        return Change("order", VALUE, old, new, "text:order", flags=PERMUTATION)
     formats = [[format_of(line) for line in side] for side in lines]
     facet = VALUE if formats[0] == formats[1] else FORMAT
     klass = "time" if facet == VALUE and all(map(by_time_alone, *lines)) else ""

@@ -142,11 +142,12 @@ def _events(text: str) -> list[dict[str, Any]]:
     """Server-sent events: an object per event, its repeated fields joined by newlines, its data as JSON where that is what they are."""
     events: list[dict[str, Any]] = []
     for block in text.replace("\r\n", "\n").split("\n\n"):
-        event: dict[str, Any] = {}
+        lines: dict[str, list[str]] = {}
         for line in block.split("\n"):
             name, colon, value = line.partition(":")
             if colon and name:
-                event[name] = f"{event[name]}\n{value.removeprefix(' ')}" if name in event else value.removeprefix(" ")
+                lines.setdefault(name, []).append(value.removeprefix(" "))
+        event: dict[str, Any] = {name: "\n".join(values) for name, values in lines.items()}
         if event:
             data = event.get("data", "")
             if data[:1] in {"{", "["}:
@@ -160,7 +161,9 @@ def _events(text: str) -> list[dict[str, Any]]:
 
 def _form(data: bytes) -> Parsed | None:
     try:
-        pairs = parse_qsl(data.decode("utf-8"), keep_blank_values=True, max_num_fields=FIELDS_MAX)
+        pairs = parse_qsl(
+            data.decode("utf-8"), keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="backslashreplace"
+        )
     except (ValueError, UnicodeDecodeError):
         return None
     fields: dict[str, list[str]] = {}
@@ -174,4 +177,4 @@ def _text(data: bytes, media: str) -> Parsed:
     try:
         return Parsed(TEXT, data.decode("utf-8"), why=why)
     except UnicodeDecodeError:
-        return Parsed(TEXT, text_of(data), why=why) if media.startswith("text/") else Parsed(BYTES, data, why=why)
+        return Parsed(TEXT, text_of(data), why=why) if media.startswith("text/") else Parsed(BYTES, data)

@@ -18,7 +18,7 @@ _DATE = (
     r"|\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
 )
 _HASH = r"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{16,}\b"
-_OPAQUE = r"(?<![\w/.+-])(?=[\w+/=-]*\d)(?=[\w+/=-]*[A-Za-z])[\w+/=-]{20,}(?![\w/.+-])"
+_OPAQUE = r"(?<![\w/.+-])(?=[\w+/=-]{0,255}\d)(?=[\w+/=-]{0,255}[A-Za-z])[\w+/=-]{20,}(?![\w/.+-])"
 _NUMBER = r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
 MASKED = re.compile(f"(?P<uuid>{_UUID})|(?P<time>{_DATE})|(?P<hash>{_HASH})|(?P<token>{_OPAQUE})|(?P<number>{_NUMBER})")
 _WHOLE = (

@@ -157,4 +157,4 @@ def _holds(line: str) -> tuple[str, str]:
 
 def field_text(values: list[bytes], own: Own) -> str:
     """All lines of one header as one text."""
-    return unechoed(b", ".join(values), own).decode("utf-8", "replace")
+    return unechoed(b", ".join(values), own).decode("utf-8", "backslashreplace")

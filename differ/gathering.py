@@ -246,7 +246,7 @@ def swapped(old: str, new: str) -> tuple[int, frozenset[int]]:
 
 
 def members(text: str) -> Iterator[bytes]:
-    """The members of a JSON list, or of a text which is a list with commas."""
+    """The members of a JSON list, or of a text which is a list of lines or with commas."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -255,7 +255,7 @@ def members(text: str) -> Iterator[bytes]:
         for item in cast("list[object]", value):
             yield orjson.dumps(item)
     elif isinstance(value, str):
-        for part in value.split(","):
+        for part in value.split("\n" if "\n" in value else ","):
             yield part.strip().encode("utf-8", "surrogatepass")
 
 

@@ -163,14 +163,15 @@ _SCHEME = re.compile(r"([\w!#$%&'*+.^`|~-]+)(?:[ \t]+(.*))?", re.DOTALL)
 def _challenges(text: str) -> list[Part]:
     """Challenges by scheme, and their parameters by name (RFC 9110 §11.6.1): a comma parts both."""
     found: list[Part] = []
-    scheme, seen = "", 0
+    scheme, seen, schemes = "", 0, set[str]()
     for piece in split(text, ","):
         start = _SCHEME.fullmatch(piece)
         if start is not None and not (start[2] or "").startswith("="):
             seen += 1
             # A second challenge of one scheme is another one.
             scheme = start[1].lower()
-            scheme += f"#{seen}" if (scheme, "") in found else ""
+            scheme += f"#{seen}" if scheme in schemes else ""
+            schemes.add(scheme)
             found.append((scheme, ""))
         rest = piece if start is None or (start[2] or "").startswith("=") else start[2]
         if rest:

@@ -12,7 +12,7 @@ from html import unescape
 import msgspec
 
 BYTES_MAX = 1024 * 1024
-"""A larger page is compared by lines: an answer is kept up to a mebibyte, and Python reads some three of HTML in a second."""
+"""A larger page is compared by lines: an answer is kept up to three mebibytes, and Python reads some three of HTML in a second."""
 NODES_MAX = 50_000
 """Elements, texts and attributes of a page; more are compared by lines."""
 DEPTH_MAX = 128
@@ -162,6 +162,7 @@ class _Builder:
             if self.stack[index].name == name:
                 del self.stack[index:]
                 return
+        self._count(1)
 
     def text(self, text: str) -> None:
         """Text between tags: blanks in a row are one, save where they are meant."""

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import orjson
 
+from differ.aligning import exactly_equal
 from differ.classes import format_of, instant_ns, klass_of
 from differ.difference import FORMAT, VALUE
 from differ.sink import Change
@@ -26,6 +27,8 @@ TIMES = frozenset(("iat", "exp", "nbf", "auth_time"))
 """Claims that are points in time; what ``exp`` says is how long a token lives."""
 DRAWN = frozenset(("jti", "sid", "nonce", "at_hash", "c_hash", "s_hash", "kid"))
 """Claims and headers that are drawn for each token or key, or a digest of such."""
+MEANT = frozenset(("sub", "iss", "aud", "azp", "client_id", "scope"))
+"""Claims that say who may do what: another value is another right, whatever it looks like."""
 _TOKEN = re.compile(r"[\w-]{4,}\.[\w-]{2,}\.[\w-]*", re.ASCII)
 
 
@@ -71,13 +74,14 @@ def _apart(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return [
         name
         for name in dict.fromkeys([*old, *new])
-        if (name in old) != (name in new) or (old[name] != new[name] and not _by_nature(name, old[name], new[name]))
+        if (name in old) != (name in new)
+        or (not exactly_equal(old[name], new[name]) and not _by_nature(name, old[name], new[name]))
     ]
 
 
 def _by_nature(name: str, old: Any, new: Any) -> bool:
     """Whether two values differ as two tokens' values do anyway."""
-    if old.__class__ is not new.__class__:
+    if old.__class__ is not new.__class__ or name in MEANT:
         return False
     if name in DRAWN:
         return True

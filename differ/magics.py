@@ -47,11 +47,11 @@ def magic_of(data: bytes) -> str:
 
 
 def text_of(data: bytes) -> str:
-    """A text in UTF-8, else in latin-1, in which any bytes are one: no two different ones become equal."""
+    """A text in UTF-8, its other bytes as escapes, for which no letter is taken."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        return data.decode("latin-1")
+        return data.decode("utf-8", "backslashreplace")
 
 
 def described(data: bytes) -> str:

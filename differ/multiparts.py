@@ -67,7 +67,7 @@ def _chunks(data: bytes, boundary: bytes) -> list[bytes] | None:
     found: list[bytes] = []
     for chunk in chunks[1:]:
         if chunk.startswith(b"--"):
-            return found
+            break
         found.append(chunk.lstrip(b" \t"))
     return found if len(found) <= PARTS_MAX else None
 

@@ -43,7 +43,7 @@ def pixels_of(data: bytes) -> Pixels | None:
         width, height, depth, colour, *_, interlaced = unpack_from(">IIBBBBB", data, 16)
         channels = _CHANNELS[colour]
         size = (width * channels + 1) * height
-        if depth != 8 or interlaced or not 0 < size <= PIXEL_BYTES_MAX:
+        if depth != 8 or interlaced or not width or not 0 < size <= PIXEL_BYTES_MAX:
             return None
         chunks = _chunks(data)
         packed = chunks.get(b"IDAT", b"")

@@ -6,6 +6,7 @@ printable, as messages where all of them can be read as such, else as bytes.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from base64 import b64decode
@@ -21,7 +22,7 @@ DEPTH_MAX = 32
 """Messages inside messages; protobuf's own parsers stop at 100, and each level reads its bytes once more."""
 FRAMES_MAX = 10_000
 MESSAGE_MAX = 4 * 1024 * 1024
-"""Bytes of a compressed message, unpacked: what gRPC accepts by default."""
+"""Bytes of all compressed messages of a body, unpacked: what gRPC accepts of one by default."""
 TRAILERS = 0x80
 """A frame of gRPC-Web that holds trailers."""
 _TYPES = frozenset(("application/protobuf", "application/x-protobuf", "application/vnd.google.protobuf"))
@@ -67,14 +68,14 @@ def messages_of(data: bytes, content_type: str) -> Messages | None:
 
 def _plain(data: bytes) -> bytes:
     try:
-        return b64decode(data)
+        return b"".join(b64decode(piece) for piece in re.findall(rb"[^=]+=*", data))
     except ValueError:
         return b""
 
 
 def _frames(data: bytes, whole: bytes) -> Messages | None:
     """Frames of gRPC: a flag, four bytes of length, a message."""
-    found, at = Messages(whole, [], framed=True), 0
+    found, at, room = Messages(whole, [], framed=True), 0, MESSAGE_MAX
     while at < len(data):
         if at + 5 > len(data) or len(found.bodies) >= FRAMES_MAX:
             return None
@@ -86,18 +87,19 @@ def _frames(data: bytes, whole: bytes) -> Messages | None:
         if flag & TRAILERS:
             found.trailers.append(body)
             continue
-        unpacked = _unpacked(body) if flag & 1 else body
+        unpacked = _unpacked(body, room) if flag & 1 else body
         if unpacked is None or wire(unpacked) is None:
             return None
+        room -= len(unpacked) if flag & 1 else 0
         found.bodies.append(unpacked)
     return found
 
 
-def _unpacked(data: bytes) -> bytes | None:
+def _unpacked(data: bytes, room: int) -> bytes | None:
     """A message of gzip or zlib; None for another algorithm."""
     try:
         unpacker = zlib.decompressobj(wbits=47)
-        found = unpacker.decompress(data, MESSAGE_MAX)
+        found = unpacker.decompress(data, max(1, room))
     except zlib.error:
         return None
     return found if unpacker.eof else None
@@ -142,6 +144,10 @@ def trees(old: Messages, new: Messages, registry: Registry | None, method: str) 
     return sides[0][0], sides[1][0]
 
 
+Met = tuple[int, int, int | bytes]
+"""One field of a message: the message's index, the wire type, the value."""
+
+
 class _Reader:
     """Reads messages of one kind together, so that a field is the same thing in all of them."""
 
@@ -163,24 +169,25 @@ class _Reader:
         if self._fields > FIELDS_MAX:
             raise _TooMany
         found: list[dict[str, Any]] = [{} for _ in bodies]
-        for number in sorted({number for fields in wires for number, _, _ in fields}):
-            self._field(number, wires, found, kind, depth)
+        by_number: dict[int, list[Met]] = {}
+        for index, fields in enumerate(wires):
+            for number, wire_type, value in fields:
+                by_number.setdefault(number, []).append((index, wire_type, value))
+        for number in sorted(by_number):
+            self._field(number, by_number[number], found, kind, depth)
         return found
 
     def _field(
-        self, number: int, wires: list[Wire], found: list[dict[str, Any]], kind: Message | None, depth: int
+        self,
+        number: int,
+        met: list[Met],
+        found: list[dict[str, Any]],
+        kind: Message | None,
+        depth: int,
     ) -> None:
         """One field of all messages, a list where it is repeated in one of them."""
         field = kind.fields.get(number) if kind is not None else None
-        at: list[int] = []
-        types: list[int] = []
-        raws: list[int | bytes] = []
-        for index, fields in enumerate(wires):
-            for one, wire_type, value in fields:
-                if one == number:
-                    at.append(index)
-                    types.append(wire_type)
-                    raws.append(value)
+        at, types, raws = [one[0] for one in met], [one[1] for one in met], [one[2] for one in met]
         values = self._described(field, types, raws, depth) if field is not None else None
         repeated = len(set(at)) < len(at)
         if field is not None and values is not None:

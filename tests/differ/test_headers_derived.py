@@ -86,7 +86,7 @@ def test_a_digest_behind_masks_is_explained_by_bodies_that_differ() -> None:
     """Neither can be computed again; that bodies differ is explanation enough, and equal ones explain nothing."""
     one, two = ("Content-MD5", b64("md5", b"real 1")), ("Content-MD5", b64("md5", b"real 2"))
 
-    assert about("Content-MD5", answer(OLD, one), answer(NEW, two)).flags in {0, DERIVED}
+    assert about("Content-MD5", answer(OLD, one), answer(NEW, two)).flags == DERIVED
     assert about("Content-MD5", answer(OLD, one), answer(OLD, two)).flags == 0
 
 
