@@ -185,7 +185,7 @@ def by_equality(
     changed: list[Pair] = []
     if effort.leaves > 0 and 0 < len(pairs) <= LONGEST_MAX and _crossing([*same, *pairs]):
         known = set(same)
-        sure = [pair for pair in pairs if pair not in known and evident(old, new, pair, effort)]
+        sure = evident(old, new, [pair for pair in pairs if pair not in known], effort)
         crossed = _crossed([*same, *sure])
         met = [pair for pair in sure if pair in crossed]
         standing = _standing([*same, *sure]) if met else set[Pair]()

@@ -271,18 +271,27 @@ def hints_of(found: list[Leaf]) -> list[Hashable]:
     return hints
 
 
-def evident(old: Sequence[Any], new: Sequence[Any], pair: Pair, effort: Effort) -> bool:
-    """Whether a pair is no coincidence.
+def evident(old: Sequence[Any], new: Sequence[Any], pairs: Iterable[Pair], effort: Effort) -> list[Pair]:
+    """Those of the pairs that are no coincidence.
 
-    It shares more than half of what it holds, and EVIDENT leaves more than either element does with what stands at its own place on
-    the other side, counted from the beginning or from the end.
+    Such a pair shares more than half of what it holds, and EVIDENT leaves more than either element does with what stands at its own
+    place on the other side, counted from the beginning or from the end. None of them are where there is no room to look at all, so
+    that the same are found whichever side is first.
     """
-    if effort.leaves <= 0:
-        return False
+    held: list[tuple[Pair, list[Leaf], list[Leaf]]] = []
+    for i, j in pairs:
+        one, two = leaves(old[i]), leaves(new[j])
+        effort.leaves -= 3 * (len(one) + len(two))
+        if effort.leaves <= 0:
+            effort.leaves = 0
+            return []
+        held.append(((i, j), one, two))
+    return [pair for pair, one, two in held if _is_evident(old, new, pair, one, two)]
+
+
+def _is_evident(old: Sequence[Any], new: Sequence[Any], pair: Pair, one: list[Leaf], two: list[Leaf]) -> bool:
     i, j = pair
     longer = len(new) - len(old)
-    one, two = leaves(old[i]), leaves(new[j])
-    effort.leaves -= 3 * (len(one) + len(two))
     shared = _shared(one, two)
     if 4 * shared <= len(one) + len(two):
         return False
