@@ -7,7 +7,7 @@ BASE   ?=
 BRANCH ?=
 ROOMS  := echolane capture replayer differ console
 
-.PHONY: demo setup test check lint types contracts format bench accuracy faults clean
+.PHONY: demo setup test check lint types contracts format bench accuracy fuzz faults clean
 
 demo: $(VENV)/.installed  ## Record, replay and compare a real application at two released versions
 	$(BIN)/echolane demo $(if $(BASE),--base $(BASE)) $(if $(BRANCH),--branch $(BRANCH))
@@ -51,6 +51,9 @@ bench: setup  ## Measure against the peers; writes bench/RESULTS.md (TABLES="cap
 accuracy: setup  ## Planted changes among noise, against Diffy's rule and an A/A' filter; writes bench/ACCURACY.md (QUICK=1: a tenth)
 	@test -d .bench/answers || $(BIN)/python -m bench.accuracy_answers
 	$(BIN)/python -m bench.accuracy $(if $(QUICK),--quick)
+
+fuzz: setup  ## Every law on new examples, FUZZ times as many (20); a failure prints the example to keep as @example
+	ECHOLANE_FUZZ=$(or $(FUZZ),20) $(BIN)/python -m pytest -q -o faulthandler_timeout=3000 tests
 
 faults: setup  ## Fifty kills of each process and twenty restarts; ECHOLANE_SEED=N repeats them
 	ECHOLANE_KILLS=50 ECHOLANE_RESTARTS=20 $(BIN)/python -m pytest -q -o faulthandler_timeout=3000 tests/e2e/test_kills.py tests/e2e/test_chain.py

@@ -2,6 +2,9 @@
 
 ``require("chromium")`` gives a program's path, or skips the test and says what is missing. With ``ECHOLANE_REQUIRE_ALL=1``
 a missing part is a failure instead, so that CI cannot pass by lacking it.
+
+Laws are tried on the same examples each time, so that a change passes or fails by what it changes; ``ECHOLANE_FUZZ=20`` (which
+``make fuzz`` sets) tries them on twenty times as many, new ones each time.
 """
 
 from __future__ import annotations
@@ -16,8 +19,23 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import settings
 
 REQUIRE_ALL = "ECHOLANE_REQUIRE_ALL"
+FUZZ = int(os.environ.get("ECHOLANE_FUZZ", "0"))
+settings.register_profile("steady", derandomize=True, deadline=None)
+if not FUZZ:
+    settings.load_profile("steady")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """When fuzzing, keep the laws alone, with more examples."""
+    if not FUZZ:
+        return
+    items[:] = [item for item in items if getattr(getattr(item, "obj", None), "is_hypothesis_test", False)]
+    for law in {getattr(item.obj, "__func__", item.obj) for item in items}:  # type: ignore[attr-defined]
+        given = law._hypothesis_internal_use_settings
+        law._hypothesis_internal_use_settings = settings(given, max_examples=given.max_examples * FUZZ, deadline=None)
 
 
 def missing(reason: str) -> NoReturn:
