@@ -17,7 +17,7 @@ _DATE = (
     rf"{_DAY},? \d{{1,2}}[ -]{_MONTH}[ -]\d{{2,4}} \d\d:\d\d:\d\d(?: (?:GMT|UTC|[+-]\d{{4}}))?"
     r"|\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
 )
-_HASH = r"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{16,}\b"
+_HASH = r"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}\b"
 _OPAQUE = r"(?<![\w/.+-])(?=[\w+/=-]{0,255}\d)(?=[\w+/=-]{0,255}[A-Za-z])[\w+/=-]{20,}(?![\w/.+-])"
 _NUMBER = r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
 MASKED = re.compile(f"(?P<uuid>{_UUID})|(?P<time>{_DATE})|(?P<hash>{_HASH})|(?P<token>{_OPAQUE})|(?P<number>{_NUMBER})")

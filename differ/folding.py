@@ -8,7 +8,8 @@ Folds, in this order, each deterministic:
 4. ids that are renamed alike at several places (:mod:`differ.renaming`);
 5. members that came or went together: siblings under one container, or one key under many containers, whichever says more;
 6. values that changed all over one element (another element stands there) are one finding at the element;
-7. headers that come, go and change together (another framework), and places of one document that always change together.
+7. headers that come, go and change together (another framework), nodes of pages that change where another one does (another
+   template), and places of one document that always change together.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ TOGETHER_MIN = 0.8
 """Share of exchanges that two headers' changes have in common when they have one cause."""
 COMBINATIONS_COMPARED = 2_000
 """Combinations that are looked at to see what shows together, the most frequent first: it bounds the time of folding."""
+PAGE = "body:/html"
+"""How the places of a page begin."""
 _LAST = re.compile(r"(?P<parent>.*?)(?P<leaf>\.[A-Za-z_][\w-]*|\['(?:[^'\\]|\\.)*'\]|\[\*\])$", re.DOTALL)
 _STEPS = re.compile(r"\.[A-Za-z_][\w-]*|\['(?:[^'\\]|\\.)*'\]|\[\*\]")
 
@@ -106,6 +109,7 @@ def fold(service: str, places: Sequence[Place], numbers: Iterable[int], shows: S
     bundles = _members(bundles)
     bundles = _siblings(bundles)
     bundles = _headers_together(bundles, shows)
+    bundles = _pages(bundles, shows)
     bundles = _documents(bundles, places)
     for bundle in bundles:
         bundle.kind = kind or bundle.kind
@@ -273,6 +277,23 @@ def _headers_together(bundles: Sequence[_Bundle], shows: Shows) -> list[_Bundle]
         first = min(cluster, key=lambda b: (b.where, b.kind, b.signature))
         out.append(first if len(cluster) == 1 else _united(first.where, first.kind, first.signature, cluster))
     return out
+
+
+def _pages(bundles: Sequence[_Bundle], shows: Shows) -> list[_Bundle]:
+    """Nodes of pages that only ever change where another one does: a template was rewritten, and its pages are what changed."""
+    out = [b for b in bundles if not b.where.startswith(PAGE)]
+    clusters: list[list[_Bundle]] = []
+    for bundle in sorted((b for b in bundles if b.where.startswith(PAGE)), key=_by_spread(shows)):
+        for cluster in clusters:
+            if bundle.shown and (bundle.shown <= cluster[0].shown or _alike(cluster[0].shown, bundle.shown, shows)):
+                cluster.append(bundle)
+                break
+        else:
+            clusters.append([bundle])
+    return out + [
+        cluster[0] if len(cluster) == 1 else _united("body", "value", f"page:{cluster[0].where}", cluster)
+        for cluster in clusters
+    ]
 
 
 def _by_spread(shows: Shows) -> Callable[[_Bundle], tuple[int, str, str, str]]:

@@ -1,16 +1,16 @@
 """Two HTML pages: what differs in text, links, forms and attributes. Pure, linear in time.
 
-A page is one place, ``body``, as far as its wording or markup changed: a template that was rewritten is one change, and its changed
-nodes are what is shown. What differs by value alone has a place of its own (``body:/html/body/p``, ``body:/html/body/a/@href``,
-``body:/html/body/form/input[@name='q']/@value``), so that a token or a timing in one corner says nothing about the others. A place
-is made of names only, never of values or ranks: what is noise stands at one place in all answers.
+Each node has a place of its own (``body:/html/body/p``, ``body:/html/body/a/@href``, ``body:/html/body/form/input[@name='q']/@value``),
+so that a token, a timing or a noisy wording in one corner says nothing about the others; that a template was rewritten is one cause is
+told where findings are folded (:mod:`differ.folding`). A place is made of names only, never of values or ranks: what is noise stands at
+one place in all answers.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from hashlib import blake2b
 from itertools import islice
 
@@ -19,7 +19,7 @@ import msgspec
 from differ.classes import timing_name
 from differ.difference import EXCERPT_BYTES, FORMAT, PERMUTATION, VALUE
 from differ.htmls import Element, Page
-from differ.sink import Change, Sink
+from differ.sink import MISSING, Change, Sink
 
 WHERE_MAX = 512
 """Characters of a place; what is nested deeper is told at its container."""
@@ -50,34 +50,18 @@ def pages(sink: Sink, old: Page, new: Page, change_of: TextChange) -> None:
     """Emit what differs between two pages."""
     found = _Walk(sink, change_of)
     if old.doctype != new.doctype:
-        found.apart.append(_Apart("doctype", old.doctype, new.doctype))
+        found.apart.append(_Apart("/html/doctype()", old.doctype, new.doctype))
     if digest(old.root) != digest(new.root):
         found.elements(old.root, new.root, "/html")
-    apart = found.apart
-    reworded = any(one.change is None or one.change.facet < VALUE for one in apart)
-    whole: list[_Apart] = []
-    for one in apart:
-        change = one.change
-        # Beside another wording, a value that is not random belongs to it.
-        if change is None or (reworded and not change.klass and not change.flags & PERMUTATION):
-            whole.append(one)
-        else:
-            sink.add(f"body:{one.where}", change)
-    if whole:
-        sink.add("body", _rewritten(whole))
+    for one in found.apart:
+        sink.add(f"body:{one.where}", one.change or _one_sided(one))
 
 
-def _rewritten(apart: list[_Apart]) -> Change:
-    """The change of a page as a whole: its changed nodes, one a line."""
-    first = next((one for one in apart if one.change is None or one.change.facet < VALUE), apart[0])
-    told = first.change.signature if first.change is not None else "added" if first.old is None else "missing"
-    sides = _lines((one.where, one.old) for one in apart), _lines((one.where, one.new) for one in apart)
-    return Change("value", FORMAT, *sides, f"html:{first.where[-80:]}:{told[:80]}")
-
-
-def _lines(nodes: Iterable[tuple[str, str | None]]) -> str:
-    text = "\n".join(f"{where}: {value[:SHOWN_MAX]}" for where, value in islice(nodes, 1000) if value is not None)
-    return text[:EXCERPT_BYTES]
+def _one_sided(node: _Apart) -> Change:
+    """A node that one page has not."""
+    told = "added" if node.old is None else "missing"
+    old, new = node.old and node.old[:EXCERPT_BYTES], node.new and node.new[:EXCERPT_BYTES]
+    return Change("value", FORMAT, MISSING if old is None else old, MISSING if new is None else new, f"html:{told}")
 
 
 def digest(node: Element) -> bytes:

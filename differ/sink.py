@@ -195,8 +195,8 @@ def texts(old: str, new: str, now_ns: tuple[int, int]) -> Change:
         return Change("value", VALUE, old, new, form[:80], both or ("time" if timing_apart(old, new) else ""), flags)
     if both:
         if both in SIZED and len(old) != len(new):
-            # However they are drawn, all are as long; where they are not, the controls show it.
-            return Change("format", FORMAT, old, new, f"{both}:{len(old)}>{len(new)}", both, flags)
+            # However they are drawn, all are as long, so this is no luck; where they are not, the controls show it.
+            return Change("format", FORMAT, old, new, f"{both}:{len(old)}>{len(new)}", "", flags)
         return Change("value", VALUE, old, new, both, both, flags)
     if len(form) > SIGNED_MAX or len(other_form) > SIGNED_MAX:
         form, other_form = changed(form, other_form)

@@ -250,13 +250,13 @@ def test_two_clocks_are_flagged() -> None:
 
 
 def test_a_changed_template_is_told_from_its_timing() -> None:
-    """A timing in a page stands at its own place, what changed around it is the page."""
+    """A timing in a page stands at its own place, what came beside it at another."""
     page = "<html>\n<p>hello</p>\n" + "<p>filler</p>\n" * 30 + "<p>took {} ms</p>\n{}</html>"
     (timing,) = between(page.format(13, ""), page.format(9, ""), HTML)
     changed = between(page.format(13, ""), page.format(9, "<b>new</b>\n"), HTML)
 
     assert (timing.where, timing.facet, timing.klass) == ("body:/html/body/p", VALUE, "time")
-    assert {(d.where, d.facet) for d in changed} == {("body:/html/body/p", VALUE), ("body", FORMAT)}
+    assert {(d.where, d.facet) for d in changed} == {("body:/html/body/p", VALUE), ("body:/html/body/b", FORMAT)}
 
 
 def test_another_format_of_the_body_is_one_difference() -> None:

@@ -246,6 +246,23 @@ def test_a_counter_of_an_instance_has_no_spread() -> None:
     assert judged(rows).regressions == []
 
 
+def test_a_rewritten_template_is_one_finding_beside_the_noise_of_its_pages() -> None:
+    """What changed only where the title did belongs to it; a footer that is noisy and a link that changed alone do not."""
+    title: Difference = (0, "body:/html/head/title", "value", FORMAT, 1)
+    head: Difference = (0, "body:/html/body/h1", "value", FORMAT, 2)
+    foot: list[Difference] = [(pair, "body:/html/body/footer", "value", FORMAT, 3 + pair) for pair in range(3)]
+    link: Difference = (0, "body:/html/body/a/@href", "value", FORMAT, 7)
+    found = judged(
+        [row(1, [title, head, *foot], "GET /a"), row(2, [title, *foot], "GET /b"), row(3, [link, *foot], "GET /c")]
+    )
+
+    assert {(one.where, len(one.places), len(one.endpoints)) for one in found.regressions} == {
+        ("body", 2, 2),
+        ("body:/html/body/a/@href", 1, 1),
+    }
+    assert [one.where for one in found.noise] == ["body:/html/body/footer"]
+
+
 def test_a_member_that_became_another_container_is_one_finding() -> None:
     """Places that lie inside one member and always show together have one cause; those at the root do not have to."""
     inside: list[Difference] = [

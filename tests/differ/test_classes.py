@@ -1,0 +1,36 @@
+"""Classes of values and formats of texts: what is random by its looks, and what stays when that is masked."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from differ.classes import format_of, klass_of
+from differ.difference import FORMAT, VALUE
+from tests.differ.forms import between
+
+JSON = "application/json"
+
+
+def test_short_hexadecimal_tokens_have_one_format() -> None:
+    """A prefix and eight digits drawn by chance are one format, whatever the digits; words and versions stay as they are."""
+    chance = random.Random(1)
+    drawn = [f"{chance.getrandbits(32):08x}" for _ in range(200)]
+    mixed = [text for text in drawn if not text.isdigit() and not text.isalpha()]
+
+    assert len(mixed) > 180
+    assert {format_of(f"req-{text}") for text in mixed} == {"req-<hash>"}
+    assert format_of("facade decade") == "facade decade"
+    assert format_of("v1.10.2") == "v<number>.<number>"
+
+
+@pytest.mark.parametrize(("old", "new"), [("4d1272af7663b2c8517d3b072858cccf", "bc67fb691bc3e91f")])
+def test_another_length_of_a_random_value_is_no_luck(old: str, new: str) -> None:
+    """All values that are drawn alike are as long: a shorter one is of no class, so that one exchange is enough."""
+    (shorter,) = between(f'{{"csrf": "{old}"}}', f'{{"csrf": "{new}"}}', JSON)
+    (other,) = between(f'{{"csrf": "{old}"}}', f'{{"csrf": "{old[::-1]}"}}', JSON)
+
+    assert klass_of(old) == klass_of(new) == "hash"
+    assert (shorter.facet, shorter.klass) == (FORMAT, "")
+    assert (other.facet, other.klass) == (VALUE, "hash")
