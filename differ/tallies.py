@@ -135,15 +135,16 @@ class Spot:
 
 
 def coins_of(orders: Iterable[frozenset[int]]) -> float:
-    """How many fair coins it is worth that two instances agree on these lists, if each keeps its members in hash order.
+    """How many fair coins it is worth that both versions agree with themselves on these lists, if all keep members in hash order.
 
-    On m members they agree once in m! times. Lists with a member in common are not independent of each other, so each member
-    counts once: the longest lists first, of every later one only what is new in it.
+    On m members two instances agree once in m! times, two pairs of them once in m!² times. (Where one version alone keeps an order,
+    something changed.) Lists with a member in common are not independent of each other, so each member counts once: the longest
+    lists first, of every later one only what is new in it.
     """
     used, coins = set[int](), 0.0
     for members in sorted(orders, key=lambda one: (-len(one), sorted(one))):
         fresh = members - used
-        coins += math.lgamma(len(fresh) + 1) / math.log(2)
+        coins += 2 * math.lgamma(len(fresh) + 1) / math.log(2)
         used |= fresh
     return coins
 

@@ -173,21 +173,21 @@ def test_folding_loses_no_place_and_doubles_none(drawn: list[Any]) -> None:
 
 
 def test_orders_are_worth_what_two_hash_seeds_agree_on_by_luck() -> None:
-    """Five members of one list are 120 to one; the same members again, in parts or in many lists, are worth nothing more."""
+    """Five members of one list are 120 to one, twice; the same members again, in parts or in many lists, are worth nothing more."""
     five, pair = frozenset(range(5)), frozenset({7, 8})
 
-    assert 2 ** coins_of([five]) == pytest.approx(120)
-    assert 2 ** coins_of([five, frozenset({0, 1}), frozenset({3, 4, 9})]) == pytest.approx(120)
-    assert 2 ** coins_of([pair, five]) == pytest.approx(240)
+    assert 2 ** coins_of([five]) == pytest.approx(120**2)
+    assert 2 ** coins_of([five, frozenset({0, 1}), frozenset({3, 4, 9})]) == pytest.approx(120**2)
+    assert 2 ** coins_of([pair, five]) == pytest.approx(240**2)
     assert coins_of([]) == 0
 
 
-@pytest.mark.parametrize(("count", "wanted"), [(2, NOISE), (4, UNDECIDED), (6, REGRESSION)])
+@pytest.mark.parametrize(("count", "wanted"), [(2, NOISE), (3, UNDECIDED), (4, REGRESSION)])
 def test_a_long_list_in_another_order_is_decided_by_one_answer(count: int, wanted: str) -> None:
-    """A version whose instances agree on the order of six members has an order; on that of two, half of all hash seeds do."""
+    """Versions whose instances agree on the order of four members have an order; on that of two, half of all hash seeds agree."""
     listed = [f"m{n}" for n in range(count)]
     found = row(1, [(0, "body:$.a", "order", VALUE, 7)])
-    found |= {"d_flags": [PERMUTATION], "d_old": [json.dumps(listed)], "d_new": [json.dumps(listed[::-1])]}
+    found |= {"d_flags": [PERMUTATION], "d_old": [json.dumps(listed)], "d_new": [json.dumps([*listed[1:], listed[0]])]}
 
     assert verdicts(judged([found])) == {("body:$.a", "order"): wanted}
 
