@@ -11,6 +11,8 @@ PERMUTATION, CLOCK, DERIVED, GREEDY = 1, 2, 4, 8
 EXCERPT_BYTES = 16 * 1024
 BROKEN, RENAMING = "relation-broken:", "renaming:"
 """How the signature of a change begins that :mod:`differ.renaming` has placed."""
+ORDER_OF = "order of "
+"""What the signature of a list in another order says before how many members it has; what is shown are those that moved."""
 
 
 class Difference(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -8,11 +8,12 @@ a run. :mod:`differ.gathering` counts, :mod:`differ.judging` asks for places and
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from differ.chances import Q_MAX, at_least, mcnemar
 from differ.difference import CLOCK, DERIVED, PERMUTATION
-from differ.tallies import Tally
+from differ.tallies import Tally, coins_for
 
 P_NOISE = 0.05
 """A place that its own version shows differing is noise unless the excess is at least this unlikely; between, it is undecided."""
@@ -156,10 +157,17 @@ def rare_elsewhere(evidence: Evidence) -> bool:
 def chance_alone(evidence: Evidence) -> float:
     """How likely one exchange shows x alone, where four answers are random alike and two of them differ as often as controls do here.
 
-    Exact for a value that is one of two, and for one that is each of many equally often: v²/2 and v(1-v)², which meet at one half.
+    Exact for a value that is one of two, and for one that is each of many equally often: v²/2 and v(1-v)², which meet at one half and
+    are highest near it. What was seen now and then may be more frequent than it was seen, so v is at the upper end of what goes with it.
     """
-    v = min(1.0, (evidence.named.a + evidence.named.b) / (2 * max(1, evidence.named_fired)))
+    seen, both = evidence.named.a + evidence.named.b, 2 * max(1, evidence.named_fired)
+    v = max(min(1.0, seen / both), min(at_most_seen(seen) / both, 0.5))
     return v * v / 2 if v <= 0.5 else v * (1 - v) ** 2
+
+
+def at_most_seen(count: int) -> float:
+    """The expectation under which so few are seen in one of twenty cases (Poisson, by the square root; within 0.3 of the exact value)."""
+    return (math.sqrt(count + 1) + 0.82) ** 2
 
 
 def _tested(place: Place, evidence: Evidence) -> Weighed:
@@ -189,8 +197,8 @@ def _why_noise(place: Place, evidence: Evidence) -> str:
         return "a version differs from itself here in its answers to GET"
     if by_luck(evidence):
         return "the versions differ from themselves at this place of other endpoints"
-    if place.nature == "permutation":
-        # A set's order is fixed by the instance's hash seed: two instances of a version agree by luck as often as not.
+    if place.nature == "permutation" and 0.5 ** coins_for(evidence.own.members) > P_NOISE:
+        # A set's order is fixed by the instance's hash seed, of all its members: on few of them instances agree by luck.
         return "the same members in another order, in too few different lists to tell a new order from a set's"
     return ""
 

@@ -11,7 +11,7 @@ from zlib import crc32
 
 import orjson
 
-from differ.difference import CLOCK, DERIVED, PERMUTATION
+from differ.difference import CLOCK, DERIVED, ORDER_OF, PERMUTATION
 from differ.evidence import Place
 from differ.ruled import Ruled
 from differ.rules import RULED
@@ -92,6 +92,7 @@ class Gathering:
                 patterns[pattern] = patterns.get(pattern, 0) + 1
                 if here.moved and len(spot.orders) < PAIRS_MAX:
                     spot.orders.setdefault(here.values[X], here.moved)
+                    spot.members = max(spot.members, here.members, listed(row, here))
                 if here.natured and not pattern[0] == pattern[1] == pattern[2]:
                     self._remember(spot, (*pattern, here.values[X], here.values[A], here.values[B]))
             for index in self._unruled(row, here.kinds, combination):
@@ -189,6 +190,8 @@ class Here:
     natured: bool = False
     moved: frozenset[int] = frozenset()
     """Digests of the members that stand elsewhere in branch than in base, where they are the same ones."""
+    members: int = 0
+    """How many that list has."""
     kinds: list[int] = field(default_factory=list[int])
     """Indexes of the differences between base and branch."""
 
@@ -211,10 +214,10 @@ def read(row: Row) -> tuple[dict[str, Here], bool]:
         here.facets[pair] = min(here.facets[pair], facet)
         if flags[index] & PERMUTATION:
             here.natured = True
-            swap, moved = swapped(row["d_old"][index], row["d_new"][index])
+            swap, moved, members = swapped(row["d_old"][index], row["d_new"][index])
             here.values[pair] ^= swap or row["d_values"][index]
             if pair == X:
-                here.moved = moved
+                here.moved, here.members = moved, members
         else:
             here.natured = here.natured or bool(klasses[index])
             here.values[pair] ^= row["d_values"][index]
@@ -229,20 +232,27 @@ def key_of(row: Row, index: int) -> Key:
     return row["endpoint"], row["d_where"][index], row["d_kind"][index], row["d_facet"][index], nature
 
 
-def swapped(old: str, new: str) -> tuple[int, frozenset[int]]:
-    """A digest of the first two members that stand in each other's way (0 when the texts do not tell), and the members that moved.
+def listed(row: Row, here: Here) -> int:
+    """How many members the list has whose order changed, where its signature says so."""
+    counts = (row["d_signature"][index].partition(ORDER_OF)[2] for index in here.kinds)
+    return max((int(count) for count in counts if count.isdigit()), default=0)
+
+
+def swapped(old: str, new: str) -> tuple[int, frozenset[int], int]:
+    """A digest of the first two members in each other's way (0 when the texts do not tell), those that moved, how many there are.
 
     What a hash seed does to two members it does in every list that has both, so lists that begin with the same swap are one piece
     of evidence, not many.
     """
     first, moved = 0, set[int]()
-    for one, two in zip(members(old), members(new), strict=False):
+    olds, news = list(members(old)), list(members(new))
+    for one, two in zip(olds, news, strict=False):
         if one != two:
             moved.add(crc32(one))
             first = first or int.from_bytes(blake2b(one + b"\0" + two, digest_size=8).digest(), "big")
             if len(moved) >= MOVED_MAX:
                 break
-    return first, frozenset(moved)
+    return first, frozenset(moved), len(olds)
 
 
 def members(text: str) -> Iterator[bytes]:

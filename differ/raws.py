@@ -14,7 +14,7 @@ import msgspec
 from orjson import JSONDecodeError, dumps, loads
 
 from differ.aligning import exactly_equal
-from differ.difference import PERMUTATION, VALUE
+from differ.difference import ORDER_OF, PERMUTATION, VALUE
 from differ.echoes import NOBODY, Own, unechoed
 from differ.jsons import LOSSY, looks, parse_with_duplicates, read
 from differ.keying import KEYS, unique
@@ -174,7 +174,7 @@ def _arrays(walk: Walk, old: list[Raw], new: list[Raw], place: Place, depth: int
     if olds[0] not in news and _by_key_in_place(walk, (one, two), (olds, news), inside, depth + 1):
         return
     if sorted(map(bytes, olds)) == sorted(map(bytes, news)):
-        walk.sink.add(place.text, Change("order", VALUE, one, two, "order", flags=PERMUTATION))
+        walk.sink.add(place.text, Change("order", VALUE, one, two, f"{ORDER_OF}{len(old)}", flags=PERMUTATION))
     else:
         _whole(walk, one, two, place, depth, None)
 

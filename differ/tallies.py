@@ -36,6 +36,8 @@ class Tally:
     x_alone: int = 0
     coins: float = 0.0
     """Of orders that no version disagrees about with itself: how many fair coins their agreeing by luck is worth."""
+    members: int = 0
+    """How many members the longest of these lists has, those that did not move too."""
 
     def add(self, differs: tuple[bool, bool, bool], count: int = 1) -> None:
         """Exchanges of one pattern."""
@@ -88,6 +90,8 @@ class Spot:
     """Of generative values and permutations: each distinct pair once, where x, a and b are not all alike."""
     orders: dict[int, frozenset[int]] = field(default_factory=dict[int, frozenset[int]])
     """Of permutations of x: the members that moved, by what was swapped first."""
+    members: int = 0
+    """How many the longest of these lists has."""
     alone: int = 0
     """Exchanges in which x differs and a control gave no answer: they are no evidence."""
     flapped: int = 0
@@ -120,7 +124,7 @@ class Spot:
         """The same, with each distinct pair of values counted once."""
         found = tally_distinct(self.pairs, facet)
         if not any(a <= facet or b <= facet for _, a, b in self.patterns):
-            found.coins = coins_of(self.orders.values())
+            found.coins, found.members = coins_of(self.orders.values()), self.members
         return found
 
     def join(self, other: Spot) -> None:
@@ -130,6 +134,7 @@ class Spot:
         self.pairs |= other.pairs
         for swap, moved in other.orders.items():
             self.orders.setdefault(swap, moved)
+        self.members = max(self.members, other.members)
         self.alone += other.alone
         self.flapped += other.flapped
 
@@ -144,9 +149,14 @@ def coins_of(orders: Iterable[frozenset[int]]) -> float:
     used, coins = set[int](), 0.0
     for members in sorted(orders, key=lambda one: (-len(one), sorted(one))):
         fresh = members - used
-        coins += 2 * math.lgamma(len(fresh) + 1) / math.log(2)
+        coins += coins_for(len(fresh))
         used |= fresh
     return coins
+
+
+def coins_for(members: int) -> float:
+    """How many fair coins it is worth that four instances agree in two pairs on the order of so many members."""
+    return 2 * math.lgamma(members + 1) / math.log(2)
 
 
 def tally_distinct(pairs: Iterable[Pairs], facet: int) -> Tally:

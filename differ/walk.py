@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from differ.aligning import aligned, exactly_equal
-from differ.difference import FORMAT, PERMUTATION, PRESENCE, TYPE, VALUE
+from differ.difference import FORMAT, ORDER_OF, PERMUTATION, PRESENCE, TYPE, VALUE
 from differ.graphqls import ERRORS, named
 from differ.jwts import OPENING, tokens
 from differ.matching import Effort
@@ -201,6 +201,7 @@ class Walk(msgspec.Struct, gc=False):
     def _arrays(self, old: list[Any], new: list[Any], place: Place, depth: int) -> None:
         """Elements by key or by what they share; order told apart from change."""
         left: list[tuple[Any, Any]] | None = None
+        members = len(old)
         inside = place.children.get(None) or place.child(None)
         if len(old) == len(new):
             # What is equal at its own place is no part of the question.
@@ -218,7 +219,7 @@ class Walk(msgspec.Struct, gc=False):
             effort = self.effort = Effort()
         fit = aligned(old, new, effort)
         if fit is None or fit.moved:
-            self.sink.add(place.text, Change("order", VALUE, old, new, "order", flags=PERMUTATION))
+            self.sink.add(place.text, Change("order", VALUE, old, new, f"{ORDER_OF}{members}", flags=PERMUTATION))
         if fit is None:
             return
         for one, two in fit.changed:

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 
 from differ.chances import at_least, benjamini_hochberg, mcnemar
 from differ.difference import FORMAT, PERMUTATION, PRESENCE, TYPE, VALUE
-from differ.evidence import NOISE, REGRESSION, UNDECIDED, Observed
+from differ.evidence import NOISE, REGRESSION, UNDECIDED, Observed, at_most_seen
 from differ.gathering import gather
 from differ.judging import Judgement, judge
 from differ.result import worst
@@ -192,6 +192,19 @@ def test_a_long_list_in_another_order_is_decided_by_one_answer(count: int, wante
     assert verdicts(judged([found])) == {("body:$.a", "order"): wanted}
 
 
+def test_two_members_that_changed_places_in_a_long_list_are_no_noise_of_a_set() -> None:
+    """A hash seed would have moved the others too; whether they may tie is not known, so it is undecided."""
+    found = row(1, [(0, "body:$.a", "order", VALUE, 7)])
+    found |= {
+        "d_flags": [PERMUTATION],
+        "d_old": ['["a","b"]'],
+        "d_new": ['["b","a"]'],
+        "d_signature": ["order:order of 8"],
+    }
+
+    assert verdicts(judged([found])) == {("body:$.a", "order"): UNDECIDED}
+
+
 def test_a_list_whose_controls_have_other_orders_too_has_no_order() -> None:
     """The same six members in four orders: noise, at its endpoint and for others with the same place."""
     listed = [f"m{n}" for n in range(6)]
@@ -210,6 +223,30 @@ def test_noise_at_other_endpoints_makes_a_single_change_undecided() -> None:
     (one,) = judge("shop", gather([*noisy, *alone]), quiet).undecided
     assert one.where == "body:$.eta"
     assert judge("shop", gather(alone), quiet).regressions
+
+
+def test_one_look_at_rare_noise_does_not_say_how_rare_it_is() -> None:
+    """Seen once among fifteen exchanges, a flapping status may well come in a pair; among two thousand it may not."""
+    flap, both = (
+        row(1, [(2, "status", "status", TYPE, 1)], "GET /a"),
+        row(2, [(0, "status", "status", TYPE, 2)], "GET /b"),
+    )
+
+    def regressions(fired: int) -> int:
+        observed = {f"GET /{name}": Observed(fired, fired, fired) for name in "ab"}
+        return len(judge("shop", gather([flap, both]), observed).regressions)
+
+    assert (regressions(7), regressions(1000)) == (0, 1)
+
+
+@pytest.mark.parametrize("count", range(0, 40, 3))
+def test_what_goes_with_so_few_is_the_upper_end_of_a_poisson_count(count: int) -> None:
+    """So few, or fewer, come up in one of twenty cases."""
+
+    def up_to(mean: float) -> float:
+        return sum(math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) for k in range(count + 1))
+
+    assert up_to(at_most_seen(count) + 0.3) < 0.05 < up_to(at_most_seen(count) - 0.4)
 
 
 def test_what_is_seen_beside_a_flapping_status_is_no_evidence() -> None:
