@@ -105,13 +105,13 @@ def figures(scores: Sequence[Score], labels: Permuted) -> Table:
     row(
         "recall, steady, from one changed exchange on",
         "≥ 0.99",
-        f"{share(found(steady), len(steady))} of {len(steady):,}",
+        f"{found(steady):,} of {len(steady):,} = {found(steady) / max(1, len(steady)):.3f}",
         found(steady) >= 0.99 * len(steady),
     )
     row(
         "recall, elsewhere, from 20 on",
         "≥ 0.95",
-        f"{share(found(enough), len(enough))} of {len(enough):,}",
+        f"{found(enough):,} of {len(enough):,} = {found(enough) / max(1, len(enough)):.3f}",
         found(enough) >= 0.95 * len(enough),
     )
     row("elsewhere, below 20: missed without a word", "0", f"{silent} of {len(few):,}", silent == 0)
