@@ -97,6 +97,15 @@ def instant_ns(value: object) -> int | None:
     return None
 
 
+_ISO = re.compile(r"\d{4}-\d\d-\d\d(?:([T ])\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?)?")
+
+
+def notation_of(time: str) -> str:
+    """How a time is written: separator and zone of ISO 8601, else a date. Fractions of a second do not count: some leave zeros out."""
+    found = _ISO.fullmatch(time)
+    return "date" if found is None else f"ISO 8601{found[1] or ''}{found[2] or ''}"
+
+
 _TIMING = re.compile(
     r"(?<!\d)\d+(?:\.\d+)?\s?(?:ms|µs|us|ns|s|secs?|seconds?|milliseconds?|microseconds?|minutes?)\b", re.IGNORECASE
 )

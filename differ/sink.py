@@ -9,7 +9,16 @@ import msgspec
 from crc32c import crc32c
 from orjson import Fragment, dumps
 
-from differ.classes import format_of, instant_ns, is_permutation, klass_of, klass_of_both, times_apart, timing_apart
+from differ.classes import (
+    format_of,
+    instant_ns,
+    is_permutation,
+    klass_of,
+    klass_of_both,
+    notation_of,
+    times_apart,
+    timing_apart,
+)
 from differ.difference import CLOCK, EXCERPT_BYTES, FORMAT, GREEDY, PERMUTATION, VALUE, Difference
 from differ.jsons import Exact
 from differ.words import LONG, changed, shown
@@ -184,7 +193,13 @@ def clock_flag(old: Any, new: Any, now_ns: tuple[int, int]) -> int:
 def texts(old: str, new: str, now_ns: tuple[int, int]) -> Change:
     """How two different texts differ."""
     both = klass_of_both(old, new)
-    flags = clock_flag(old, new, now_ns) if both == "time" else 0
+    flags = 0
+    if both == "time":
+        notation, other = notation_of(old), notation_of(new)
+        if notation != other:
+            # A clock is noise by its value; in which zone and how it is written is none.
+            return Change("format", FORMAT, old, new, f"{notation}>{other}")
+        flags = clock_flag(old, new, now_ns)
     if is_permutation(old, new):
         return Change("order", VALUE, old, new, "order", both, flags | PERMUTATION)
     form, other_form = format_of(old), format_of(new)

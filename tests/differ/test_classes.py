@@ -7,7 +7,8 @@ import random
 import pytest
 
 from differ.classes import format_of, klass_of
-from differ.difference import FORMAT, VALUE
+from differ.context import Context
+from differ.difference import CLOCK, FORMAT, VALUE
 from tests.differ.forms import between
 
 JSON = "application/json"
@@ -34,3 +35,23 @@ def test_another_length_of_a_random_value_is_no_luck(old: str, new: str) -> None
     assert klass_of(old) == klass_of(new) == "hash"
     assert (shorter.facet, shorter.klass) == (FORMAT, "")
     assert (other.facet, other.klass) == (VALUE, "hash")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "facet"),
+    [
+        ("2026-11-23T10:00:00.004Z", "2026-11-23T12:00:00.004+02:00", FORMAT),
+        ("2026-11-23T10:00:00.004Z", "2026-11-23T10:00:00.004", FORMAT),
+        ("2026-11-23T10:00:00Z", "2026-11-23 10:00:00Z", FORMAT),
+        ("2026-11-23T10:00:00Z", "Mon, 23 Nov 2026 10:00:00 GMT", FORMAT),
+        ("2026-11-23T10:00:00.004Z", "2026-11-23T10:00:00Z", VALUE),
+        ("2026-11-23T10:00:00.120Z", "2026-11-23T10:00:01.12Z", VALUE),
+    ],
+)
+def test_a_clock_in_another_zone_or_notation_is_no_noise(old: str, new: str, facet: int) -> None:
+    """The time of an answer is noise; how it is written is not, save how many digits of a second it has."""
+    answered = 1_795_428_000_000_000_000
+    found = between(f'{{"at": "{old}"}}', f'{{"at": "{new}"}}', JSON, Context(now_ns=(answered, answered)))
+
+    assert [(d.facet, d.klass) for d in found] == [(facet, "" if facet == FORMAT else "time")]
+    assert bool(found[0].flags & CLOCK) == (facet == VALUE)
