@@ -218,3 +218,16 @@ def test_a_patch_of_a_member_is_one_difference(inputs: Path) -> None:
             assert [one.kind for one in found] == [kinds[patch[0]["op"]]], case
             assert len(list(steps(case["doc"]))) != len(list(steps(case["expected"])))
     assert seen >= 8
+
+
+@pytest.mark.inputs
+def test_a_repeated_key_is_seen_beside_another_change(texts: list[tuple[str, bytes]]) -> None:
+    """The two texts that only a key twice tells apart are told apart in an answer in which something else varies as well."""
+    data = dict(texts)
+    ((one, other),) = TEXTS_APART
+    for noise in ('"12:00:01"', '"9:59"', "17", "null"):
+        old, new = (
+            b'{"body": %s, "at": %s}' % (data[name], at) for name, at in ((one, b'"12:00:00"'), (other, noise.encode()))
+        )
+        assert ("body:$.body['a (again 2)']", "missing") in between(old, new), noise
+        assert ("body:$.body['a (again 2)']", "added") in between(new, old), noise

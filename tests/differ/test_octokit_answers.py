@@ -73,6 +73,13 @@ def turned(tree: Any) -> Any:
     return [turned(one) for one in tree] if isinstance(tree, list) else tree
 
 
+def held(tree: Any, way: Way) -> Any:
+    """What stands at the end of a way."""
+    for one in way:
+        tree = tree[one]
+    return tree
+
+
 def place(way: Way) -> str:
     """A way as the comparison spells it."""
     return "body:$" + "".join("[*]" if isinstance(one, int) else step(one) for one in way)
@@ -102,32 +109,27 @@ def other_value(value: Any) -> Any:
 def changes(tree: Any, way: Way) -> Iterator[tuple[Any, str, set[str]]]:
     """Trees with one change at a node, where it must be found, and the kinds it may be called."""
     *above, last = way
-    holder: Any = tree
-    for one in above:
-        holder = holder[one]
+    holder = held(tree, tuple(above))
     value, listed = holder[last], isinstance(holder, list)
 
     def changed(change: Any) -> Any:
         new = copy.deepcopy(tree)
-        held = new
-        for one in above:
-            held = held[one]
-        change(held)
+        change(held(new, tuple(above)))
         return new
 
     if isinstance(value, str | int | float):
         # A text that was a time or a hash and is none any more has another format.
-        new = changed(lambda held: held.__setitem__(last, other_value(value)))
+        new = changed(lambda holder: holder.__setitem__(last, other_value(value)))
         yield new, place(way), {"value", "format"} if isinstance(value, str) else {"value"}
     if not isinstance(value, list):
-        yield changed(lambda held: held.__setitem__(last, [value])), place(way), {"type"}
+        yield changed(lambda holder: holder.__setitem__(last, [value])), place(way), {"type"}
     over = tuple(above)
-    gone = changed(lambda held: held.__delitem__(last))
+    gone = changed(lambda holder: holder.__delitem__(last))
     yield (gone, place(over), {"length"}) if listed else (gone, place(way), {"missing"})
     if listed:
-        yield changed(lambda held: held.insert(last, copy.deepcopy(value))), place(over), {"length"}
+        yield changed(lambda holder: holder.insert(last, copy.deepcopy(value))), place(over), {"length"}
     else:
-        yield changed(lambda held: held.__setitem__("new-one", 1)), place((*over, "new-one")), {"added"}
+        yield changed(lambda holder: holder.__setitem__("new-one", 1)), place((*over, "new-one")), {"added"}
 
 
 @pytest.mark.inputs
@@ -151,6 +153,29 @@ def test_one_change_is_found_where_it_was_made(recorded: list[Recorded]) -> None
 
 
 @pytest.mark.inputs
+def test_two_changes_are_both_found(recorded: list[Recorded]) -> None:
+    """A member that went is found beside one that came elsewhere and a value that changed: none stands in for another."""
+    chance = random.Random(SEED)
+    seen = 0
+    for exchange, tree in trees(recorded):
+        ways = [way for way in steps(tree) if not any(isinstance(one, int) for one in way)]
+        leaves = [way for way in ways if isinstance(held(tree, way), str | int)]
+        for way, leaf in zip(ways, chance.choices(leaves, k=len(ways)), strict=True) if leaves else ():
+            if leaf[: len(way)] == way:
+                continue
+            changed = copy.deepcopy(tree)
+            del held(changed, way[:-1])[way[-1]]
+            held(changed, leaf[:-1])[leaf[-1]] = other_value(held(tree, leaf))
+            held(changed, leaf[:-1])["new-one"] = 1
+            wanted = {(place(way), "missing"), (place((*leaf[:-1], "new-one")), "added")}
+            found = {(one.where, one.kind) for one in between(answered(exchange), answered(exchange, changed))}
+            assert wanted < found
+            assert {where for where, _ in found - wanted} == {place(leaf)}
+            seen += 1
+    assert seen >= 2_000
+
+
+@pytest.mark.inputs
 def test_one_header_is_found_by_its_name(recorded: list[Recorded]) -> None:
     """A header that is missing or added is one difference of that header, whichever it is."""
     for exchange in recorded:
@@ -169,9 +194,7 @@ def places_of_ids(tree: Any) -> dict[str, set[str]]:
     """The places at which each id of an answer stands."""
     found: dict[str, set[str]] = defaultdict(set)
     for way in steps(tree):
-        value: Any = tree
-        for one in way:
-            value = value[one]
+        value = held(tree, way)
         if isinstance(value, dict | list):
             continue
         for name in ID.findall(json.dumps({way[-1] if isinstance(way[-1], str) else "": value})):
