@@ -74,6 +74,7 @@ def _pair(walk: Walk, old: bytes, new: bytes, place: Place, depth: int, owns: Ow
     elif first != new[0] or depth >= DEPTH_MAX:
         _whole(walk, old, new, place, depth, owns)
     elif first == _OBJECT:
+        walk.lossy = True
         _objects(walk, _members(old), _members(new), place, depth, owns)
     else:
         _arrays(walk, _elements(old), _elements(new), place, depth, owns)
@@ -108,6 +109,7 @@ def _whole(walk: Walk, old: bytes, new: bytes, place: Place, depth: int, owns: O
     """Two texts as the trees they are, with exact numbers where one of them needs it."""
     if owns is not None:
         old, new = unechoed(old, owns[0]), unechoed(new, owns[1])
+    walk.lossy = True
     (one, holds), (two, others) = read(old), read(new)
     if LOSSY in {holds, others}:
         one, two = parse_with_duplicates(old), parse_with_duplicates(new)
@@ -195,7 +197,7 @@ def _by_key_in_place(
         return False
     large = len(one) > LARGE * len(raws[0])
     try:
-        items, others = _cut_all(raws) if large else _read_all(texts)
+        items, others = _cut_all(walk, raws) if large else _read_all(walk, texts)
     except (TypeError, ValueError, msgspec.ValidationError):  # not all are objects, or a number needs care
         return False
     names = _keyed(items, others)
@@ -224,16 +226,19 @@ def _keyed(items: list[Any], others: list[Any]) -> list[Any] | None:
     return None
 
 
-def _cut_all(raws: tuple[list[Raw], list[Raw]]) -> tuple[list[Any], list[Any]]:
+def _cut_all(walk: Walk, raws: tuple[list[Raw], list[Raw]]) -> tuple[list[Any], list[Any]]:
+    walk.lossy = True
     return list(map(_members, raws[0])), list(map(_members, raws[1]))
 
 
-def _read_all(texts: tuple[bytes, bytes]) -> tuple[list[Any], list[Any]]:
+def _read_all(walk: Walk, texts: tuple[bytes, bytes]) -> tuple[list[Any], list[Any]]:
     """Two arrays as trees; ValueError where a number would be rounded."""
     old, new = texts
     one, two = loads(old), loads(new)
-    if (dumps(one) != old or dumps(two) != new) and looks(old + new).lossy:
-        raise ValueError
+    if dumps(one) != old or dumps(two) != new:
+        walk.lossy = True
+        if looks(old + new).lossy:
+            raise ValueError
     return one, two
 
 

@@ -72,6 +72,8 @@ class Walk(msgspec.Struct, gc=False):
     """How many differing values were met."""
     careful: bool = False
     held: tuple[list[Any], list[Any]] = msgspec.field(default_factory=_two_lists)
+    lossy: bool = False
+    """Whether an object was read in a way that loses a key which comes twice."""
     effort: Effort | None = None
     """What may still be spent on matching; few walks match anything."""
 
