@@ -143,15 +143,15 @@ def by_luck(evidence: Evidence) -> bool:
     pool = evidence.pool_all
     return (
         pool.mirrored > 0
-        and mcnemar(pool.x_alone, pool.mirrored) > P_NOISE
-        and mcnemar(evidence.all.x_alone, evidence.all.mirrored) > P_NOISE
+        and mcnemar(pool.x_alone, pool.mirrored) > Q_MAX
+        and mcnemar(evidence.all.x_alone, evidence.all.mirrored) > Q_MAX
     )
 
 
 def rare_elsewhere(evidence: Evidence) -> bool:
     """Whether noise at places of this name is rare, and frequent enough to give x alone this often."""
     named = evidence.named
-    return named.a + named.b > 0 and at_least(named.x_alone, evidence.named_fired, chance_alone(evidence)) > P_NOISE
+    return named.a + named.b > 0 and at_least(named.x_alone, evidence.named_fired, chance_alone(evidence)) > Q_MAX
 
 
 def chance_alone(evidence: Evidence) -> float:
