@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import subprocess
-import sys
 import time
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 
 import msgspec
 import orjson
 
+from console.comparing import comparing
 from console.output import say
 from console.outputs import write_outputs
 from console.progress import Progress
@@ -31,7 +29,6 @@ from echolane.errors import (
     EXIT_INTERRUPTED,
     EXIT_PASS,
     EXIT_UNAVAILABLE,
-    EcholaneError,
     Inconclusive,
 )
 from echolane.home import Home
@@ -46,9 +43,6 @@ from replayer.fire import ReplaySummary, replay
 from replayer.plan import make_plan
 from replayer.targets import check_reachable
 
-WORKER_WAIT_S = 600.0
-"""How long the worker may go on comparing after the last shot: it runs beside the replay and is seconds behind at most;
-ten minutes without an end means that it hangs."""
 EXITS = {"pass": EXIT_PASS, "fail": EXIT_FAIL, "inconclusive": EXIT_INCONCLUSIVE}
 EXIT_OF_REASON = {"interrupted": EXIT_INTERRUPTED, "target-unavailable": EXIT_UNAVAILABLE}
 
@@ -91,43 +85,6 @@ def fire_and_compare(home: Home, journal: Journal, settings: Settings, spec: Run
 
     with comparing(home, spec):
         return service.run(fire)
-
-
-@contextmanager
-def comparing(home: Home, spec: RunSpec) -> Generator[None]:
-    """The differ's worker, from now until it has compared all that was observed when the block ends.
-
-    Its stdin is the leash: end of file says that no observation will follow. A worker that died is started once more, since
-    results have identities and a repetition changes nothing; a second death is an error with the worker's last words.
-    """
-    worker = start_worker(home, spec)
-    try:
-        yield
-    finally:
-        for last_try in (False, True):
-            try:
-                _, errors = worker.communicate(timeout=WORKER_WAIT_S)
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                _, errors = worker.communicate()
-            if worker.returncode == 0:
-                break
-            words = (errors.decode("utf-8", "replace").strip().splitlines() or ["no output"])[-1]
-            if last_try:
-                raise EcholaneError(f"comparing failed twice ({worker.returncode}): {words}")
-            say(f"the differ's worker ended with {worker.returncode} ({words}); starting it again")
-            worker = start_worker(home, spec)
-
-
-def start_worker(home: Home, spec: RunSpec) -> subprocess.Popen[bytes]:
-    """The differ's worker as a process of its own session, so that Ctrl-C reaches only us and it can finish its work."""
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "differ.worker", str(home.path), spec.run],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
 
 
 def save_run(store: Store, spec: RunSpec, state: str, result: dict[str, Any] | None = None) -> None:

@@ -25,6 +25,8 @@ EMPTY, JSON, NDJSON, SSE, XML, FORM, TEXT, BYTES = "empty", "json", "ndjson", "s
 HTML, CSV, MULTIPART, PROTOBUF, IMAGE = "html", "csv", "multipart", "protobuf", "image"
 HTMLS = frozenset(("text/html", "application/xhtml+xml"))
 CSVS = frozenset(("text/csv", "application/csv", "text/tab-separated-values"))
+EVENT_FIELDS = frozenset(("event", "data", "id", "retry"))
+"""Those that a client reads (HTML, 9.2.6)."""
 FIELDS_MAX = 10_000
 """Fields of a form that are told apart; more are compared as text."""
 
@@ -78,7 +80,8 @@ def parsed(data: bytes, headers: Headers) -> Parsed:
 def _labelled(data: bytes, media: str, headers: Headers) -> Parsed | None:
     """What the label says, or the beginning where there is no label; None where the content is something else."""
     if media == "text/event-stream":
-        return Parsed(SSE, _events(text_of(data)), MIXED)
+        events = _events(text_of(data))
+        return None if events is None else Parsed(SSE, events, MIXED)
     if media == "application/x-www-form-urlencoded":
         return _form(data)
     if media.startswith("multipart/") and (boundary := boundary_of(headers)) is not None:
@@ -138,14 +141,17 @@ def exactly(found: Parsed, data: bytes) -> Parsed:
     return Parsed(NDJSON, lines, LOSSY)
 
 
-def _events(text: str) -> list[dict[str, Any]]:
-    """Server-sent events: an object per event, its repeated fields joined by newlines, its data as JSON where that is what they are."""
+def _events(text: str) -> list[dict[str, Any]] | None:
+    """Server-sent events: an object per event, its repeated fields joined by newlines, its data as JSON where that is what they are.
+
+    A line without a colon is a field without a value. None where no event has a field that a client reads: it is another text.
+    """
     events: list[dict[str, Any]] = []
     for block in text.replace("\r\n", "\n").split("\n\n"):
         lines: dict[str, list[str]] = {}
         for line in block.split("\n"):
-            name, colon, value = line.partition(":")
-            if colon and name:
+            name, _, value = line.partition(":")
+            if name:
                 lines.setdefault(name, []).append(value.removeprefix(" "))
         event: dict[str, Any] = {name: "\n".join(values) for name, values in lines.items()}
         if event:
@@ -156,7 +162,7 @@ def _events(text: str) -> list[dict[str, Any]]:
                 except (NotJson, UnicodeEncodeError):
                     pass
             events.append(event)
-    return events
+    return None if events and not any(EVENT_FIELDS & event.keys() for event in events) else events
 
 
 def _form(data: bytes) -> Parsed | None:

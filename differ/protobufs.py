@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from base64 import b64decode
+from binascii import a2b_base64
 from typing import Any
 
 import msgspec
@@ -58,7 +58,8 @@ def messages_of(data: bytes, content_type: str) -> Messages | None:
     """The messages of a body by its content type; None where it does not hold what it says."""
     media = content_type.split(";", 1)[0].strip().lower()
     if is_grpc(media):
-        return _frames(_plain(data) if "-text" in media else data, data)
+        plain = _plain(data) if "-text" in media else data
+        return None if plain is None else _frames(plain, data)
     name = next((found for key in ("messagetype", "proto") if (found := parameter(content_type, key))), "")
     if parameter(content_type, "encoding") == "delimited":
         bodies = _delimited(data)
@@ -66,11 +67,13 @@ def messages_of(data: bytes, content_type: str) -> Messages | None:
     return None if wire(data) is None else Messages(data, [data], name)
 
 
-def _plain(data: bytes) -> bytes:
+def _plain(data: bytes) -> bytes | None:
+    """What padded pieces of base64 say; None where one is none: a body that is something else is never read as nothing."""
     try:
-        return b"".join(b64decode(piece) for piece in re.findall(rb"[^=]+=*", data))
+        pieces = re.findall(rb"[^=]+=*|=+", b"".join(data.split()))
+        return b"".join(a2b_base64(piece, strict_mode=True) for piece in pieces)
     except ValueError:
-        return b""
+        return None
 
 
 def _frames(data: bytes, whole: bytes) -> Messages | None:

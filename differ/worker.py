@@ -2,6 +2,7 @@
 
 Its stdin is the leash: end of file says that no observation will follow, and the worker ends when it has read all there are. It
 may be killed at any instant and started again: rows have identities, and a position is committed only after its rows are stored.
+An observation that ends it is found again in :mod:`differ.attempts`, and set aside after three times.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from pathlib import Path
 
 import msgspec
 
+from differ.attempts import Attempts, Place, patience
 from differ.descriptors import Registry, registry_of
-from differ.rows import RowMaker
+from differ.rows import RowMaker, all_alike
 from differ.rules_custom import Functions
 from echolane import log
 from echolane.errors import EcholaneError
@@ -24,7 +26,6 @@ from echolane.frame import FrameDamaged, decode_frame
 from echolane.journal import Journal, open_journal
 from echolane.observation import Observation
 from echolane.runspec import RunSpec
-from echolane.settings import Differ
 from echolane.store import Store, open_store
 
 BATCH_ROWS = 10_000
@@ -40,10 +41,10 @@ GROUP = "differ"
 class Worker:
     """Compares the observations of one run."""
 
-    def __init__(self, journal: Journal, store: Store, spec: RunSpec, settings: Differ) -> None:
-        self._journal, self._store = journal, store
+    def __init__(self, journal: Journal, store: Store, spec: RunSpec, attempts: Attempts) -> None:
+        self._journal, self._store, self._attempts = journal, store, attempts
         self.functions = Functions()
-        self._maker = RowMaker(spec, settings, self.functions, registry(settings.descriptors))
+        self._maker = RowMaker(spec, spec.differ, self.functions, registry(spec.differ.descriptors))
         self._topic = f"observations.{spec.run}"
         self._since = time.monotonic()
         self._next: dict[int, int] = {}
@@ -65,13 +66,26 @@ class Worker:
                     observations = []
                 if not len(self._maker):
                     self._since = time.monotonic()
-                for observation in observations:
-                    self._maker.add(observation, partition, entry.position)
+                for record, observation in enumerate(observations):
+                    self._add(observation, partition, entry.position, record)
                 count += len(observations)
                 self._next[partition] = entry.position + 1
                 if self._full():
                     self.flush()
         return count
+
+    def _add(self, observation: Observation, partition: int, position: int, record: int) -> None:
+        """One row more; what compares nothing can do no harm."""
+        if all_alike(observation.shots):
+            self._maker.add(observation, partition, position)
+            return
+        place = Place(partition, position, record)
+        if self._attempts.is_dead(place):
+            self._maker.add(self._attempts.letter(place, observation), partition, position)
+            return
+        self._attempts.enter(place)
+        self._maker.add(observation, partition, position)
+        self._attempts.leave()
 
     def _full(self) -> bool:
         late = len(self._maker) > 0 and time.monotonic() - self._since > BATCH_S
@@ -125,7 +139,7 @@ def main(argv: list[str]) -> int:
             if not rows:
                 raise EcholaneError(f"there is no run {run} in {home}")
             spec = msgspec.json.decode(rows[0]["spec"], type=RunSpec)
-            worker = Worker(journal, store, spec, spec.differ)
+            worker = Worker(journal, store, spec, Attempts(home / "runs", run, patience(spec.differ)))
             with closing(worker.functions):
                 worker.run(sys.stdin.fileno())
     finally:

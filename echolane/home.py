@@ -54,7 +54,7 @@ class Home:
 
     @property
     def runs(self) -> Path:
-        """Leases of runs, and their worktrees."""
+        """Leases of runs, their worktrees, and which exchanges ended the differ's worker."""
         return self.path / "runs"
 
     @property
