@@ -329,6 +329,9 @@ def exits(**_): os._exit(3)
 def leaves(**_): sys.exit(3)
 def hangs(**_): time.sleep(60)
 def lies(**_): return "yes"
+def forks(**_):
+    if not os.fork(): time.sleep(0.3)
+    return True
 """
 
 
@@ -339,7 +342,7 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = tmp_path / "shop_plugins-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shop-plugins\nVersion: 1.0\n", "ascii")
-    names = ("same_money", "crashes", "exits", "leaves", "hangs", "lies")
+    names = ("same_money", "crashes", "exits", "leaves", "hangs", "lies", "forks")
     (info / "entry_points.txt").write_text(
         "[echolane.matchers]\n" + "".join(f"{n} = shop_plugins:{n}\n" for n in names), "ascii"
     )
@@ -376,6 +379,18 @@ def test_a_function_that_fails_costs_its_exchange_only(plugins: None, name: str)
             compared([{"id": 1, "p": 1.0}], [{"id": 1, "p": 1.01}], custom("same_money"), ask=functions).uncomparable
             == ""
         )
+    finally:
+        functions.close()
+
+
+def test_what_a_forked_child_says_answers_no_other_question(plugins: None) -> None:
+    """A function that forks has two to answer; the second answer is late, and explains nothing that was asked since."""
+    functions = Functions()
+    try:
+        compared([{"id": 1, "p": 1.0}], [{"id": 1, "p": 2.0}], custom("forks"), ask=functions)
+        time.sleep(0.6)
+        found = compared([{"id": 1, "p": 1.0}], [{"id": 1, "p": 2.0}], custom("same_money"), ask=functions)
+        assert [(d.where, d.rule) for d in found.differences] == [("body:$[*].p", 0)]
     finally:
         functions.close()
 
