@@ -106,6 +106,17 @@ def test_explain_says_which_rule_applies_and_why(folder: Path, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
+    "asked", [["price"], ["body:$.a[3]"], ["body:$.a", "--kind", "valu"], ["body:$.a", "--endpoint", "/a"]]
+)
+def test_explain_of_what_no_difference_has_is_an_error(
+    folder: Path, capsys: pytest.CaptureFixture[str], asked: list[str]
+) -> None:
+    """Else a slip of the pen would read as the absence of rules."""
+    assert main(["rules", "explain", *asked]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     ("name", "text", "words"),
     [
         ("rules/a.yaml", "- &x {where: a}\n- *x\n", "aliases"),
