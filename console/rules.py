@@ -120,7 +120,7 @@ def sensible(where: str, endpoint: str | None, kind: str | None) -> None:
         try:
             pattern_of(where)
         except NoPlace as error:
-            raise UsageError(f"{where!r} is no place: it {error}") from error
+            raise UsageError(f"{where!r} is no place: {error}") from error
     if endpoint and " /" not in endpoint:
         raise UsageError(f"--endpoint is {endpoint!r}; it must be a method and a path, for example 'GET /items/{{id}}'")
     if kind and kind not in KINDS:
