@@ -18,9 +18,9 @@ from console.rules_in_force import TOML, rules_now, told
 from console.show import find_run
 from console.surroundings import home_of
 from differ.rules import kinds_of, out_of_scope
-from differ.rules_places import covers, pattern_of, steps_of
+from differ.rules_places import NoPlace, covers, pattern_of, steps_of
 from echolane.errors import EXIT_USAGE, UsageError
-from echolane.rules import Rule, version_of
+from echolane.rules import KINDS, Rule, version_of
 from echolane.store import open_store
 
 EPILOG = """examples:
@@ -92,6 +92,7 @@ def explain(args: argparse.Namespace) -> int:
     """Which rules apply to a place, and which field keeps the others away."""
     if not args.what:
         raise UsageError("explain needs a place, for example `echolane rules explain 'body:$.price'`")
+    sensible(args.what, args.endpoint, args.kind)
     rules, refusals = rules_now()
     rows = [(rule, why_not(rule, args.what, args.endpoint, args.kind)) for rule in rules]
     about = [(rule, why) for rule, why in rows if why != "where"]
@@ -111,6 +112,19 @@ def explain(args: argparse.Namespace) -> int:
     if not any(not why for _, why in about):
         say(printable(f"no rule applies to {args.what}" + (f"; {len(refusals)} are refused" if refusals else "")))
     return 0
+
+
+def sensible(where: str, endpoint: str | None, kind: str | None) -> None:
+    """Refuse what no difference has, of which "no rule applies" would be said whatever the rules are."""
+    if steps_of(where) == (where,):  # in no known way, or of one step
+        try:
+            pattern_of(where)
+        except NoPlace as error:
+            raise UsageError(f"{where!r} is no place: {error}") from error
+    if endpoint and " /" not in endpoint:
+        raise UsageError(f"--endpoint is {endpoint!r}; it must be a method and a path, for example 'GET /items/{{id}}'")
+    if kind and kind not in KINDS:
+        raise UsageError(f"--kind is {kind!r}; known are {', '.join(KINDS)}")
 
 
 def why_not(rule: Rule, where: str, endpoint: str | None, kind: str | None) -> str:

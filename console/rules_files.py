@@ -55,6 +55,9 @@ def _from_toml(path: Path) -> Iterator[Written]:
         raise UsageError(f"{path} is not TOML: {error}") from error
     rules = tree.get("rules", [])
     tables = _tables(text)
+    if "rule" in tree:
+        line = next((n for n, words in enumerate(text.splitlines(), 1) if re.match(r"\s*\[*\s*\"?rule\b", words)), 1)
+        raise UsageError(f"{path} line {line}: `rule` is nothing known; rules are written as [[rules]]")
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in cast("list[object]", rules)):
         line = next((n for n, words in enumerate(text.splitlines(), 1) if re.match(r"\s*\[?\"?rules\b", words)), 1)
         raise UsageError(f"{path} line {line}: rules are written as [[rules]], each with its fields below")
@@ -95,9 +98,15 @@ def _from_yaml(path: Path) -> Iterator[Written]:
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    except (ValueError, RecursionError) as error:  # a day such as 2027-02-31
-        raise UsageError(f"{path} is not YAML: {error}") from error
+        raise _no_yaml(path, error) from error
+
+
+def _no_yaml(path: Path, error: Any) -> UsageError:
+    """What is wrong with a text that is no YAML, and in which line of the file."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    line = "" if mark is None else f" line {mark.line + 1}"
+    words = getattr(error, "problem", None) or " ".join(str(error).split())
+    return UsageError(f"{path}{line} is not YAML: {words}")
 
 
 def _bounded(path: Path, text: str) -> None:
@@ -129,9 +138,15 @@ def _rules(path: Path, loader: Any, root: Any) -> Iterator[Written]:
         fields: dict[str, Any] = {}
         lines: dict[str, int] = {}
         for key, value in cast("list[tuple[Any, Any]]", node.value):
+            at = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise UsageError(f"{path} line {at}: the name of a field is a word, such as where")
             name = str(key.value)
             if name in fields:
-                raise UsageError(f"{path} line {key.start_mark.line + 1}: field `{name}` stands there twice")
-            fields[name] = loader.construct_object(value, deep=True)
-            lines[name] = key.start_mark.line + 1
+                raise UsageError(f"{path} line {at}: field `{name}` stands there twice")
+            try:
+                fields[name] = loader.construct_object(value, deep=True)
+            except (ValueError, OverflowError) as error:  # a day such as 2027-02-31
+                raise UsageError(f"{path} line {at}: `{name}` cannot be read: {error}") from error
+            lines[name] = at
         yield Written(fields, str(path), line, lines)

@@ -42,6 +42,8 @@ class Functions:
         self._answer_s = answer_s
         self._process: subprocess.Popen[bytes] | None = None
         self._failures: dict[str, int] = {}
+        self._number = 0
+        """Of the last question, which its answer repeats: what a child of a function says later answers no other question."""
 
     def __call__(self, name: str, where: str, kind: str, pairs: list[Pair]) -> list[bool]:
         """Whether a function explains each pair of values. Raises Unanswered."""
@@ -56,17 +58,21 @@ class Functions:
 
     def _asked(self, question: dict[str, object], count: int) -> list[bool]:
         process = self._process or self._start()
+        self._number += 1
         try:
-            self._send(process, orjson.dumps(question) + b"\n")
+            self._send(process, orjson.dumps({**question, "number": self._number}) + b"\n")
             line = self._line(process, self._answer_s)
         except Unanswered:
             self.close()
             raise
         try:
-            answer = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
+            number, answer = orjson.loads(line)
+        except (ValueError, TypeError) as error:
             self.close()
             raise Unanswered("it wrote what is no answer") from error
+        if number != self._number:
+            self.close()
+            raise Unanswered("it answered another question")
         if isinstance(answer, str):
             raise Unanswered(answer)
         if not isinstance(answer, list) or len(answer) != count:  # pyright: ignore[reportUnknownArgumentType]

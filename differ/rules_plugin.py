@@ -62,7 +62,7 @@ def main(parent: int) -> None:
             answer: object = answers(functions[name], question)
         except Exception as error:  # noqa: BLE001 - a foreign function may raise anything; SystemExit ends the process, which is an answer too
             answer = type(error).__name__  # its text may hold what was captured, which no log may
-        out.write(orjson.dumps(answer) + b"\n")
+        out.write(orjson.dumps([question["number"], answer]) + b"\n")
         out.flush()
 
 

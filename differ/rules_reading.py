@@ -84,7 +84,7 @@ def _read(written: Written, called: str) -> Rule:
             "expires", "a rule has a day on which it ends (`expires`), or `permanent = true` and a reason for it"
         )
     return Rule(
-        name=called,
+        name=_text(fields, "name") or called,
         where=_text(fields, "where"),
         service=_formed(fields, "service", _SERVICE, "the name of a service, for example shop"),
         methods=[_one_of("method", text.upper(), METHODS) for text in _texts(fields, "method")],

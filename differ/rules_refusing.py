@@ -6,13 +6,15 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from itertools import combinations
 
+import msgspec
+
 from differ.rules import BY_DEFAULT, GRAVE, ORDERS, kinds_of, statuses_of
 from differ.rules_automaton import Budget, automaton
 from differ.rules_matchers import ALWAYS, CLASSES
 from differ.rules_places import ANY, DEEP, NoPlace, Steps, intersect, literal, path_of, pattern_of, wild
 from differ.rules_reading import INVALID, Refusal, Written, belongs, read
 from differ.rules_regex import Unsafe
-from echolane.rules import CLASS, CUSTOM, IGNORE, IGNORE_ORDER, REGEX, TOLERANCE, Rule
+from echolane.rules import CLASS, CUSTOM, IGNORE, IGNORE_ORDER, REGEX, TOLERANCE, Rule, version_of
 
 STRUCTURAL, ARRAY_LENGTH, ROOT_VALUE, UNREPRESENTABLE = "STRUCTURAL", "ARRAY_LENGTH", "ROOT_VALUE", "UNREPRESENTABLE"
 OVER_BROAD, ORDER_AMBIGUOUS, UNRESOLVED, UNSCOPED = "OVER_BROAD", "ORDER_AMBIGUOUS", "UNRESOLVED", "UNSCOPED"
@@ -34,10 +36,13 @@ def decided(written: Sequence[Written], *, today: str, functions: Collection[str
     """The rules that hold, in their order, and why the others do not. ``today`` is an ISO day."""
     rules: list[Rule] = []
     refusals: list[Refusal] = []
+    names: dict[str, str] = {}
     for number, one in enumerate(written):
         found = read(one) if number < RULES_MAX else _too_many(one)
         if isinstance(found, Rule):
             found = next(faults(found, today, functions), found)
+        if isinstance(found, Rule):
+            found = _named_once(found, names, given=bool(one.fields.get("name")))
         if isinstance(found, Rule):
             rules.append(found)
         else:
@@ -45,6 +50,21 @@ def decided(written: Sequence[Written], *, today: str, functions: Collection[str
     contradictions = list(contradicting(rules))
     named = {(one.rule, one.source) for one in contradictions}
     return [rule for rule in rules if (rule.name, rule.source) not in named], [*refusals, *contradictions]
+
+
+def _named_once(rule: Rule, names: dict[str, str], *, given: bool) -> Rule | Refusal:
+    """A rule by a name of its own: findings are told apart by it, so that of two none hides the other. ``names``: those taken, and where."""
+    if not given and rule.name in names:  # the place alone names several: what else they say tells them apart
+        rule = msgspec.structs.replace(rule, name=f"{rule.name} {version_of([rule])[:8]}")
+    if rule.name in names:
+        return Refusal(
+            INVALID,
+            rule.name,
+            rule.source,
+            f"a rule of this name stands at {names[rule.name]}; give one of them another `name`",
+        )
+    names[rule.name] = rule.source
+    return rule
 
 
 def _too_many(written: Written) -> Refusal:

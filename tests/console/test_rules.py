@@ -106,11 +106,25 @@ def test_explain_says_which_rule_applies_and_why(folder: Path, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
+    "asked", [["price"], ["body:$.a[3]"], ["body:$.a", "--kind", "valu"], ["body:$.a", "--endpoint", "/a"]]
+)
+def test_explain_of_what_no_difference_has_is_an_error(
+    folder: Path, capsys: pytest.CaptureFixture[str], asked: list[str]
+) -> None:
+    """Else a slip of the pen would read as the absence of rules."""
+    assert main(["rules", "explain", *asked]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     ("name", "text", "words"),
     [
         ("rules/a.yaml", "- &x {where: a}\n- *x\n", "aliases"),
         ("rules/a.yaml", "- {where: [}\n", "is not YAML"),
-        ("rules/a.yaml", "- expires: 2027-02-31\n", "is not YAML"),
+        ("rules/a.yaml", "- where: a\n  expires: 2027-02-31\n", "line 2: `expires` cannot be read"),
+        ("rules/a.yaml", "- where: a\n\towner: b\n", "line 2 is not YAML"),
+        ("rules/a.yaml", "- ? [a]\n  : b\n", "line 1: the name of a field is a word"),
+        ("echolane.toml", "\n[[rule]]\nwhere = 'a'\n", "line 2: `rule` is nothing known"),
         ("rules/a.yaml", "rule: []\n", "line 1"),
         ("rules/a.yaml", "- a\n", "line 1: a rule is a mapping"),
         ("rules/a.yaml", "- where: a\n  where: b\n", "line 2: field `where` stands there twice"),
@@ -131,6 +145,24 @@ def test_a_file_that_is_no_file_of_rules_is_one_line(folder: Path, name: str, te
 
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_each_rule_has_a_name_of_its_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Findings are told apart by it: a name given twice is refused, rules that only their place names get two names."""
+    one = "- {service: shop, where: 'body:$.a', matcher: ignore, reason: r, owner: o, permanent: true, endpoint: "
+    (folder / "echolane.toml").write_text("", "utf-8")
+    (folder / "rules" / "shop.yaml").write_text(f"{one}/a}}\n{one}/b}}\n", "utf-8")
+    assert main(["rules", "check", "--json"]) == 0
+    names = [rule["name"] for rule in json.loads(capsys.readouterr().out)["rules"]]
+    assert names[0] == "body:$.a"
+    assert names[1].startswith("body:$.a ")
+    (folder / "rules" / "shop.yaml").write_text(
+        f"{one}/a, name: x}}\n{one}/b, name: x}}\n{one}/c, name: 3}}\n", "utf-8"
+    )
+    assert main(["rules", "check"]) == 2
+    err = capsys.readouterr().err
+    assert "rules/shop.yaml:2: rule `x` is refused (INVALID): a rule of this name stands at rules/shop.yaml:1" in err
+    assert "rules/shop.yaml:3: rule `body:$.a` is refused (INVALID): `name` needs a text, not 3" in err
 
 
 def test_rules_are_no_settings_and_settings_no_rules(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
