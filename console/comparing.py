@@ -10,8 +10,11 @@ from contextlib import contextmanager
 
 from console.output import say
 from differ.attempts import deaths_of
+from differ.verdict import count
+from differ.worker import SURE, gauges_of
 from echolane.errors import EcholaneError
 from echolane.home import Home
+from echolane.ledger import read_counters
 from echolane.runspec import RunSpec
 
 WORKER_WAIT_S = 600.0
@@ -79,6 +82,28 @@ class _Worker:
                 return
             self.died(errors)
         raise self.failed
+
+
+class Sure:
+    """What the worker says is sure while the run goes on (:mod:`differ.sequential`)."""
+
+    def __init__(self, home: Home, spec: RunSpec) -> None:
+        self._path, self._stops = gauges_of(home.path, spec.run), spec.stop_early
+        self._changed = 0
+
+    def look(self) -> None:
+        """Read how far the worker is; ten times a second is soon enough."""
+        # What was sure once stays so: a worker that is started again begins anew.
+        self._changed = max(self._changed, read_counters(self._path).get(SURE, 0))
+
+    @property
+    def told(self) -> str:
+        """For a person who watches; empty while nothing is sure."""
+        return f"{count(self._changed, 'place')} changed for sure" if self._changed else ""
+
+    def decided(self) -> bool:
+        """Whether the rest need not be fired."""
+        return self._stops and self._changed > 0
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from console.comparing import comparing
+from console.comparing import Sure, comparing
 from console.output import say
 from console.outputs import write_outputs
 from console.progress import Progress
@@ -78,10 +78,16 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
 
 def fire_and_compare(home: Home, journal: Journal, settings: Settings, spec: RunSpec) -> ReplaySummary:
     """Fire the plan here while the worker compares beside; both have ended when this returns."""
+    sure = Sure(home, spec)
 
     async def fire(stop: asyncio.Event) -> ReplaySummary:
         with Progress() as progress:
-            return await replay(journal, home, spec, settings, stop, progress.update)
+
+            def tell_progress(done: int, total: int) -> None:
+                sure.look()
+                progress.update(done, total, sure.told)
+
+            return await replay(journal, home, spec, settings, stop, tell_progress, sure.decided)
 
     with comparing(home, spec):
         return service.run(fire)

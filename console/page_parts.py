@@ -157,11 +157,7 @@ def account(result: words.Result) -> str:
     state = (
         "It does not balance: " + html(short("; ".join(broken), 600)) if broken else "Every exchange is accounted for."
     )
-    hint = (
-        f"<p class='note'><code>{html(words.skipped_hint(ledger).split(' includes')[0])}</code> includes what was skipped as unsafe-method.</p>"
-        if words.skipped_hint(ledger)
-        else ""
-    )
+    hint = f"<p class='note'>{html(words.skipped_hint(ledger))}.</p>" if words.skipped_hint(ledger) else ""
     return (
         f'<section id="account"><h2>Account</h2><p class="{"off" if broken else "even"}">{state}</p>'
         f'<div class="sums">{sums}</div>{hint}<h3>At each target</h3>{_targets(result, ledger)}</section>'

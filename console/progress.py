@@ -59,10 +59,11 @@ class Progress:
             self._bar.start()
         return self
 
-    def update(self, done: int, total: int) -> None:
-        """So many of so many are done."""
+    def update(self, done: int, total: int, told: str = "") -> None:
+        """So many of so many are done, and what is known so far."""
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, total=total)
+            description = f"{self._label}, {told}" if told else self._label
+            self._bar.update(self._task, completed=done, total=total, description=description)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

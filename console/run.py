@@ -72,6 +72,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="what the branch is called, for rules that are bound to it (default: as CI or git says)",
     )
+    parser.add_argument(
+        "--stop-early",
+        action="store_true",
+        help="skip the rest once a change is sure (evidence that may be looked at any time)",
+    )
     parser.add_argument("--resume", metavar="RUN", help="go on with a run that was killed or interrupted")
     add_output_flags(parser, with_json=True)
 
@@ -158,6 +163,7 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
         differ=settings.differ,
         rules=rules,
         branch_name=branch_name,
+        stop_early=args.stop_early,
     )
 
 

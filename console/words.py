@@ -296,7 +296,11 @@ def reasons_text(line: Line, limit: int = 4) -> str:
 def skipped_hint(ledger: Mapping[str, Any]) -> str:
     """How to include what was skipped, where a flag does it."""
     skipped = section(ledger, "skipped")
-    return "--methods all includes what was skipped as unsafe-method" if skipped.get("unsafe-method") else ""
+    hints = {
+        "unsafe-method": "--methods all includes what was skipped as unsafe-method",
+        "decided": "a run without --stop-early includes what was skipped as decided",
+    }
+    return "; ".join(hint for reason, hint in hints.items() if skipped.get(reason))
 
 
 def percent(value: float) -> str:

@@ -20,6 +20,7 @@ from differ.difference import PRESENCE, Difference
 from differ.echoes import Own
 from differ.rules import PLUGIN, Ask, Lens, Rulebook, nobody
 from differ.samples import Samples
+from differ.sequential import Live
 from echolane.exchange import Response
 from echolane.observation import ANSWERED, BASE, BRANCH, BRANCH_CONTROL, CONTROL, FAILED, Observation, Shot, TargetInfo
 from echolane.runspec import RunSpec
@@ -61,6 +62,8 @@ class RowMaker:
         self._names = DIFFERING if self._rules is None else RULED
         self._differing: list[list[list[Any]]] = [[] for _ in self._names]
         self.samples = Samples(spec.run)
+        self.live = Live()
+        """What is sure so far."""
         self.bytes = 0
         """About how much the differences of this batch weigh."""
 
@@ -102,6 +105,8 @@ class RowMaker:
                 column.append(_NOTHING)
             return
         self.samples.take(observation, differences)
+        if all(shot.outcome in COMPARABLE for shot in shots):
+            self.live.add(observation.endpoint, differences)
         cells = [_cells(pair, difference) for pair, difference in differences]
         self.bytes += sum(200 + len(row[7]) + len(row[8]) for row in cells)
         for column, values in zip(self._differing, zip(*cells, strict=True), strict=False):

@@ -76,6 +76,13 @@ def decide(facts: Facts) -> tuple[str, str, str]:
         )
     if grave := [finding for finding in facts.undecided if finding["kind"] in GRAVE]:
         return "inconclusive", "undecided", f"{count(len(grave), 'difference')} of a grave kind could not be decided"
+    if skipped := facts.ledger["skipped"].get("decided"):
+        why = "what was sure while the run went on is no regression by all of its evidence"
+        return (
+            "inconclusive",
+            "undecided",
+            f"{why}, and {count(skipped, 'exchange')} were not fired; run without --stop-early",
+        )
     return "pass", "passed", f"no regression in {count(facts.ledger['compared'], 'compared exchange')}"
 
 

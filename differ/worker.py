@@ -24,6 +24,7 @@ from echolane import log
 from echolane.errors import EcholaneError
 from echolane.frame import FrameDamaged, decode_frame
 from echolane.journal import Journal, open_journal
+from echolane.ledger import Counters
 from echolane.observation import Observation
 from echolane.runspec import RunSpec
 from echolane.store import Store, open_store
@@ -36,13 +37,15 @@ BATCH_S = 0.5
 """A person who watches sees rows at most this old, and a fast run holds no more rows at once than a slow one holds a second."""
 POLL_S = 0.02
 GROUP = "differ"
+SURE = "sure"
+"""The gauge of places that changed for sure so far, in the run's mapped file; a worker that is started again begins anew."""
 
 
 class Worker:
     """Compares the observations of one run."""
 
-    def __init__(self, journal: Journal, store: Store, spec: RunSpec, attempts: Attempts) -> None:
-        self._journal, self._store, self._attempts = journal, store, attempts
+    def __init__(self, journal: Journal, store: Store, spec: RunSpec, attempts: Attempts, gauges: Counters) -> None:
+        self._journal, self._store, self._attempts, self._gauges = journal, store, attempts, gauges
         self.functions = Functions()
         self._maker = RowMaker(spec, spec.differ, self.functions, registry(spec.differ.descriptors))
         self._topic = f"observations.{spec.run}"
@@ -72,6 +75,8 @@ class Worker:
                 self._next[partition] = entry.position + 1
                 if self._full():
                     self.flush()
+        if count:
+            self._gauges.set(SURE, len(self._maker.live.sure))
         return count
 
     def _add(self, observation: Observation, partition: int, position: int, record: int) -> None:
@@ -127,6 +132,11 @@ def registry(path: str) -> Registry | None:
         return None
 
 
+def gauges_of(home: Path, run: str) -> Path:
+    """The mapped file in which the worker says how far it is."""
+    return home / "runs" / f"{run}.live"
+
+
 def main(argv: list[str]) -> int:
     """Compare one run to its end."""
     home, run = Path(argv[0]), argv[1]
@@ -139,9 +149,11 @@ def main(argv: list[str]) -> int:
             if not rows:
                 raise EcholaneError(f"there is no run {run} in {home}")
             spec = msgspec.json.decode(rows[0]["spec"], type=RunSpec)
-            worker = Worker(journal, store, spec, Attempts(home / "runs", run, patience(spec.differ)))
-            with closing(worker.functions):
-                worker.run(sys.stdin.fileno())
+            attempts = Attempts(home / "runs", run, patience(spec.differ))
+            with closing(Counters(gauges_of(home, run))) as gauges:
+                worker = Worker(journal, store, spec, attempts, gauges)
+                with closing(worker.functions):
+                    worker.run(sys.stdin.fileno())
     finally:
         journal.close()
     return 0

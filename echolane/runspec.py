@@ -38,5 +38,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     started_at_ns: int = 0
     rules: list[Rule] = []
     """Those that hold for this service, day and branch, in the order in which rows number them."""
+    stop_early: bool = False
+    """Whether the rest is skipped once a change is sure."""
     branch_name: str = ""
     """What the branch is called, where rules are bound to branches."""

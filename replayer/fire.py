@@ -34,7 +34,7 @@ from replayer.flight import PLACES, Flight, flight_of
 from replayer.health import Health
 from replayer.intents import Intents, intents_topic
 from replayer.observing import Observer, in_doubt, observations_topic, skipped
-from replayer.options import ReplayOptions, ReplaySummary
+from replayer.options import ReplayOptions, ReplaySummary, never
 from replayer.plan import work_topic
 from replayer.schedule import Schedule
 from replayer.targets import Target, make_targets, resolve
@@ -57,7 +57,13 @@ OnProgress = Callable[[int, int], None]
 
 
 async def replay(
-    journal: Journal, home: Home, spec: RunSpec, settings: Settings, stop: asyncio.Event, on_progress: OnProgress
+    journal: Journal,
+    home: Home,
+    spec: RunSpec,
+    settings: Settings,
+    stop: asyncio.Event,
+    on_progress: OnProgress,
+    decided: Callable[[], bool] = never,
 ) -> ReplaySummary:
     """Fire the plan of ``spec`` (or what is left of it) at its targets; observations are durable when this returns."""
     targets = await resolve(make_targets(spec.targets, spec.allow_hosts, spec.allow_writes, spec.methods))
@@ -82,6 +88,7 @@ async def replay(
         mask=mask,
         open_seal=opened,
         sampling=thinned if spec.sample_controls else every,
+        decided=decided,
     )
     return await Replay(journal, spec.run, targets, options).run(stop, on_progress)
 
@@ -102,6 +109,8 @@ class Replay:
         self._schedule = Schedule()
         self._past = Past()
         self._fed = False
+        self._early = False
+        """Whether it stops because what was to be known is known."""
         self._room = asyncio.Event()
         self._over = asyncio.Event()
         self._items: Iterator[list[WorkItem]] = iter(())
@@ -268,13 +277,16 @@ class Replay:
                 if pool:
                     pool.sweep(now_ns)
             on_progress(self._done(), self.summary.selected)
+            if not self._volleys.stopping and self._options.decided():
+                self._early = self._volleys.stopping = True
+                self._changed()
             if self._observer.error is not None:
                 raise self._observer.error
 
     async def _heed(self, stop: asyncio.Event) -> None:
         """Stop when asked to: no new shots; what is in the air has a few seconds."""
         await stop.wait()
-        self._volleys.stopping = True
+        self._early, self._volleys.stopping = False, True
         self._changed()
         await asyncio.sleep(self._options.drain_s)
         self._volleys.cancel()
@@ -306,6 +318,8 @@ class Replay:
             if target:
                 summary.down = target.name
                 summary.reason = f"{target.name} {target.url} does not answer any more; start it and resume the run"
+        elif self._early:
+            reason = "decided"
         elif volleys.stopping:
             summary.state, reason, summary.reason = "interrupted", "interrupted", "stopped by a signal"
         if reason:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from replayer.breaker import PROBE_GAP_S
@@ -14,6 +15,11 @@ from replayer.wire import OpenSeal
 
 DRAIN_S = 5.0
 """After Ctrl-C a person waits this long for what is in the air, then it is given up and counted as cancelled."""
+
+
+def never() -> bool:
+    """The answer of a run that fires all it has."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,8 @@ class ReplayOptions:
     probe_gap_s: float = PROBE_GAP_S
     probe_patience: Patience = PROBE_PATIENCE
     drain_s: float = DRAIN_S
+    decided: Callable[[], bool] = never
+    """Asked ten times a second: once it says so, no more is fired, and the rest is ``skipped{decided}``."""
 
 
 @dataclass(slots=True)
