@@ -67,6 +67,11 @@ def itself(span: Span, _: bytes) -> tuple[str, ...]:
     return ("body:" + span.path,)
 
 
+def or_again(span: Span, _: bytes) -> tuple[str, ...]:
+    """The place of a value, or of the second one under its key."""
+    return ("body:" + span.path, "body:" + parent_path(span) + step(f"{span.key} (again 2)"))
+
+
 def renamed(new: Callable[[str], str]) -> Member:
     """Members under another name."""
 
@@ -250,7 +255,7 @@ known(
         _member("member-renamed", renamed(lambda key: key + "Value")),
         _member("member-renamed-case", renamed(other_case)),
         _member("member-moved-in", Member(_moved_in, is_named, lambda s, _: ("body:" + s.path, f"body:{parent_path(s)}.details"), below=True)),
-        _member("member-twice", Member(_twice, lambda s, b: is_member(s, b) and s.kind == "string", itself, below=True)),
+        _member("member-twice", Member(_twice, lambda s, b: is_member(s, b) and s.kind == "string", or_again, below=True)),
         _member("pagination-next", Member(_next_page, _NEXT, itself)),
         _member("pagination-next-nulled", Member(_nulled, _NEXT, itself)),
         _member("pagination-total", Member(_one_more, _TOTAL, itself)),
