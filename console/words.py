@@ -168,7 +168,7 @@ def place(finding: Finding) -> str:
         return where
     if len(places) == 1:
         return places[0]
-    named = [one.removeprefix(where) for one in places[:PLACES_NAMED]]
+    named = [one.removeprefix(where).removeprefix(":") for one in places[:PLACES_NAMED]]
     total = finding.get("places_count")
     more = (total if isinstance(total, int) else len(places)) - len(named)
     return f"{where} ({', '.join(named)}{f' and {more} more' if more > 0 else ''})"

@@ -195,6 +195,7 @@ def test_progress_is_silent_where_nobody_watches() -> None:
         ("body:$", ["body:$.a", "body:$.b"], 2, "body:$ (.a, .b)"),
         ("body:$.x", ["body:$.x.a", "body:$.x.b", "body:$.x.c", "body:$.x.d"], 9, "body:$.x (.a, .b, .c and 6 more)"),
         ("body", [], 0, "body"),
+        ("body", ["body:/html/@lang", "body:/html/head/title"], 2, "body (/html/@lang, /html/head/title)"),
     ],
 )
 def test_a_container_names_the_members_that_changed(where: str, places: list[str], count: int, said: str) -> None:
