@@ -173,6 +173,9 @@ def at_most_seen(count: int) -> float:
 def _tested(place: Place, evidence: Evidence) -> Weighed:
     """Whether branch differs from base more often than each from its control."""
     own, pool = evidence.own, evidence.pool
+    if place.nature == "permutation" and (evidence.all.a or evidence.all.b):
+        # A version that varies the order has none; its lists share members, so that many of them are no more evidence than one.
+        return Weighed(NOISE, TESTED, own.p_value, evidence.q_own, _why_noise(place, evidence))
     contrary = evidence.all.a_not_x or evidence.all.b_not_x
     p_value, q_value, tally = own.p_value, evidence.q_own, own
     if not contrary and pool.p_value < p_value:

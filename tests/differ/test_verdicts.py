@@ -205,6 +205,19 @@ def test_two_members_that_changed_places_in_a_long_list_are_no_noise_of_a_set() 
     assert verdicts(judged([found])) == {("body:$.a", "order"): UNDECIDED}
 
 
+def test_many_lists_in_hash_order_are_no_more_evidence_than_one() -> None:
+    """Lists of one vocabulary come in the orders that four hash seeds give: where a version ever varies them, they have none."""
+    rows = [row(n, [(0, "body:$.a", "order", VALUE, n)]) for n in range(12)]
+    rows = [
+        one | {"d_flags": [PERMUTATION], "d_old": [f'["x{n}","{n}"]'], "d_new": [f'["{n}","x{n}"]']}
+        for n, one in enumerate(rows)
+    ]
+    varied = row(20, [(1, "body:$.a", "order", VALUE, 99)]) | {"d_flags": [PERMUTATION]}
+
+    assert verdicts(judged(rows)) == {("body:$.a", "order"): REGRESSION}
+    assert verdicts(judged([*rows, varied])) == {("body:$.a", "order"): NOISE}
+
+
 def test_a_list_whose_controls_have_other_orders_too_has_no_order() -> None:
     """The same six members in four orders: noise, at its endpoint and for others with the same place."""
     listed = [f"m{n}" for n in range(6)]
