@@ -19,7 +19,6 @@ from differ.tallies import NO_DIFFERENCE
 
 WATCHED_MAX = 20_000
 """Places and facets that are watched: some 200 bytes each. Later ones are judged at the close like all others."""
-A, B = 1, 2
 _UNWATCHED = CLOCK | DERIVED | PERMUTATION | RULED
 
 
