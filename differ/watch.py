@@ -12,6 +12,7 @@ of which one call has little).
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import signal
@@ -23,7 +24,7 @@ from types import FrameType
 from differ.attempts import DEATH, Attempts, Place
 from differ.rows import PAIRS
 from differ.walk import SIZE_TIMED
-from echolane.errors import unwritable
+from echolane.errors import HomeError, unwritable
 from echolane.settings import Differ
 
 SOFT_S = 0.5
@@ -32,6 +33,8 @@ HARD_S = 0.8
 """And what it may take at most: a process that is ended has to be started again within what is left."""
 TICK_S = 0.05
 """How often it is looked whether the comparison is still the same."""
+TAKEN_S = 120.0
+"""How long one waits for another that is at the same work: as long as that may be at its last answer, on a machine that is busy."""
 UNTIMED_CPU_S = 10.0
 """Seconds of computing for what is bounded by its size alone: pages, texts, headers, of all comparisons of one exchange; the
 largest take a second or two each."""
@@ -47,16 +50,13 @@ class Watch:
     """Watches the comparisons of this process, one after the other. ``soft_s`` is None where nothing waits behind them."""
 
     def __init__(self, attempts: Attempts, path: Path, hard_s: float, soft_s: float | None = None) -> None:
-        # A worker that comes after a dead one has compared nothing yet: its own number in the file is that of the dead one,
-        # as happens in containers.
-        settle(attempts, path, "it ended with its run", ended=os.getpid())
+        self._file = _taken(path)
+        # Whoever wrote there is no more.
+        settle(attempts, path, "it ended with its run")
+        attempts.refresh()
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                os.posix_fallocate(descriptor, 0, _CELL.size)
-                self._map = mmap.mmap(descriptor, _CELL.size)
-            finally:
-                os.close(descriptor)
+            os.posix_fallocate(self._file, 0, _CELL.size)
+            self._map = mmap.mmap(self._file, _CELL.size)
         except OSError as error:
             raise unwritable(f"`{path}`", error) from error
         self._process, self._hard_s = os.getpid(), hard_s
@@ -97,6 +97,7 @@ class Watch:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.signal(signal.SIGPROF, self._before)
         self._map.close()
+        os.close(self._file)
 
 
 def patience(settings: Differ) -> float:
@@ -108,14 +109,14 @@ def patience(settings: Differ) -> float:
     return UNTIMED_CPU_S + len(PAIRS) * boxes * settings.time_ms / 1000
 
 
-def settle(attempts: Attempts, path: Path, reason: str, *, ended: int = 0) -> bool:
-    """Note a death within a comparison; whether there was one. ``ended`` is a process that is known to be no more."""
+def settle(attempts: Attempts, path: Path, reason: str, ended: int | None = None) -> bool:
+    """Note a death within a comparison, of the process that ``ended``, or of any for who has taken the file; whether there was one."""
     try:
         data = path.read_bytes() if path.exists() else b""
         if len(data) < _CELL.size:
             return False
         process, entered, *at, busy = _CELL.unpack_from(data)
-        if not busy or (process != ended and _lives(process)):
+        if not busy or ended not in {None, process}:
             return False
         attempts.add(DEATH, Place(*at), reason, process=process, entered=entered)
         with path.open("r+b") as file:
@@ -125,11 +126,22 @@ def settle(attempts: Attempts, path: Path, reason: str, *, ended: int = 0) -> bo
     return True
 
 
-def _lives(process: int) -> bool:
+def _taken(path: Path) -> int:
+    """The file, taken for as long as this process lives: one whose conductor was killed may still be at it."""
+    deadline = time.monotonic() + TAKEN_S
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    os.close(descriptor)
+                    raise HomeError(
+                        f"another process still compares this run (`{path}` is taken); end it first"
+                    ) from None
+                time.sleep(TICK_S)
+            else:
+                return descriptor
+    except OSError as error:
+        raise unwritable(f"`{path}`", error) from error

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from differ import watch as watching
 from differ.attempts import AGAIN, ASIDE, ATTEMPTS_MAX, CLOSED, COMPARED, DEAD, Attempts, Place
 from differ.letters import all_letters, forget, letter_of, letters_of, tell
 from differ.watch import SetAside, Watch, patience, settle
@@ -54,7 +55,7 @@ def ended(folder: Path, how: str) -> int:
 def test_deaths_are_counted_once_each_and_outlive_everybody(tmp_path: Path, how: str) -> None:
     """A process that ends between comparisons counts nothing; one that ends within counts once, whoever looks how often."""
     assert ended(tmp_path, "well") == 0
-    assert not settle(Attempts(tmp_path, "r"), tmp_path / AT, "x")
+    assert not settle(Attempts(tmp_path, "r"), tmp_path / AT, "x", ended=None)
     for deaths in range(1, ATTEMPTS_MAX + 1):
         assert ended(tmp_path, how) != 0
         assert settle(Attempts(tmp_path, "r"), tmp_path / AT, "killed")
@@ -76,12 +77,12 @@ def test_a_death_told_twice_is_one(tmp_path: Path) -> None:
 
 
 def test_a_living_process_is_no_death(tmp_path: Path) -> None:
-    """Who looks while a comparison goes on counts nothing; who knows that its process is no more does."""
+    """Who saw another process end counts nothing for the one that compares; who saw that one end does."""
     attempts = Attempts(tmp_path, "r")
     watch = Watch(attempts, tmp_path / AT, 60)
     watch.enter(HERE)
 
-    assert not settle(attempts, tmp_path / AT, "x")
+    assert not settle(attempts, tmp_path / AT, "x", ended=os.getpid() + 1)
     assert attempts.found == {}
     assert settle(attempts, tmp_path / AT, "x", ended=os.getpid())
     watch.close()
@@ -96,6 +97,23 @@ def test_a_newcomer_of_the_same_number_is_not_the_one_that_died(tmp_path: Path) 
     attempts = Attempts(tmp_path, "r")
     Watch(attempts, tmp_path / AT, 60).close()
     assert [one.deaths for one in attempts.found.values()] == [1]
+
+
+def test_two_processes_never_compare_one_run_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose conductor was killed may still be at work: the next waits for it, within a bound, and then knows what it noted."""
+    monkeypatch.setattr(watching, "TAKEN_S", 0.3)
+    first = Watch(Attempts(tmp_path, "r"), tmp_path / AT, 60)
+    first.enter(HERE)
+    later = Attempts(tmp_path, "r")
+    with pytest.raises(HomeError, match="still compares this run"):
+        Watch(later, tmp_path / AT, 60)
+    assert later.found == {}
+    first.leave()
+    Attempts(tmp_path, "r").add(ASIDE, THERE)
+    first.close()
+
+    Watch(later, tmp_path / AT, 60).close()
+    assert list(later.found) == [THERE]
 
 
 def test_only_a_comparison_that_goes_on_is_set_aside(tmp_path: Path) -> None:
