@@ -56,6 +56,10 @@ class Judged(NamedTuple):
     differences: list[tuple[int, Difference]]
 
 
+_SAME = Judged("same", "", [])
+"""The commonest case, told by nothing but its identity."""
+
+
 class RowMaker:
     """Turns the observations of one run into columns: :meth:`add` one by one, :meth:`take` a batch."""
 
@@ -81,7 +85,8 @@ class RowMaker:
 
     def add(self, observation: Observation, partition: int, position: int) -> None:
         """One row more."""
-        self.put(observation, partition, position, self.judged(observation))
+        alike = all_alike(observation.shots) and not observation.not_compared
+        self.put(observation, partition, position, _SAME if alike else self.judged(observation))
 
     def judged(self, observation: Observation) -> Judged:
         """What the comparisons of an exchange found. Nothing is kept yet, so this may be interrupted anywhere."""
@@ -92,7 +97,7 @@ class RowMaker:
         """One row more, of an exchange that is judged."""
         verdict, reason, differences = judged
         shots = observation.shots
-        alike = verdict == "same" and all_alike(shots)
+        alike = judged is _SAME
         first = shots[BASE].answer if alike else None
         identity = self._identity.copy()
         identity.update(sized(observation.exchange))
@@ -146,10 +151,7 @@ class RowMaker:
             return "skipped", observation.skipped
         if observation.not_compared:
             return "not_compared", observation.not_compared
-        shots = observation.shots
-        if all_alike(shots):
-            return "same", ""
-        reason = ""
+        shots, reason = observation.shots, ""
         read: dict[tuple[int, int], Reading] = {}
         for pair, (left, right) in enumerate(PAIRS):
             one, two = shots[left], shots[right]

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from differ.attempts import ATTEMPTS_MAX, COMPARED, DEAD, GONE, Attempts, Place
-from differ.letters import REASON, forget, letter_of, observation_at, tell
+from differ.letters import REASON, forget, letter_of, letters_of, observation_at, tell
 from differ.rows import RowMaker
 from differ.rules_custom import Functions
 from differ.watch import Watch, patience
@@ -35,6 +35,10 @@ NICENESS = 10
 """Firing and the comparing of all others come first."""
 POLL_S = 0.1
 """How soon it sees what was set aside: nobody waits for it before the run's end."""
+DEATHS_MAX = 100
+"""Deaths of a run after which endpoints with dead letters are given up: at a quarter of a minute each this is half an hour, and a
+version at which every comparison loops must not keep a run for days."""
+GIVEN_UP = f"not compared any more: this run has {DEATHS_MAX} deaths, and its endpoint dead letters"
 BATCH_ROWS = 500
 """Rows of one insert; a repetition after a death is bounded by it."""
 
@@ -51,7 +55,6 @@ class SecondLook:
 
     def run(self, leash: int, folder: Path, run: str) -> None:
         """Look at all there is, until the leash is let go and nothing is left."""
-        os.nice(NICENESS)
         over = False
         while True:
             pending = self._attempts.pending
@@ -76,7 +79,10 @@ class SecondLook:
         observation = msgspec.structs.replace(observation, attempt=observation.attempt + attempt.tries)
         if not self._done:
             self._since = time.monotonic()
-        if attempt.deaths >= ATTEMPTS_MAX:
+        dead = attempt.deaths >= ATTEMPTS_MAX
+        if not dead and self._given_up(folder, run, observation.endpoint):
+            dead, attempt = True, msgspec.structs.replace(attempt, reason=GIVEN_UP)
+        if dead:
             tell(folder, letter_of(run, place, observation, attempt, time.time_ns()))
             self._add(msgspec.structs.replace(observation, not_compared=REASON), place)
             self._done.append((place, DEAD, ""))
@@ -85,6 +91,10 @@ class SecondLook:
         self._add(observation, place)
         self._watch.leave()
         self._done.append((place, COMPARED, result_id(run, observation.exchange)))
+
+    def _given_up(self, folder: Path, run: str, endpoint: str) -> bool:
+        deaths = sum(attempt.deaths for attempt in self._attempts.found.values())
+        return deaths >= DEATHS_MAX and any(letter.endpoint == endpoint for letter in letters_of(folder, run))
 
     def _add(self, observation: Observation, place: Place) -> None:
         self._maker.add(observation, place.partition, place.position)
@@ -102,6 +112,7 @@ def main(argv: list[str]) -> int:
     """Compare what one run has set aside, within the run's bounds or those that are given: ``HOME RUN [BOUNDS]``."""
     home, run = Path(argv[0]), argv[1]
     folder = home / "runs"
+    os.nice(NICENESS)
     attempts = Attempts(folder, run)
     with opened(home, run) as (journal, store, spec):
         bounds = msgspec.json.decode(argv[2], type=Differ) if argv[2:] else spec.differ

@@ -21,7 +21,7 @@ from echolane.store import Store
 
 RUN = "01930000-0000-7000-8000-00000000dead"
 POISONED = Path(__file__).with_name("poisoned_worker.py")
-CHANGED = b'{"price":2}'
+BASE, CHANGED = b'{"price":1}', b'{"price":2}'
 FRAME = 5
 """Exchanges of one frame."""
 
@@ -37,9 +37,8 @@ def shot(data: bytes) -> Shot:
     return Shot(ANSWERED, "", Response(200, "1.1", [(b"Content-Type", b"application/json")], Body(data, len(data))))
 
 
-def observation(number: int, branch: bytes) -> Observation:
+def observation(number: int, branch: bytes, base: bytes = BASE) -> Observation:
     """An exchange in which branch says something else."""
-    base = b'{"price":1}'
     shots = [shot(base), Shot(ANSWERED, same_as=0), shot(branch), Shot(ANSWERED, same_as=2)]
     return Observation(f"x{number:05d}", number, 1, "GET /items", "GET", f"/items?{number}", 200, 1_000 + number, shots)
 
@@ -49,12 +48,12 @@ def poison(way: str) -> bytes:
     return b'{"price":"poison:%b"}' % way.encode()
 
 
-def observed(path: Path, branches: list[bytes]) -> Home:
+def observed(path: Path, branches: list[bytes], base: bytes = BASE) -> Home:
     """A home in which a run was fired."""
     home = open_home(path)
     journal = open_journal(home.path)
     journal.create(topic_of(RUN), 1)
-    items = [observation(n, data) for n, data in enumerate(branches)]
+    items = [observation(n, data, base) for n, data in enumerate(branches)]
     frames = [
         encode_frame(items[at : at + FRAME], kind=OBSERVATIONS, partition=0, first_ns=1, last_ns=2)
         for at in range(0, len(items), FRAME)

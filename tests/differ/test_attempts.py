@@ -181,6 +181,27 @@ def test_a_line_that_was_not_written_whole_is_left_out(tmp_path: Path) -> None:
     assert list(Attempts(tmp_path, "r").found) == [HERE, Place(7, 8, 9)]
 
 
+def test_a_line_is_on_the_disk_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker commits positions beyond what it set aside: the line, and that there is such a file, are flushed by then."""
+    flushed: list[str] = []
+    flush = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        flush(descriptor)
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        flushed.append(path.name if path.is_dir() else f"{path.name}: {path.read_bytes().count(10)}")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    attempts = Attempts(tmp_path, "r")
+    for place in (HERE, THERE):
+        attempts.add(ASIDE, place)
+    assert flushed == ["r.attempts: 1", tmp_path.name, "r.attempts: 2"]
+
+    flushed.clear()
+    tell(tmp_path, letter_of("r", HERE, observation(1, CHANGED), attempts.found[HERE], 1))
+    assert flushed == ["r.dead.part: 1", tmp_path.name]
+
+
 def test_two_who_note_at_once_lose_nothing(tmp_path: Path) -> None:
     """The worker, the second look and the conductor write one file."""
     for number in range(4):

@@ -12,12 +12,13 @@ import pytest
 
 from console import comparing as conducting
 from console.conduct import save_run
-from differ.attempts import ATTEMPTS_MAX, Attempts, Place
+from differ.attempts import AGAIN, ATTEMPTS_MAX, Attempts, Place
 from differ.close import close_run
 from differ.letters import letters_of
 from echolane.errors import EcholaneError
 from echolane.home import Home
 from echolane.ledger import run_identities
+from echolane.settings import Differ
 from echolane.store import Store, open_store
 from tests.differ.poisoned_runs import CHANGED, RUN, observed, poison, poisonable, rows_of, spec
 
@@ -140,6 +141,22 @@ def test_what_a_run_left_pending_is_looked_at_by_the_next(tmp_path: Path, monkey
         with conducting.comparing(home, spec()):
             pass
         assert [(row["seq"], row["verdict"]) for row in rows_of(store)] == [(n, "differs") for n in range(7)]
+
+
+def test_a_second_look_takes_other_bounds(tmp_path: Path) -> None:
+    """What is compared again is compared within the bounds that are given, and by those of the run where none are."""
+    home = observed(tmp_path, [b'{"a":{"a":{"a":2}}}'], base=b'{"a":{"a":{"a":1}}}')
+    attempts = Attempts(home.runs, RUN)
+    with open_store(home.path) as store:
+        save_run(store, spec(), "running")
+        found: list[tuple[str, str, int]] = []
+        for bounds in (Differ(depth=1), None, Differ(depth=1)):
+            attempts.add(AGAIN, Place(0, 0, 0))
+            conducting.finish(conducting.second(home, RUN, attempts, bounds))
+            (row,) = rows_of(store)
+            found.append((row["verdict"], row["reason"], row["version"]))
+
+    assert found == [("uncomparable", "too-deep", 2), ("differs", "", 3), ("uncomparable", "too-deep", 4)]
 
 
 def test_a_worker_that_dies_elsewhere_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
