@@ -145,7 +145,8 @@ def test_what_a_run_left_pending_is_looked_at_by_the_next(tmp_path: Path, monkey
 
 def test_a_second_look_takes_other_bounds(tmp_path: Path) -> None:
     """What is compared again is compared within the bounds that are given, and by those of the run where none are."""
-    home = observed(tmp_path, [b'{"a":{"a":{"a":2}}}'], base=b'{"a":{"a":{"a":1}}}')
+    deep = b'{"a":' * 20 + b'[{"k":%d}]' + b"}" * 20
+    home = observed(tmp_path, [deep % 2], base=deep % 1)
     attempts = Attempts(home.runs, RUN)
     with open_store(home.path) as store:
         save_run(store, spec(), "running")
