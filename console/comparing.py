@@ -177,7 +177,6 @@ class _Comparing:
             if self._second is not None:
                 self._second.kill()
             raise self._worker.failed
-        self._look()
         if self._second is not None:
             finish(self._second)
 
