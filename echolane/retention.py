@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from echolane.errors import unwritable
+from echolane.errors import HomeError, unwritable
 from echolane.journal import Journal
-from echolane.lease import held, is_held
+from echolane.lease import held
 
 DAY_NS = 86_400_000_000_000
 _RUN = r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -46,9 +47,11 @@ def _began_ns(found: re.Match[str]) -> int:
 def _expire_run(journal: Journal, runs: Path, run: str, topics: Sequence[str]) -> int:
     """The topics first: without them the files explain nothing, and the next time finds what a kill has left of the files."""
     lease = runs / f"{run}.lock"
-    if is_held(lease):
-        return 0
-    with held(lease, f"run {run}"):  # nobody begins while it goes
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(lease, f"run {run}"))
+        except HomeError:  # somebody is at it, or removes it
+            return 0
         for topic in topics:
             journal.drop(topic)
         for path in sorted(runs.glob(f"{run}.*"), key=lambda path: path == lease):

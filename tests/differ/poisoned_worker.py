@@ -20,9 +20,9 @@ from differ.context import Context
 from echolane.exchange import Response
 
 MEMORY = 2 << 30
-SLOW_S = 1.0
+SLOW_S = 0.9
 """More than the worker gives, less than the second look does."""
-PATIENCE_S = 2.0
+PATIENCE_S = 1.8
 
 
 def poisoned(left: Response | str, right: Response | str, context: Context) -> Compared:
