@@ -60,7 +60,7 @@ class Recorder:
 
     def __init__(self, task: Task, session: Session, journal: Journal, home: Home) -> None:
         settings = task.settings
-        self._settings, self._session, self._journal = settings, session, journal
+        self._settings, self._session, self._journal, self._runs = settings, session, journal, home.runs
         self._counters = Counters(session.recorder)
         keys = load_seal_keys(home.keys, os.environ)
         self._storing = Storing(
@@ -130,7 +130,7 @@ class Recorder:
     def _expire(self) -> None:
         """Remove what is older than its retention. That it cannot be removed is no reason to stop recording."""
         try:
-            expire(self._journal, time.time_ns(), self._settings.journal.retention_days)
+            expire(self._journal, self._runs, time.time_ns(), self._settings.journal.retention_days)
         except EcholaneError as error:
             log.event("retention.refused", error=str(error))
 

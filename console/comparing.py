@@ -1,87 +1,201 @@
-"""The differ's worker beside a run: started, started again when it dies, and awaited."""
+"""The differ's processes beside a run: the worker, and the second look at what it sets aside. Started, started again, and awaited."""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
 
 from console.output import say
-from differ.attempts import deaths_of
+from differ import second_look, worker
+from differ.attempts import Attempts
 from differ.verdict import count
+from differ.watch import settle
 from differ.worker import SURE, gauges_of
 from echolane.errors import EcholaneError
 from echolane.home import Home
 from echolane.ledger import read_counters
 from echolane.runspec import RunSpec
+from echolane.settings import Differ
 
-WORKER_WAIT_S = 600.0
-"""How long the worker may go on comparing after the last shot: it runs beside the replay and is seconds behind at most;
-ten minutes without an end means that it hangs."""
-LOOK_S = 0.2
+HUNG_S = 600.0
+"""How long a process may stand at one exchange, or store rows, after the last shot. Computing is bounded by seconds (:mod:`differ.watch`),
+so one that stands still for ten minutes waits for something that will not come."""
+LOOK_S = 0.05
 """How soon a death is seen: well below the second for which comparing may stand still."""
-COMMAND = [sys.executable, "-P", "-m", "differ.worker"]
-"""The worker; home and run follow."""
+WORKER = [sys.executable, "-P", "-m", "differ.worker"]
+SECOND_LOOK = [sys.executable, "-P", "-m", "differ.second_look"]
+"""Home and run follow."""
+WORDS_BYTES = 4096
+"""Of what a process said last."""
 
 
-class _Worker:
-    """One worker after the other until one ends in good order.
+class _Process:
+    """One process after the other until one ends in good order.
 
-    A death within a comparison is counted for its observation, which is set aside in the end (:mod:`differ.attempts`), so those
-    are at most three for each exchange. Any other death is forgiven once: results have identities and a repetition changes nothing.
+    A death within a comparison is noted for its observation, which is set aside at once and given up after three, so those are at
+    most three for each exchange. Any other death is forgiven once: results have identities and a repetition changes nothing.
     """
 
-    def __init__(self, home: Home, spec: RunSpec) -> None:
-        self._home, self._spec = home, spec
-        self._deaths, self._others = 0, 0
+    def __init__(self, what: str, command: list[str], attempts: Attempts, at: Path) -> None:
+        self._what, self._command, self._attempts, self._at = what, command, attempts, at
+        self._others, self._over = 0, False
+        self._seen, self._moved = b"", time.monotonic()
         self.failed: EcholaneError | None = None
-        self.process = self._start()
+        self.ended = False
+        self._start()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        """A process of its own session, so that Ctrl-C reaches only us and it can finish its work."""
-        return subprocess.Popen(
-            [*COMMAND, str(self._home.path), self._spec.run],
+    def _start(self) -> None:
+        """In a session of its own, so that Ctrl-C reaches only us and it can finish its work."""
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
+        self.process = subprocess.Popen(
+            self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             start_new_session=True,
         )
+        if self._over:
+            self.let_go()
 
-    def died(self, errors: bytes) -> None:
-        """Start another one, or note why that is of no use."""
-        code = self.process.returncode
-        words = (errors.decode("utf-8", "replace").strip().splitlines() or ["no output"])[-1]
-        deaths = deaths_of(self._home.runs, self._spec.run, f"{code}: {words}"[:400])
-        if deaths == self._deaths:
+    def let_go(self) -> None:
+        """Say that nothing more will come: it ends when it has done all there is."""
+        self._over, self._moved = True, time.monotonic()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
+    def look(self) -> None:
+        """See whether it has ended, and start another one where it should not have."""
+        if self.ended:
+            return
+        if self.process.poll() is None:
+            if self._over and self._hangs():
+                self.process.kill()
+            return
+        code, words = self.process.returncode, self._words()
+        if code == 0 and self._over:
+            self.ended = True
+            return
+        self._died(code, words)
+
+    def _died(self, code: int, words: str) -> None:
+        how = f"{ended_by(code)}: {words}" if words else ended_by(code)
+        if not settle(self._attempts, self._at, f"it {how}", ended=self.process.pid):
             self._others += 1
             if self._others > 1:
-                self.failed = EcholaneError(f"comparing failed twice ({code}): {words}")
+                self.failed = EcholaneError(f"comparing failed twice ({code}): {words or 'no output'}")
+                self.ended = True
                 return
-        self._deaths = deaths
-        say(f"the differ's worker ended with {code} ({words}); starting it again")
-        self.process = self._start()
+        say(f"{self._what} {how}; starting it again")
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        self._start()
+
+    def _hangs(self) -> bool:
+        """Whether it has stood still for longer than anything takes."""
+        now, seen = time.monotonic(), self._at.read_bytes() if self._at.exists() else b""
+        if seen != self._seen:
+            self._seen, self._moved = seen, now
+        return now - self._moved > HUNG_S
+
+    def _words(self) -> str:
+        """The last line it said."""
+        with self._errors as file:
+            file.seek(max(0, file.seek(0, 2) - WORDS_BYTES))
+            lines = file.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+    def pause(self) -> None:
+        """Until the next look, or its end."""
+        try:
+            self.process.wait(LOOK_S)
+        except subprocess.TimeoutExpired:
+            pass
+
+    def kill(self) -> None:
+        """End it: what it did is of no use any more."""
+        self.process.kill()
+        self.process.wait()
+        self.let_go()
+        self._errors.close()
+        self.ended = True
+
+
+def ended_by(code: int) -> str:
+    """How a process ended, in words."""
+    if code == -signal.SIGVTALRM:
+        return "computed for longer than it may"
+    if code >= 0:
+        return f"ended with {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"
+
+
+class _Comparing:
+    """The worker and, once something was set aside, the second look. One thread at a time calls."""
+
+    def __init__(self, home: Home, run: str) -> None:
+        self._home, self._run = home, run
+        self._attempts = Attempts(home.runs, run)
+        at = home.runs / f"{run}.{worker.AT}"
+        self._worker = _Process("the differ's worker", [*WORKER, str(home.path), run], self._attempts, at)
+        self._second: _Process | None = None
+
+    def _look(self) -> None:
+        self._worker.look()
+        self._attempts.refresh()
+        if self._second is None and self._attempts.pending:
+            self._second = second(self._home, self._run, self._attempts)
+        if self._second is not None:
+            self._second.look()
 
     def watch(self, over: threading.Event) -> None:
         """See deaths while the run fires."""
-        while self.failed is None and not over.wait(LOOK_S):
-            if self.process.poll() is not None:
-                _, errors = self.process.communicate()
-                self.died(errors)
+        try:
+            while not self._worker.ended and not over.wait(LOOK_S):
+                self._look()
+        except EcholaneError:  # a disk that is full; the end of the run meets it too, and there it is told
+            return
 
     def finish(self) -> None:
         """Say that no observation will follow, and wait until all were compared."""
-        while self.failed is None:
-            try:
-                _, errors = self.process.communicate(timeout=WORKER_WAIT_S)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                _, errors = self.process.communicate()
-            if self.process.returncode == 0:
-                return
-            self.died(errors)
-        raise self.failed
+        self._worker.let_go()
+        while not self._worker.ended:
+            self._worker.pause()
+            self._look()
+        if self._worker.failed is not None:
+            if self._second is not None:
+                self._second.kill()
+            raise self._worker.failed
+        if self._second is not None:
+            finish(self._second)
+
+
+def second(home: Home, run: str, attempts: Attempts, bounds: Differ | None = None) -> _Process:
+    """The second look of a run, with bounds other than those of its firing where they are given."""
+    words = [] if bounds is None else [msgspec.json.encode(bounds).decode()]
+    command = [*SECOND_LOOK, str(home.path), run, *words]
+    return _Process("the second look", command, attempts, home.runs / f"{run}.{second_look.AT}")
+
+
+def finish(process: _Process) -> None:
+    """Let a process end in good order; EcholaneError when that cannot be had."""
+    process.let_go()
+    while not process.ended:
+        process.pause()
+        process.look()
+    if process.failed is not None:
+        raise process.failed
 
 
 class Sure:
@@ -108,16 +222,16 @@ class Sure:
 
 @contextmanager
 def comparing(home: Home, spec: RunSpec) -> Generator[None]:
-    """The differ's worker, from now until it has compared all that was observed when the block ends.
+    """The differ's processes, from now until they have compared all that was observed when the block ends.
 
-    Its stdin is the leash: end of file says that no observation will follow.
+    Their stdin is the leash: end of file says that nothing more will come.
     """
-    worker, over = _Worker(home, spec), threading.Event()
-    watcher = threading.Thread(target=worker.watch, args=(over,), name="worker-watch", daemon=True)
+    both, over = _Comparing(home, spec.run), threading.Event()
+    watcher = threading.Thread(target=both.watch, args=(over,), name="worker-watch", daemon=True)
     watcher.start()
     try:
         yield
     finally:
         over.set()
         watcher.join()
-        worker.finish()
+        both.finish()

@@ -22,6 +22,8 @@ from console.outputs import write_outputs
 from console.progress import Progress
 from console.terminal import print_verdict
 from differ.close import close_run
+from differ.letters import REASON
+from differ.verdict import count
 from echolane import service
 from echolane.errors import (
     EXIT_FAIL,
@@ -55,7 +57,7 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
         stack.callback(journal.close)
         store = stack.enter_context(open_store(home.path))
         if not resume:
-            expire(journal, time.time_ns(), settings.journal.retention_days)
+            expire(journal, home.runs, time.time_ns(), settings.journal.retention_days)
             plan = make_plan(journal, home, spec, settings)
             if plan.selected == 0:
                 raise Inconclusive(f"the recording of `{spec.service}` is empty, so there is nothing to compare")
@@ -117,6 +119,8 @@ def tell(args: argparse.Namespace, result: dict[str, Any], summary: ReplaySummar
     """Files first, then the verdict for a person."""
     write_outputs(args, result)
     print_verdict(result)
+    if dead := result["ledger"]["not_compared"].get(REASON):
+        say(f"{count(dead, 'dead letter')}, not compared: echolane dlq ls --run {result['run']}")
     if summary.state != "finished":
         say(f"go on with: echolane run --resume {result['run']}" + (f" --home {args.home}" if args.home else ""))
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,12 @@ from console import words
 from console.escapes import short, terminal
 from differ.echoes import unechoed
 from differ.explain import Explained, Step, explain
+from differ.letters import observed
 from differ.rows import own_of
 from echolane.errors import HomeError, UsageError
 from echolane.exchange import Response
-from echolane.frame import FrameDamaged, decode_frame
-from echolane.journal import Journal, open_journal
-from echolane.observation import BASE, BRANCH, TARGETS, Observation
+from echolane.journal import open_journal
+from echolane.observation import BASE, BRANCH, TARGETS
 from echolane.runspec import RunSpec
 from echolane.store import Store
 
@@ -90,7 +90,9 @@ def _bodies(home: Path, store: Store, spec: RunSpec, exchange: str) -> tuple[str
         return None
     journal = open_journal(home)
     try:
-        found = list(_observed(journal, rows[0], exchange))
+        row = rows[0]
+        frame = observed(journal, str(row["topic"]), int(row["partition"]), int(row["position"]))
+        found = [one for one in frame if one.exchange == exchange]
     except HomeError:
         return None
     finally:
@@ -99,17 +101,6 @@ def _bodies(home: Path, store: Store, spec: RunSpec, exchange: str) -> tuple[str
         return None
     texts = [_text(found[-1].answer_of(index), spec, index) for index in (BASE, BRANCH)]
     return (texts[0], texts[1]) if texts[0] is not None and texts[1] is not None else None
-
-
-def _observed(journal: Journal, row: Mapping[str, Any], exchange: str) -> Iterator[Observation]:
-    topic, partition, position = str(row["topic"]), int(row["partition"]), int(row["position"])
-    if topic not in journal.topics():
-        return
-    for entry in journal.read(topic, partition, position, position + 1):
-        try:
-            yield from (one for one in decode_frame(entry.frame, Observation) if one.exchange == exchange)
-        except FrameDamaged:
-            return
 
 
 def _text(answer: Response | None, spec: RunSpec, index: int) -> str | None:

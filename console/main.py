@@ -29,6 +29,7 @@ COMMANDS = {
     "runs": ("console.runs", "the runs of this home"),
     "show": ("console.show", "one run's result, its exchanges, its page"),
     "rules": ("console.rules", "which differences are no regressions, and what that hides"),
+    "dlq": ("console.dlq", "exchanges whose comparison ended its process: list, show, compare again"),
     "doctor": ("console.doctor", "look for what is wrong with a home"),
     "config": ("console.config", "the settings in force and where each comes from"),
 }

@@ -12,5 +12,6 @@ verdict: :mod:`differ.rows` (one row per exchange), :mod:`differ.relating` (ids 
 tests), :mod:`differ.shifts` (what lies inside noise), :mod:`differ.folding` (one cause, one finding), :mod:`differ.verdict`,
 :mod:`differ.result` (the ■ JSON).
 
-Two processes use it: :mod:`differ.worker` compares while a run fires, :mod:`differ.close` weighs when it has ended.
+Two processes compare while a run fires, :mod:`differ.worker` and, what that sets aside (:mod:`differ.watch`, :mod:`differ.attempts`),
+:mod:`differ.second_look`; what ends both again and again is in :mod:`differ.letters`. :mod:`differ.close` weighs when the run has ended.
 """

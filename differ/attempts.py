@@ -1,37 +1,31 @@
-"""Which observation the worker is at, so that one that kills it again and again is set aside: a dead letter.
+"""What is known of the observations that a run sets aside: ``HOME/runs/RUN.attempts``, one line for each thing that happened.
 
-Before a comparison its place goes into a small mapped file, ``HOME/runs/RUN.at``, which the kernel keeps however the process ends.
-Whoever finds it there after a death (the conductor, else the next worker) counts it in ``RUN.attempts``; an observation at which
-workers died :data:`ATTEMPTS_MAX` times is never compared again and told in ``RUN.dead.ndjson``.
+The worker sets an observation aside that takes it long, and a death within a comparison does the same for the one it was at
+(:mod:`differ.watch`). :mod:`differ.second_look` tries those again, alone; after :data:`ATTEMPTS_MAX` deaths one is a dead letter
+(:mod:`differ.letters`). A line is on the disk before anything that relies on it: the worker commits positions beyond what it has
+set aside, so a machine that stops must not forget it.
 """
 
 from __future__ import annotations
 
-import mmap
+import errno
+import fcntl
 import os
-import signal
-import struct
-from collections.abc import Mapping
-from hashlib import blake2b
+import time
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from differ.rows import PAIRS
-from differ.walk import SIZE_TIMED
 from echolane.errors import HomeError, unwritable
-from echolane.observation import Observation
-from echolane.settings import Differ
 
 ATTEMPTS_MAX = 3
 """Deaths at one observation: the first may be anybody's kill, the second bad luck, the third is the answer's own doing."""
-UNTIMED_CPU_S = 10.0
-"""Seconds of computing for what is bounded by its size alone: pages, texts, headers, of all comparisons of one exchange; the
-largest take a second or two each."""
-REASON = "dead-letter"
-_CELL = struct.Struct("<QIQIQ")
-"""Process, partition, position, record within the frame, and last of all 1 while it is compared."""
+ASIDE, DEATH, AGAIN, COMPARED, DEAD, GONE, CLOSED = "aside", "death", "again", "compared", "dead", "gone", "closed"
+"""What may happen: set aside, a process died there, asked for again (``dlq retry``); then one of compared, dead letter, no longer in
+the journal. ``closed`` is about the run: its verdict knows of all before."""
+REASON_MAX = 400
+"""Characters that a reason keeps: it is the last line of what a process said."""
 
 
 class Place(NamedTuple):
@@ -43,129 +37,120 @@ class Place(NamedTuple):
     """Within the frame."""
 
 
-class Attempt(msgspec.Struct, array_like=True):
-    """The deaths at one observation, and how the last process ended."""
+NOWHERE = Place(0, 0, 0)
 
+
+class _Line(msgspec.Struct, array_like=True):
+    """One thing that happened."""
+
+    what: str
     partition: int
     position: int
     record: int
-    deaths: int
-    reason: str
+    at_ns: int
+    reason: str = ""
+    process: int = 0
+    entered: int = 0
+    """With ``process``, which comparison a death ended: told twice it is still one."""
+
+
+class Attempt(msgspec.Struct):
+    """What is known of one observation."""
+
+    pending: bool = True
+    """Whether it has no row yet that says what became of it."""
+    deaths: int = 0
+    """Since it was last asked for."""
+    reason: str = ""
+    tries: int = 0
+    """How often it was asked for again: each gives a row of a higher version."""
 
 
 class Attempts:
-    """The durable counter of one run. Used by one worker; :func:`settle` by whoever saw it die."""
+    """The file of one run, as this process knows it; :meth:`refresh` reads what others have added."""
 
-    def __init__(self, folder: Path, run: str, cpu_s: float = UNTIMED_CPU_S) -> None:
-        self._run, self._folder, self._cpu_s = run, folder, cpu_s
-        self.counted = settle(folder, run, "ended with its run", newcomer=True)
-        path = folder / f"{run}.at"
+    def __init__(self, folder: Path, run: str) -> None:
+        self._path = folder / f"{run}.attempts"
+        self._read = 0
+        self._deaths: set[tuple[Place, int, int]] = set()
+        self.found: dict[Place, Attempt] = {}
+        self.closed = True
+        """Whether the run was closed after all that was asked for again."""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read on."""
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                os.posix_fallocate(descriptor, 0, _CELL.size)
-                self._map = mmap.mmap(descriptor, _CELL.size)
-            finally:
-                os.close(descriptor)
+            with self._path.open("rb") as file:
+                file.seek(self._read)
+                data = file.read()
+        except FileNotFoundError:
+            return
         except OSError as error:
-            raise unwritable(f"`{path}`", error) from error
-        self._process = os.getpid()
-
-    def enter(self, place: Place) -> None:
-        """From now on a death is this observation's; beyond its time the kernel ends the process."""
-        _CELL.pack_into(self._map, 0, self._process, *place, 1)
-        signal.setitimer(signal.ITIMER_PROF, self._cpu_s)
-
-    def leave(self) -> None:
-        """It was compared."""
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        _CELL.pack_into(self._map, 0, 0, 0, 0, 0, 0)
-
-    def is_dead(self, place: Place) -> bool:
-        """Whether it is not to be compared again."""
-        found = self.counted.get(place)
-        return found is not None and found.deaths >= ATTEMPTS_MAX
-
-    def letter(self, place: Place, observation: Observation) -> Observation:
-        """The observation as one that cannot be compared, told in the run's file of dead letters."""
-        told = {
-            "run": self._run,
-            "exchange": observation.exchange,
-            "seq": observation.seq,
-            "endpoint": observation.endpoint,
-            "topic": f"observations.{self._run}",
-            **place._asdict(),
-            "deaths": self.counted[place].deaths,
-            "reason": self.counted[place].reason,
-            "digest": blake2b(msgspec.msgpack.encode(observation), digest_size=16).hexdigest(),
-        }
-        path, line = self._folder / f"{self._run}.dead.ndjson", msgspec.json.encode(told) + b"\n"
+            raise HomeError(f"`{self._path}` cannot be read: {error.strerror}") from error
+        whole = data.rfind(b"\n") + 1  # what follows is being written, or was when the machine stopped
         try:
-            # A worker that dies before its rows are stored meets the letter again.
-            if not path.exists() or line not in path.read_bytes():
-                with path.open("ab") as file:
-                    file.write(line)
+            for line in data[:whole].splitlines():
+                self._take(msgspec.json.decode(line, type=_Line))
+        except msgspec.MsgspecError as error:
+            raise HomeError(
+                f"`{self._path}` is damaged: {error}; remove it, and what was set aside in this run stays without a result"
+            ) from error
+        self._read += whole
+
+    def _take(self, line: _Line) -> None:
+        if line.what == CLOSED:
+            self.closed = True
+            return
+        place = Place(line.partition, line.position, line.record)
+        attempt = self.found.setdefault(place, Attempt())
+        attempt.reason = line.reason or attempt.reason
+        if line.what == DEATH:
+            death = (place, line.process, line.entered)
+            attempt.deaths += death not in self._deaths
+            self._deaths.add(death)
+        elif line.what == AGAIN:
+            attempt.pending, attempt.deaths, attempt.tries, self.closed = True, 0, attempt.tries + 1, False
+        elif line.what != ASIDE:
+            attempt.pending = False
+
+    @property
+    def pending(self) -> list[Place]:
+        """What waits for its second look, in the order of the journal."""
+        return sorted(place for place, attempt in self.found.items() if attempt.pending)
+
+    def add(self, what: str, place: Place = NOWHERE, reason: str = "", *, process: int = 0, entered: int = 0) -> None:
+        """Something happened; on the disk when this returns."""
+        line = _Line(what, *place, time.time_ns(), reason[:REASON_MAX], process, entered)
+        try:
+            _append(self._path, msgspec.json.encode(line) + b"\n")
         except OSError as error:
-            raise unwritable(f"`{path}`", error) from error
-        return msgspec.structs.replace(observation, not_compared=REASON)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._map.close()
+            raise unwritable(f"`{self._path}`", error) from error
+        self.refresh()
 
 
-def patience(settings: Differ) -> float:
-    """Seconds of computing for one exchange, beyond which the kernel ends the process.
-
-    Every comparison ends itself sooner; what holds on for so long sits in one call that nothing in the process can end.
-    """
-    boxes = max(1.0, 2 * settings.decoded_bytes / SIZE_TIMED)
-    return UNTIMED_CPU_S + len(PAIRS) * boxes * settings.time_ms / 1000
-
-
-def settle(folder: Path, run: str, reason: str, *, newcomer: bool = False) -> Mapping[Place, Attempt]:
-    """All deaths so far, one more counted where a process that is no more was within a comparison.
-
-    A ``newcomer`` has compared nothing yet: its own number in the file is that of a dead one before it, as happens in containers.
-    """
-    path, cell = folder / f"{run}.attempts", folder / f"{run}.at"
+def _append(path: Path, line: bytes) -> None:
+    """One whole line more, whoever else writes, and whatever a machine that stopped has left of its last one."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        counted = {
-            Place(one.partition, one.position, one.record): one
-            for one in (msgspec.json.decode(path.read_bytes(), type=list[Attempt]) if path.exists() else [])
-        }
-        data = cell.read_bytes() if cell.exists() else b""
-        if len(data) < _CELL.size:
-            return counted
-        process, *at, busy = _CELL.unpack_from(data)
-        if not busy or (_lives(process) and not (newcomer and process == os.getpid())):
-            return counted
-        place = Place(*at)
-        deaths = counted[place].deaths if place in counted else 0
-        counted[place] = Attempt(*place, deaths + 1, reason)
-        part = path.with_suffix(".part")
-        part.write_bytes(msgspec.json.encode(list(counted.values())))
-        part.replace(path)
-        cell.write_bytes(bytes(_CELL.size))
-    except OSError as error:
-        raise unwritable(f"`{path}`", error) from error
-    except msgspec.MsgspecError as error:
-        raise HomeError(
-            f"`{path}` is damaged: {error}; remove it, and the deaths of workers are counted anew"
-        ) from error
-    return counted
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        size = os.fstat(descriptor).st_size
+        tail = os.pread(descriptor, 4096, max(0, size - 4096))
+        if torn := len(tail) - (tail.rfind(b"\n") + 1):
+            os.ftruncate(descriptor, size - torn)
+        if os.write(descriptor, line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if not size:
+        sync_folder(path.parent)
 
 
-def _lives(process: int) -> bool:
+def sync_folder(folder: Path) -> None:
+    """That a file is there, or has its name, is on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-def deaths_of(folder: Path, run: str, reason: str) -> int:
-    """All deaths within comparisons of a run, the last one counted now."""
-    return sum(one.deaths for one in settle(folder, run, reason).values())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from differ.compare import compare
@@ -48,6 +48,18 @@ _NOTHING: list[Any] = []
 """Shared by all rows without differences: the store reads columns and never changes them."""
 
 
+class Judged(NamedTuple):
+    """The streaming class of an exchange, its reason, and each difference with the pair of answers it is in."""
+
+    verdict: str
+    reason: str
+    differences: list[tuple[int, Difference]]
+
+
+_SAME = Judged("same", "", [])
+"""The commonest case, told by nothing but its identity."""
+
+
 class RowMaker:
     """Turns the observations of one run into columns: :meth:`add` one by one, :meth:`take` a batch."""
 
@@ -73,10 +85,19 @@ class RowMaker:
 
     def add(self, observation: Observation, partition: int, position: int) -> None:
         """One row more."""
+        alike = all_alike(observation.shots) and not observation.not_compared
+        self.put(observation, partition, position, _SAME if alike else self.judged(observation))
+
+    def judged(self, observation: Observation) -> Judged:
+        """What the comparisons of an exchange found. Nothing is kept yet, so this may be interrupted anywhere."""
         differences: list[tuple[int, Difference]] = []
-        verdict, reason = self._verdict(observation, differences)
+        return Judged(*self._verdict(observation, differences), differences)
+
+    def put(self, observation: Observation, partition: int, position: int, judged: Judged) -> None:
+        """One row more, of an exchange that is judged."""
+        verdict, reason, differences = judged
         shots = observation.shots
-        alike = verdict == "same" and all_alike(shots)
+        alike = judged is _SAME
         first = shots[BASE].answer if alike else None
         identity = self._identity.copy()
         identity.update(sized(observation.exchange))
@@ -130,10 +151,7 @@ class RowMaker:
             return "skipped", observation.skipped
         if observation.not_compared:
             return "not_compared", observation.not_compared
-        shots = observation.shots
-        if all_alike(shots):
-            return "same", ""
-        reason = ""
+        shots, reason = observation.shots, ""
         read: dict[tuple[int, int], Reading] = {}
         for pair, (left, right) in enumerate(PAIRS):
             one, two = shots[left], shots[right]

@@ -2,7 +2,7 @@
 
 Its stdin is the leash: end of file says that no observation will follow, and the worker ends when it has read all there are. It
 may be killed at any instant and started again: rows have identities, and a position is committed only after its rows are stored.
-An observation that ends it is found again in :mod:`differ.attempts`, and set aside after three times.
+An observation that takes long, or ends it, is set aside (:mod:`differ.watch`) for :mod:`differ.second_look`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import gc
 import select
 import sys
 import time
-from contextlib import closing
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
 
-from differ.attempts import Attempts, Place, patience
+from differ.attempts import ASIDE, Attempts, Place
 from differ.descriptors import Registry, registry_of
 from differ.rows import RowMaker, all_alike
 from differ.rules_custom import Functions
+from differ.watch import HARD_S, SOFT_S, SetAside, Watch
 from echolane import log
 from echolane.errors import EcholaneError
 from echolane.frame import FrameDamaged, decode_frame
@@ -37,6 +39,8 @@ BATCH_S = 0.5
 """A person who watches sees rows at most this old, and a fast run holds no more rows at once than a slow one holds a second."""
 POLL_S = 0.02
 GROUP = "differ"
+AT = "at"
+"""Ending of the file that says where it is."""
 SURE = "sure"
 """The gauge of places that changed for sure so far, in the run's mapped file; a worker that is started again begins anew."""
 
@@ -44,8 +48,11 @@ SURE = "sure"
 class Worker:
     """Compares the observations of one run."""
 
-    def __init__(self, journal: Journal, store: Store, spec: RunSpec, attempts: Attempts, gauges: Counters) -> None:
-        self._journal, self._store, self._attempts, self._gauges = journal, store, attempts, gauges
+    def __init__(
+        self, journal: Journal, store: Store, spec: RunSpec, attempts: Attempts, watch: Watch, gauges: Counters
+    ) -> None:
+        self._journal, self._store, self._gauges = journal, store, gauges
+        self._attempts, self._watch = attempts, watch
         self.functions = Functions()
         self._maker = RowMaker(spec, spec.differ, self.functions, registry(spec.differ.descriptors))
         self._topic = f"observations.{spec.run}"
@@ -80,17 +87,25 @@ class Worker:
         return count
 
     def _add(self, observation: Observation, partition: int, position: int, record: int) -> None:
-        """One row more; what compares nothing can do no harm."""
+        """One row more; what compares nothing can do no harm, and what is set aside gets its row elsewhere."""
         if all_alike(observation.shots):
             self._maker.add(observation, partition, position)
             return
         place = Place(partition, position, record)
-        if self._attempts.is_dead(place):
-            self._maker.add(self._attempts.letter(place, observation), partition, position)
+        if place in self._attempts.found:
             return
-        self._attempts.enter(place)
-        self._maker.add(observation, partition, position)
-        self._attempts.leave()
+        try:
+            self._watch.enter(place)
+            judged = self._maker.judged(observation)
+            self._watch.keep()
+        except SetAside:
+            self._watch.leave()
+            # Its process may be in the middle of an answer.
+            self.functions.close()
+            self._attempts.add(ASIDE, place, f"it computed for more than {SOFT_S:g} s")
+            return
+        self._maker.put(observation, partition, position, judged)
+        self._watch.leave()
 
     def _full(self) -> bool:
         late = len(self._maker) > 0 and time.monotonic() - self._since > BATCH_S
@@ -98,11 +113,7 @@ class Worker:
 
     def flush(self) -> None:
         """Store the rows, then commit how far they reach."""
-        if len(self._maker):
-            # Samples first: they are found by rows, and a repetition after a kill replaces both.
-            if samples := self._maker.samples.columns():
-                self._store.insert("samples", samples)
-            self._store.insert("results", self._maker.take())
+        flush_rows(self._store, self._maker)
         for partition, position in self._next.items():
             self._journal.commit(GROUP, self._topic, partition, position)
 
@@ -118,6 +129,15 @@ class Worker:
             if not over and not count:
                 over = bool(select.select([leash], [], [], POLL_S)[0])
         self.flush()
+
+
+def flush_rows(store: Store, maker: RowMaker) -> None:
+    """Store what was compared."""
+    if len(maker):
+        # Samples first: they are found by rows, and a repetition after a kill replaces both.
+        if samples := maker.samples.columns():
+            store.insert("samples", samples)
+        store.insert("results", maker.take())
 
 
 def registry(path: str) -> Registry | None:
@@ -137,9 +157,9 @@ def gauges_of(home: Path, run: str) -> Path:
     return home / "runs" / f"{run}.live"
 
 
-def main(argv: list[str]) -> int:
-    """Compare one run to its end."""
-    home, run = Path(argv[0]), argv[1]
+@contextmanager
+def opened(home: Path, run: str) -> Generator[tuple[Journal, Store, RunSpec]]:
+    """What a process that compares a run stands on."""
     log.to(home / "log" / "worker.log")
     gc.freeze()
     journal = open_journal(home)
@@ -148,14 +168,23 @@ def main(argv: list[str]) -> int:
             rows = store.query("SELECT spec FROM runs_v WHERE run = {run:String}", {"run": run})
             if not rows:
                 raise EcholaneError(f"there is no run {run} in {home}")
-            spec = msgspec.json.decode(rows[0]["spec"], type=RunSpec)
-            attempts = Attempts(home / "runs", run, patience(spec.differ))
-            with closing(Counters(gauges_of(home, run))) as gauges:
-                worker = Worker(journal, store, spec, attempts, gauges)
-                with closing(worker.functions):
-                    worker.run(sys.stdin.fileno())
+            yield journal, store, msgspec.json.decode(rows[0]["spec"], type=RunSpec)
     finally:
         journal.close()
+
+
+def main(argv: list[str]) -> int:
+    """Compare one run to its end."""
+    home, run = Path(argv[0]), argv[1]
+    attempts = Attempts(home / "runs", run)
+    with (
+        opened(home, run) as (journal, store, spec),
+        closing(Watch(attempts, home / "runs" / f"{run}.{AT}", HARD_S, SOFT_S)) as watch,
+        closing(Counters(gauges_of(home, run))) as gauges,
+    ):
+        worker = Worker(journal, store, spec, attempts, watch, gauges)
+        with closing(worker.functions):
+            worker.run(sys.stdin.fileno())
     return 0
 
 

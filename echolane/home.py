@@ -54,7 +54,7 @@ class Home:
 
     @property
     def runs(self) -> Path:
-        """Leases of runs, their worktrees, and which exchanges ended the differ's worker."""
+        """Leases of runs, their worktrees, and which exchanges hold up or end their comparing."""
         return self.path / "runs"
 
     @property

@@ -3,24 +3,63 @@
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
+from echolane.errors import HomeError, unwritable
 from echolane.journal import Journal
+from echolane.lease import held
 
 DAY_NS = 86_400_000_000_000
-_OF_A_RUN = re.compile(r"(?:work|observations|intents)\.([0-9a-f]{8})-([0-9a-f]{4})-7")
+_RUN = r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
+_OF_A_RUN = re.compile(rf"(?:work|observations|intents)\.({_RUN})")
+_FILE_OF_A_RUN = re.compile(rf"({_RUN})\..+")
 
 
-def expire(journal: Journal, now_ns: int, days: float) -> int:
-    """Remove recorded exchanges and the topics of runs that are older; how many segments and topics went.
+def expire(journal: Journal, runs: Path, now_ns: int, days: float) -> int:
+    """Remove recorded exchanges, and the topics and files of runs, that are older; how many segments and topics went.
 
-    A run's topics carry the run's id, a UUIDv7, and with it its age. The results of a run stay in the store.
+    What belongs to a run carries the run's id, a UUIDv7, and with it its age; a run that somebody is at is left alone. Its results
+    stay in the store.
     """
     before_ns = now_ns - int(days * DAY_NS)
     removed = 0
+    topics: dict[str, list[str]] = {}
     for topic in journal.topics():
         if topic.startswith("exchanges."):
             removed += journal.expire(topic, before_ns)
-        elif (found := _OF_A_RUN.match(topic)) and int(found[1] + found[2], 16) * 1_000_000 < before_ns:
-            journal.drop(topic)
-            removed += 1
+        elif (found := _OF_A_RUN.match(topic)) and _began_ns(found) < before_ns:
+            topics.setdefault(found[1], []).append(topic)
+    for path in runs.iterdir() if runs.is_dir() else ():
+        if (found := _FILE_OF_A_RUN.fullmatch(path.name)) and _began_ns(found) < before_ns:
+            topics.setdefault(found[1], [])
+    for run, names in topics.items():
+        removed += _expire_run(journal, runs, run, names)
     return removed
+
+
+def _began_ns(found: re.Match[str]) -> int:
+    return int(found[2] + found[3], 16) * 1_000_000
+
+
+def _expire_run(journal: Journal, runs: Path, run: str, topics: Sequence[str]) -> int:
+    """The topics first: without them the files explain nothing, and the next time finds what a kill has left of the files."""
+    lease = runs / f"{run}.lock"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(lease, f"run {run}"))
+        except HomeError:  # somebody is at it, or removes it
+            return 0
+        for topic in topics:
+            journal.drop(topic)
+        for path in sorted(runs.glob(f"{run}.*"), key=lambda path: path == lease):
+            try:
+                if path.is_dir():  # copies of a run that was killed
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+            except OSError as error:
+                raise unwritable(f"`{path}`", error) from error
+    return len(topics)

@@ -1,200 +1,191 @@
-"""An answer that kills whoever compares it is set aside after three times; its neighbours never notice."""
+"""An answer that holds up or ends whoever compares it is set aside, looked at alone, and given up after three deaths."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Any
 
-import orjson
 import pytest
 
 from console import comparing as conducting
 from console.conduct import save_run
-from differ.attempts import ATTEMPTS_MAX, Attempts, Place, deaths_of, patience, settle
+from differ.attempts import AGAIN, ATTEMPTS_MAX, Attempts, Place
 from differ.close import close_run
+from differ.letters import letters_of
+from differ.watch import HARD_S, SOFT_S, TICK_S
 from echolane.errors import EcholaneError
-from echolane.exchange import Body, Response
-from echolane.frame import OBSERVATIONS, encode_frame
-from echolane.home import Home, open_home
-from echolane.journal import open_journal
+from echolane.home import Home
 from echolane.ledger import run_identities
-from echolane.observation import ANSWERED, Observation, Shot, TargetInfo
-from echolane.recordings import Recording
-from echolane.runspec import RunSpec
 from echolane.settings import Differ
-from echolane.store import open_store
+from echolane.store import Store, open_store
+from tests.differ.poisoned_runs import CHANGED, RUN, observed, poison, poisonable, rows_of, spec
 
-RUN = "0193-poison"
-WORKER = Path(__file__).with_name("poisoned_worker.py")
-
-
-def spec() -> RunSpec:
-    """A run of four targets."""
-    targets = [TargetInfo(f"http://127.0.0.1:{9000 + n}") for n in range(4)]
-    return RunSpec(RUN, "shop", Recording("r", "shop", 0, "everything", []), targets, started_at_ns=1)
+COMPUTED_S = 2 * (SOFT_S + 0.1) + 1.5
+"""Computing of the worker until the rows of all neighbours of two poisonous answers are there, its start included: what they have waited
+for, however busy the machine is."""
 
 
-def shot(data: bytes) -> Shot:
-    """An answer."""
-    return Shot(ANSWERED, "", Response(200, "1.1", [(b"Content-Type", b"application/json")], Body(data, len(data))))
+def compared(home: Home, store: Store, neighbours: set[int]) -> tuple[float, set[int]]:
+    """Compare the run; what the worker computed until its neighbours were done, and which others had a row by then."""
+    save_run(store, spec(), "running")
+    since = time.monotonic()
+    with conducting.comparing(home, spec()):
+        while not neighbours <= (found := {row["seq"] for row in rows_of(store)}):
+            assert time.monotonic() - since < 60, f"no row of {neighbours - found}"
+            time.sleep(0.05)
+        computed_s = cpu_s(int.from_bytes((home.runs / f"{RUN}.at").read_bytes()[:8], sys.byteorder))
+    return computed_s, found - neighbours
 
 
-def observation(number: int, branch: bytes) -> Observation:
-    """An exchange in which branch says something else."""
-    base = b'{"price":1}'
-    shots = [shot(base), Shot(ANSWERED, same_as=0), shot(branch), Shot(ANSWERED, same_as=2)]
-    return Observation(f"x{number:05d}", number, 1, "GET /items", "GET", f"/items?{number}", 200, 1_000 + number, shots)
+def cpu_s(process: int) -> float:
+    """What a process has computed."""
+    words = Path(f"/proc/{process}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def observed(path: Path, branches: list[bytes]) -> Home:
-    """A home in which a run was fired, in frames of five."""
-    home = open_home(path)
-    journal = open_journal(home.path)
-    topic = f"observations.{RUN}"
-    journal.create(topic, 1)
-    items = [observation(n, data) for n, data in enumerate(branches)]
-    frames = [
-        encode_frame(items[at : at + 5], kind=OBSERVATIONS, partition=0, first_ns=1, last_ns=2)
-        for at in range(0, len(items), 5)
-    ]
-    journal.append(topic, 0, frames)
-    journal.close()
-    return home
-
-
-@pytest.mark.parametrize("way", ["exit", "fault", "memory", "loop"])
+@pytest.mark.parametrize("way", ["exit", "fault", "memory", "loop", "hold"])
 def test_a_pair_that_kills_its_worker_becomes_a_dead_letter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    """Three deaths, then not compared, with reason, place and digest; every neighbour has its row and the ledger balances."""
-    monkeypatch.setattr(conducting, "COMMAND", [sys.executable, str(WORKER)])
-    branches = [b'{"price":2}'] * 23
-    branches[7] = branches[19] = b'{"price":"poison:%b"}' % way.encode()
+    """Three deaths, then not compared, with reason, place and digest; its neighbours hardly wait, and the ledger balances."""
+    poisonable(monkeypatch)
+    branches = [CHANGED] * 23
+    # One where each death costs seconds of computing.
+    places = {7: Place(0, 1, 2)} if way in {"loop", "hold"} else {7: Place(0, 1, 2), 19: Place(0, 3, 4)}
+    for number in places:
+        branches[number] = poison(way)
+    home, poisonous = observed(tmp_path, branches), set(places)
+    with open_store(home.path) as store:
+        computed_s, early = compared(home, store, set(range(23)) - poisonous)
+        rows = rows_of(store)
+        result = close_run(store, spec(), state="finished", reason="", selected=23, fired_per_s=1.0)
+
+    assert computed_s < COMPUTED_S
+    if way in {"loop", "hold"}:
+        assert not early, "neighbours waited until the poison was given up"
+    assert [row["seq"] for row in rows] == list(range(23))
+    assert {row["seq"] for row in rows if row["verdict"] == "not_compared"} == poisonous
+    assert {row["reason"] for row in rows if row["seq"] in poisonous} == {"dead-letter"}
+    assert all(row["verdict"] == "differs" for row in rows if row["seq"] not in poisonous)
+    assert result["ledger"]["not_compared"] == {"dead-letter": len(places)}
+    assert run_identities(result["ledger"]) == []
+    assert result["groups"][0]["differing"] == 23 - len(places)
+    letters = letters_of(home.runs, RUN)
+    assert [(one.seq, one.place, one.deaths) for one in letters] == [(*item, ATTEMPTS_MAX) for item in places.items()]
+    assert all(one.reason and len(one.digest) == 32 for one in letters)
+    assert Attempts(home.runs, RUN).pending == []
+
+
+def test_neighbours_wait_a_second() -> None:
+    """What one exchange may take of the worker, ended politely or by the kernel, leaves room within a second for what follows."""
+    assert SOFT_S + TICK_S < HARD_S < 1
+
+
+def test_an_answer_that_is_merely_slow_gets_its_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes longer than its neighbours may wait is compared beside them, costs nobody a process, and is no dead letter."""
+    poisonable(monkeypatch)
+    said: list[str] = []
+    monkeypatch.setattr(conducting, "say", said.append)
+    branches = [CHANGED] * 12
+    branches[2] = branches[8] = poison("slow")
+    home, slow = observed(tmp_path, branches), {2, 8}
+    with open_store(home.path) as store:
+        computed_s, early = compared(home, store, set(range(12)) - slow)
+        rows = rows_of(store)
+
+    assert computed_s < COMPUTED_S
+    assert not early
+    assert [(row["seq"], row["verdict"], row["version"]) for row in rows] == [(n, "differs", 1) for n in range(12)]
+    assert [one.deaths for one in Attempts(home.runs, RUN).found.values()] == [0, 0]
+    assert (letters_of(home.runs, RUN), said) == ([], [])
+
+
+def test_a_kill_of_either_process_loses_and_doubles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed within a slow comparison, the second look goes on from there; every exchange has one row in the end."""
+    poisonable(monkeypatch)
+    branches = [CHANGED] * 12
+    branches[2] = branches[8] = poison("slow")
     home = observed(tmp_path, branches)
     with open_store(home.path) as store:
         save_run(store, spec(), "running")
+        kept = conducting.second
+        started: list[conducting._Process] = []
+
+        def second(*given: object) -> conducting._Process:
+            started.append(kept(*given))  # pyright: ignore[reportArgumentType]
+            return started[-1]
+
+        monkeypatch.setattr(conducting, "second", second)
+        with conducting.comparing(home, spec()):
+            at = home.runs / f"{RUN}.aside.at"
+            deadline = time.monotonic() + 30
+            while not (at.exists() and at.read_bytes()[-8:] != bytes(8)):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            os.kill(started[0].process.pid, signal.SIGKILL)
+        rows = rows_of(store)
+        whole = store.query("SELECT count() AS n FROM results_v WHERE run = {run:String}", {"run": RUN})
+        result = close_run(store, spec(), state="finished", reason="", selected=12, fired_per_s=1.0)
+
+    assert [(row["seq"], row["verdict"]) for row in rows] == [(n, "differs") for n in range(12)]
+    assert whole == [{"n": 12}]
+    assert sum(one.deaths for one in Attempts(home.runs, RUN).found.values()) == 1
+    assert run_identities(result["ledger"]) == []
+
+
+def test_what_a_run_left_pending_is_looked_at_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Positions are committed beyond what was set aside, so a run that goes on finds it in the file, not in the topic."""
+    poisonable(monkeypatch)
+    branches = [CHANGED] * 7
+    branches[3] = poison("slow")
+    home = observed(tmp_path, branches)
+    with open_store(home.path) as store:
+        save_run(store, spec(), "running")
+        both = conducting._Comparing(home, RUN)
+        both._worker.let_go()
+        both._worker.process.wait(30)
+        assert {row["seq"] for row in rows_of(store)} == set(range(7)) - {3}
+        both._worker.kill()
+
         with conducting.comparing(home, spec()):
             pass
-        rows = store.query(
-            "SELECT seq, verdict, reason, position FROM results_v WHERE run = {run:String} ORDER BY seq", {"run": RUN}
-        )
-        result = close_run(store, spec(), state="finished", reason="", selected=23, fired_per_s=1.0)
+        assert [(row["seq"], row["verdict"]) for row in rows_of(store)] == [(n, "differs") for n in range(7)]
 
-    assert [row["seq"] for row in rows] == list(range(23))
-    assert {row["seq"] for row in rows if row["verdict"] == "not_compared"} == {7, 19}
-    assert {row["reason"] for row in rows if row["seq"] in {7, 19}} == {"dead-letter"}
-    assert all(row["verdict"] == "differs" for row in rows if row["seq"] not in {7, 19})
-    assert result["ledger"]["not_compared"] == {"dead-letter": 2}
-    assert run_identities(result["ledger"]) == []
-    assert result["groups"][0]["differing"] == 21
-    letters = [orjson.loads(line) for line in (home.runs / f"{RUN}.dead.ndjson").read_bytes().splitlines()]
-    assert [(one["seq"], one["position"], one["record"], one["deaths"]) for one in letters] == [
-        (7, 1, 2, 3),
-        (19, 3, 4, 3),
-    ]
-    assert all(one["reason"] and len(one["digest"]) == 32 for one in letters)
+
+def test_a_second_look_takes_other_bounds(tmp_path: Path) -> None:
+    """What is compared again is compared within the bounds that are given, and by those of the run where none are."""
+    deep = b'{"a":' * 20 + b'[{"k":%d}]' + b"}" * 20
+    home = observed(tmp_path, [deep % 2], base=deep % 1)
+    attempts = Attempts(home.runs, RUN)
+    with open_store(home.path) as store:
+        save_run(store, spec(), "running")
+        found: list[tuple[str, str, int]] = []
+        for bounds in (Differ(depth=1), None, Differ(depth=1)):
+            attempts.add(AGAIN, Place(0, 0, 0))
+            conducting.finish(conducting.second(home, RUN, attempts, bounds))
+            (row,) = rows_of(store)
+            found.append((row["verdict"], row["reason"], row["version"]))
+
+    assert found == [("uncomparable", "too-deep", 2), ("differs", "", 3), ("uncomparable", "too-deep", 4)]
 
 
 def test_a_worker_that_dies_elsewhere_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be laid to an observation is forgiven once, not for ever."""
-    monkeypatch.setattr(conducting, "COMMAND", [sys.executable, "-c", "raise SystemExit('no such luck')"])
+    monkeypatch.setattr(conducting, "WORKER", [sys.executable, "-c", "raise SystemExit('no such luck')"])
     home = observed(tmp_path, [])
 
     with pytest.raises(EcholaneError, match=r"failed twice.*no such luck"), conducting.comparing(home, spec()):
         pass
 
 
-DIES = """
-import os, sys
-from pathlib import Path
-from differ.attempts import Attempts, Place
-attempts = Attempts(Path(sys.argv[1]), "r")
-attempts.enter(Place(0, 1, 2))
-attempts.leave()
-if len(sys.argv) > 2:
-    attempts.enter(Place(1, 2, 3))
-    os.kill(os.getpid(), 9)
-os._exit(0)
-"""
+def test_a_process_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that neither computes nor ends is killed after its bound, and is an error in the end."""
+    monkeypatch.setattr(conducting, "WORKER", [sys.executable, "-c", "import time; time.sleep(600)"])
+    monkeypatch.setattr(conducting, "HUNG_S", 0.5)
+    home = observed(tmp_path, [])
 
-
-def ended(folder: Path, *how: str) -> int:
-    """A process that compares one observation and, where told so, dies at the next."""
-    return subprocess.run([sys.executable, "-c", DIES, str(folder), *how], check=False).returncode
-
-
-def test_deaths_are_counted_once_each_and_outlive_everybody(tmp_path: Path) -> None:
-    """A process that ends between comparisons counts nothing; one that dies within counts once, whoever looks how often."""
-    assert ended(tmp_path) == 0
-    assert settle(tmp_path, "r", "x") == {}
-    for deaths in range(1, ATTEMPTS_MAX + 1):
-        assert ended(tmp_path, "die") == -signal.SIGKILL
-        assert deaths_of(tmp_path, "r", "killed") == deaths_of(tmp_path, "r", "again") == deaths
-        attempts = Attempts(tmp_path, "r")
-        assert attempts.is_dead(Place(1, 2, 3)) is (deaths >= ATTEMPTS_MAX)
-        assert not attempts.is_dead(Place(0, 1, 2))
-        attempts.close()
-
-
-def test_a_living_worker_is_no_death(tmp_path: Path) -> None:
-    """Who looks while a comparison goes on counts nothing."""
-    attempts = Attempts(tmp_path, "r")
-    attempts.enter(Place(0, 0, 0))
-
-    assert settle(tmp_path, "r", "x") == {}
-    attempts.leave()
-    attempts.close()
-
-
-def test_a_newcomer_of_the_same_number_is_not_the_one_that_died(tmp_path: Path) -> None:
-    """In a container the next worker may get the number of the dead one."""
-    before = Attempts(tmp_path, "r")
-    before.enter(Place(0, 0, 0))
-    signal.setitimer(signal.ITIMER_PROF, 0)
-    before.close()
-
-    after = Attempts(tmp_path, "r")
-    assert [one.deaths for one in after.counted.values()] == [1]
-    after.close()
-
-
-def test_patience_outlasts_every_box() -> None:
-    """Comparisons that end themselves are never ended from outside, whatever the settings."""
-    assert patience(Differ()) == 16.0
-    assert patience(Differ(time_ms=60_000)) > 3 * 60 * 8
-
-
-def test_a_damaged_counter_is_said(tmp_path: Path) -> None:
-    """A file that is not what it should be is an error of one line, never a wrong count."""
-    (tmp_path / "r.attempts").write_bytes(b"{")
-
-    with pytest.raises(EcholaneError, match="damaged"):
-        settle(tmp_path, "r", "x")
-
-
-def letters(home: Home) -> list[dict[str, Any]]:
-    """The dead letters of the run."""
-    path = home.runs / f"{RUN}.dead.ndjson"
-    return [orjson.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
-
-
-def test_a_letter_is_told_once(tmp_path: Path) -> None:
-    """A worker that dies later and meets it again does not tell it twice."""
-    home = open_home(tmp_path)
-    for _ in range(ATTEMPTS_MAX):
-        process = os.fork()
-        if process == 0:
-            Attempts(home.runs, RUN).enter(Place(0, 0, 0))
-            os._exit(9)
-        os.waitpid(process, 0)
-        settle(home.runs, RUN, "9")
-    attempts = Attempts(home.runs, RUN)
-    for _ in range(2):
-        assert attempts.letter(Place(0, 0, 0), observation(0, b"x")).not_compared == "dead-letter"
-    attempts.close()
-
-    assert len(letters(home)) == 1
+    with pytest.raises(EcholaneError, match=r"failed twice \(-9\)"), conducting.comparing(home, spec()):
+        pass

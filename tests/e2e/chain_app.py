@@ -3,7 +3,8 @@
     chain_app.py PORT [CHANGE …]
 
 Its sets are ordered by the process's own hash seed, its sessions are random, its clock and counters run. Changes: ``reorder`` (a ranking
-is sorted the other way), ``feature`` (the header of hash-ordered features gets another member), ``price`` (one field's value).
+is sorted the other way), ``feature`` (the header of hash-ordered features gets another member), ``price`` (one field's value),
+``poison=WAY`` (item 7 says a word at which a comparison in tests dies).
 ``posts=FILE`` notes every POST.
 """
 
@@ -32,7 +33,7 @@ class App(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # one write an answer: two meet Nagle's algorithm and wait 40 ms
-    posts = ""
+    posts = poison = ""
     changes: frozenset[str] = frozenset()
     served = random.randrange(
         1 << 20
@@ -80,6 +81,8 @@ class App(BaseHTTPRequestHandler):
             "at": time.time(),
             "served": App.served,
         }
+        if self.poison and number == 7:
+            body["note"] = f"poison:{self.poison}"
         self.say(200, body, {"X-Features": ", ".join(features), "X-Request-Id": os.urandom(8).hex()})
 
     def guarded(self, door: str, query: dict[str, list[str]]) -> None:
@@ -119,6 +122,7 @@ def signature(value: str) -> str:
 if __name__ == "__main__":
     App.changes = frozenset(sys.argv[2:])
     App.posts = next((word.removeprefix("posts=") for word in sys.argv[2:] if word.startswith("posts=")), "")
+    App.poison = next((word.removeprefix("poison=") for word in sys.argv[2:] if word.startswith("poison=")), "")
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), App)
     server.daemon_threads = True
     server.serve_forever()

@@ -1,0 +1,125 @@
+"""``echolane dlq retry``: compare dead letters again, after an upgrade or within larger bounds, and close their run anew.
+
+The comparison is the run's own second look (:mod:`differ.second_look`) with the settings in force. What it finds is a row of a higher
+version, which replaces the former one whole; then the run is closed from its rows, as at its end. Killed anywhere it may be
+called again: a letter is there until its row is stored, and a run that was not closed since is closed by the next call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import orjson
+
+from console.comparing import finish, second
+from console.conduct import save_run
+from console.output import say
+from console.show import find_run
+from console.terminal import print_verdict
+from differ.attempts import AGAIN, CLOSED, Attempts
+from differ.close import close_run
+from differ.letters import Letter, all_letters, letters_of, observation_at
+from differ.verdict import count
+from echolane.errors import EXIT_INCONCLUSIVE, UsageError
+from echolane.home import Home
+from echolane.journal import Journal, open_journal
+from echolane.lease import held
+from echolane.runspec import RunSpec
+from echolane.settings import Settings
+from echolane.store import Store, open_store
+
+STATES = {"interrupted": "interrupted", "target-unavailable": "unavailable", "refused": "refused"}
+"""How the firing of a run ended, by the reason of its result; else it was finished."""
+
+
+class _Chosen(NamedTuple):
+    """The run that is meant, and which of its letters: all where ``id`` is empty."""
+
+    run: str
+    id: str
+
+
+def retry(home: Home, settings: Settings, text: str, *, as_json: bool) -> int:
+    """Compare again; exit 3 when one stays a dead letter."""
+    with open_store(home.path) as store:
+        run, only = _chosen(home, store, text)
+        with held(home.runs / f"{run}.lock", f"run {run}"):
+            row = find_run(store, run)
+            if not row["result"]:
+                raise UsageError(f"run {run} has no result yet; `echolane run --resume {run}` goes on with it first")
+            before, spec = orjson.loads(row["result"]), msgspec.json.decode(str(row["spec"]), type=RunSpec)
+            attempts = Attempts(home.runs, run)
+            letters = _there(home, run, only, closed=attempts.closed)
+            for letter in letters:
+                attempts.add(AGAIN, letter.place)
+            if attempts.pending:
+                finish(second(home, run, attempts, settings.differ))
+            result = _closed(store, spec, before, str(row["state"]))
+            attempts.add(CLOSED)
+    left = {letter.id for letter in letters_of(home.runs, run)}
+    dead = sum(letter.id in left for letter in letters)
+    if as_json:
+        told = {"run": run, "retried": len(letters), "compared": len(letters) - dead, "dead": dead}
+        print(orjson.dumps({**told, "verdict": result["verdict"], "reason_code": result["reason_code"]}).decode())  # noqa: T201
+    else:
+        print_verdict(result)
+    again = f"; {dead} ended the comparison again and stayed" if dead else ""
+    say(f"compared {count(len(letters) - dead, 'dead letter')} of {len(letters)}{again}")
+    if before["verdict"] != result["verdict"]:
+        say(f"run {run} was `{before['verdict']}` and is `{result['verdict']}` now")
+    return EXIT_INCONCLUSIVE if dead else 0
+
+
+def _chosen(home: Home, store: Store, text: str) -> _Chosen:
+    """What is meant: a letter, or all of a run."""
+    letters = all_letters(home.runs)
+    found = {_Chosen(one.run, one.id) for one in letters if one.id.startswith(text)}
+    found |= {_Chosen(one.run, "") for one in letters if one.run.startswith(text)}
+    if len(found) > 1:
+        raise UsageError(f"`{text}` is the beginning of several runs or dead letters; give more of it")
+    if found:
+        return found.pop()
+    try:
+        return _Chosen(str(find_run(store, text)["run"]), "")
+    except UsageError as error:
+        raise UsageError(f"there is no dead letter and no run `{text}`; `echolane dlq ls` lists them") from error
+
+
+def _there(home: Home, run: str, only: str, *, closed: bool) -> Sequence[Letter]:
+    """The letters that can be compared; UsageError when there are none. None are needed where the run is to be closed anyway."""
+    letters = [letter for letter in letters_of(home.runs, run) if letter.id.startswith(only)]
+    journal = open_journal(home.path)
+    try:
+        found = [letter for letter in letters if _is_there(journal, letter)]
+    finally:
+        journal.close()
+    if len(found) < len(letters):
+        gone = count(len(letters) - len(found), "dead letter")
+        words = f"the answers of {gone} of run {run} are no longer in the journal (`journal.retention_days`)"
+        if not found:
+            raise UsageError(f"{words}; run it again to compare them")
+        say(f"{words}, and stay as they are")
+    if not found and closed:
+        raise UsageError(f"run {run} has no dead letters; `echolane dlq ls` lists those of all runs")
+    return found
+
+
+def _is_there(journal: Journal, letter: Letter) -> bool:
+    observation = observation_at(journal, letter.run, letter.place)
+    return observation is not None and observation.exchange == letter.exchange
+
+
+def _closed(store: Store, spec: RunSpec, before: dict[str, Any], state: str) -> dict[str, Any]:
+    """The run closed anew from its rows: how its firing ended is as it was."""
+    result = close_run(
+        store,
+        spec,
+        state=STATES.get(before["reason_code"], "finished"),
+        reason=before["reason"],
+        selected=before["ledger"]["selected"],
+        fired_per_s=before["rates"]["fired_per_s"],
+    )
+    save_run(store, spec, state, result)
+    return result
