@@ -44,13 +44,18 @@ def canonical(value: Any) -> bytes:
     try:
         return orjson.dumps(value, _plain, _SORTED)
     except TypeError:  # orjson writes 254 levels and 64-bit integers
-        return json.dumps(value, default=_plain, sort_keys=True).encode()
+        return json.dumps(value, default=_text, sort_keys=True).encode()
 
 
 _SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Any) -> Any:
+    """What stands for a number that is kept as it was written; without quotes, so that no text of an answer is the same."""
+    return orjson.Fragment(value.key()) if isinstance(value, Exact) else repr(value)
+
+
+def _text(value: Any) -> str:
     return value.key() if isinstance(value, Exact) else repr(value)
 
 
