@@ -340,6 +340,24 @@ def test_no_arrays_blow_up(name: str) -> None:
     assert spent < 1.5  # a quarter of a second on an idle core of today
 
 
+def test_a_long_array_deep_inside_others_ends_in_time() -> None:
+    """Arrays in arrays, each of which has changed, around one of two megabytes: the time box holds though there are few nodes."""
+
+    def nested(start: int) -> bytes:
+        return b"".join(b"[%d," % (start + n) for n in range(240)) + orjson.dumps(core) + b"]" * 240
+
+    core = list(range(10**6, 10**6 + 250_000))
+    old = nested(0)
+    core[-1] = 0
+    new = nested(1000)
+    begun = time.process_time()
+    found = told(old, new, Context(time_s=0.05))
+
+    assert found.uncomparable == "too-slow"
+    assert found.differences
+    assert time.process_time() - begun < 1
+
+
 def test_a_million_differences_are_counted() -> None:
     """Ten megabytes of numbers of which each differs: one place, bounded excerpts, and the exact count."""
     old, new = orjson.dumps(list(range(10**6, 2 * 10**6))), orjson.dumps(list(range(-(10**6), -(2 * 10**6), -1)))
