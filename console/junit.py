@@ -77,7 +77,7 @@ def _case(finding: words.Finding, outcome: str, detailed: bool) -> str:
 
 
 def _text(finding: words.Finding) -> str:
-    lines = [words.controls(finding), words.basis(finding), words.explanation(finding)]
+    lines = [words.controls(finding), words.basis(finding), words.explanation(finding), words.greedy(finding)]
     if needed := words.missing(finding):
         lines.append(f"{words.count(needed, 'more sample')} like these would decide it")
     for sample in words.samples(finding):

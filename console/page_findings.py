@@ -86,7 +86,7 @@ def _evidence(part: str, finding: words.Finding) -> str:
         for rank, (name, number, whole) in enumerate(words.COMPARISONS)
     )
     reasons = [_needed(finding)] if part == "undecided" else []
-    reasons += [words.explanation(finding), words.basis(finding)]
+    reasons += [words.explanation(finding), words.basis(finding), words.greedy(finding)]
     notes = "".join(f"<p>{_sentence(reason)}</p>" for reason in reasons if reason)
     return (
         f'<div class="evidence"><table><caption>How often it differs</caption>{table}</table>'

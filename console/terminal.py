@@ -69,6 +69,8 @@ def _finding(finding: words.Finding, width: int) -> list[Text]:
     for sample in words.samples(finding)[:1]:
         base, branch = _pair(sample.get("base"), sample.get("branch"), room - 3)
         lines.append(Text.assemble(INDENT, (base, "red"), (" → ", "dim"), (branch, "green")))
+    if note := words.greedy(finding):
+        lines.append(Text.assemble(INDENT, (_cut(note, room), "dim")))
     return lines
 
 

@@ -219,6 +219,12 @@ def missing(finding: Finding) -> int:
     return int(finding.get("missing_samples") or 0)
 
 
+def greedy(finding: Finding) -> str:
+    """That an array was too large to be paired exactly; empty where none was."""
+    number = int(finding.get("greedy") or 0)
+    return f"elements paired greedily in {count(number, 'exchange')}: too many to be paired exactly" if number else ""
+
+
 def explanation(finding: Finding) -> str:
     """Why a finding has its verdict, as the differ says it."""
     return str(finding.get("explanation") or finding.get("reason") or "")

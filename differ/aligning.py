@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from itertools import accumulate, count, pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
@@ -22,6 +22,7 @@ from differ.matching import Effort, Matched, Pair, evident, matched
 
 LONGEST_MAX = 4096
 """Elements of one side among which moves are looked for: 4,096 integers of as many bits take some 10 ms."""
+Item = TypeVar("Item", bound=Hashable)
 _SCALARS = frozenset((int, str))
 
 
@@ -44,13 +45,18 @@ def canonical(value: Any) -> bytes:
     try:
         return orjson.dumps(value, _plain, _SORTED)
     except TypeError:  # orjson writes 254 levels and 64-bit integers
-        return json.dumps(value, default=_plain, sort_keys=True).encode()
+        return json.dumps(value, default=_text, sort_keys=True).encode()
 
 
 _SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Any) -> Any:
+    """What stands for a number that is kept as it was written; without quotes, so that no text of an answer is the same."""
+    return orjson.Fragment(value.key()) if isinstance(value, Exact) else repr(value)
+
+
+def _text(value: Any) -> str:
     return value.key() if isinstance(value, Exact) else repr(value)
 
 
@@ -161,11 +167,7 @@ def by_equality(
     old: list[Any], new: list[Any], olds: Sequence[Hashable], news: Sequence[Hashable], effort: Effort
 ) -> Aligned:
     """Take away what both have (common ends first, then as a multiset); match the rest."""
-    begin, end, least = 0, 0, min(len(olds), len(news))
-    while begin < least and olds[begin] == news[begin]:
-        begin += 1
-    while end < least - begin and olds[-1 - end] == news[-1 - end]:
-        end += 1
+    begin, end = common_ends(olds, news)
     mid_old, mid_new = range(begin, len(olds) - end), range(begin, len(news) - end)
     both: Counter[Hashable] = Counter()
     if not set(olds).isdisjoint(news):
@@ -231,7 +233,17 @@ def _standing(pairs: list[Pair]) -> set[Pair]:
     return found
 
 
-def parted(indexes: Sequence[int], texts: Sequence[Hashable], common: Counter[Hashable]) -> tuple[list[int], list[int]]:
+def common_ends(olds: Sequence[Hashable], news: Sequence[Hashable]) -> tuple[int, int]:
+    """How many both begin with, and how many of the rest both end with."""
+    begin, end, least = 0, 0, min(len(olds), len(news))
+    while begin < least and olds[begin] == news[begin]:
+        begin += 1
+    while end < least - begin and olds[-1 - end] == news[-1 - end]:
+        end += 1
+    return begin, end
+
+
+def parted(indexes: Sequence[int], texts: Sequence[Item], common: Counter[Item]) -> tuple[list[int], list[int]]:
     """Indexes of what is not common, and of what is."""
     if not common:
         return list(indexes), []

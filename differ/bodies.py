@@ -7,6 +7,7 @@ from itertools import zip_longest
 
 import msgspec
 
+from differ.aligning import common_ends, parted
 from differ.bodies_of import (
     BYTES,
     CSV,
@@ -246,27 +247,11 @@ def by_time_alone(old: str, new: str) -> bool:
 
 def changed_lines(old: list[str], new: list[str]) -> tuple[list[str], list[str]]:
     """The lines between the common beginning and the common end, without those that both have there."""
-    begin = 0
-    least = min(len(old), len(new))
-    while begin < least and old[begin] == new[begin]:
-        begin += 1
-    end = 0
-    while end < least - begin and old[-1 - end] == new[-1 - end]:
-        end += 1
+    begin, end = common_ends(old, new)
     one, two = old[begin : len(old) - end], new[begin : len(new) - end]
     both = Counter(one) & Counter(two)
-    return without(one, both), without(two, both)
-
-
-def without(lines: list[str], both: Counter[str]) -> list[str]:
-    """Lines that are not one of ``both`` (each as often as it is there)."""
-    left, kept = Counter(both), list[str]()
-    for line in lines:
-        if left[line] > 0:
-            left[line] -= 1
-        else:
-            kept.append(line)
-    return kept
+    kept = [[side[index] for index in parted(range(len(side)), side, both)[0]] for side in (one, two)]
+    return kept[0], kept[1]
 
 
 def shown(data: bytes) -> str:

@@ -38,6 +38,8 @@ class Place:
     """Flags that every difference here has."""
     count: int = 0
     """Exchanges in which this very kind was seen between base and branch."""
+    greedy: int = 0
+    """Those of them in which it was seen in an array whose elements were paired greedily."""
     seen: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     """The first exchanges that show it: rank and id."""
     signatures: set[str] = field(default_factory=set[str])

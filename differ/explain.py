@@ -117,11 +117,13 @@ def _asked(question: _Question) -> Explained:
 
 
 def _without_surrogates(question: _Question) -> _Question:
-    return _Question(_utf8(question.old), _utf8(question.new), question.ordered)
+    old, new = (None if text is None else _replaced(text) for text in (question.old, question.new))
+    return _Question(old, new, question.ordered)
 
 
-def _utf8(text: str | None) -> str | None:
-    return None if text is None else text.encode("utf-8", "replace").decode()
+def _replaced(text: str) -> str:
+    """The text with a question mark for each lone surrogate, which nothing can write."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def compared(old: str | None, new: str | None, *, ordered: bool) -> Explained:
@@ -174,7 +176,7 @@ def _step(kind: str, level: Any) -> Step:
     keys = cast("list[Any]", level.path(output_format="list"))
     base = None if kind == "added" else _written(level.t1)
     branch = None if kind == "missing" else _written(level.t2)
-    lines = str(level.additional.get("diff", "")).splitlines()
+    lines = _replaced(str(level.additional.get("diff", ""))).splitlines()
     shown = lines if len(lines) <= LINES_MAX else [*lines[:LINES_MAX], f"… {len(lines) - LINES_MAX} more lines"]
     return Step(path_of(keys), path_of(keys, real=False), kind, base, branch, shown)
 
@@ -188,8 +190,8 @@ def _written(value: Any) -> str | None:
     """A value as JSON, its decimals as they were written."""
     try:
         text = orjson.dumps(value, _plain).decode()
-    except TypeError:  # deeper than orjson writes, or an integer beyond 64 bits
-        text = json.dumps(value, ensure_ascii=False, default=str)
+    except TypeError:  # deeper than orjson writes, an integer beyond 64 bits, or a lone surrogate
+        text = _replaced(json.dumps(value, ensure_ascii=False, default=str))
     return _cut(text)
 
 

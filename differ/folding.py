@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heapreplace
 
 from differ.difference import BROKEN, RENAMING
 from differ.evidence import Place, Weighed
@@ -35,6 +36,8 @@ TOGETHER_MIN = 0.8
 """Share of exchanges that two headers' changes have in common when they have one cause."""
 COMBINATIONS_COMPARED = 2_000
 """Combinations that are looked at to see what shows together, the most frequent first: it bounds the time of folding."""
+CLUSTERS_COMPARED = 200
+"""Causes of headers, or of nodes of pages, that others are compared with, those that show most first; it bounds the time, too."""
 PAGE = "body:/html"
 """How the places of a page begin."""
 _LAST = re.compile(r"(?P<parent>.*?)(?P<leaf>\.[A-Za-z_][\w-]*|\['(?:[^'\\]|\\.)*'\]|\[\*\])$", re.DOTALL)
@@ -78,10 +81,6 @@ class Shows:
         """The combinations that show at least one of these places."""
         return set[int]().union(*(self._of[number] for number in members))
 
-    def frequent(self, members: Iterable[int]) -> frozenset[int]:
-        """The same among the most frequent combinations."""
-        return frozenset(index for index in self.of(members) if index < COMBINATIONS_COMPARED)
-
     def exchanges(self, combinations: Iterable[int]) -> int:
         """How many exchanges show these combinations."""
         return sum(self.counts[index] for index in combinations)
@@ -96,6 +95,9 @@ class _Bundle:
     signature: str
     members: list[int]
     shown: frozenset[int] = field(default_factory=frozenset[int])
+    """The frequent combinations that show it."""
+    rare: bool = False
+    """Whether others show it, too, so that nothing can be said of all of them."""
 
 
 def fold(service: str, places: Sequence[Place], numbers: Iterable[int], shows: Shows, kind: str = "") -> list[Finding]:
@@ -103,7 +105,9 @@ def fold(service: str, places: Sequence[Place], numbers: Iterable[int], shows: S
     bundles = _same_change(places, numbers)
     bundles = _many_texts(bundles)
     for bundle in bundles:
-        bundle.shown = shows.frequent(bundle.members)
+        everywhere = shows.of(bundle.members)
+        bundle.shown = frozenset(index for index in everywhere if index < COMBINATIONS_COMPARED)
+        bundle.rare = len(bundle.shown) < len(everywhere)
     bundles = _symptoms(bundles)
     bundles = _renamings(bundles, places)
     bundles = _members(bundles)
@@ -190,7 +194,7 @@ def _symptoms(bundles: Sequence[_Bundle]) -> list[_Bundle]:
         covered = bundle.shown <= (
             everywhere if not _is_cause(bundle) else frozenset[int]().union(*(c.shown for c in before))
         )
-        if bundle.where == "status" or not bundle.shown or best is None or not covered:
+        if bundle.where == "status" or not bundle.shown or bundle.rare or best is None or not covered:
             out.append(bundle)
         else:
             best.members = [*best.members, *bundle.members]
@@ -226,20 +230,37 @@ def _members(bundles: Sequence[_Bundle]) -> list[_Bundle]:
     rest = [b for b in bundles if b.kind in {"missing", "added", "type"} and b.where.startswith("body:$")]
     chosen = {id(bundle) for bundle in rest}
     out = [bundle for bundle in bundles if id(bundle) not in chosen]
-    while rest:
-        families: dict[tuple[str, str, str], list[_Bundle]] = defaultdict(list)
-        for bundle in rest:
-            parent, leaf = parent_of(bundle.where)
-            families["parent", parent, bundle.kind].append(bundle)
-            families["leaf", leaf, bundle.kind].append(bundle)
-        (axis, name, kind), best = max(families.items(), key=lambda item: (len(item[1]), item[0]))
-        if len(best) < SIBLINGS_MIN:
-            break
+    families: dict[tuple[str, str, str], list[_Bundle]] = defaultdict(list)
+    for bundle in rest:
+        for family in _families(bundle):
+            families[family].append(bundle)
+    sizes = {family: len(members) for family, members in families.items()}
+    # A heap of what there is still of each family: it is looked at again only when it comes first.
+    ranked = sorted(families)
+    heap = [(-sizes[family], -rank) for rank, family in enumerate(ranked)]
+    heapify(heap)
+    while heap and -heap[0][0] >= SIBLINGS_MIN:
+        size, rank = heap[0]
+        family = ranked[-rank]
+        if sizes[family] < -size:
+            heapreplace(heap, (-sizes[family], rank))
+            continue
+        heappop(heap)
+        axis, name, kind = family
+        best = [bundle for bundle in families[family] if id(bundle) in chosen]
         where = name if axis == "parent" else min(b.where for b in best)
         out.append(_united(where, kind, f"{axis}:{name}", best))
-        taken = {id(bundle) for bundle in best}
-        rest = [bundle for bundle in rest if id(bundle) not in taken]
-    return out + rest
+        for bundle in best:
+            chosen.remove(id(bundle))
+            for other in _families(bundle):
+                sizes[other] -= 1
+    return out + [bundle for bundle in rest if id(bundle) in chosen]
+
+
+def _families(bundle: _Bundle) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
+    """What a member may have in common with others: its container, or its key."""
+    parent, leaf = parent_of(bundle.where)
+    return ("parent", parent, bundle.kind), ("leaf", leaf, bundle.kind)
 
 
 def _siblings(bundles: Sequence[_Bundle]) -> list[_Bundle]:
@@ -265,15 +286,7 @@ def _element(where: str) -> str:
 def _headers_together(bundles: Sequence[_Bundle], shows: Shows) -> list[_Bundle]:
     """Headers whose changes show in nearly the same exchanges."""
     out = [b for b in bundles if not b.where.startswith("header:")]
-    clusters: list[list[_Bundle]] = []
-    for bundle in sorted((b for b in bundles if b.where.startswith("header:")), key=_by_spread(shows)):
-        for cluster in clusters:
-            if _alike(cluster[0].shown, bundle.shown, shows):
-                cluster.append(bundle)
-                break
-        else:
-            clusters.append([bundle])
-    for cluster in clusters:
+    for cluster in _clusters([b for b in bundles if b.where.startswith("header:")], shows, inside=False):
         first = min(cluster, key=lambda b: (b.where, b.kind, b.signature))
         out.append(first if len(cluster) == 1 else _united(first.where, first.kind, first.signature, cluster))
     return out
@@ -282,26 +295,32 @@ def _headers_together(bundles: Sequence[_Bundle], shows: Shows) -> list[_Bundle]
 def _pages(bundles: Sequence[_Bundle], shows: Shows) -> list[_Bundle]:
     """Nodes of pages that only ever change where another one does: a template was rewritten, and its pages are what changed."""
     out = [b for b in bundles if not b.where.startswith(PAGE)]
-    clusters: list[list[_Bundle]] = []
-    for bundle in sorted((b for b in bundles if b.where.startswith(PAGE)), key=_by_spread(shows)):
-        for cluster in clusters:
-            if bundle.shown and (bundle.shown <= cluster[0].shown or _alike(cluster[0].shown, bundle.shown, shows)):
-                cluster.append(bundle)
-                break
-        else:
-            clusters.append([bundle])
+    clusters = _clusters([b for b in bundles if b.where.startswith(PAGE)], shows, inside=True)
     return out + [
         cluster[0] if len(cluster) == 1 else _united("body", "value", f"page:{cluster[0].where}", cluster)
         for cluster in clusters
     ]
 
 
-def _by_spread(shows: Shows) -> Callable[[_Bundle], tuple[int, str, str, str]]:
-    return lambda b: (-shows.exchanges(b.shown), b.where, b.kind, b.signature)
+def _clusters(bundles: Sequence[_Bundle], shows: Shows, *, inside: bool) -> list[list[_Bundle]]:
+    """Bundles that show in nearly the same exchanges as the first of their cluster; ``inside``, in no other ones than it does."""
+    spreads = {id(bundle): shows.exchanges(bundle.shown) for bundle in bundles}
+    clusters: list[list[_Bundle]] = []
+    for bundle in sorted(bundles, key=lambda b: (-spreads[id(b)], b.where, b.kind, b.signature)):
+        for cluster in clusters[:CLUSTERS_COMPARED] if bundle.shown else ():
+            first = cluster[0]
+            within = inside and not bundle.rare and bundle.shown <= first.shown
+            near = spreads[id(bundle)] >= TOGETHER_MIN * spreads[id(first)]
+            if within or (near and _alike(first.shown, bundle.shown, shows)):
+                cluster.append(bundle)
+                break
+        else:
+            clusters.append([bundle])
+    return clusters
 
 
 def _alike(one: frozenset[int], two: frozenset[int], shows: Shows) -> bool:
-    return bool(one) and shows.exchanges(one & two) >= TOGETHER_MIN * shows.exchanges(one | two)
+    return shows.exchanges(one & two) >= TOGETHER_MIN * shows.exchanges(one | two)
 
 
 def _documents(bundles: Sequence[_Bundle], places: Sequence[Place]) -> list[_Bundle]:

@@ -11,7 +11,7 @@ from zlib import crc32
 
 import orjson
 
-from differ.difference import CLOCK, DERIVED, ORDER_OF, PERMUTATION
+from differ.difference import CLOCK, DERIVED, GREEDY, ORDER_OF, PERMUTATION
 from differ.evidence import Place
 from differ.ruled import Ruled
 from differ.rules import RULED
@@ -160,6 +160,7 @@ class Gathering:
         if not counted:
             return number
         place.count += 1
+        place.greedy += row["d_flags"][index] & GREEDY != 0
         if len(place.signatures) < SIGNATURES_MAX:
             place.signatures.add(row["d_signature"][index])
         seen = (row["seq"], row["exchange"])

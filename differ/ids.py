@@ -14,7 +14,7 @@ OPAQUE = frozenset(("uuid", "hash", "token"))
 LENGTH_MAX = 512
 """A longer text is no id and no link to one."""
 NAMED_MAX = 64
-"""Characters of a text that is an id only because its place says so."""
+"""Characters of a text, or a number, that is an id only because its place says so: Python reads no number of thousands of digits."""
 DIGITS_MIN = 6
 """Two different counters may well both be at 17; at a number of so many digits they hardly meet."""
 SINGLE_MIN = 12
@@ -65,7 +65,8 @@ def singular(noun: str) -> str:
 def ids_in(value: Any, where: str) -> tuple[str, list[Id]]:
     """The ids in a value of a place, and the value without them."""
     if value.__class__ is int or (isinstance(value, Exact) and not value.decimal):
-        found = named(str(value), where)
+        text = str(value)
+        found = named(text, where) if len(text) <= NAMED_MAX else None
     elif not isinstance(value, str) or len(value) > LENGTH_MAX:
         return "", []
     elif is_opaque(value):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Context, Decimal, InvalidOperation
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 import orjson
@@ -43,7 +43,8 @@ DIGITS_MAX = 4000
 """Digits of one number that are computed with; longer ones are compared as text."""
 
 
-_EXACTLY = Context(prec=DIGITS_MAX)
+_EXACTLY = Context(prec=DIGITS_MAX, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""Whatever exponent can be written: with the usual ones, a number beyond them would be an error, and one below them zero."""
 
 
 class NotJson(ValueError):  # noqa: N818
@@ -57,10 +58,14 @@ class Exact:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        try:
-            self.value: Any = Decimal(text) if len(text) <= DIGITS_MAX else text
-        except InvalidOperation:
-            self.value = text
+        self.value: Any = text
+        if len(text) <= DIGITS_MAX:
+            try:
+                value = Decimal(text)
+            except InvalidOperation:
+                return
+            if value.is_finite():  # NaN is not equal to itself, and says the same in both answers
+                self.value = value
 
     @property
     def decimal(self) -> bool:

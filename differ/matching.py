@@ -131,13 +131,16 @@ def _affordable(rows: int, columns: int, effort: Effort) -> bool:
 
 
 def leaves(value: Any, room: int = LEAVES_MAX) -> list[Leaf]:
-    """What an element holds, outermost first: places in it, types and values; elements of arrays in it share a place."""
+    """What an element holds, outermost first: places in it, types and values; elements of arrays in it share a place.
+
+    What Python takes for something else goes by its text: -0.0 is equal to 0.0, and -1 has the hash of -2.
+    """
     kind = value.__class__
     if kind not in _HOLDERS or not value:
-        return [("", kind, value.key() if kind is Exact else value or repr(value))]
+        return [("", kind, value.key() if kind is Exact else value if kind is str else repr(value))]
     if kind is list and len(kinds := set(map(type, value))) == 1 and kinds <= _PLAIN:
         (only,) = kinds
-        return [("\0[]", only, item or repr(item)) for item in value[:room]]
+        return [("\0[]", only, item if item != -1 else "-1") for item in value[:room]]
     found: list[Leaf] = []
     level: list[tuple[str, Any]] = [("", value)]
     for _ in range(LEVELS_MAX):
@@ -160,8 +163,8 @@ def _look(place: str, holder: Any, found: list[Leaf], below: list[tuple[str, Any
             below.append((where, value))
         elif kind is Exact:
             found.append((where, kind, value.key()))
-        else:  # -0.0 is not 0.0
-            found.append((where, kind, value or repr(value)))
+        else:
+            found.append((where, kind, value if value != -1 and (value or kind in _PLAIN) else repr(value)))
 
 
 def _same_leaves(ones: Sequence[list[Leaf]], twos: Sequence[list[Leaf]]) -> list[Pair]:

@@ -16,6 +16,7 @@ from itertools import islice
 
 import msgspec
 
+from differ.aligning import common_ends, parted
 from differ.classes import timing_name
 from differ.difference import EXCERPT_BYTES, FORMAT, PERMUTATION, VALUE
 from differ.htmls import Element, Page
@@ -154,33 +155,16 @@ Children = list[Element | str]
 def _unlike(old: Children, new: Children) -> tuple[Children, Children, tuple[list[str], list[str]] | None]:
     """Children that only one side has; and those that both have, where they stand in another order."""
     olds, news = ([child if isinstance(child, str) else digest(child) for child in side] for side in (old, new))
-    begin, end, least = 0, 0, min(len(olds), len(news))
-    while begin < least and olds[begin] == news[begin]:
-        begin += 1
-    while end < least - begin and olds[-1 - end] == news[-1 - end]:
-        end += 1
-    inner = slice(begin, len(old) - end), slice(begin, len(new) - end)
-    common = Counter(olds[inner[0]]) & Counter(news[inner[1]])
-    one, shared = _parted(old[inner[0]], olds[inner[0]], common)
-    two, also = _parted(new[inner[1]], news[inner[1]], common)
-    same = [key for _, key in shared] == [key for _, key in also]
-    moved = None if same else ([shown(node) for node, _ in shared[:100]], [shown(node) for node, _ in also[:100]])
-    return one, two, moved
-
-
-Key = str | bytes
-
-
-def _parted(nodes: Children, keys: list[Key], common: Counter[Key]) -> tuple[Children, list[tuple[Element | str, Key]]]:
-    """Nodes that are not common, and those that are, with their keys."""
-    left, kept, shared = Counter(common), list[Element | str](), list[tuple[Element | str, Key]]()
-    for node, key in zip(nodes, keys, strict=True):
-        if left[key] > 0:
-            left[key] -= 1
-            shared.append((node, key))
-        else:
-            kept.append(node)
-    return kept, shared
+    begin, end = common_ends(olds, news)
+    spans = range(begin, len(old) - end), range(begin, len(new) - end)
+    common = Counter(olds[index] for index in spans[0]) & Counter(news[index] for index in spans[1])
+    one, shared = parted(spans[0], olds, common)
+    two, also = parted(spans[1], news, common)
+    same = [olds[index] for index in shared] == [news[index] for index in also]
+    moved = None
+    if not same:
+        moved = [shown(old[index]) for index in shared[:100]], [shown(new[index]) for index in also[:100]]
+    return [old[index] for index in one], [new[index] for index in two], moved
 
 
 def _pairs(old: Children, new: Children) -> list[tuple[Element | str | None, Element | str | None]]:

@@ -135,6 +135,7 @@ def finding_json(
         "rule": None,
         "explanation": weighed.why or pointing(signatures),
         "missing_samples": weighed.missing_samples,
+        "greedy": max(judgement.places[number].greedy for number in finding.members),
         "samples": [samples[wanted] for wanted in wanted_of(finding, judgement) if wanted in samples],
     }
 
@@ -177,7 +178,7 @@ def overflow_json(service: str, count: int) -> dict[str, Any]:
     finding = Finding("overflow", "body", "value", "overflow", [], 0, ["*"], ["body"], count)
     return {
         **dict.fromkeys(("observed", "control_differing", "control_observed"), 0),
-        **dict.fromkeys(("branch_control_differing", "branch_control_observed", "missing_samples"), 0),
+        **dict.fromkeys(("branch_control_differing", "branch_control_observed", "missing_samples", "greedy"), 0),
         **dict.fromkeys(("p_value", "q_value"), None),
         "id": f"{service}-{finding.id}",
         "endpoint": "*",

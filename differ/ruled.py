@@ -146,6 +146,7 @@ def _finding(
         "places_count": 1,
         "explanation": f"rule `{rule.name}` of {rule.owner}: {rule.reason}",
         "missing_samples": 0,
+        "greedy": 0,
     }
 
 

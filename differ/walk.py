@@ -26,6 +26,8 @@ OURS = frozenset({"x-lane", "baggage", "traceparent", "x-echolane-replay"})
 """Headers that the sender adds, echoed as keys of a body; a lane is sent to the branch only."""
 DEADLINE_MASK = 255
 """The clock is asked every 256 nodes: at some microseconds each, a deadline is kept to a millisecond."""
+NESTED = 8
+"""Levels below which it is asked for each array that is aligned: each level reads all below it once more, few nodes and much time."""
 LEAVES = frozenset({str, int, float, bool, type(None)})
 NUMBERS = frozenset({int, float})
 SIZE_TIMED = 2 * 1024 * 1024
@@ -219,6 +221,8 @@ class Walk(msgspec.Struct, gc=False):
         effort = self.effort
         if effort is None:
             effort = self.effort = Effort()
+        if depth > NESTED:
+            self.check(depth)
         fit = aligned(old, new, effort)
         if fit is None or fit.moved:
             self.sink.add(place.text, Change("order", VALUE, old, new, f"{ORDER_OF}{members}", flags=PERMUTATION))

@@ -58,6 +58,7 @@ def finding(
         "places_count": 1,
         "explanation": "",
         "missing_samples": 0,
+        "greedy": 0,
         "samples": [
             {"exchange": f"01936b1c-8f2a-7c31-9d4e-0a1b2c3d4e{n:02d}", "seq": 17 + n, "base": base, "branch": branch}
             for n, (base, branch) in enumerate(pairs)

@@ -70,6 +70,17 @@ def test_whatever_the_values_are_there_is_an_answer(old: str | None, new: str | 
     assert found.reason in {"too-large", "failed"} or found.count
 
 
+def test_half_a_character_is_told_as_a_question_mark() -> None:
+    """What no encoding can write is no reason to tell nothing, as a value and in the lines of a text."""
+    assert told(r'{"a":"\ud800","b":1}', r'{"a":"x","b":2}') == [
+        ("$.a", "value", '"?"', '"x"'),
+        ("$.b", "value", "1", "2"),
+    ]
+    (step,) = explain(r'{"a":"a\nb\ud800"}', r'{"a":"a\nc"}').steps
+
+    assert "-b?" in step.lines
+
+
 @pytest.mark.parametrize("patience_s", [0.05, door.WAIT_S])
 def test_an_explanation_is_ended_in_time(monkeypatch: pytest.MonkeyPatch, patience_s: float) -> None:
     """Arrays whose best match is dear: the child is ended by the clock or by its limit of computing, and says so."""
@@ -104,6 +115,13 @@ def test_a_finding_is_named_by_its_beginning() -> None:
     for text in ("ab", "x"):
         with pytest.raises(UsageError):
             finding_of(result, text)
+
+
+def test_of_findings_with_one_id_the_gravest_is_meant() -> None:
+    """One change may be a regression at one endpoint and undecided at another; no longer beginning tells them apart."""
+    result = {"groups": [{"id": "abc1", "kind": "value"}], "undecided": [{"id": "abc1", "kind": "x"}]}
+
+    assert finding_of(result, "abc1")["kind"] == "value"
 
 
 def test_a_stored_run_is_explained(world: World) -> None:

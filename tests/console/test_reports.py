@@ -19,6 +19,7 @@ from console import words
 from console.escapes import markdown as escaped, markdown_code, terminal, xml
 from console.junit import junit
 from console.markdown import markdown
+from console.page import render_page
 from console.progress import Progress
 from console.terminal import plain_verdict, print_verdict
 
@@ -150,6 +151,15 @@ def test_all_faces_print_the_same_numbers(fail: dict[str, Any]) -> None:
     assert sums[0] == "selected 300 = fired 280 + skipped 20"
     for face in faces:
         assert all(text in face for text in (*sums, "99.2 %", "12 regressions in 57 endpoints", "118 of 120"))
+
+
+def test_greedy_pairs_are_said_where_there_are_any(fail: dict[str, Any]) -> None:
+    """On the terminal, on the page and in JUnit, and nowhere for findings without them."""
+    said = "paired greedily in 3 exchanges"
+
+    assert not any(said in face(fail) for face in (plain_verdict, render_page, junit))
+    fail["groups"][0]["greedy"] = 3
+    assert all(face(fail).count(said) == 1 for face in (plain_verdict, render_page, junit))
 
 
 def test_fidelity_is_never_rounded_up() -> None:

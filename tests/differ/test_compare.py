@@ -111,6 +111,27 @@ def test_numbers_are_compared_exactly(old: str, new: str, kind: str) -> None:
     assert between(f'{{"n": {old}}}', f'{{"n": {new}}}')
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity"])
+def test_what_is_no_number_is_equal_to_itself(number: str) -> None:
+    """Many servers write NaN; two answers that both say it agree there, whatever else differs."""
+    assert places(between(f'{{"n": {number}, "a": 1}}', f'{{"n": {number}, "a": 2}}')) == {("body:$.a", "value")}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("1e9999999", "1e9999998"),
+        ("1e-9999999", "2e-9999999"),
+        ("123456789012345678901", '"integer 123456789012345678901"'),
+    ],
+)
+def test_no_order_hides_a_number(old: str, new: str) -> None:
+    """Beside elements in another order a number that changed is told, however large, small or like a text it is."""
+    found = between(f"[{old}, 1, 2]", f"[{new}, 2, 1]")
+
+    assert {where for where, _ in places(found)} == {"body:$", "body:$[*]"}
+
+
 def test_a_repeated_key_is_seen() -> None:
     """A parser that drops the first of two equal keys would call these two the same."""
     assert between('{"a": 1, "a": 2}', '{"a": 2}')

@@ -225,6 +225,16 @@ def test_the_work_is_bounded() -> None:
     assert not broken(between(crowd, [{"id": fresh(chance), "ref_id": one["id"]} for one in crowd]))
 
 
+def test_numbers_too_long_for_an_id_are_numbers() -> None:
+    """Thousands of digits where an id should be are compared like any number, and nothing beside them is lost."""
+    old, new = (
+        b'{"user_id":%b,"a":{"user_id":%b},"b":%b}' % tuple(digit * 5000 for digit in digits)
+        for digits in ((b"9", b"9", b"1"), (b"8", b"7", b"2"))
+    )
+
+    assert {one.where for one in between(old, new)} == {"body:$.user_id", "body:$.a.user_id", "body:$.b"}
+
+
 DEEP = b'{"id":"%b","a":' + b'{"a":' * 300 + b'{"id":"%b"}' + b"}" * 301
 
 

@@ -72,6 +72,20 @@ def test_counters_that_depend_on_the_instance_are_noise() -> None:
     assert len(found.noise) == 1
 
 
+def test_a_finding_says_in_how_many_exchanges_elements_were_paired_greedily() -> None:
+    """Two answers with a long array without a key among four that differ at its elements, and at a place beside it."""
+
+    def one(count: int, *, new: bool) -> Document:
+        rows = [[[n * 7919 % 50], {"v": n * 104729 % 50}, 9 if new else n % 3] for n in range(count)]
+        return {"rows": rows, "price": int(new)}
+
+    counts = [300, 3, 300, 3]
+    exchanges = [[one(count, new=number > 1) for number in range(4)] for count in counts]
+    found = {finding["where"]: finding["greedy"] for finding in shown(judged(exchanges))}
+
+    assert found == {"body:$.rows[*][*]": 2, "body:$.price": 0}
+
+
 def everywhere(one: Any) -> Document:
     """One id at five places."""
     return {
