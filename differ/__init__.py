@@ -14,3 +14,10 @@ tests), :mod:`differ.shifts` (what lies inside noise), :mod:`differ.folding` (on
 
 Two processes use it: :mod:`differ.worker` compares while a run fires, :mod:`differ.close` weighs when it has ended.
 """
+
+from __future__ import annotations
+
+from echolane.compiled import folders
+
+# The compiled form of the modules that have one comes first, where it was built (docs/how-to/compile-the-differ.md).
+__path__[:0] = folders("differ")
