@@ -49,12 +49,11 @@ compiled: setup  ## The differ's hot modules as C extensions in build/compiled (
 	$(BIN)/python -m compiling
 
 pure:  ## Drop the compiled form
-	rm -rf build/compiled build/compiled.new
+	rm -rf build/compiled build/compiled.*
 
 bench: setup  ## Measure against the peers; writes bench/RESULTS.md (TABLES="capture chain" ROUNDS=1)
-	$(PIP) install --quiet -e '.[bench]'
+	$(PIP) install --quiet -e '.[bench,compiled]'
 	$(BIN)/python -m bench.peers
-	-$(MAKE) compiled
 	$(BIN)/python -m bench $(TABLES) --rounds $(or $(ROUNDS),5)
 
 accuracy: setup  ## Planted changes among noise, against Diffy's rule and an A/A' filter; writes bench/ACCURACY.md (QUICK=1: a tenth)

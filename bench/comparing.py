@@ -168,7 +168,7 @@ def per_s(call: Callable[[], object], seconds: float) -> float:
 
 
 def measured(
-    size: str, case: str, pair: tuple[bytes, bytes], rounds: int, fast: CompiledForm | None
+    size: str, case: str, pair: tuple[bytes, bytes], rounds: int, fast: CompiledForm | str
 ) -> dict[str, float]:
     """Medians of everybody, interleaved."""
     calls = {
@@ -181,10 +181,10 @@ def measured(
     if size == "100 KB" or (size == "10 KB" and case.startswith("arrays")):
         calls.pop("jsondiff", None)  # many seconds a pair
     rates: dict[str, list[float]] = {name: [] for name in calls}
-    if fast is not None:
+    if isinstance(fast, CompiledForm):
         rates[COMPILED] = []
     for number in range(rounds):
-        if fast is not None:
+        if isinstance(fast, CompiledForm):
             rates[COMPILED].append(fast.per_s(size, case))
         for name, call in calls.items():
             if name not in LIBRARIES:
@@ -222,12 +222,12 @@ def table(rounds: int = 5) -> Table:
                 cells += [over(found, COMPILED, name) for name in ("echolane", BOUND, "deepdiff")]
                 out.rows.append([f"{size} {case}", *cells, f"{1e6 / found['masks']:,.0f}"])
     finally:
-        if fast is not None:
+        if isinstance(fast, CompiledForm):
             fast.close()
     lacking = [name for name in LIBRARIES if not importlib.util.find_spec(name)]
     out.notes += [f"{name} is not here: {how(name)}" for name in lacking]
-    if fast is None:
-        out.notes.append("the compiled form is not here: make compiled")
+    if isinstance(fast, str):
+        out.notes.append(f"the compiled form is not here: {fast}")
     out.notes += [
         f"{COMPILED}: the same source with its hot modules as C extensions, in a process of its own, round by round beside the others",
         "echolane compares status, headers and body, masks what a target echoes of itself and classes every value; the peers get two bodies and parse them",

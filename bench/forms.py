@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 from select import select
 
+from compiling.building import ROOM, NotBuilt, build
 from echolane import compiled
 
 ROUND_WAIT_S = 60
@@ -15,11 +17,11 @@ ROUND_WAIT_S = 60
 
 
 class CompiledForm:
-    """A process that compares with the compiled form; its rates are of its own CPU time."""
+    """A process that compares with the compiled modules of a folder; its rates are of its own CPU time."""
 
-    def __init__(self) -> None:
-        env = {**os.environ, compiled.PURE: "0"}
-        command = [sys.executable, "-m", "bench.forms"]
+    def __init__(self, folder: Path) -> None:
+        env = {**os.environ, compiled.PURE: "1"}
+        command = [sys.executable, "-m", "bench.forms", str(folder)]
         self._process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def per_s(self, size: str, case: str) -> float:
@@ -48,13 +50,23 @@ class CompiledForm:
             self._process.wait()
 
 
-def compiled_form() -> CompiledForm | None:
-    """The compiled form, where it was built from the source that is measured."""
-    return CompiledForm() if compiled.built("differ")[0] == "compiled" else None
+def compiled_form() -> CompiledForm | str:
+    """The compiled form: what ``make compiled`` built, else what is built now and used for nothing else; or why there is none."""
+    if compiled.built(ROOM)[0] == "compiled":
+        return CompiledForm(compiled.BUILT / ROOM)
+    folder = compiled.BUILT.with_name("compiled.bench")
+    try:
+        build(folder)
+    except NotBuilt as error:
+        return str(error).split("\n", 1)[0]
+    return CompiledForm(folder / ROOM)
 
 
 def main() -> None:
     """Measure what each line of stdin names; one rate a line."""
+    import differ
+
+    differ.__path__.insert(0, sys.argv[1])
     from bench.comparing import ROUND_S, SIZES, cases, ours, per_s
 
     for line in sys.stdin:
