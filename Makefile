@@ -6,8 +6,9 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 BASE   ?=
 BRANCH ?=
 ROOMS  := echolane capture replayer differ console
+MORE   := compiling
 
-.PHONY: demo setup test check lint types contracts format bench accuracy fuzz faults clean
+.PHONY: demo setup test check lint types contracts format compiled pure bench accuracy fuzz faults clean
 
 demo: $(VENV)/.installed  ## Record, replay and compare a real application at two released versions
 	$(BIN)/echolane demo $(if $(BASE),--base $(BASE)) $(if $(BRANCH),--branch $(BRANCH))
@@ -34,7 +35,7 @@ lint:
 	$(BIN)/ruff check .
 
 types:
-	$(BIN)/basedpyright --level error $(ROOMS)
+	$(BIN)/basedpyright --level error $(ROOMS) $(MORE)
 
 contracts:
 	$(BIN)/lint-imports
@@ -43,8 +44,15 @@ format: setup  ## Write the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+compiled: setup  ## The differ's hot modules as C extensions in build/compiled (needs a C compiler); `make pure` goes back
+	$(PIP) install --quiet -e '.[compiled]'
+	$(BIN)/python -m compiling
+
+pure:  ## Drop the compiled form
+	rm -rf build/compiled build/compiled.*
+
 bench: setup  ## Measure against the peers; writes bench/RESULTS.md (TABLES="capture chain" ROUNDS=1)
-	$(PIP) install --quiet -e '.[bench]'
+	$(PIP) install --quiet -e '.[bench,compiled]'
 	$(BIN)/python -m bench.peers
 	$(BIN)/python -m bench $(TABLES) --rounds $(or $(ROUNDS),5)
 

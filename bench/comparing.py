@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from bench.forms import CompiledForm, compiled_form
 from bench.parts import Table, median
 from bench.peers import how
 from differ.compare import compare
@@ -38,6 +39,7 @@ ROUND_S, PEER_ROUND_S, PEER_ROUNDS = 0.3, 0.3, 5
 FLUSH = 10_000
 BOUND = "orjson.loads twice and =="
 ROW = "echolane with the result row"
+COMPILED = "echolane compiled"
 LIBRARIES = ("deepdiff", "jsonpatch", "jsondiff")
 NOW_NS = 1_795_428_000_000_000_000
 CONTEXT = Context(
@@ -165,7 +167,9 @@ def per_s(call: Callable[[], object], seconds: float) -> float:
         handful = min(handful * 2, max(1, int(count / max(spent, 1e-6) * seconds / 8)))
 
 
-def measured(size: str, case: str, pair: tuple[bytes, bytes], rounds: int) -> dict[str, float]:
+def measured(
+    size: str, case: str, pair: tuple[bytes, bytes], rounds: int, fast: CompiledForm | str
+) -> dict[str, float]:
     """Medians of everybody, interleaved."""
     calls = {
         "echolane": ours(*pair),
@@ -177,7 +181,11 @@ def measured(size: str, case: str, pair: tuple[bytes, bytes], rounds: int) -> di
     if size == "100 KB" or (size == "10 KB" and case.startswith("arrays")):
         calls.pop("jsondiff", None)  # many seconds a pair
     rates: dict[str, list[float]] = {name: [] for name in calls}
+    if isinstance(fast, CompiledForm):
+        rates[COMPILED] = []
     for number in range(rounds):
+        if isinstance(fast, CompiledForm):
+            rates[COMPILED].append(fast.per_s(size, case))
         for name, call in calls.items():
             if name not in LIBRARIES:
                 rates[name].append(per_s(call, ROUND_S))
@@ -191,31 +199,48 @@ def table(rounds: int = 5) -> Table:
     head = [
         "pair",
         "echolane",
+        COMPILED,
         ROW,
         BOUND,
         *LIBRARIES,
         "echolane ÷ bound",
         "÷ deepdiff",
         "÷ jsonpatch",
+        "compiled ÷ echolane",
+        "÷ bound",
+        "÷ deepdiff",
         "masking both, µs",
     ]
     out = Table("3. Differ, pairs a second of CPU time", head)
-    for size, items in SIZES.items():
-        for case, pair in cases(items).items():
-            found = measured(size, case, pair, rounds)
-            cells = [shown(found.get(name)) for name in ("echolane", ROW, BOUND, *LIBRARIES)]
-            for name in (BOUND, "deepdiff", "jsonpatch"):
-                ratio = found["echolane"] / found[name] if name in found else 0.0
-                cells.append(f"{ratio:,.2f}" if 0 < ratio < 10 else f"{ratio:,.0f}" if ratio else "")
-            out.rows.append([f"{size} {case}", *cells, f"{1e6 / found['masks']:,.0f}"])
+    fast = compiled_form()
+    try:
+        for size, items in SIZES.items():
+            for case, pair in cases(items).items():
+                found = measured(size, case, pair, rounds, fast)
+                cells = [shown(found.get(name)) for name in ("echolane", COMPILED, ROW, BOUND, *LIBRARIES)]
+                cells += [over(found, "echolane", name) for name in (BOUND, "deepdiff", "jsonpatch")]
+                cells += [over(found, COMPILED, name) for name in ("echolane", BOUND, "deepdiff")]
+                out.rows.append([f"{size} {case}", *cells, f"{1e6 / found['masks']:,.0f}"])
+    finally:
+        if isinstance(fast, CompiledForm):
+            fast.close()
     lacking = [name for name in LIBRARIES if not importlib.util.find_spec(name)]
     out.notes += [f"{name} is not here: {how(name)}" for name in lacking]
+    if isinstance(fast, str):
+        out.notes.append(f"the compiled form is not here: {fast}")
     out.notes += [
+        f"{COMPILED}: the same source with its hot modules as C extensions, in a process of its own, round by round beside the others",
         "echolane compares status, headers and body, masks what a target echoes of itself and classes every value; the peers get two bodies and parse them",
         f"{ROW}: with the row that the store gets, and samples of differences; masks are put on answers before, by the replayer, once per distinct answer",
         f"the peers have at most {PEER_ROUNDS} rounds; jsondiff is left out where one pair takes it many seconds",
     ]
     return out
+
+
+def over(found: dict[str, float], one: str, other: str) -> str:
+    """How many times faster one is than another; empty where either was not measured."""
+    ratio = found[one] / found[other] if one in found and other in found else 0.0
+    return f"{ratio:,.2f}" if 0 < ratio < 10 else f"{ratio:,.0f}" if ratio else ""
 
 
 def shown(rate: float | None) -> str:

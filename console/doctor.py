@@ -12,6 +12,7 @@ import orjson
 
 from console.output import table
 from console.surroundings import home_of
+from echolane import compiled
 from echolane.errors import EcholaneError
 from echolane.home import Home
 from echolane.journal import open_journal
@@ -44,6 +45,7 @@ def examine(home: Home) -> Iterator[tuple[str, str, str]]:
     yield keys(home.path / "keys")
     yield from journal(home.path)
     yield store(home.path)
+    yield differ()
 
 
 def keys(folder: Path) -> tuple[str, str, str]:
@@ -86,3 +88,15 @@ def store(home: Path) -> tuple[str, str, str]:
     except EcholaneError as error:
         return "store", "bad", str(error)
     return "store", "ok", f"{rows[0]['runs']} runs"
+
+
+def differ() -> tuple[str, str, str]:
+    """Which form of the differ runs; one that was compiled from other source is left alone."""
+    form, names = compiled.form("differ")
+    if form == "stale":
+        return (
+            "differ",
+            "warn",
+            "pure: the compiled form is of other source or another Python; run make compiled, or make pure",
+        )
+    return "differ", "ok", f"compiled: {len(names)} modules" if names else "pure Python"

@@ -15,3 +15,10 @@ tests), :mod:`differ.shifts` (what lies inside noise), :mod:`differ.folding` (on
 Two processes compare while a run fires, :mod:`differ.worker` and, what that sets aside (:mod:`differ.watch`, :mod:`differ.attempts`),
 :mod:`differ.second_look`; what ends both again and again is in :mod:`differ.letters`. :mod:`differ.close` weighs when the run has ended.
 """
+
+from __future__ import annotations
+
+from echolane.compiled import folders
+
+# The compiled form of the modules that have one comes first, where it was built (docs/how-to/compile-the-differ.md).
+__path__[:0] = folders("differ")

@@ -22,6 +22,7 @@ import pytest
 from hypothesis import settings
 
 REQUIRE_ALL = "ECHOLANE_REQUIRE_ALL"
+os.environ.setdefault("ECHOLANE_PURE", "1")  # the pure form is the reference; test_compiled.py holds the other to it
 FUZZ = int(os.environ.get("ECHOLANE_FUZZ", "0"))
 settings.register_profile("steady", derandomize=True, deadline=None)
 if not FUZZ:

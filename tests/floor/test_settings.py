@@ -111,6 +111,7 @@ def test_the_environment_is_read_by_type(tmp_path: Path) -> None:
         "ECHOLANE_CAPTURE_SAMPLING": "0.25",
         "ECHOLANE_HOME": "0123",
         "ECHOLANE_SEAL_KEY": "a secret is no setting",
+        "ECHOLANE_PURE": "which form runs is none either",
     }
 
     found = load({}, environ, tmp_path / "none")

@@ -1,0 +1,2 @@
+cpdef bytes canonical(value)
+cpdef bint exactly_equal(old, new) except *

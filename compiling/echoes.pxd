@@ -1,0 +1,1 @@
+cpdef bytes unechoed(bytes data, own)

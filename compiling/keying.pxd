@@ -1,0 +1,1 @@
+cpdef bint unique(list keys) except *

@@ -1,0 +1,3 @@
+cimport cython
+from differ.sink cimport Sink, Change
+cpdef bint _may_hold(str where, Change change) except *
