@@ -57,9 +57,10 @@ def name_of(where: str) -> Name | None:
 
 
 def singular(noun: str) -> str:
-    """One spelling for a thing and for many of it."""
+    """One spelling for a thing and for many of it, of ``addresses`` and ``movies`` too. It is compared, and shown to nobody."""
     noun = noun.lower()
-    return noun[:-3] + "y" if noun.endswith("ies") else noun.removesuffix("s")
+    stem = noun.rstrip("es") or noun
+    return stem[:-1] + "i" if stem.endswith("y") else stem
 
 
 def ids_in(value: Any, where: str) -> tuple[str, list[Id]]:

@@ -14,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 from differ.compare import compare
 from differ.context import Context
 from differ.difference import BROKEN, RENAMING, Difference
-from differ.ids import ids_in, is_opaque, name_of
+from differ.ids import ids_in, is_opaque, name_of, singular
 from differ.renaming import MET_MAX, leaves
 from echolane.exchange import Body, Response
 
@@ -251,7 +251,7 @@ def test_depth_does_no_harm() -> None:
     [
         (17, "body:$.user_id", ("", [("user", "17")])),
         (17, "body:$.users[*].id", ("", [("user", "17")])),
-        ("ann", "body:$.categoryIds[*]", ("", [("category", "ann")])),
+        ("ann", "body:$.categoryIds[*]", ("", [("categori", "ann")])),
         (17, "body:$.id", ("", [])),
         (1700000, "body:$.id", ("", [("", "1700000")])),
         (17, "body:$.stock", ("", [])),
@@ -277,3 +277,15 @@ def test_names_of_ids() -> None:
 
 
 # Whole verdicts.
+
+
+@pytest.mark.parametrize(
+    "noun", ["user", "address", "house", "box", "branch", "movie", "category", "key", "case", "series"]
+)
+def test_one_thing_and_many_of_it_have_one_noun(noun: str) -> None:
+    """``address_id`` refers to the ``id`` under ``addresses``, however the plural is made."""
+    plural = noun + ("es" if noun.endswith(("s", "x", "ch")) else "s")
+    plural = plural[:-2] + "ies" if noun == "category" else plural
+
+    assert singular(plural) == singular(noun) != ""
+    assert singular(noun.upper()) == singular(noun)
