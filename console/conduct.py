@@ -36,7 +36,7 @@ from echolane.errors import (
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
 from echolane.lease import held
-from echolane.retention import expire
+from echolane.retention import expire, expire_profiles
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.store import Store, open_store
@@ -58,6 +58,7 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
         store = stack.enter_context(open_store(home.path))
         if not resume:
             expire(journal, home.runs, time.time_ns(), settings.journal.retention_days)
+            expire_profiles(store, time.time_ns())
             plan = make_plan(journal, home, spec, settings)
             if plan.selected == 0:
                 raise Inconclusive(f"the recording of `{spec.service}` is empty, so there is nothing to compare")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import time
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from echolane.observation import TargetInfo
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.store import open_store
+from replayer.copies import commit_of
 from replayer.pace import parse_pace
 from replayer.targets import check_allowed
 
@@ -33,6 +35,8 @@ EPILOG = """examples:
   echolane run --service shop --base http://127.0.0.1:8001 --branch http://127.0.0.1:8002
   echolane run --service shop --base-cmd 'git:main ./serve {port}' --branch-cmd './serve {port}' --html verdict.html
   echolane run --resume RUN"""
+
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:/@-]{0,127}")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +75,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--branch-name",
         metavar="NAME",
         help="what the branch is called, for rules that are bound to it (default: as CI or git says)",
+    )
+    parser.add_argument(
+        "--base-version",
+        metavar="NAME",
+        help="which version base is: what runs learn of its noise is used by the next of that name (default: the commit of `git:REF CMD`)",
     )
     parser.add_argument(
         "--stop-early",
@@ -164,7 +173,20 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
         rules=rules,
         branch_name=branch_name,
         stop_early=args.stop_early,
+        base_version=version_name(args),
     )
+
+
+def version_name(args: argparse.Namespace) -> str:
+    """What base's version is called: as it was told, else the commit it is started from; empty where neither is known."""
+    name = args.base_version
+    if name is not None:
+        if not VERSION.fullmatch(name):
+            raise UsageError(
+                f"--base-version is {name!r}; it must be a name such as 2.4.1 or a commit, at most 128 characters"
+            )
+        return name
+    return commit_of(Path.cwd(), args.base_cmd) if args.base_cmd else ""
 
 
 def resumed(home: Home, text: str) -> RunSpec:

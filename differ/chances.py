@@ -64,3 +64,35 @@ def family(p_values: Mapping[object, tuple[float, float]]) -> dict[object, float
     able = [name for name, (_, least) in p_values.items() if least <= Q_MAX]
     found = dict(zip(able, benjamini_hochberg([p_values[name][0] for name in able]), strict=True))
     return {name: found.get(name, 1.0) for name in p_values}
+
+
+@lru_cache(maxsize=4096)
+def drawn(x: int, m: int, a: int, n: int) -> float:
+    """One-sided exact p (Fisher 1935): how likely at least ``x`` of ``x + a`` that differ are among ``m`` of ``m + n`` by chance."""
+    total = x + a
+    low, high = max(0, total - n), min(m, total)
+    if x <= low:
+        return 1.0
+    if x * (m + n) > total * m:
+        return min(1.0, _urn_tail(x, high, 1, (m, n, total)))
+    return max(0.0, 1.0 - _urn_tail(x - 1, low, -1, (m, n, total)))
+
+
+def _urn_tail(start: int, end: int, step: int, urn: tuple[int, int, int]) -> float:
+    """The sum of the hypergeometric chances from ``start`` to ``end``, away from the middle, until they no longer count."""
+    m, n, total = urn
+    logarithm = _ways(m, start) + _ways(n, total - start) - _ways(m + n, total)
+    term, found, k = math.exp(logarithm), 0.0, start
+    while (k - end) * step <= 0 and term > found * 1e-18:
+        found += term
+        if step > 0:
+            term *= (m - k) * (total - k) / ((k + 1) * (n - total + k + 1))
+        else:
+            term *= k * (n - total + k) / ((m - k + 1) * (total - k + 1))
+        k += step
+    return found
+
+
+def _ways(n: int, k: int) -> float:
+    """The logarithm of how many ways there are to take k of n."""
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

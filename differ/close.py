@@ -1,4 +1,4 @@
-"""Close a run: evidence as a query over the folded rows, findings, verdict, ledger.
+"""Close a run: evidence as a query over the folded rows, findings, verdict, ledger, and what is learned of base.
 
 Nothing here trusts a counter of a process that may have died: every number is counted from the results' rows, of which each
 exchange has one. Rows with differences are streamed once (:mod:`differ.gathering`), all else is counted by the store.
@@ -15,6 +15,7 @@ import orjson
 from differ.evidence import Observed
 from differ.gathering import Gathering, Row, gather
 from differ.judging import Judgement, judge, verdict_of
+from differ.profile_rows import Ended, profile_json, profile_of, save_profile
 from differ.relating import related
 from differ.result import PLACES_ID, Sample, Told, Wanted, line, places_json, places_read, result_json, wanted_of
 from differ.ruled import Ruled, tell_rules
@@ -28,10 +29,11 @@ HAS_CONTROL, HAS_BRANCH_CONTROL = _COMPARABLE.format(CONTROL + 1), _COMPARABLE.f
 DIFFERING = f"""
 SELECT exchange, seq, method, target, endpoint, verdict, reason, ({HAS_CONTROL}) AS has_control,
   ({HAS_BRANCH_CONTROL}) AS has_branch_control,
-  d_pair, d_where, d_kind, d_facet, d_klass, d_flags, d_old, d_new, d_values, d_signature, d_rule
+  fired_at, d_pair, d_where, d_kind, d_facet, d_klass, d_flags, d_old, d_new, d_values, d_signature, d_rule
 FROM results_v WHERE run = {{run:String}} AND notEmpty(d_pair) ORDER BY seq, exchange"""  # noqa: S608 - constants
 PER_ENDPOINT = f"""
-SELECT endpoint, count() AS fired, countIf({HAS_CONTROL}) AS control, countIf({HAS_BRANCH_CONTROL}) AS branch_control
+SELECT endpoint, count() AS fired, countIf({HAS_CONTROL}) AS control, countIf({HAS_BRANCH_CONTROL}) AS branch_control,
+  countIf(NOT (({HAS_CONTROL}) AND ({HAS_BRANCH_CONTROL}))) AS lone, min(fired_at) AS first_ns, max(fired_at) AS last_ns
 FROM results_v WHERE run = {{run:String}} AND notEmpty(outcomes) AND verdict != 'not_compared' GROUP BY endpoint"""  # noqa: S608 - constants
 ACCOUNT = "SELECT verdict, reason, count() AS n FROM results_v WHERE run = {run:String} GROUP BY verdict, reason"
 OUTCOMES = """
@@ -61,12 +63,16 @@ def close_run(
     """Weigh what was compared and say it: the ■ result. Writes the findings' rows; the run's own row is the conductor's."""
     run = {"run": spec.run}
     own_control, own_branch_control = spec.targets[CONTROL].own_instance, spec.targets[BRANCH_CONTROL].own_instance
-    observed = {
-        row["endpoint"]: Observed(row["fired"], row["control"], row["branch_control"], own_control, own_branch_control)
-        for row in store.query(PER_ENDPOINT, run)
-    }
+    ended, kept = store.query(PER_ENDPOINT, run), profile_of(store, spec)
     gathering = gather(differing(store, spec.run))
-    judgement = judge(spec.service, gathering, observed)
+    observed = {
+        row["endpoint"]: Observed(
+            *(row["fired"], row["control"], row["branch_control"], own_control, own_branch_control),
+            lone=row["lone"] + gathering.given_up.get(row["endpoint"], 0),
+        )
+        for row in ended
+    }
+    judgement = judge(spec.service, gathering, observed, kept.profile)
     places = places_json(gathering.numbers, judgement)
     ledger = account(store, spec.run, gathering, judgement, selected)
     fidelity, unauthorised, unfaithful = faithful(store, spec.run)
@@ -74,6 +80,9 @@ def close_run(
     shown = samples(store, spec.run, judgement, gathering.ruled)
     result = result_json(spec, judgement, observed, shown, told)
     tell_rules(result, spec, gathering, observed, shown)
+    result["profile"] = profile_json(kept, spec, judgement)
+    learned = [Ended(row["endpoint"], row["control"], row["first_ns"], row["last_ns"]) for row in ended]
+    save_profile(store, spec, gathering.learning, learned, result["reason_code"])
     save_findings(store, spec, result, places)
     return result
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 from differ.chances import Q_MAX, at_least, mcnemar
 from differ.difference import CLOCK, DERIVED, PERMUTATION
+from differ.profiles import NOTHING_KNOWN, Known
 from differ.tallies import Tally, coins_for
+from differ.unpaired import MISSING_MAX, Unpaired, luck
 
 P_NOISE = 0.05
 """A place that its own version shows differing is noise unless the excess is at least this unlikely; between, it is undecided."""
-MISSING_MAX = 64
-"""The most samples that are named as missing: beyond it, ``more`` is all that can be said."""
 REGRESSION, NOISE, UNDECIDED = "regression", "noise", "undecided"
 DETERMINISTIC, TESTED, EXPLAINED = "deterministic", "tested", "explained"
 
@@ -59,6 +59,8 @@ class Observed:
     branch_control: int = 0
     own_control: bool = True
     own_branch_control: bool = True
+    lone: int = 0
+    """Exchanges that were fired and of which a control gave no answer, or a comparison had to be given up."""
 
     @property
     def controlled(self) -> bool:
@@ -94,6 +96,15 @@ class Evidence:
     q_own: float = 1.0
     q_pool: float = 1.0
     q_flaky: float = 1.0
+    known: Known = NOTHING_KNOWN
+    """What the profile of base's version knows of the place."""
+    whole: int = 0
+    """Exchanges of the endpoint with all their answers."""
+    unpaired: Unpaired | None = None
+    """Those without, where the profile has a say in them."""
+    stood_in: bool = False
+    """Whether base's control never answered at the endpoint, and the profile stands in for it."""
+    q_unpaired: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +121,8 @@ class Weighed:
     """Whether an exchange counts although a version differs from itself in it: the flapping is the finding."""
     drawn: bool = False
     """Whether the finding is how its values are distributed, and not that they differ."""
+    by_profile: bool = False
+    """Whether it rests on the profile of base's version."""
 
 
 def weigh(place: Place, evidence: Evidence, observed: Observed) -> Weighed:
@@ -118,22 +131,61 @@ def weigh(place: Place, evidence: Evidence, observed: Observed) -> Weighed:
         return Weighed(NOISE, EXPLAINED, why="both values are the time at which they were given")
     if place.flags & DERIVED:
         return Weighed(NOISE, EXPLAINED, why="follows from the body, which is judged itself")
-    if not observed.controlled:
+    if not observed.controlled and not evidence.stood_in:
         return _undecided(evidence.own, "no control answered at this endpoint")
-    if place.nature and not observed.own:
+    if place.nature and not (observed.own or (evidence.stood_in and observed.own_branch_control)):
         why = "a random or unordered value, and a control is the same process as its twin; give --control and --branch-control"
         return _undecided(evidence.own, why)
+    if evidence.stood_in and evidence.unpaired is not None:
+        return _stood_in(place, evidence, evidence.unpaired)
     return _deterministic(place, evidence) or _tested(place, evidence)
 
 
 def _deterministic(place: Place, evidence: Evidence) -> Weighed | None:
     """One exchange is enough where the controls never differed, or only by noise that cannot agree by luck."""
     tally = evidence.all
-    if place.nature or tally.lucky or evidence.twin_noisy or not (tally.x_alone or evidence.alone):
+    # What base is known to do by itself, exchanges without its control do not show to be branch's doing.
+    alone = 0 if evidence.known.differing else evidence.alone
+    if place.nature or tally.lucky or evidence.twin_noisy or not (tally.x_alone or alone):
         return None
-    if by_luck(evidence) or rare_elsewhere(evidence):
+    if by_luck(evidence) or rare_elsewhere(evidence) or luck_known(evidence) > Q_MAX:
         return None
     return Weighed(REGRESSION, DETERMINISTIC)
+
+
+def luck_known(evidence: Evidence) -> float:
+    """How likely x is alone this often by the noise that base's profile knows at the place; none where it knows of no noise."""
+    known = evidence.known
+    if not known.differing:
+        return 0.0
+    return luck(evidence.all.x_alone, evidence.whole, known.differing, known.observed, at_most_seen(known.differing))
+
+
+def _stood_in(place: Place, evidence: Evidence, test: Unpaired) -> Weighed:
+    """The verdict where base's control never answered at the endpoint: its profile stands in for it."""
+    observed = f"{evidence.known.observed} exchange{'' if evidence.known.observed == 1 else 's'} of its profile"
+    if test.x and not place.nature and evidence.q_unpaired <= Q_MAX:
+        if not (test.a or test.b or evidence.twin_noisy):
+            why = f"base's control did not answer here; base never differs from itself in {observed}"
+            return Weighed(REGRESSION, DETERMINISTIC, why=why, by_profile=True)
+        why = f"base's control did not answer here; base differs from itself in {test.a} of {observed}"
+        return Weighed(REGRESSION, TESTED, test.p_value, evidence.q_unpaired, why, by_profile=True)
+    if why := _why_known(place, evidence):
+        return Weighed(NOISE, TESTED, test.p_value, evidence.q_unpaired, why, by_profile=True)
+    if test.b and test.p_value > P_NOISE:
+        return Weighed(NOISE, TESTED, test.p_value, evidence.q_unpaired, "branch differs from itself here too")
+    why = f"base's control did not answer here, and {observed} are too few to tell this from luck"
+    return Weighed(UNDECIDED, TESTED, test.p_value, evidence.q_unpaired, why, test.missing, by_profile=True)
+
+
+def _why_known(place: Place, evidence: Evidence) -> str:
+    """The noise that base's profile knows, where this very kind of difference is no more than that; empty where it is."""
+    known, test = evidence.known, evidence.unpaired
+    if not known.shows(place.kind) or (test is not None and test.p_base <= P_NOISE):
+        return ""
+    if place.nature != "permutation" and evidence.all.x_alone and luck_known(evidence) <= P_NOISE:
+        return ""
+    return f"base differs from itself here in {known.differing} of {known.observed} exchanges of its profile"
 
 
 def by_luck(evidence: Evidence) -> bool:
@@ -178,6 +230,8 @@ def _tested(place: Place, evidence: Evidence) -> Weighed:
     if place.nature == "permutation" and (evidence.all.a or evidence.all.b):
         # A version that varies the order has none; its lists share members, so that many of them are no more evidence than one.
         return Weighed(NOISE, TESTED, own.p_value, evidence.q_own, _why_noise(place, evidence))
+    if place.nature == "permutation" and (why := _why_known(place, evidence)):
+        return Weighed(NOISE, TESTED, own.p_value, evidence.q_own, why, by_profile=True)
     contrary = evidence.all.a_not_x or evidence.all.b_not_x
     p_value, q_value, tally = own.p_value, evidence.q_own, own
     if not contrary and pool.p_value < p_value:
@@ -187,8 +241,14 @@ def _tested(place: Place, evidence: Evidence) -> Weighed:
     if place.where == "status" and evidence.q_flaky <= Q_MAX:
         why = "branch answers now this, now that, where base does not"
         return Weighed(REGRESSION, TESTED, evidence.all.p_flaky, evidence.q_flaky, why, firm=True)
+    test = evidence.unpaired
+    if test is not None and test.x and not place.nature and evidence.q_unpaired <= Q_MAX:
+        why = f"differs oftener than base does in {evidence.known.observed} exchanges of its profile"
+        return Weighed(REGRESSION, TESTED, test.p_value, evidence.q_unpaired, why, by_profile=True)
     if p_value > P_NOISE and (why := _why_noise(place, evidence)):
         return Weighed(NOISE, TESTED, p_value, q_value, why)
+    if p_value > P_NOISE and (why := _why_known(place, evidence)):
+        return Weighed(NOISE, TESTED, p_value, q_value, why, by_profile=True)
     return _undecided(tally, "differs more often than the controls, but not often enough to be sure", q_value)
 
 

@@ -13,10 +13,11 @@ import orjson
 
 from differ.difference import CLOCK, DERIVED, GREEDY, ORDER_OF, PERMUTATION
 from differ.evidence import Place
+from differ.profiles import Learning
 from differ.ruled import Ruled
 from differ.rules import RULED
 from differ.shifts import Shifts
-from differ.tallies import NO_DIFFERENCE, Spot
+from differ.tallies import NO_DIFFERENCE, Pattern, Spot
 
 PLACES_MAX = 50_000
 """Places of one run, some 1 KB each. A service with 1,000 endpoints has 50 at each; what goes beyond stays undecided and is counted."""
@@ -64,12 +65,20 @@ class Gathering:
     """Differences between base and branch at places beyond PLACES_MAX."""
     ruled: Ruled = field(default_factory=Ruled)
     """What rules explain. It stays evidence of its place, so that a rule moves no other verdict."""
+    learning: Learning = field(default_factory=Learning)
+    """What base shows against itself, for the profile of its version."""
+    given_up: dict[str, int] = field(default_factory=dict[str, int])
+    """Exchanges by endpoint that all targets answered and of which a comparison had to be given up."""
     _pairs: int = 0
 
     def add(self, row: Row) -> None:
         """Count one exchange."""
         shown, whole = read(row)
-        whole = whole and row["has_control"] and row["has_branch_control"]
+        answered = bool(row["has_control"] and row["has_branch_control"])
+        if answered and not whole:
+            self.given_up[row["endpoint"]] = self.given_up.get(row["endpoint"], 0) + 1
+        whole = whole and answered
+        self.learning.add(row)
         endpoint, combination = row["endpoint"], list[int]()
         # Two answers of one version with two statuses are two documents: what else differs in them is no noise of a place.
         status = shown.get("status")
@@ -84,17 +93,10 @@ class Gathering:
                 continue
             if flapping and where != "status":
                 spot.flapped += 1
-            elif not whole:
-                spot.alone += here.facets[X] != NO_DIFFERENCE
             else:
-                pattern = (here.facets[0], here.facets[1], here.facets[2])
-                patterns = spot.beside if answered_else and where != "status" else spot.patterns
-                patterns[pattern] = patterns.get(pattern, 0) + 1
-                if here.moved and len(spot.orders) < PAIRS_MAX:
-                    spot.orders.setdefault(here.values[X], here.moved)
-                    spot.members = max(spot.members, here.members, listed(row, here))
-                if here.natured and not pattern[0] == pattern[1] == pattern[2]:
-                    self._remember(spot, (*pattern, here.values[X], here.values[A], here.values[B]))
+                spot.count(here.pattern, whole=whole, beside=answered_else and where != "status")
+                if whole:
+                    self._remember_values(spot, row, here)
             for index in self._unruled(row, here.kinds, combination):
                 number = self._place(row, index)
                 facet = row["d_facet"][index]
@@ -169,6 +171,15 @@ class Gathering:
             del place.seen[SAMPLES_MAX:]
         return number
 
+    def _remember_values(self, spot: Spot, row: Row, here: Here) -> None:
+        """What was moved where a list has another order, and the values of what is drawn anew."""
+        if here.moved and len(spot.orders) < PAIRS_MAX:
+            spot.orders.setdefault(here.values[X], here.moved)
+            spot.members = max(spot.members, here.members, listed(row, here))
+        x, a, b = here.pattern
+        if here.natured and not x == a == b:
+            self._remember(spot, (x, a, b, here.values[X], here.values[A], here.values[B]))
+
     def _remember(self, spot: Spot, pairs: tuple[int, int, int, int, int, int]) -> None:
         if len(spot.pairs) < PAIRS_MAX and self._pairs < PAIRS_ALL_MAX and pairs not in spot.pairs:
             spot.pairs.add(pairs)
@@ -195,6 +206,12 @@ class Here:
     """How many that list has."""
     kinds: list[int] = field(default_factory=list[int])
     """Indexes of the differences between base and branch."""
+
+    @property
+    def pattern(self) -> Pattern:
+        """The coarsest facet of each comparison."""
+        x, a, b = self.facets
+        return x, a, b
 
 
 def read(row: Row) -> tuple[dict[str, Here], bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from differ.chances import Q_MAX, family
@@ -24,14 +24,17 @@ from differ.evidence import (
 )
 from differ.folding import Finding, Shows, fold, parent_of
 from differ.gathering import EXPLAINED_BY_RULE, OVERFLOW, Combination, Gathering
+from differ.profiles import Profile
 from differ.shifts import DRAWN, KINDS, WORDS, Leaning
 from differ.tallies import Spot, Tally
+from differ.unpaired import Unpaired
 
 NOBODY = Observed()
 NEVER = Spot()
 
 Test = tuple[str, str, str, int, bool]
-"""Which test (``own``, ``pool``, ``flaky`` or a measure of :mod:`differ.shifts`), endpoint, where, facet, whether distinct pairs count."""
+"""Which test (``own``, ``pool``, ``flaky``, ``unpaired`` or a measure of :mod:`differ.shifts`), endpoint, where, facet, whether by distinct
+pairs."""
 
 
 @dataclass(slots=True)
@@ -49,13 +52,15 @@ class Judgement:
     """Endpoints with differences at which a control never answered."""
     overflow: int = 0
     """Differences at places beyond the bound: they are undecided."""
+    stood_in: int = 0
+    """Endpoints with differences at which the profile stands in for base's control."""
 
 
 class Pools:
     """Tallies of places at their own endpoint and at all endpoints together, each made once."""
 
-    def __init__(self, gathering: Gathering, observed: Mapping[str, Observed]) -> None:
-        self._spots = gathering.spots
+    def __init__(self, gathering: Gathering, observed: Mapping[str, Observed], profile: Profile | None = None) -> None:
+        self._spots, self.profile = gathering.spots, profile
         self._joined: dict[str, Spot] = {}
         self._named: dict[tuple[str, int], tuple[Tally, int]] = {}
         self._leaves: dict[str, list[tuple[str, str]]] = {}
@@ -97,6 +102,48 @@ class Pools:
 
     def evidence(self, place: Place) -> Evidence:
         """What is known of a place, before false discoveries are controlled."""
+        found = self.of_run(place)
+        return found if self.profile is None else self._beside(place, found, self.profile)
+
+    def stands_in(self, endpoint: str) -> bool:
+        """Whether base's control never answered, branch's did, and the profile of the very version knows the endpoint."""
+        seen, profile = self._observed.get(endpoint, NOBODY), self.profile
+        known = profile is not None and profile.named and profile.endpoints.get(endpoint, (0, 0))[0] > 0
+        return known and not seen.control and seen.branch_control > 0
+
+    def _beside(self, place: Place, found: Evidence, profile: Profile) -> Evidence:
+        """The evidence of the run beside what the profile knows; it is asked of base's own noise alone."""
+        endpoint, where, facet = place.endpoint, place.where, place.facet
+        known = profile.known(endpoint, where, facet, own=bool(place.nature))
+        seen, spot, stood_in = (
+            self._observed.get(endpoint, NOBODY),
+            self._spots[endpoint, where],
+            self.stands_in(endpoint),
+        )
+        if not stood_in and not known.shows(place.kind):
+            return found  # a profile has no say about other kinds than those it has seen
+        status = self._spots.get((endpoint, "status"), NEVER)
+        flaps = status.noisy or profile.known(endpoint, "status", VALUE).differing > 0
+        lone = spot.tally_lone(facet, flaps=flaps)
+        a, b = found.all.a + lone.a + known.differing, found.all.b + lone.b
+        unpaired = Unpaired(
+            x=lone.x,
+            fired=max(seen.lone, lone.x),
+            a=a,
+            base=max(seen.control + known.observed, a),
+            b=b,
+            branch=max(seen.branch_control, b),
+        )
+        return replace(
+            found,
+            known=known,
+            whole=max(0, seen.fired - seen.lone),
+            unpaired=unpaired if stood_in or lone.x else None,
+            stood_in=stood_in,
+        )
+
+    def of_run(self, place: Place) -> Evidence:
+        """What the run itself says of a place."""
         distinct = bool(place.nature)
         twin = Tally()
         if place.endpoint.startswith("HEAD "):
@@ -124,25 +171,21 @@ def leaf_of(where: str) -> str:
     return leaf or where
 
 
-def judge(service: str, gathering: Gathering, observed: Mapping[str, Observed]) -> Judgement:
-    """Judge every place of a run."""
-    pools = Pools(gathering, observed)
+def judge(
+    service: str, gathering: Gathering, observed: Mapping[str, Observed], profile: Profile | None = None
+) -> Judgement:
+    """Judge every place of a run; ``profile``: what earlier runs have learned of base's version."""
+    pools = Pools(gathering, observed, profile)
     places = gathering.places
     evidence = [pools.evidence(place) for place in places]
     by_itself = [weigh(p, e, observed.get(p.endpoint, NOBODY)) for p, e in zip(places, evidence, strict=True)]
     undecided = [n for n, w in enumerate(by_itself) if w.basis not in {DETERMINISTIC, EXPLAINED}]
-    # Only what is decided by a test belongs to the family whose false discoveries are controlled.
-    tests: dict[object, tuple[float, float]] = {
-        test: p for n in undecided for test, p in tests_of(places[n], evidence[n])
-    }
-    leanings = leanings_of(gathering, {(places[n].endpoint, places[n].where) for n in undecided})
-    tests |= {test: (leaning.p_value(0), leaning.p_least) for test, leaning in leanings.items()}
-    q_values = family(tests)
+    q_values, leanings = _families(gathering, pools, undecided, evidence, observed)
     weighed = list(by_itself)
     for n in undecided:
         place = places[n]
-        own, pool, flaky = (q_values.get(test, 1.0) for test in names_of(place))
-        one = replace(evidence[n], q_own=own, q_pool=pool, q_flaky=flaky)
+        own, pool, flaky, unpaired = (q_values.get(test, 1.0) for test in names_of(place))
+        one = replace(evidence[n], q_own=own, q_pool=pool, q_flaky=flaky, q_unpaired=unpaired)
         weighed[n] = weigh(place, one, observed.get(place.endpoint, NOBODY))
         if weighed[n].verdict != REGRESSION and observed.get(place.endpoint, NOBODY).own:
             weighed[n] = shifted(place, leanings, q_values) or weighed[n]
@@ -158,10 +201,43 @@ def judge(service: str, gathering: Gathering, observed: Mapping[str, Observed]) 
         members = [number for number, one in enumerate(weighed) if one.verdict == verdict and places[number].count]
         findings.extend(fold(service, places, [n for n in members if not weighed[n].drawn], shows))
         findings.extend(fold(service, places, [n for n in members if weighed[n].drawn], shows, kind="distribution"))
-    found.uncontrolled = len(
-        {p.endpoint for p in places if p.count and not observed.get(p.endpoint, NOBODY).controlled}
-    )
+    uncontrolled = {p.endpoint for p in places if p.count and not observed.get(p.endpoint, NOBODY).controlled}
+    found.stood_in = sum(map(pools.stands_in, uncontrolled))
+    found.uncontrolled = len(uncontrolled) - found.stood_in
     return found
+
+
+def _families(
+    gathering: Gathering,
+    pools: Pools,
+    undecided: Sequence[int],
+    evidence: Sequence[Evidence],
+    observed: Mapping[str, Observed],
+) -> tuple[dict[object, float], dict[Test, Leaning]]:
+    """The q-values of all tests, and what leans: only what is decided by a test belongs to the family whose false discoveries are controlled.
+
+    What is tested only because of a profile is a family of its own, so that a profile changes the verdict of no other place.
+    """
+    places, after = gathering.places, list[int]()
+    before = undecided
+    if pools.profile is not None:
+        alone = {
+            n: weigh(places[n], pools.of_run(places[n]), observed.get(places[n].endpoint, NOBODY)) for n in undecided
+        }
+        before = [n for n in undecided if alone[n].basis not in {DETERMINISTIC, EXPLAINED}]
+        after = [n for n in undecided if alone[n].basis == DETERMINISTIC]
+    q_values, leanings = dict[object, float](), dict[Test, Leaning]()
+    for members in (before, after):
+        tests: dict[object, tuple[float, float]] = {
+            test: p for n in members for test, p in tests_of(places[n], evidence[n])
+        }
+        found = leanings_of(gathering, {(places[n].endpoint, places[n].where) for n in members})
+        tests |= {test: (leaning.p_value(0), leaning.p_least) for test, leaning in found.items()}
+        if members is after and pools.profile is not None and pools.profile.named:
+            tests |= {test: p for n in undecided for test, p in unpaired_of(places[n], evidence[n])}
+        q_values = family(tests) | q_values
+        leanings = found | leanings
+    return q_values, leanings
 
 
 def leanings_of(gathering: Gathering, spots: set[tuple[str, str]]) -> dict[Test, Leaning]:
@@ -191,24 +267,31 @@ def shifted(place: Place, leanings: Mapping[Test, Leaning], q_values: Mapping[ob
     return Weighed(REGRESSION, TESTED, leaning.p_value(0), q_value, why, firm=True, drawn=drawn)
 
 
-def names_of(place: Place) -> tuple[Test, Test, Test]:
+def names_of(place: Place) -> tuple[Test, Test, Test, Test]:
     """The tests that a place may pass: kinds which share their counts share their test."""
     distinct = bool(place.nature)
     return (
         ("own", place.endpoint, place.where, place.facet, distinct),
         ("pool", "", place.where, place.facet, distinct),
         ("flaky", place.endpoint, place.where, place.facet, False),
+        ("unpaired", place.endpoint, place.where, place.facet, False),
     )
 
 
 def tests_of(place: Place, evidence: Evidence) -> Iterable[tuple[Test, tuple[float, float]]]:
-    """Each test with its p-value and the smallest it could have had."""
-    own, pool, flaky = names_of(place)
+    """Each test of what the run itself shows, with its p-value and the smallest it could have had."""
+    own, pool, flaky, _ = names_of(place)
     yield own, (evidence.own.p_value, evidence.own.p_least)
     if evidence.pool != evidence.own:
         yield pool, (evidence.pool.p_value, evidence.pool.p_least)
     if place.where == "status":
         yield flaky, (evidence.all.p_flaky, 0.5 ** (evidence.all.b_not_a + evidence.all.a_not_b))
+
+
+def unpaired_of(place: Place, evidence: Evidence) -> Iterable[tuple[Test, tuple[float, float]]]:
+    """The test of exchanges without all their answers against what the profile of base's version knows."""
+    if evidence.unpaired is not None and evidence.unpaired.x and not place.nature:
+        yield names_of(place)[3], (evidence.unpaired.p_value, evidence.unpaired.p_least)
 
 
 def difference_verdict(verdict: str, *, firm: bool, noisy: bool) -> str:

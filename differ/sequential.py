@@ -10,7 +10,7 @@ decided at its close by :mod:`differ.judging` all the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from differ.chances import Q_MAX, at_least
 from differ.difference import CLOCK, DERIVED, PERMUTATION, VALUE, Difference
@@ -47,7 +47,9 @@ class Live:
     The n-th place that is met may be wrong with alpha/n(n+1), which sum up to alpha: so all of them together are right with 1 - alpha.
     """
 
-    def __init__(self, alpha: float = Q_MAX) -> None:
+    def __init__(self, alpha: float = Q_MAX, noisy: Mapping[tuple[str, str], int] | None = None) -> None:
+        """``noisy``: by endpoint and place the coarsest facet at which base is known to differ from itself; that is left to the close."""
+        self._noisy = noisy or {}
         self.sure: set[tuple[str, str]] = set()
         """Endpoint and place."""
         self._alpha = alpha
@@ -74,7 +76,7 @@ class Live:
                 self._count(endpoint, where, facets)
 
     def _count(self, endpoint: str, where: str, facets: list[int]) -> None:
-        for facet in range(min(facets), NO_DIFFERENCE):
+        for facet in range(min(facets), self._noisy.get((endpoint, where), NO_DIFFERENCE)):
             x, a, b = (one <= facet for one in facets)
             if x == a == b:
                 continue

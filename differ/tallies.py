@@ -92,12 +92,20 @@ class Spot:
     """Of permutations of x: the members that moved, by what was swapped first."""
     members: int = 0
     """How many the longest of these lists has."""
-    alone: int = 0
-    """Exchanges in which x differs and a control gave no answer: they are no evidence."""
+    lone: dict[Pattern, int] = field(default_factory=dict[Pattern, int])
+    """Patterns of exchanges of which a control gave no answer, its comparison as if it agreed: evidence only beside a profile's."""
+    lone_beside: dict[Pattern, int] = field(default_factory=dict[Pattern, int])
+    """The same where the versions have two statuses."""
     flapped: int = 0
     """Exchanges in which a version has two statuses: they are no evidence of anything else."""
     beside: dict[Pattern, int] = field(default_factory=dict[Pattern, int])
     """Patterns of exchanges in which the versions have two statuses: as good as others, if the status does not flap."""
+
+    def count(self, pattern: Pattern, *, whole: bool, beside: bool) -> None:
+        """One exchange; ``whole``: with all its answers, ``beside``: in which the versions have two statuses."""
+        every, aside = (self.patterns, self.beside) if whole else (self.lone, self.lone_beside)
+        patterns = aside if beside else every
+        patterns[pattern] = patterns.get(pattern, 0) + 1
 
     def settle(self, *, flaps: bool, unsure: bool) -> None:
         """Take what was seen beside another status for evidence, or for none where the status flaps, or may do so."""
@@ -109,16 +117,23 @@ class Spot:
         self.beside.clear()
 
     @property
+    def alone(self) -> int:
+        """Exchanges in which x differs and a control gave no answer."""
+        every = (*self.lone.items(), *self.lone_beside.items())
+        return sum(count for (x, _, _), count in every if x != NO_DIFFERENCE)
+
+    @property
     def noisy(self) -> bool:
         """Whether a version ever differs from itself here."""
         return any(min(a, b) != NO_DIFFERENCE for _, a, b in self.patterns)
 
     def tally(self, facet: int) -> Tally:
         """Exchanges that differ at a facet or a coarser one."""
-        found = Tally()
-        for (x, a, b), count in self.patterns.items():
-            found.add((x <= facet, a <= facet, b <= facet), count)
-        return found
+        return tally_patterns(self.patterns.items(), facet)
+
+    def tally_lone(self, facet: int, *, flaps: bool) -> Tally:
+        """The same of exchanges of which a control gave no answer; ``flaps``: two statuses are two documents, and say nothing."""
+        return tally_patterns((*self.lone.items(), *(() if flaps else self.lone_beside.items())), facet)
 
     def distinct(self, facet: int) -> Tally:
         """The same, with each distinct pair of values counted once."""
@@ -129,14 +144,26 @@ class Spot:
 
     def join(self, other: Spot) -> None:
         """Take what another endpoint showed at the same place."""
-        for pattern, count in other.patterns.items():
-            self.patterns[pattern] = self.patterns.get(pattern, 0) + count
+        for mine, theirs in (
+            (self.patterns, other.patterns),
+            (self.lone, other.lone),
+            (self.lone_beside, other.lone_beside),
+        ):
+            for pattern, count in theirs.items():
+                mine[pattern] = mine.get(pattern, 0) + count
         self.pairs |= other.pairs
         for swap, moved in other.orders.items():
             self.orders.setdefault(swap, moved)
         self.members = max(self.members, other.members)
-        self.alone += other.alone
         self.flapped += other.flapped
+
+
+def tally_patterns(patterns: Iterable[tuple[Pattern, int]], facet: int) -> Tally:
+    """Exchanges that differ at a facet or a coarser one."""
+    found = Tally()
+    for (x, a, b), count in patterns:
+        found.add((x <= facet, a <= facet, b <= facet), count)
+    return found
 
 
 def coins_of(orders: Iterable[frozenset[int]]) -> float:

@@ -19,8 +19,10 @@ import msgspec
 
 from differ.attempts import ASIDE, Attempts, Place
 from differ.descriptors import Registry, registry_of
+from differ.profile_rows import profile_of
 from differ.rows import RowMaker, all_alike
 from differ.rules_custom import Functions
+from differ.sequential import Live
 from differ.watch import HARD_S, SOFT_S, SetAside, Watch
 from echolane import log
 from echolane.errors import EcholaneError
@@ -55,6 +57,9 @@ class Worker:
         self._attempts, self._watch = attempts, watch
         self.functions = Functions()
         self._maker = RowMaker(spec, spec.differ, self.functions, registry(spec.differ.descriptors))
+        if profile := profile_of(store, spec).profile:
+            # From the first exchange on: what base does by itself is never sure to be branch's doing.
+            self._maker.live = Live(noisy=profile.noisy())
         self._topic = f"observations.{spec.run}"
         self._since = time.monotonic()
         self._next: dict[int, int] = {}

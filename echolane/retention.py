@@ -1,4 +1,4 @@
-"""Retention: what is older than the settings say leaves the journal, whole segments and whole runs at a time."""
+"""Retention: what is older than the settings say leaves the journal, whole segments and whole runs at a time; old profiles leave the store."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ from pathlib import Path
 from echolane.errors import HomeError, unwritable
 from echolane.journal import Journal
 from echolane.lease import held
+from echolane.settings import PROFILES_KEPT_DAYS
+from echolane.store import Store
 
 DAY_NS = 86_400_000_000_000
+_OLD_RUNS = """
+SELECT run FROM noise GROUP BY run HAVING max(toUnixTimestamp64Nano(last_seen)) < {before:Int64} ORDER BY run LIMIT 1000"""
+"""At most so many at once: each run begins with it, so that they never add up."""
 _RUN = r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
 _OF_A_RUN = re.compile(rf"(?:work|observations|intents)\.({_RUN})")
 _FILE_OF_A_RUN = re.compile(rf"({_RUN})\..+")
@@ -63,3 +68,12 @@ def _expire_run(journal: Journal, runs: Path, run: str, topics: Sequence[str]) -
             except OSError as error:
                 raise unwritable(f"`{path}`", error) from error
     return len(topics)
+
+
+def expire_profiles(store: Store, now_ns: int) -> int:
+    """Remove what runs learned of a version so long ago that no run may use it, each run whole; how many went."""
+    before = {"before": now_ns - PROFILES_KEPT_DAYS * DAY_NS}
+    old = [str(row["run"]) for row in store.query(_OLD_RUNS, before)]
+    if old:  # a statement that deletes rewrites parts even where nothing goes
+        store.query("DELETE FROM noise WHERE run IN {runs:Array(String)}", {"runs": old})
+    return len(old)

@@ -42,3 +42,5 @@ class RunSpec(msgspec.Struct, frozen=True):
     """Whether the rest is skipped once a change is sure."""
     branch_name: str = ""
     """What the branch is called, where rules are bound to branches."""
+    base_version: str = ""
+    """The name of the version that base is (for ``git:REF CMD`` its commit), to which its noise profile is bound; empty where it is unknown."""

@@ -18,6 +18,8 @@ from echolane.errors import UsageError
 from echolane.exchange import ANSWER_BODY_KEPT, REQUEST_BODY_KEPT
 
 MIB = 1024 * 1024
+PROFILES_KEPT_DAYS = 90
+"""Days after which profiles leave the store: a version that was not released again in a quarter is not what a branch is compared with."""
 
 
 class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +52,7 @@ class Differ(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nodes: int = 200_000
     time_ms: int = 250
     descriptors: str = ""
+    profile_days: float = 14.0
 
 
 class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,6 +113,7 @@ WHAT = {
     "differ.nodes": "values of a body that are compared",
     "differ.time_ms": "milliseconds that one comparison may take",
     "differ.descriptors": "a file of protobuf descriptors (protoc --include_imports --descriptor_set_out); empty for none",
+    "differ.profile_days": "days for which the noise that runs have learned of a version of base is used in the next ones; 0 for not at all",
     "journal.partitions": "partitions of a new service's topic",
     "journal.retention_days": "days that recorded exchanges are kept",
 }
@@ -125,6 +129,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "differ.depth": (8, 900),
     "differ.nodes": (100, 10_000_000),
     "differ.time_ms": (1, 60_000),
+    "differ.profile_days": (0, PROFILES_KEPT_DAYS),
     "journal.partitions": (1, 1024),
     "journal.retention_days": (0.04, 36_500),
 }

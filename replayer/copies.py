@@ -153,12 +153,18 @@ def split_ref(command: str) -> tuple[str, str]:
     return ref, rest.strip()
 
 
-def worktree(trees: ExitStack, folder: Path, ref: str, place: Path) -> Path:
-    """A worktree of ``ref`` at ``place``; the folder in it that corresponds to the caller's."""
+def commit_of(folder: Path, command: str) -> str:
+    """The commit that ``git:REF CMD`` starts; empty where a command names none. UsageError as when it is started."""
+    ref, _ = split_ref(command)
+    return _commit(folder, ref)[1] if ref else ""
+
+
+def _commit(folder: Path, ref: str) -> tuple[str, str]:
+    """The repository that a folder is in, and the commit that is meant."""
     top = git(
         folder, "rev-parse", "--show-toplevel", fault=f"`git:{ref}` needs a git repository, which {folder} is not in"
     )
-    commit = git(
+    return top, git(
         folder,
         "rev-parse",
         "--verify",
@@ -166,6 +172,11 @@ def worktree(trees: ExitStack, folder: Path, ref: str, place: Path) -> Path:
         f"{ref}^{{commit}}",
         fault=f"`{ref}` is no commit of {top}; `git log {ref}` finds none",
     )
+
+
+def worktree(trees: ExitStack, folder: Path, ref: str, place: Path) -> Path:
+    """A worktree of ``ref`` at ``place``; the folder in it that corresponds to the caller's."""
+    top, commit = _commit(folder, ref)
     place.parent.mkdir(parents=True, exist_ok=True)
     git(
         folder,
