@@ -66,7 +66,9 @@ def _versions(result: words.Result) -> str:
         lane = f' <span class="lane">lane {name(target["lane"])}</span>' if target.get("lane") else ""
         return f"<b>{key}</b> <code>{name(target.get('url') or 'not named')}</code>{lane}"
 
-    return f'<p class="versions"><span>{one("base")}</span> <span><span class="to" aria-hidden="true">→</span> {one("branch")}</span></p>'
+    profile = words.profile(result)
+    said = f'<p class="versions">{html(short(profile[:1].upper() + profile[1:], REASON_MAX))}.</p>' if profile else ""
+    return f'<p class="versions"><span>{one("base")}</span> <span><span class="to" aria-hidden="true">→</span> {one("branch")}</span></p>{said}'
 
 
 def _facts(result: words.Result) -> str:

@@ -103,6 +103,8 @@ def _account(result: words.Result, width: int) -> list[Text]:
             lines += _wrapped(Text(terminal(short(f"  {reasons}", SUMS_MAX)), style="dim"), width, "    ")
     if hint := words.skipped_hint(ledger):
         lines += _wrapped(Text(f"  {hint}", style="dim"), width, "    ")
+    if profile := words.profile(result):
+        lines += _wrapped(Text(terminal(short(profile, SUMS_MAX))), width, "    ")
     rate = words.section(result, "rates").get("fired_per_s")
     facts = [
         f"account {terminal(short(words.balance(ledger), SUMS_MAX))}",

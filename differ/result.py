@@ -133,6 +133,7 @@ def finding_json(
         "places": finding.places[:PLACES_SHOWN],
         "places_count": len(finding.places),
         "rule": None,
+        "profile": weighed.by_profile,
         "explanation": weighed.why or pointing(signatures),
         "missing_samples": weighed.missing_samples,
         "greedy": max(judgement.places[number].greedy for number in finding.members),
@@ -193,6 +194,7 @@ def overflow_json(service: str, count: int) -> dict[str, Any]:
         "places": [],
         "places_count": 0,
         "rule": None,
+        "profile": False,
         "explanation": why,
         "samples": [],
     }

@@ -135,6 +135,7 @@ def _finding(
         "verdict": EXPECTED_VERDICT if rule.branch else NOISE,
         "basis": BASIS,
         "rule": rule.name,
+        "profile": False,
         "severity": severity(where, kind),
         "differing": sum(hidden.count for hidden in endpoints.values()),
         "observed": sum(o.fired for o in seen),

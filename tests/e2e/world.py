@@ -95,10 +95,10 @@ class World:
         listening(port, process=process)
         return process, port
 
-    def record(self, upstream: int, requests: list[tuple[str, dict[str, str]]], *, cookies: bool = False) -> None:
+    def record(self, upstream: int, requests: list[tuple[str, dict[str, str]]], **how: Any) -> None:
         """Send requests through a sidecar on one connection, and end it in good order; the ledger must balance."""
         process, port = self.recorder(upstream)
-        send(port, requests, cookies=cookies)
+        send(port, requests, **how)
         stop(process)
         self.check_capture(stored=len(requests))
 
@@ -129,13 +129,13 @@ class World:
         return done, result
 
 
-def send(port: int, requests: list[tuple[str, dict[str, str]]], *, cookies: bool = False) -> None:
-    """GET one after the other; ``cookies``: what the service sets is sent back, as a browser does."""
+def send(port: int, requests: list[tuple[str, dict[str, str]]], *, cookies: bool = False, method: str = "GET") -> None:
+    """One after the other; ``cookies``: what the service sets is sent back, as a browser does."""
     jar: dict[str, str] = {}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     for target, headers in requests:
         sent = {**headers, "Cookie": "; ".join(f"{name}={value}" for name, value in jar.items())} if jar else headers
-        connection.request("GET", target, headers=sent)
+        connection.request(method, target, headers=sent)
         answer = connection.getresponse()
         answer.read()
         for line in answer.headers.get_all("Set-Cookie") or []:
