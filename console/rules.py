@@ -10,13 +10,14 @@ from typing import Any
 
 import orjson
 
-from console.flags import positive
+from console.flags import positive, service_name
 from console.output import printable, say, table
-from console.rules_export import proposed
+from console.rules_export import proposed, proposed_of_profile
 from console.rules_impact import Impact, impacts
 from console.rules_in_force import TOML, rules_now, told
 from console.show import find_run
 from console.surroundings import home_of
+from differ.profile_rows import newest
 from differ.rules import kinds_of, out_of_scope
 from differ.rules_places import NoPlace, covers, pattern_of, steps_of
 from echolane.errors import EXIT_USAGE, UsageError
@@ -27,7 +28,8 @@ EPILOG = """examples:
   echolane rules check
   echolane rules explain 'body:$.items[*].price' --endpoint 'GET /items/{id}' --kind value
   echolane rules impact --last 20
-  echolane rules export latest > proposed.toml"""
+  echolane rules export latest > proposed.toml
+  echolane rules export --profile --service shop --owner team-shop >> echolane.toml"""
 PROPOSED_DAYS = 90
 """A proposed rule holds for a quarter: long enough to be of use, short enough to be looked at again."""
 LAST = 10
@@ -44,6 +46,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", metavar="K", help="only rules of this kind of difference (with explain)")
     parser.add_argument(
         "--last", type=positive, metavar="N", help=f"how many runs to look at (with impact; default: {LAST})"
+    )
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="from what runs have learned of base's noise, instead of a run (with export)",
+    )
+    parser.add_argument("--service", type=service_name, metavar="S", help="whose profile (with export --profile)")
+    parser.add_argument(
+        "--base-version", metavar="NAME", help="of which version (with export --profile; default: the one learned last)"
+    )
+    parser.add_argument(
+        "--owner", metavar="NAME", help="who answers for the rules (with export --profile; default: to be filled in)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON on stdout")
 
@@ -161,14 +175,18 @@ def sentence(one: Impact) -> str:
 
 
 def export(args: argparse.Namespace) -> int:
-    """Rules for what a run found to be noise, as TOML on stdout."""
-    if not args.what:
-        raise UsageError("export needs a run, for example `echolane rules export latest`")
+    """Rules for what a run found to be noise, or what runs have learned of base, as TOML on stdout."""
+    if args.profile == bool(args.what):
+        raise UsageError("export needs a run or --profile, for example `echolane rules export latest`")
+    expires = (datetime.now(UTC).date() + timedelta(days=PROPOSED_DAYS)).isoformat()
     with open_store(home_of(args).path) as store:
+        if args.profile:
+            service, profile = newest(store, args.service or "", args.base_version or "")
+            sys.stdout.write(proposed_of_profile(service, profile, expires, args.owner or ""))
+            return 0
         run = find_run(store, args.what)
     if not run["result"]:
         raise UsageError(f"run {run['run']} has no result yet; `echolane run --resume {run['run']}` goes on with it")
-    expires = (datetime.now(UTC).date() + timedelta(days=PROPOSED_DAYS)).isoformat()
     sys.stdout.write(proposed(orjson.loads(run["result"]), expires))
     return 0
 

@@ -1,6 +1,6 @@
-"""Propose rules for what a run found to be noise, as TOML with the evidence beside each. Pure.
+"""Propose rules for what a run found to be noise, or a profile knows, as TOML with the evidence beside each. Pure.
 
-A proposal has no owner: somebody fills it in and so answers for it; until then `echolane rules check` refuses it.
+A proposal has no owner unless one is named: somebody fills it in and so answers for it; until then `echolane rules check` refuses it.
 """
 
 from __future__ import annotations
@@ -9,13 +9,18 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from console.words import controls, listed, seen, text
+from console.words import controls, count, listed, seen, text
+from differ.difference import VALUE
+from differ.profiles import Profile
+from differ.result import iso
 from differ.rules_reading import Written, read
-from differ.rules_refusing import faults
+from differ.rules_refusing import RULES_MAX, faults
 from echolane.rules import IGNORE, IGNORE_ORDER, Rule
 
 MATCHERS = {"value": IGNORE, "format": IGNORE, "order": IGNORE_ORDER}
 """Kinds that a rule is proposed for. Presence, type and status that vary are for a person to look at."""
+PROPOSED_MAX = RULES_MAX // 2
+"""Places of a profile for which rules are proposed: a place may need two."""
 Result = Mapping[str, Any]
 
 
@@ -40,6 +45,45 @@ def proposed(result: Result, expires: str) -> str:
     return "\n".join(parts)
 
 
+def proposed_of_profile(service: str, profile: Profile, expires: str, owner: str = "") -> str:
+    """A TOML text: a rule for each place at each endpoint that a profile knows to differ by itself, those that differ most first."""
+    version = profile.version if profile.named else "no name"
+    runs = count(profile.runs, "run")
+    head = (
+        f"# Proposed by `echolane rules export --profile` from what {runs} learned of `{service}`,\n"
+        f"# version {one_line(version)}.\n"
+        "# Keep what you know to be noise, fill in who answers for it, and have it checked: echolane rules check\n"
+    )
+    parts = [head]
+    rows = [
+        (profile.known(endpoint, where, VALUE), endpoint, where)
+        for endpoint, where in profile.places
+        if endpoint in profile.endpoints
+    ]
+    rows.sort(key=lambda row: (-row[0].differing / max(1, row[0].observed), row[1], row[2]))
+    for known, endpoint, where in rows[:PROPOSED_MAX]:
+        for matcher in dict.fromkeys(MATCHERS.get(kind, "") for kind in sorted(known.kinds)):
+            kinds = [kind for kind in sorted(known.kinds) if MATCHERS.get(kind, "") == matcher]
+            evidence = f"base differs from itself in {known.differing} of {known.observed} exchanges of {runs}"
+            method, _, path = endpoint.partition(" ")
+            fields = {
+                "service": service,
+                "method": method,
+                "endpoint": path,
+                "where": where,
+                "matcher": matcher,
+                "reason": f"{evidence}, last on {iso(profile.last_ns)[:10]}",
+                "owner": owner,
+                "expires": expires,
+            }
+            parts.append(_written(fields, f"# {', '.join(kinds)} at {one_line(endpoint)}: {evidence}"))
+    if len(rows) > PROPOSED_MAX:
+        parts.append(
+            f"# not proposed: {len(rows) - PROPOSED_MAX} more places that differ less; a repository has at most {RULES_MAX} rules\n"
+        )
+    return "\n".join(parts)
+
+
 def _proposals(service: str, finding: Mapping[str, Any], where: str, expires: str) -> Iterator[dict[str, Any]]:
     names = [str(name) for name in listed(finding, "endpoint_names")]
     for name in names if len(names) == 1 else [""]:
@@ -57,12 +101,15 @@ def _proposals(service: str, finding: Mapping[str, Any], where: str, expires: st
 
 
 def _table(fields: dict[str, Any], finding: Mapping[str, Any]) -> str:
-    lines = [
-        f"# {text(finding, 'kind')} at {text(finding, 'endpoint')}: differs in {seen(finding)}; {controls(finding)}",
-    ]
+    what = f"# {text(finding, 'kind')} at {text(finding, 'endpoint')}: differs in {seen(finding)}; {controls(finding)}"
+    return _written(fields, what)
+
+
+def _written(fields: dict[str, Any], what: str) -> str:
+    """A rule below the line that says what it is about; only that where it would be refused."""
     if why := _refused(fields):
-        return "\n".join([*lines, f"# not proposed: {fields['where']}: {why}", ""])
-    lines.append("[[rules]]")
+        return f"{what}\n# not proposed: {one_line(fields['where'])}: {one_line(why)}\n"
+    lines = [what, "[[rules]]"]
     for name, value in fields.items():
         lines.append(f"{name} = {value if name == 'expires' else quoted(value)}" + ("  # fill in" if not value else ""))
     return "\n".join([*lines, ""])
@@ -77,6 +124,11 @@ def _refused(fields: dict[str, Any]) -> str:
         return rule.text
     first = next(faults(rule, "", ()), None)
     return f"{first.code}: {first.text}" if first else ""
+
+
+def one_line(foreign: str) -> str:
+    """A foreign text as part of a comment: what would end the line, or is nothing to see, is written as TOML writes it."""
+    return quoted(foreign)[1:-1]
 
 
 def quoted(value: object) -> str:

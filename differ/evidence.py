@@ -165,7 +165,7 @@ def _stood_in(place: Place, evidence: Evidence, test: Unpaired) -> Weighed:
     """The verdict where base's control never answered at the endpoint: its profile stands in for it."""
     observed = f"{evidence.known.observed} exchange{'' if evidence.known.observed == 1 else 's'} of its profile"
     if test.x and not place.nature and evidence.q_unpaired <= Q_MAX:
-        if not (test.a or test.b or evidence.twin_noisy):
+        if test.quiet and not evidence.twin_noisy:
             why = f"base's control did not answer here; base never differs from itself in {observed}"
             return Weighed(REGRESSION, DETERMINISTIC, why=why, by_profile=True)
         why = f"base's control did not answer here; base differs from itself in {test.a} of {observed}"

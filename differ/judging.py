@@ -216,7 +216,8 @@ def _families(
 ) -> tuple[dict[object, float], dict[Test, Leaning]]:
     """The q-values of all tests, and what leans: only what is decided by a test belongs to the family whose false discoveries are controlled.
 
-    What is tested only because of a profile is a family of its own, so that a profile changes the verdict of no other place.
+    What is tested only because of a profile is a family of its own, so that a profile changes the verdict of no other place. Exchanges
+    without all their answers are tested only where they counted without a profile too, or where it stands in: no new alarm comes of it.
     """
     places, after = gathering.places, list[int]()
     before = undecided
@@ -234,7 +235,8 @@ def _families(
         found = leanings_of(gathering, {(places[n].endpoint, places[n].where) for n in members})
         tests |= {test: (leaning.p_value(0), leaning.p_least) for test, leaning in found.items()}
         if members is after and pools.profile is not None and pools.profile.named:
-            tests |= {test: p for n in undecided for test, p in unpaired_of(places[n], evidence[n])}
+            asked = {n for n in undecided if evidence[n].stood_in} | set(after)
+            tests |= {test: p for n in sorted(asked) for test, p in unpaired_of(places[n], evidence[n])}
         q_values = family(tests) | q_values
         leanings = found | leanings
     return q_values, leanings

@@ -14,7 +14,7 @@ from typing import Any
 from differ.judging import Judgement
 from differ.profiles import FACETS, Learning, Profile
 from differ.result import iso
-from echolane.errors import EcholaneError
+from echolane.errors import EcholaneError, UsageError
 from echolane.observation import BASE, CONTROL
 from echolane.retention import DAY_NS
 from echolane.runspec import RunSpec
@@ -29,8 +29,9 @@ UNNAMED = "?"
 UNTAUGHT = frozenset({"fidelity", "ledger"})
 """Runs that are no replay of what was recorded teach nothing: a base that answers 401 to all is quiet."""
 RUNS = """
-SELECT run, target, observed, first_seen, last_seen FROM noise_runs_v
-WHERE service = {service:String} AND endpoint = '' AND observed > 0 ORDER BY last_seen DESC, run"""
+SELECT service, target, run, observed, first_seen, last_seen FROM noise_runs_v
+WHERE endpoint = '' AND observed > 0 AND service IN {services:Array(String)} ORDER BY last_seen DESC, run"""
+SERVICES = "SELECT DISTINCT service FROM noise_runs_v WHERE endpoint = '' AND observed > 0 ORDER BY service"
 ROWS = """
 SELECT n.endpoint AS endpoint, n.`where` AS `where`, n.facet AS facet, n.own AS own, sum(n.observed) AS seen, sum(n.differing) AS differed,
   arraySort(groupUniqArrayArray(n.kinds)) AS kinds_seen, max(n.klass) AS klass_seen, min(n.first_seen) AS first_ns, max(n.last_seen) AS last_ns
@@ -81,7 +82,7 @@ def profile_of(store: Store, spec: RunSpec) -> Kept:
         return Kept()
     version, before = version_of_base(spec), spec.started_at_ns
     rows = [
-        r for r in store.query(RUNS, {"service": spec.service}) if r["run"] != spec.run and r["last_seen"] <= before
+        r for r in store.query(RUNS, {"services": [spec.service]}) if r["run"] != spec.run and r["last_seen"] <= before
     ]
     ours = [row for row in rows if row["target"] == version]
     after = before - int(spec.differ.profile_days * DAY_NS)
@@ -96,6 +97,26 @@ def profile_of(store: Store, spec: RunSpec) -> Kept:
     if rows:
         return Kept(unused=f"base is of version {said(version)}, and the newest is of {said(rows[0]['target'])}")
     return Kept()
+
+
+def newest(store: Store, service: str = "", version: str = "") -> tuple[str, Profile]:
+    """The service and the profile that was learned last, of a version where one is named, from all runs that are kept of it."""
+    services = [str(row["service"]) for row in store.query(SERVICES)]
+    if service and service not in services:
+        raise UsageError(f"no profile of service `{service}` is kept; a run whose control answers makes one")
+    if not services:
+        raise UsageError("no profile is kept; a run whose control answers makes one")
+    if not service and len(services) > 1:
+        raise UsageError(
+            f"profiles of {len(services)} services are kept; say which with --service: {', '.join(services)[:500]}"
+        )
+    chosen = service or services[0]
+    rows = store.query(RUNS, {"services": [chosen]})
+    wanted = version or rows[0]["target"]
+    if not (runs := [row for row in rows if row["target"] == wanted][:RUNS_MAX]):
+        known = ", ".join(dict.fromkeys(said(row["target"]) for row in rows))
+        raise UsageError(f"no profile of version {version} of `{chosen}` is kept; known are {known[:500]}")
+    return chosen, read(store, chosen, wanted, runs)
 
 
 def read(store: Store, service: str, version: str, runs: Sequence[Row]) -> Profile:

@@ -2,8 +2,9 @@
 
 Where all four answers are there, an exchange is its own control group (:mod:`differ.tallies`). Where base's control was spared or
 failed, what stands in for it is how often base differs from itself in other exchanges: those of the run whose control answered, and those
-of its version's profile. If branch is like base, the exchanges that differ are spread over both by chance (Fisher 1935, exact); the same
-is asked of branch against its own control in this run, and the larger of the two p-values counts.
+of its version's profile. If branch is like base, the exchanges that differ are spread over both by chance (Fisher 1935, exact). Where a
+version was ever seen to differ from itself, the same is asked of branch against its own control in this run, and the larger of the two
+p-values counts; where neither was, it is enough that branch's control answered, as it is where all answers are there.
 """
 
 from __future__ import annotations
@@ -37,13 +38,20 @@ class Unpaired:
         return drawn(self.x, self.fired, self.a, self.base)
 
     @property
+    def quiet(self) -> bool:
+        """Whether no version was ever seen to differ from itself."""
+        return not (self.a or self.b)
+
+    @property
     def p_value(self) -> float:
-        """The larger of the p-values against both versions."""
-        return max(self.p_base, drawn(self.x, self.fired, self.b, self.branch))
+        """The larger of the p-values against both versions; where both are quiet, that against base."""
+        return self.p_base if self.quiet else max(self.p_base, drawn(self.x, self.fired, self.b, self.branch))
 
     @property
     def p_least(self) -> float:
         """The smallest p that so many differing exchanges could have given."""
+        if self.quiet:
+            return self.p_base
         return max(_least(self.x + self.a, self.fired, self.base), _least(self.x + self.b, self.fired, self.branch))
 
     @property
