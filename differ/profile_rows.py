@@ -135,7 +135,8 @@ def save_profile(store: Store, spec: RunSpec, learning: Learning, ended: Sequenc
     endpoints = [] if reason_code in UNTAUGHT else taught(learning, ended)
     now, own = time.time_ns(), int(spec.targets[CONTROL].own_instance)
     rows = list(rows_of(learning, endpoints))
-    first, last = min((e.first_ns for e in endpoints), default=0), max((e.last_ns for e in endpoints), default=0)
+    first = min((one.first_ns for one in endpoints), default=spec.started_at_ns)
+    last = max((one.last_ns for one in endpoints), default=spec.started_at_ns)
     rows.append(("", "", 0, sum(one.control for one in endpoints), 0, "", [], first, last))
     names = ("endpoint", "where", "facet", "observed", "differing", "klass", "kinds", "first_seen", "last_seen")
     constant = {
