@@ -144,10 +144,9 @@ def weigh(place: Place, evidence: Evidence, observed: Observed) -> Weighed:
 def _deterministic(place: Place, evidence: Evidence) -> Weighed | None:
     """One exchange is enough where the controls never differed, or only by noise that cannot agree by luck."""
     tally = evidence.all
-    # What base is known to do by itself, exchanges without its control do not show to be branch's doing.
-    alone = 0 if evidence.known.differing else evidence.alone
-    if place.nature or tally.lucky or evidence.twin_noisy or not (tally.x_alone or alone):
+    if place.nature or tally.lucky or evidence.twin_noisy or not (tally.x_alone or evidence.alone):
         return None
+    # What base is known to do by itself, exchanges without its control do not show to be branch's doing: luck explains any number of them.
     if by_luck(evidence) or rare_elsewhere(evidence) or luck_known(evidence) > Q_MAX:
         return None
     return Weighed(REGRESSION, DETERMINISTIC)

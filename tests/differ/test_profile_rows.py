@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from console.main import main
 from differ.close import close_run
-from differ.difference import TYPE, VALUE
+from differ.difference import TYPE, VALUE, Difference
 from differ.profile_rows import ROWS_MAX, Ended, newest, profile_of, save_profile, taught, version_of_base
 from differ.profiles import Learning, Profile
+from differ.worker import Worker
 from echolane.errors import UsageError
 from echolane.observation import TargetInfo
 from echolane.recordings import Recording
@@ -96,6 +97,28 @@ def test_only_the_latest_closing_of_each_run_counts(store: Store, closings: list
         known = kept.known(ENDPOINT, WHERE, VALUE)
         assert (known.observed, known.differing) == (sum(10 + n for n in last.values()), sum(last.values()))
         assert known.kinds == (frozenset({"value"}) if known.differing else frozenset())
+
+
+def test_a_place_that_a_later_closing_does_not_show_is_forgotten(store: Store, service: str) -> None:
+    """A resumed run may have replaced the very exchanges that differed."""
+    run = spec(service, days=1)
+    save(store, run, noise(5))
+    save(store, run, noise(0))
+
+    assert used(store, spec(service)).places == {}
+
+
+def test_the_worker_knows_from_its_first_exchange_on_what_is_noise(store: Store, service: str) -> None:
+    """What is watched while a run goes on leaves out what base is known to do by itself."""
+    save(store, spec(service, days=1), noise(5))
+    nothing: Any = None
+    worker = Worker(nothing, store, spec(service), nothing, nothing)
+    for _ in range(100):
+        worker._maker.live.add(
+            ENDPOINT, [(0, Difference(WHERE, "value", VALUE)), (0, Difference("body:$.b", "value", VALUE))]
+        )
+
+    assert worker._maker.live.sure == {(ENDPOINT, "body:$.b")}
 
 
 def test_a_run_does_not_use_what_it_or_a_later_one_has_learned(store: Store, service: str) -> None:

@@ -335,6 +335,30 @@ def test_known_noise_in_exchanges_whose_controls_were_spared_is_no_regression() 
     assert only(every, sampled, replace(noisy(20), named=False)).verdict != REGRESSION
 
 
+def test_exchanges_without_their_control_make_no_regression_of_noise_of_the_run() -> None:
+    """Base was seen to differ from itself in this run: that is noise, however often branch differs where the control was spared."""
+    sampled = Observed(100, 20, 20, lone=80)
+    rows = [row(99, [(1, WHERE, "value", VALUE, 1)]), *[spared(n, X, branch=False) for n in range(60)]]
+
+    assert only(rows, sampled, None).verdict == NOISE
+    assert only(rows, sampled, noisy(5)).verdict == NOISE
+
+
+def test_what_a_profile_asks_is_a_family_of_its_own() -> None:
+    """One more small p would make the others' q smaller: a place that is undecided stays so, whatever is known of another."""
+    a, b, both = "body:$.a", "body:$.b", "body:$.c"
+    shown = [[(0, a, "value", VALUE, n)] if n < 8 else [] for n in range(40)]
+    for n in range(30):
+        shown[n].append((n // 10, both, "value", VALUE, n))
+        shown[n] += [(int(n == 10), b, "value", VALUE, n)] if n < 11 else []
+    rows, seen = [row(n, found) for n, found in enumerate(shown)], Observed(40, 40, 40)
+    bare, beside = (weighed(rows, seen, known) for known in (None, noisy(100)))
+
+    assert (bare[a, "value", VALUE].verdict, bare[a, "value", VALUE].basis) == (REGRESSION, DETERMINISTIC)
+    assert beside[a, "value", VALUE].basis == TESTED
+    assert bare[b, "value", VALUE].verdict == beside[b, "value", VALUE].verdict == UNDECIDED
+
+
 def test_a_status_that_is_known_to_flap_takes_its_document_with_it() -> None:
     """Where base is known to fail now and then, what else differs beside another status says nothing."""
     fails = [(0, "status", "status", TYPE, 1), (0, WHERE, "missing", PRESENCE, 2)]
