@@ -61,7 +61,7 @@ class Learning:
 
     def add(self, row: Row) -> None:
         """One exchange of which base and its control answered, however the others did."""
-        if not row["has_control"]:
+        if not row["has_control"] or A not in row["d_pair"]:
             return
         endpoint, wheres = row["endpoint"], row["d_where"]
         found: dict[str, list[int]] = {}
