@@ -8,6 +8,7 @@ from typing import Any
 
 from console import words
 from console.escapes import html, short
+from console.words_profile import profile_line
 
 NAME_MAX, REASON_MAX, ADVICE_MAX = 300, 240, 600
 LONG = 80
@@ -66,7 +67,7 @@ def _versions(result: words.Result) -> str:
         lane = f' <span class="lane">lane {name(target["lane"])}</span>' if target.get("lane") else ""
         return f"<b>{key}</b> <code>{name(target.get('url') or 'not named')}</code>{lane}"
 
-    profile = words.profile(result)
+    profile = profile_line(result)
     said = f'<p class="versions">{html(short(profile[:1].upper() + profile[1:], REASON_MAX))}.</p>' if profile else ""
     return f'<p class="versions"><span>{one("base")}</span> <span><span class="to" aria-hidden="true">→</span> {one("branch")}</span></p>{said}'
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from console import words
 from console.escapes import short, terminal
+from console.words_profile import profile_line
 
 FINDINGS_MAX = 8
 """One screen; the page and ``show --json`` have all."""
@@ -103,7 +104,7 @@ def _account(result: words.Result, width: int) -> list[Text]:
             lines += _wrapped(Text(terminal(short(f"  {reasons}", SUMS_MAX)), style="dim"), width, "    ")
     if hint := words.skipped_hint(ledger):
         lines += _wrapped(Text(f"  {hint}", style="dim"), width, "    ")
-    if profile := words.profile(result):
+    if profile := profile_line(result):
         lines += _wrapped(Text(terminal(short(profile, SUMS_MAX))), width, "    ")
     rate = words.section(result, "rates").get("fired_per_s")
     facts = [

@@ -323,30 +323,6 @@ def fidelity(result: Result) -> str:
     return "unknown" if value is None else percent(float(value))
 
 
-def profile(result: Result) -> str:
-    """What was used of base's noise profile, or why none was; empty where none is kept."""
-    found = section(result, "profile")
-    if not found:
-        return ""
-    if unused := text(found, "unused"):
-        return f"no profile was used: {unused}"
-    version, age = text(found, "version"), found.get("age_days")
-    parts = [
-        f"profile of base {version}" if version else "profile of base, whose version has no name",
-        f"{count(int(found.get('places') or 0), 'noisy place')} from {count(int(found.get('runs') or 0), 'run')}",
-        *([f"{float(age):.1f} days old"] if isinstance(age, int | float) else []),
-        *(
-            f"{what} {count(int(found.get(key) or 0), noun)}"
-            for key, what, noun in (
-                ("stood_in", "in place of base's control at", "endpoint"),
-                ("weighed", "had a say at", "place"),
-            )
-            if found.get(key)
-        ),
-    ]
-    return ", ".join(parts)
-
-
 def summary(result: Result) -> str:
     """The compared exchanges in one sentence."""
     compared = account(ledger(result))[2]

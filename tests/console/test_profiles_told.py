@@ -12,7 +12,7 @@ import pytest
 from console.page import render_page
 from console.run import configure, version_name
 from console.terminal import plain_verdict
-from console.words import profile
+from console.words_profile import profile_line
 from echolane.errors import UsageError
 from tests.console.results import passing
 
@@ -37,7 +37,7 @@ def test_a_profile_is_one_line_on_terminal_and_page(found: dict[str, Any] | None
     result = {**passing(), "profile": found}
     shown, page = " ".join(plain_verdict(result).split()), render_page(result)
 
-    assert profile(result) == said
+    assert profile_line(result) == said
     assert said in shown
     assert ("profile" in shown, "Profile of base" in page or "No profile was" in page) == (bool(said), bool(said))
 

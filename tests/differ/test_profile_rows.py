@@ -112,7 +112,7 @@ def test_the_worker_knows_from_its_first_exchange_on_what_is_noise(store: Store,
     """What is watched while a run goes on leaves out what base is known to do by itself."""
     save(store, spec(service, days=1), noise(5))
     nothing: Any = None
-    worker = Worker(nothing, store, spec(service), nothing, nothing)
+    worker = Worker(nothing, store, spec(service), nothing, nothing, nothing)
     for _ in range(100):
         worker._maker.live.add(
             ENDPOINT, [(0, Difference(WHERE, "value", VALUE)), (0, Difference("body:$.b", "value", VALUE))]

@@ -5,7 +5,7 @@
 Its sets are ordered by the process's own hash seed, its sessions are random, its clock and counters run. Changes: ``reorder`` (a ranking
 is sorted the other way), ``feature`` (the header of hash-ordered features gets another member), ``price`` (one field's value),
 ``poison=WAY`` (item 7 says a word at which a comparison in tests dies).
-``posts=FILE`` notes every POST; an order (``POST /orders/…``) has a total and a promise that is drawn anew.
+``posts=FILE`` notes every POST; an order (``POST /orders/…``) has a total and a word that is drawn anew.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from urllib.parse import parse_qs, urlsplit
 WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven", "islet", "jetty", "knoll", "larch")
 FEATURES = {"search", "export", "audit", "sharing", "offline", "themes"}
 USER, PASSWORD, BEARER, API_KEY = "ann", "correct horse 42", "tok_live_8Fz2kQ0pLm4VxR7sT1", "ak_7Yw3nB6vC9xZ2mQ5"
-PROMISES = ("today", "soon", "at some time")
+SYLLABLES = ("ba", "do", "fi", "gu", "ke", "la", "mo", "ni", "pu", "re", "sa", "to")
 SESSIONS: set[str] = set()
 SIGNING_KEY = b"the same in both versions"
 
@@ -68,7 +68,7 @@ class App(BaseHTTPRequestHandler):
                 file.write(self.path + "\n")
         body: dict[str, object] = {"done": self.path}
         if self.path.startswith("/orders"):
-            body |= {"total": 101 if "price" in self.changes else 100, "when": random.choice(PROMISES)}
+            body |= {"total": 101 if "price" in self.changes else 100, "when": "".join(random.choices(SYLLABLES, k=3))}
         self.say(201, body, {})
 
     def item(self, number: int) -> None:
