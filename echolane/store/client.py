@@ -10,7 +10,6 @@ import contextlib
 import gc
 import hashlib
 import os
-import random
 import socket
 import stat
 import threading
@@ -94,7 +93,8 @@ class StoreClient:
 
     def _insert_part(self, table: str, names: list[str], part: memoryview) -> None:
         # The same token goes with every try of this part: what the owner had stored before it died is not stored twice.
-        request = wire.Insert(table, names, random.randbytes(16).hex())  # noqa: S311 - a name, not a secret
+        # Drawn by the system: a generator that a caller seeds gives the same name twice, and the rows of an equal name are dropped.
+        request = wire.Insert(table, names, os.urandom(16).hex())
         file = wire.rows_file(part)
         try:
             self._retrying(lambda sock: _exchange(sock, request, file))

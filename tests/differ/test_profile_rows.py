@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -81,9 +80,6 @@ def used(store: Store, run: RunSpec) -> Profile:
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9)), max_size=6), st.randoms(use_true_random=False))
 def test_only_the_latest_closing_of_each_run_counts(store: Store, closings: list[tuple[int, int]], chance: Any) -> None:
     """Three runs, closed again and again in any order, resumed with more or less: each is counted once."""
-    random.seed(
-        next(NUMBERS)
-    )  # hypothesis begins each example alike, and the store takes the same token for the same rows
     service = f"shop-{next(NUMBERS)}"
     runs, last = [spec(service, days=days) for days in (3, 2, 1)], dict[int, int]()
     for number, differing in closings:
