@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -19,12 +20,13 @@ from differ import second_look, worker
 from differ.attempts import Attempts
 from differ.verdict import count
 from differ.watch import settle
-from differ.worker import SURE, gauges_of
-from echolane.errors import EcholaneError
+from differ.worker import EXIT_STORE_DOWN, SAYS, STORE, SURE, gauges_of
+from echolane.errors import EcholaneError, StoreDown
 from echolane.home import Home
 from echolane.ledger import read_counters
 from echolane.runspec import RunSpec
 from echolane.settings import Differ
+from echolane.store.address import address_of
 
 HUNG_S = 600.0
 """How long a process may stand at one exchange, or store rows, after the last shot. Computing is bounded by seconds (:mod:`differ.watch`),
@@ -45,8 +47,10 @@ class _Process:
     most three for each exchange. Any other death is forgiven once: results have identities and a repetition changes nothing.
     """
 
-    def __init__(self, what: str, command: list[str], attempts: Attempts, at: Path) -> None:
-        self._what, self._command, self._attempts, self._at = what, command, attempts, at
+    def __init__(self, what: str, command: list[str], attempts: Attempts, at: Path, store: str) -> None:
+        self._what, self._command, self._attempts, self._at, self._store = what, command, attempts, at, store
+        # How long a store is waited for is its own matter, and told.
+        self._hung_s = HUNG_S + (address_of(store, os.environ).wait_s if store else 0.0)
         self._others, self._over = 0, False
         self._seen, self._moved = b"", time.monotonic()
         self.failed: EcholaneError | None = None
@@ -62,7 +66,9 @@ class _Process:
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
             start_new_session=True,
+            env={**os.environ, STORE: self._store},  # not as an argument, where everybody could read a password
         )
+        self._heard = 0
         if self._over:
             self.let_go()
 
@@ -76,6 +82,7 @@ class _Process:
         """See whether it has ended, and start another one where it should not have."""
         if self.ended:
             return
+        self._hear()
         if self.process.poll() is None:
             if self._over and self._hangs():
                 self.process.kill()
@@ -86,7 +93,20 @@ class _Process:
             return
         self._died(code, words)
 
+    def _hear(self) -> None:
+        """Pass on what it has to say while it goes on: that it waits for the store."""
+        # Read by position: the file's own is shared with the process that writes.
+        said = os.pread(self._errors.fileno(), WORDS_BYTES, self._heard)
+        lines, _, _ = said.rpartition(b"\n")
+        self._heard += len(lines) + 1 if lines else 0
+        for line in lines.decode("utf-8", "replace").splitlines():
+            if line.startswith(SAYS):
+                say(line.removeprefix(SAYS))
+
     def _died(self, code: int, words: str) -> None:
+        if code == EXIT_STORE_DOWN:  # another one would wait in vain, too
+            self.failed, self.ended = StoreDown(words), True
+            return
         how = f"{ended_by(code)}: {words}" if words else ended_by(code)
         if not settle(self._attempts, self._at, f"it {how}", ended=self.process.pid):
             self._others += 1
@@ -104,7 +124,7 @@ class _Process:
         now, seen = time.monotonic(), self._at.read_bytes() if self._at.exists() else b""
         if seen != self._seen:
             self._seen, self._moved = seen, now
-        return now - self._moved > HUNG_S
+        return now - self._moved > self._hung_s
 
     def _words(self) -> str:
         """The last line it said."""
@@ -144,18 +164,18 @@ def ended_by(code: int) -> str:
 class _Comparing:
     """The worker and, once something was set aside, the second look. One thread at a time calls."""
 
-    def __init__(self, home: Home, run: str) -> None:
-        self._home, self._run = home, run
+    def __init__(self, home: Home, run: str, store: str) -> None:
+        self._home, self._run, self._store = home, run, store
         self._attempts = Attempts(home.runs, run)
         at = home.runs / f"{run}.{worker.AT}"
-        self._worker = _Process("the differ's worker", [*WORKER, str(home.path), run], self._attempts, at)
+        self._worker = _Process("the differ's worker", [*WORKER, str(home.path), run], self._attempts, at, store)
         self._second: _Process | None = None
 
     def _look(self) -> None:
         self._worker.look()
         self._attempts.refresh()
         if self._second is None and self._attempts.pending:
-            self._second = second(self._home, self._run, self._attempts)
+            self._second = second(self._home, self._run, self._attempts, self._store)
         if self._second is not None:
             self._second.look()
 
@@ -181,11 +201,11 @@ class _Comparing:
             finish(self._second)
 
 
-def second(home: Home, run: str, attempts: Attempts, bounds: Differ | None = None) -> _Process:
+def second(home: Home, run: str, attempts: Attempts, store: str, bounds: Differ | None = None) -> _Process:
     """The second look of a run, with bounds other than those of its firing where they are given."""
     words = [] if bounds is None else [msgspec.json.encode(bounds).decode()]
     command = [*SECOND_LOOK, str(home.path), run, *words]
-    return _Process("the second look", command, attempts, home.runs / f"{run}.{second_look.AT}")
+    return _Process("the second look", command, attempts, home.runs / f"{run}.{second_look.AT}", store)
 
 
 def finish(process: _Process) -> None:
@@ -221,12 +241,12 @@ class Sure:
 
 
 @contextmanager
-def comparing(home: Home, spec: RunSpec) -> Generator[None]:
+def comparing(home: Home, spec: RunSpec, store: str = "") -> Generator[None]:
     """The differ's processes, from now until they have compared all that was observed when the block ends.
 
     Their stdin is the leash: end of file says that nothing more will come.
     """
-    both, over = _Comparing(home, spec.run), threading.Event()
+    both, over = _Comparing(home, spec.run, store), threading.Event()
     watcher = threading.Thread(target=both.watch, args=(over,), name="worker-watch", daemon=True)
     watcher.start()
     try:

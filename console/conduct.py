@@ -20,6 +20,7 @@ from console.comparing import Sure, comparing
 from console.output import say
 from console.outputs import write_outputs
 from console.progress import Progress
+from console.surroundings import same_place, store_of
 from console.terminal import print_verdict
 from differ.close import close_run
 from differ.letters import REASON
@@ -39,7 +40,7 @@ from echolane.lease import held
 from echolane.retention import expire, expire_profiles
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
-from echolane.store import Store, open_store
+from echolane.store import Store
 from replayer.copies import started_copies
 from replayer.fire import ReplaySummary, replay
 from replayer.plan import make_plan
@@ -55,7 +56,7 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
         stack.enter_context(held(home.path / "runs" / f"{spec.run}.lock", f"run {spec.run}"))
         journal = open_journal(home.path)
         stack.callback(journal.close)
-        store = stack.enter_context(open_store(home.path))
+        store = stack.enter_context(store_of(args, home))
         if not resume:
             expire(journal, home.runs, time.time_ns(), settings.journal.retention_days)
             expire_profiles(store, time.time_ns())
@@ -92,7 +93,7 @@ def fire_and_compare(home: Home, journal: Journal, settings: Settings, spec: Run
 
             return await replay(journal, home, spec, settings, stop, tell_progress, sure.decided)
 
-    with comparing(home, spec):
+    with comparing(home, spec, settings.store):
         return service.run(fire)
 
 
@@ -123,8 +124,6 @@ def tell(args: argparse.Namespace, result: dict[str, Any], summary: ReplaySummar
     if dead := result["ledger"]["not_compared"].get(REASON):
         say(f"{count(dead, 'dead letter')}, not compared: echolane dlq ls --run {result['run']}")
     if summary.state != "finished":
-        say(f"go on with: echolane run --resume {result['run']}" + (f" --home {args.home}" if args.home else ""))
+        say(f"go on with: echolane run --resume {result['run']}{same_place(args)}")
     else:
-        say(
-            f"every exchange: echolane show {result['run']} --exchanges" + (f" --home {args.home}" if args.home else "")
-        )
+        say(f"every exchange: echolane show {result['run']} --exchanges{same_place(args)}")

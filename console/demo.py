@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.resources
+import os
 import re
 import shlex
 import shutil
@@ -47,6 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Install, record, replay, show. The exit code is 0 when a verdict was reached, whatever it is."""
     home = (args.home or Path(".echolane-demo")).resolve()
+    if args.store:
+        os.environ["ECHOLANE_STORE"] = args.store  # for the commands it calls
     begun = time.monotonic()
     folder = home / "demo"
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from console.escapes import short, terminal
 from console.output import say, table
 from console.retrying import retry
 from console.show import find_run
-from console.surroundings import home_of, settings_of
+from console.surroundings import home_of, settings_of, store_of
 from differ.attempts import ATTEMPTS_MAX
 from differ.letters import Letter, all_letters, letters_of, observation_at
 from differ.result import iso
@@ -21,7 +21,6 @@ from echolane.exchange import Response
 from echolane.home import Home
 from echolane.journal import open_journal
 from echolane.observation import TARGETS, Observation
-from echolane.store import open_store
 
 ID_SHOWN = 12
 """Characters of an id on a terminal: as many as nobody has twice."""
@@ -51,7 +50,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.action == "ls":
         if args.what:
             raise UsageError(f"`dlq ls` takes no `{args.what}`; give a run with --run, or use `dlq show`")
-        return listed(home_of(args), args.run, as_json=args.json)
+        return listed(args, home_of(args))
     if args.run:
         raise UsageError(f"--run goes with `dlq ls`; `dlq {args.action}` takes what it is about as an argument")
     if not args.what:
@@ -61,18 +60,18 @@ def execute(args: argparse.Namespace) -> int:
     return retry(home_of(args), settings_of(args), args.what, as_json=args.json)
 
 
-def listed(home: Home, run: str | None, *, as_json: bool) -> int:
+def listed(args: argparse.Namespace, home: Home) -> int:
     """All dead letters, or those of a run."""
-    if run is None:
+    if args.run is None:
         letters = all_letters(home.runs)
     else:
-        with open_store(home.path) as store:
-            letters = letters_of(home.runs, str(find_run(store, run)["run"]))
-    if as_json:
+        with store_of(args, home) as store:
+            letters = letters_of(home.runs, str(find_run(store, args.run)["run"]))
+    if args.json:
         print(orjson.dumps([told(letter) for letter in letters]).decode())  # noqa: T201
         return 0
     if not letters:
-        say("no dead letters" + (f" in run {run}" if run else ""))
+        say("no dead letters" + (f" in run {args.run}" if args.run else ""))
         return 0
     table(
         ["id", "run", "seq", "endpoint", "when", "reason"],

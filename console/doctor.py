@@ -11,12 +11,11 @@ from pathlib import Path
 import orjson
 
 from console.output import table
-from console.surroundings import home_of
+from console.surroundings import home_of, store_of
 from echolane import compiled
 from echolane.errors import EcholaneError
 from echolane.home import Home
 from echolane.journal import open_journal
-from echolane.store import open_store
 
 LOW_DISK = 512 * 1024 * 1024
 """Below this a recording of a busy service lives minutes; said as a warning."""
@@ -30,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Run every check; exit 2 when one failed."""
     home = home_of(args)
-    checks = list(examine(home))
+    checks = list(examine(args, home))
     if args.json:
         print(orjson.dumps([{"check": c, "state": s, "what": w} for c, s, w in checks]).decode())  # noqa: T201
     else:
@@ -38,13 +37,13 @@ def execute(args: argparse.Namespace) -> int:
     return 2 if any(state == "bad" for _, state, _ in checks) else 0
 
 
-def examine(home: Home) -> Iterator[tuple[str, str, str]]:
+def examine(args: argparse.Namespace, home: Home) -> Iterator[tuple[str, str, str]]:
     """Each check as (name, ok|warn|bad, words)."""
     free = shutil.disk_usage(home.path).free
     yield "disk", "ok" if free > LOW_DISK else "warn", f"{free / 1e9:.1f} GB free at {home.path}"
     yield keys(home.path / "keys")
     yield from journal(home.path)
-    yield store(home.path)
+    yield store(args, home)
     yield differ()
 
 
@@ -79,10 +78,10 @@ def journal(home: Path) -> Iterator[tuple[str, str, str]]:
             yield f"journal {topic}", "warn", f"{count} damaged frames were set aside; their exchanges are lost"
 
 
-def store(home: Path) -> tuple[str, str, str]:
+def store(args: argparse.Namespace, home: Home) -> tuple[str, str, str]:
     """Whether the store answers."""
     try:
-        opened = open_store(home)
+        opened = store_of(args, home)
         rows = opened.query("SELECT count() AS runs FROM runs_v")
         opened.close()
     except EcholaneError as error:

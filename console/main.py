@@ -81,6 +81,11 @@ def build_parser(command: str | None) -> tuple[Parser, dict[str, Parser]]:
                 metavar="DIR",
                 help="where Echolane keeps its data (default: ECHOLANE_HOME or ./.echolane)",
             )
+            child.add_argument(
+                "--store",
+                metavar="URL",
+                help="where results are kept, clickhouse://USER@HOST/DATABASE (default: ECHOLANE_STORE or the store in the home)",
+            )
     return parser, children
 
 

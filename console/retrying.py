@@ -43,7 +43,7 @@ class _Chosen(NamedTuple):
 
 def retry(home: Home, settings: Settings, text: str, *, as_json: bool) -> int:
     """Compare again; exit 3 when one stays a dead letter."""
-    with open_store(home.path) as store:
+    with open_store(home.path, settings.store, tell=say) as store:
         run, only = _chosen(home, store, text)
         with held(home.runs / f"{run}.lock", f"run {run}"):
             row = find_run(store, run)
@@ -55,7 +55,7 @@ def retry(home: Home, settings: Settings, text: str, *, as_json: bool) -> int:
             for letter in letters:
                 attempts.add(AGAIN, letter.place)
             if attempts.pending:
-                finish(second(home, run, attempts, settings.differ))
+                finish(second(home, run, attempts, settings.store, settings.differ))
             result = _closed(store, spec, before, str(row["state"]))
             attempts.add(CLOSED)
     left = {letter.id for letter in letters_of(home.runs, run)}

@@ -16,13 +16,12 @@ from console.rules_export import proposed, proposed_of_profile
 from console.rules_impact import Impact, impacts
 from console.rules_in_force import TOML, rules_now, told
 from console.show import find_run
-from console.surroundings import home_of
+from console.surroundings import home_of, store_of
 from differ.profile_rows import newest
 from differ.rules import kinds_of, out_of_scope
 from differ.rules_places import NoPlace, covers, pattern_of, steps_of
 from echolane.errors import EXIT_USAGE, UsageError
 from echolane.rules import KINDS, Rule, version_of
-from echolane.store import open_store
 
 EPILOG = """examples:
   echolane rules check
@@ -153,7 +152,7 @@ def why_not(rule: Rule, where: str, endpoint: str | None, kind: str | None) -> s
 def impact(args: argparse.Namespace) -> int:
     """What each rule would hide in the last runs."""
     rules, refusals = rules_now()
-    with open_store(home_of(args).path) as store:
+    with store_of(args, home_of(args)) as store:
         found, runs = impacts(store, rules, args.last or LAST)
     if args.json:
         put({"runs": runs, "rules": [one.json() for one in found]})
@@ -179,7 +178,7 @@ def export(args: argparse.Namespace) -> int:
     if args.profile == bool(args.what):
         raise UsageError("export needs a run or --profile, for example `echolane rules export latest`")
     expires = (datetime.now(UTC).date() + timedelta(days=PROPOSED_DAYS)).isoformat()
-    with open_store(home_of(args).path) as store:
+    with store_of(args, home_of(args)) as store:
         if args.profile:
             service, profile = newest(store, args.service or "", args.base_version or "")
             sys.stdout.write(proposed_of_profile(service, profile, expires, args.owner or ""))

@@ -18,7 +18,7 @@ from console.flags import http_url, positive, service_name, time_span_ns
 from console.outputs import add_output_flags, check_outputs
 from console.rules_in_force import rules_of_run
 from console.show import find_run
-from console.surroundings import settings_of
+from console.surroundings import settings_of, store_of
 from echolane import ids, recordings
 from echolane.errors import UsageError
 from echolane.home import Home, open_home
@@ -26,7 +26,6 @@ from echolane.journal import open_journal
 from echolane.observation import TargetInfo
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
-from echolane.store import open_store
 from replayer.copies import commit_of
 from replayer.pace import parse_pace
 from replayer.targets import check_allowed
@@ -96,7 +95,7 @@ def execute(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     if args.resume:
         home = open_home(Path(settings.home))
-        return conduct(args, home, settings, resumed(home, args.resume), resume=True)
+        return conduct(args, home, settings, resumed(args, home), resume=True)
     targets = targets_of(args)
     home = open_home(Path(settings.home))
     return conduct(args, home, settings, spec_of(args, home, settings, targets), resume=False)
@@ -189,11 +188,11 @@ def version_name(args: argparse.Namespace) -> str:
     return commit_of(Path.cwd(), args.base_cmd) if args.base_cmd else ""
 
 
-def resumed(home: Home, text: str) -> RunSpec:
+def resumed(args: argparse.Namespace, home: Home) -> RunSpec:
     """The spec of a run that did not end; UsageError when it did."""
-    store = open_store(home.path)
+    store = store_of(args, home)
     try:
-        row = find_run(store, text)
+        row = find_run(store, args.resume)
     finally:
         store.close()
     if row["state"] == "finished":

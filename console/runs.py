@@ -7,10 +7,9 @@ import argparse
 import orjson
 
 from console.output import say, table
-from console.surroundings import home_of
+from console.surroundings import home_of, store_of
 from echolane.home import Home
 from echolane.lease import is_held
-from echolane.store import open_store
 
 LISTED_MAX = 200
 """Rows shown; `--json` and the store have the rest."""
@@ -25,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """List runs with their state; a run whose process is gone is `interrupted`."""
     home = home_of(args)
-    store = open_store(home.path)
+    store = store_of(args, home)
     try:
         where = "WHERE service = {service:String}" if args.service else ""
         rows = store.query(

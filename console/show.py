@@ -10,11 +10,11 @@ import orjson
 
 from console.explain import explanation, print_explanation
 from console.outputs import add_output_flags, write_outputs
-from console.surroundings import home_of
+from console.surroundings import home_of, store_of
 from console.terminal import print_verdict
 from differ.result import exchange_lines
 from echolane.errors import UsageError
-from echolane.store import Store, open_store
+from echolane.store import Store
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Print the result; the exit code says whether it could be shown, not what the verdict was."""
     home = home_of(args)
-    store = open_store(home.path)
+    store = store_of(args, home)
     try:
         run = find_run(store, args.run)
         result = orjson.loads(run["result"]) if run["result"] else None

@@ -20,9 +20,8 @@ from differ.letters import REASON, forget, letter_of, letters_of, observation_at
 from differ.rows import RowMaker
 from differ.rules_custom import Functions
 from differ.watch import Watch, patience
-from differ.worker import BATCH_S, flush_rows, opened, registry
+from differ.worker import BATCH_S, end, flush_rows, opened, registry
 from echolane import log
-from echolane.errors import EcholaneError
 from echolane.ids import result_id
 from echolane.journal import Journal
 from echolane.observation import Observation
@@ -126,7 +125,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except EcholaneError as error:
-        sys.exit(f"echolane: {error}")
+    end(main)

@@ -8,12 +8,14 @@ An observation that takes long, or ends it, is set aside (:mod:`differ.watch`) f
 from __future__ import annotations
 
 import gc
+import os
 import select
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -25,7 +27,7 @@ from differ.rules_custom import Functions
 from differ.sequential import Live
 from differ.watch import HARD_S, SOFT_S, SetAside, Watch
 from echolane import log
-from echolane.errors import EcholaneError
+from echolane.errors import EcholaneError, StoreDown
 from echolane.frame import FrameDamaged, decode_frame
 from echolane.journal import Journal, open_journal
 from echolane.ledger import Counters
@@ -45,6 +47,13 @@ AT = "at"
 """Ending of the file that says where it is."""
 SURE = "sure"
 """The gauge of places that changed for sure so far, in the run's mapped file; a worker that is started again begins anew."""
+
+STORE = "ECHOLANE_STORE"
+"""The variable that says where results go: a run gives it to its worker, whatever its flags and its file say."""
+SAYS = "says: "
+"""Before a line on stderr that is for the person who watches."""
+EXIT_STORE_DOWN = 75
+"""How a process ends that has waited for the store in vain (EX_TEMPFAIL): another one would not fare better."""
 
 
 class Worker:
@@ -169,7 +178,7 @@ def opened(home: Path, run: str) -> Generator[tuple[Journal, Store, RunSpec]]:
     gc.freeze()
     journal = open_journal(home)
     try:
-        with open_store(home) as store:
+        with open_store(home, os.environ.get(STORE, ""), tell=_say, patient=True) as store:
             rows = store.query("SELECT spec FROM runs_v WHERE run = {run:String}", {"run": run})
             if not rows:
                 raise EcholaneError(f"there is no run {run} in {home}")
@@ -193,8 +202,20 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-if __name__ == "__main__":
+def _say(text: str) -> None:
+    print(SAYS + text, file=sys.stderr, flush=True)  # noqa: T201 - whoever started us listens
+
+
+def end(main: Callable[[list[str]], int]) -> NoReturn:
+    """Run a process that compares to its end; its last line says what went wrong."""
     try:
         sys.exit(main(sys.argv[1:]))
+    except StoreDown as error:
+        print(error, file=sys.stderr)  # noqa: T201 - as above
+        sys.exit(EXIT_STORE_DOWN)
     except EcholaneError as error:
         sys.exit(f"echolane: {error}")
+
+
+if __name__ == "__main__":
+    end(main)

@@ -16,6 +16,7 @@ import msgspec
 
 from echolane.errors import UsageError
 from echolane.exchange import ANSWER_BODY_KEPT, REQUEST_BODY_KEPT
+from echolane.store.address import hidden
 
 MIB = 1024 * 1024
 PROFILES_KEPT_DAYS = 90
@@ -66,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings in force, and where each comes from."""
 
     home: str = ".echolane"
+    store: str = ""
     seal: bool = True
     capture: Capture = Capture()
     replay: Replay = Replay()
@@ -78,7 +80,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if key is not None and key not in WHAT:
             raise UsageError(f"unknown setting `{key}`{_meant(key)}")
         return [
-            Explained(name, _value(self, name), self.sources.get(name, "default"), what)
+            Explained(name, _shown(name, _value(self, name)), self.sources.get(name, "default"), what)
             for name, what in WHAT.items()
             if key in {None, name}
         ]
@@ -95,6 +97,7 @@ class Explained(NamedTuple):
 
 WHAT = {
     "home": "the folder in which everything is kept",
+    "store": "where results are kept: clickhouse://USER@HOST:PORT/DATABASE, or empty for the store in the home",
     "seal": "whether originals of masked request values are kept, encrypted; false drops them for good",
     "capture.request_body_kept": "bytes of a request body that are kept (at most 1 MiB); a cut request cannot be fired",
     "capture.answer_body_kept": "bytes of an answer's body that are kept",
@@ -139,6 +142,10 @@ _FORMS = {
     "replay.pace": (re.compile(r"recorded|max|\d+(\.\d+)?x|\d+(\.\d+)?/s"), "`recorded`, `2x`, `200/s` or `max`"),
     "replay.methods": (re.compile(r"safe|all"), "`safe` or `all`"),
     "home": (re.compile(r"[^\0]+"), "a folder"),
+    "store": (
+        re.compile(r"|clickhouse://[^\0]+"),
+        "`clickhouse://USER@HOST:PORT/DATABASE`, or empty for the store in the home",
+    ),
 }
 ELSEWHERE = "rules"
 """A key of the file that is no setting: rules have a reader of their own."""
@@ -146,6 +153,7 @@ NOT_SETTINGS = {
     "ECHOLANE_SEAL_KEY",
     "ECHOLANE_SEAL_KEY_COMMAND",
     "ECHOLANE_MARK_KEY",
+    "ECHOLANE_STORE_PASSWORD",
     "ECHOLANE_INPUTS",
     "ECHOLANE_INPUTS_DIR",
     "ECHOLANE_REQUIRE_ALL",
@@ -244,7 +252,7 @@ def _checked(key: str, value: Any, source: str) -> Any:
         raise UsageError(f"{source}: setting `{key}` is {typed}; it must be between {low:g} and {high:g}")
     form, examples = _FORMS.get(key, (None, ""))
     if form is not None and not form.fullmatch(typed):
-        raise UsageError(f"{source}: setting `{key}` is {typed!r}; it must be {examples}")
+        raise UsageError(f"{source}: setting `{key}` is {_shown(key, typed)!r}; it must be {examples}")
     return typed
 
 
@@ -262,6 +270,11 @@ def _value(settings: Settings, key: str) -> Any:
     for name in key.split("."):
         node = getattr(node, name)
     return node
+
+
+def _shown(key: str, value: Any) -> Any:
+    """A value as a person may see it: an address may hold a password."""
+    return hidden(value) if key == "store" and isinstance(value, str) else value
 
 
 def _meant(key: str) -> str:

@@ -1,10 +1,11 @@
 """The column store of results: what every room reads and writes through one small Protocol.
 
-``open_store(home)`` gives a :class:`Store` and asks nothing else of its caller: one process owns the embedded engine
-(:mod:`echolane.store.owner`, started when none listens), everybody else talks to it over ``HOME/store.sock``
-(:mod:`echolane.store.client`, messages in :mod:`echolane.store.wire`). The engine itself is behind one door,
-:mod:`echolane.store.chdb`; the tables are numbered SQL files in ``migrations/`` (:mod:`echolane.store.migrate`) and are
-told to users in ``docs/reference/data.md``.
+``open_store(home)`` gives a :class:`Store` and asks nothing else of its caller. On one machine one process owns the embedded
+engine (:mod:`echolane.store.owner`, started when none listens), everybody else talks to it over ``HOME/store.sock``
+(:mod:`echolane.store.client`, messages in :mod:`echolane.store.wire`); the engine is behind one door, :mod:`echolane.store.chdb`.
+Past one machine ``open_store(home, "clickhouse://…")`` gives a store on ClickHouse servers (:mod:`echolane.store.server`, behind
+the door :mod:`echolane.store.clickhouse`). In both the tables are numbered SQL files in ``migrations/``
+(:mod:`echolane.store.migrate`) and are told to users in ``docs/reference/data.md``.
 
 Rows may arrive any number of times: each has an identity and a version, and the views (``results_v`` …) fold them. Count
 through views, never through tables.
@@ -12,7 +13,8 @@ through views, never through tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -20,6 +22,12 @@ TABLES = ("runs", "results", "samples", "noise", "findings")
 """Tables that rooms insert into; each has its folding view, ``<table>_v``."""
 
 Row = dict[str, Any]
+Tell = Callable[[str], None]
+"""Takes a line for the person who waits."""
+
+
+def quiet(_: str) -> None:
+    """Nobody waits."""
 
 
 class QueryError(ValueError):
@@ -70,17 +78,26 @@ class Store(Protocol):
         ...
 
 
-def open_store(home: Path) -> Store:
-    """The store of ``home``: connects to its owner, starting one if none listens.
+def open_store(home: Path, address: str = "", *, tell: Tell = quiet, patient: bool = False) -> Store:
+    """The store at ``address`` (``clickhouse://…``), else the one in ``home``: its owner is found, or started.
+
+    ``tell`` hears that a server is waited for; ``patient`` waits for one that does not answer even the first word.
 
     Raises:
+        UsageError: the address is none.
         StoreBusy: another program holds the store's files.
-        HomeError: the path cannot be used (permissions, disk, damage).
+        StoreDown: no server answers.
+        HomeError: the path or the server cannot be used (permissions, disk, damage, version).
     """
     # Late, so that a command which never opens the store does not pay for it.
+    if address:
+        from echolane.store.address import address_of  # noqa: PLC0415 - see above
+        from echolane.store.server import ServerStore  # noqa: PLC0415 - see above
+
+        return ServerStore(address_of(address, os.environ), tell=tell, patient=patient)
     from echolane.store.client import StoreClient  # noqa: PLC0415 - see above
 
     return StoreClient(home)
 
 
-__all__ = ["TABLES", "QueryError", "Row", "Store", "open_store"]
+__all__ = ["TABLES", "QueryError", "Row", "Store", "Tell", "open_store", "quiet"]

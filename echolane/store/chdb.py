@@ -12,14 +12,15 @@ import errno
 import fcntl
 import os
 import re
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import orjson
 
 from echolane.errors import HomeError, StoreBusy
 from echolane.store import QueryError
+from echolane.store.literals import literal
 
 DATABASE = "echolane"
 """The database that holds Echolane's tables; statements need not name it."""
@@ -273,39 +274,6 @@ class Engine:
     def close(self) -> None:
         """Let go of the folder."""
         self._first.close()
-
-
-def literal(value: object) -> str:
-    """A parameter's value as the engine reads it, by the rules of tab separated text; never part of the statement."""
-    if isinstance(value, str):
-        return _escape(value, "\\\t\n\r\0")
-    if isinstance(value, list | tuple | set | frozenset):
-        return "[" + ",".join(map(_element, cast("Iterable[object]", value))) + "]"
-    return _number(value)
-
-
-def _element(value: object) -> str:
-    if isinstance(value, str):
-        return "'" + _escape(value, "\\'\t\n\r\0") + "'"
-    return "NULL" if value is None else literal(value)
-
-
-def _number(value: object) -> str:
-    if value is None:
-        return "\\N"
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    if isinstance(value, int | float):
-        return repr(value)
-    raise QueryError(f"a parameter of type {type(value).__name__} is not taken; give text, a number or a list of them")
-
-
-_ESCAPES = {"\\": "\\\\", "'": "\\'", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0"}
-
-
-def _escape(text: str, which: str) -> str:
-    clean = text.encode("utf-8", "replace").decode("utf-8")
-    return clean.translate({ord(char): _ESCAPES[char] for char in which})
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from importlib.abc import MetaPathFinder
 from typing import Any, cast
 
 from echolane.store import QueryError
+from echolane.store.rows import checked
 
 pa: Any = importlib.import_module("pyarrow")  # it has no types of its own
 
@@ -74,16 +75,20 @@ def slices(columns: Mapping[str, Sequence[Any]], types: Mapping[str, str], table
     Raises:
         QueryError: an unknown column, unequal lengths, or a value that its column cannot hold.
     """
-    unknown = sorted(columns.keys() - types.keys())
-    if unknown:
-        raise QueryError(f"table {table} has no column {unknown[0]!r}; its columns are {', '.join(types)}")
-    lengths = {name: len(values) for name, values in columns.items()}
-    if len(set(lengths.values())) > 1:
-        raise QueryError(f"columns for table {table} differ in length: {lengths}")
-    total = next(iter(lengths.values()), 0)
+    total = checked(columns, types, table)
     for start in range(0, total, SLICE_ROWS_MAX):
         part = {name: values[start : start + SLICE_ROWS_MAX] for name, values in columns.items()}
         yield from _cut(_batch(part, types, table))
+
+
+def clean(columns: Mapping[str, Sequence[Any]], types: Mapping[str, str], table: str) -> dict[str, list[Any]]:
+    """``columns`` with texts that have a UTF-8.
+
+    Raises:
+        QueryError: a value that its column cannot hold; it names the column.
+    """
+    _batch(columns, types, table)
+    return {name: _without_surrogates(list(values)) for name, values in columns.items()}
 
 
 def _batch(columns: Mapping[str, Sequence[Any]], types: Mapping[str, str], table: str) -> Any:

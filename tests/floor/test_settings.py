@@ -148,7 +148,7 @@ def test_a_wrong_variable_is_named(tmp_path: Path, name: str, value: str, words:
 def test_every_setting_can_be_explained(tmp_path: Path) -> None:
     """Each field has its words, and there are no words without a field."""
     rows = load({}, {}, tmp_path / "none").explain()
-    fields = {"home", "seal"} | {
+    fields = {"home", "store", "seal"} | {
         f"{room}.{name}"
         for room in ("capture", "replay", "differ", "journal")
         for name in getattr(Settings(), room).__struct_fields__

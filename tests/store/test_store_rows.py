@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from echolane.errors import HomeError
 from echolane.store import TABLES, QueryError, Store, client
-from echolane.store.chdb import literal
 from echolane.store.columns import arrow_type
+from echolane.store.literals import literal
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 AGAIN = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
