@@ -20,7 +20,7 @@ from echolane.errors import HomeError, StoreDown, UsageError
 from echolane.store import QueryError
 from echolane.store.address import Address
 from echolane.store.literals import quoted
-from echolane.store.rows import Block
+from echolane.store.rows import Block, uncollected
 
 SUPPORTED = (23, 8)
 """The oldest server whose SQL has all that the tables and views need."""
@@ -145,7 +145,7 @@ class Connection:
         settings = {"insert_deduplication_token": token, "async_insert": 0} if self.version[:2] >= _TOKENS else {}
         # The driver writes times into the list it is given; a tuple would not let it.
         values = [column if isinstance(column, list) else list(column) for column in columns.values()]
-        with self._translated():
+        with self._translated(), uncollected():
             self._native.execute(f"INSERT INTO `{table}` ({listed}) VALUES", values, columnar=True, settings=settings)
 
     def blocks(self, sql: str, rows: int = 0) -> Generator[Block]:
@@ -178,7 +178,7 @@ class Connection:
             client.connection.send_external_tables(None)
         packets = client.packet_generator()
         while True:
-            with self._translated():
+            with self._translated(), uncollected():
                 packet = next(packets, None)
             if packet is None:
                 return
@@ -277,7 +277,8 @@ def _block(found: Any) -> Block:
     names = [str(name) for name, _ in found.columns_with_types]
     kinds = [str(kind) for _, kind in found.columns_with_types]
     columns = [_plain(kind, column) for kind, column in zip(kinds, found.get_columns(), strict=True)]
-    return Block(names, columns, int(found.num_rows), sum(map(_size, columns)))
+    size = sum(_size(kind, column) for kind, column in zip(kinds, columns, strict=True))
+    return Block(names, columns, int(found.num_rows), size)
 
 
 def _plain(kind: str, column: Sequence[Any]) -> Sequence[Any]:
@@ -318,10 +319,9 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _size(column: Sequence[Any]) -> int:
-    first = column[0]
-    if isinstance(first, str):
+def _size(kind: str, column: Sequence[Any]) -> int:
+    if kind in _TEXTS:
         return sum(map(len, column))
-    if isinstance(first, list):
-        return sum(8 + (len(one) if isinstance(one, str) else 8) for values in column for one in values)
-    return 8 * len(column)
+    if kind == "Array(String)":
+        return sum(map(len, chain.from_iterable(column)))
+    return 8 * (sum(map(len, column)) if kind.startswith("Array(") else len(column))

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import hashlib
 import os
 import socket
@@ -23,6 +22,7 @@ import orjson
 
 from echolane.errors import HomeError, StoreBusy
 from echolane.store import QueryError, Row, wire
+from echolane.store.rows import uncollected
 from echolane.store.starting import Outcome, start_owner
 
 T = TypeVar("T")
@@ -295,22 +295,10 @@ def _plain(params: Mapping[str, object] | None) -> dict[str, Any]:
     return dict(params or {})
 
 
-@contextlib.contextmanager
-def _uncollected() -> Generator[None]:
-    """Without the cycle collector: a page is some 100,000 new lists, none of them in a cycle, and looking costs half the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def _rows(page: wire.Page, body: bytearray) -> list[Row]:
     """One JSON array per line to rows. A line break inside a text is escaped, so a raw one ends a row."""
     text = b"[" + bytes(body).rstrip().replace(b"\n", b",") + b"]"
-    with _uncollected():
+    with uncollected():
         try:
             values: list[list[Any]] = orjson.loads(text)
         except orjson.JSONDecodeError:

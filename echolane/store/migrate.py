@@ -72,6 +72,7 @@ def migrate(session: Runner, steps: list[Migration] | None = None) -> list[str]:
             continue
         for statement in step.statements:
             session.run(statement)
-        session.run(f"INSERT INTO migrations VALUES ({step.number}, '{step.name}')")  # noqa: S608 - both from a file's name
+        # A selection, not values: a server may wait for values to come as blocks after the statement.
+        session.run(f"INSERT INTO migrations SELECT {step.number}, '{step.name}'")
         ran.append(f"{step.number:04d}_{step.name}")
     return ran

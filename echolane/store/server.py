@@ -77,7 +77,11 @@ class ServerStore:
             self._retrying(self._make_tables)
         else:
             connection = self._connect()
-            self._make_tables(connection)
+            try:
+                self._make_tables(connection)
+            except BaseException:
+                connection.close()
+                raise
             self._give_back(connection)
 
     def __repr__(self) -> str:

@@ -9,6 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.store.bridge import free_port
+
 START_S = 30.0
 """It listens after 2 to 4 s on an idle machine."""
 CONFIG = """<yandex>
@@ -34,13 +36,6 @@ USERS = """<yandex>
   <users>{users}</users>
 </yandex>
 """
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class Server:

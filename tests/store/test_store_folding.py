@@ -30,49 +30,49 @@ def test_every_batch_three_times_in_any_order_counts_once(
         assert store.query(EXACT, {"r": "r"}) == [{"n": 2_000, "ids": 2_000, "seqs": sum(range(2_000))}]
 
 
-def test_rows_that_come_twice_in_one_batch_count_once(shared_store: Store, results: Callable[..., Any]) -> None:
+def test_rows_that_come_twice_in_one_batch_count_once(any_store: Store, results: Callable[..., Any]) -> None:
     """The view folds within a part too, before any merge has happened."""
     twice = {name: values * 2 for name, values in results("twice", 0, 50).items()}
-    shared_store.insert("results", twice)
+    any_store.insert("results", twice)
 
-    assert shared_store.query(EXACT, {"r": "twice"}) == [{"n": 50, "ids": 50, "seqs": sum(range(50))}]
+    assert any_store.query(EXACT, {"r": "twice"}) == [{"n": 50, "ids": 50, "seqs": sum(range(50))}]
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1)])
 def test_the_latest_attempt_replaces_the_earlier_ones_whole(
-    shared_store: Store, results: Callable[..., Any], order: tuple[int, ...]
+    any_store: Store, results: Callable[..., Any], order: tuple[int, ...]
 ) -> None:
     """Whatever order attempts arrive in, only the highest version is seen, with all of its columns."""
     run = f"attempts-{order}"
     for version in order:
         columns = results(run, 0, 40, version)
         columns["target"] = [f"/attempt/{version}"] * 40
-        shared_store.insert("results", columns)
+        any_store.insert("results", columns)
 
-    rows = shared_store.query("SELECT version, target FROM results_v WHERE run = {r:String}", {"r": run})
+    rows = any_store.query("SELECT version, target FROM results_v WHERE run = {r:String}", {"r": run})
 
     assert rows == [{"version": 3, "target": "/attempt/3"}] * 40
 
 
-def test_runs_do_not_mix(shared_store: Store, results: Callable[..., Any]) -> None:
+def test_runs_do_not_mix(any_store: Store, results: Callable[..., Any]) -> None:
     """Rows of many runs in one batch go each to its own run."""
     parts = [results(f"many-{number}", 0, 10) for number in range(12)]
-    shared_store.insert("results", {name: [value for part in parts for value in part[name]] for name in parts[0]})
+    any_store.insert("results", {name: [value for part in parts for value in part[name]] for name in parts[0]})
 
-    rows = shared_store.query("SELECT run, count() AS n FROM results_v WHERE run LIKE 'many-%' GROUP BY run")
+    rows = any_store.query("SELECT run, count() AS n FROM results_v WHERE run LIKE 'many-%' GROUP BY run")
 
     assert sorted(row["n"] for row in rows) == [10] * 12
 
 
-def test_a_run_shows_its_latest_state(shared_store: Store) -> None:
+def test_a_run_shows_its_latest_state(any_store: Store) -> None:
     """A run is told several times; its view shows the last word."""
     for version, state in [(1, "running"), (3, "finished"), (2, "running")]:
-        shared_store.insert("runs", {"run": ["state"], "version": [version], "state": [state]})
+        any_store.insert("runs", {"run": ["state"], "version": [version], "state": [state]})
 
-    assert shared_store.query("SELECT state FROM runs_v WHERE run = 'state'") == [{"state": "finished"}]
+    assert any_store.query("SELECT state FROM runs_v WHERE run = 'state'") == [{"state": "finished"}]
 
 
-def test_noise_is_summed_over_runs_and_not_over_repetitions(shared_store: Store) -> None:
+def test_noise_is_summed_over_runs_and_not_over_repetitions(any_store: Store) -> None:
     """What a run saw is counted once however often it is told; a later word replaces an earlier one."""
     for run, updated_at, observed, differing in [("a", 1, 10, 1), ("a", 2, 20, 2), ("a", 2, 20, 2), ("b", 3, 5, 0)]:
         place = {"service": ["shop"], "target": ["v1"], "endpoint": ["GET /"], "where": ["body:$.t"], "facet": [3]}
@@ -83,18 +83,18 @@ def test_noise_is_summed_over_runs_and_not_over_repetitions(shared_store: Store)
             "klass": ["time"],
             "updated_at": [updated_at],
         }
-        shared_store.insert("noise", place | told)
+        any_store.insert("noise", place | told)
 
-    (row,) = shared_store.query("SELECT * FROM noise_v WHERE service = 'shop'")
+    (row,) = any_store.query("SELECT * FROM noise_v WHERE service = 'shop'")
 
     assert (row["observed"], row["differing"], row["runs"], row["klass"], row["updated_at"]) == (25, 2, 2, "time", 3)
 
 
-def test_findings_are_those_of_the_latest_closing(shared_store: Store) -> None:
+def test_findings_are_those_of_the_latest_closing(any_store: Store) -> None:
     """What an earlier closing found and the latest did not is gone, also when the latest found nothing."""
 
     def close(version: int, found: list[str]) -> list[str]:
-        shared_store.insert(
+        any_store.insert(
             "findings",
             {
                 "run": ["again"] * len(found),
@@ -103,7 +103,7 @@ def test_findings_are_those_of_the_latest_closing(shared_store: Store) -> None:
                 "version": [version] * len(found),
             },
         )
-        rows = shared_store.query("SELECT id FROM findings_v WHERE run = 'again' ORDER BY id")
+        rows = any_store.query("SELECT id FROM findings_v WHERE run = 'again' ORDER BY id")
         return [row["id"] for row in rows]
 
     assert close(1, ["f1", "f2"]) == ["f1", "f2"]

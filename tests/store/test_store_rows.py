@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from echolane.errors import HomeError
-from echolane.store import TABLES, QueryError, Store, client
+from echolane.store import TABLES, QueryError, Store, client, server
 from echolane.store.columns import arrow_type
 from echolane.store.literals import literal
 
@@ -19,10 +19,10 @@ AGAIN = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCh
 
 @AGAIN
 @given(texts=st.lists(TEXT, min_size=1, max_size=20))
-def test_any_text_comes_back_as_it_was(shared_store: Store, texts: list[str]) -> None:
+def test_any_text_comes_back_as_it_was(any_store: Store, texts: list[str]) -> None:
     """Quotes, control characters, NUL and every script survive a column and an array of texts."""
     run = f"text-{hash(tuple(texts))}"
-    shared_store.insert(
+    any_store.insert(
         "results",
         {
             "run": [run] * len(texts),
@@ -33,7 +33,7 @@ def test_any_text_comes_back_as_it_was(shared_store: Store, texts: list[str]) ->
         },
     )
 
-    rows = shared_store.query("SELECT target, d_old FROM results_v WHERE run = {r:String} ORDER BY seq", {"r": run})
+    rows = any_store.query("SELECT target, d_old FROM results_v WHERE run = {r:String} ORDER BY seq", {"r": run})
 
     assert [row["target"] for row in rows] == texts
     assert [row["d_old"] for row in rows] == [texts[:rank] for rank in range(len(texts))]
@@ -42,10 +42,10 @@ def test_any_text_comes_back_as_it_was(shared_store: Store, texts: list[str]) ->
 @AGAIN
 @given(text=TEXT, texts=st.lists(TEXT, max_size=5), number=st.integers(-(2**63), 2**63 - 1))
 def test_a_parameter_is_a_value_and_never_a_part_of_the_statement(
-    shared_store: Store, text: str, texts: list[str], number: int
+    any_store: Store, text: str, texts: list[str], number: int
 ) -> None:
     """Whatever a parameter holds, the statement sees exactly that value."""
-    (row,) = shared_store.query(
+    (row,) = any_store.query(
         "SELECT {text:String} AS text, {texts:Array(String)} AS texts, {number:Int64} AS number",
         {"text": text, "texts": texts, "number": number},
     )
@@ -53,16 +53,16 @@ def test_a_parameter_is_a_value_and_never_a_part_of_the_statement(
     assert row == {"text": text, "texts": texts, "number": number}
 
 
-def test_hostile_parameters_stay_values(shared_store: Store) -> None:
+def test_hostile_parameters_stay_values(any_store: Store) -> None:
     """Quotes, comments, braces and escapes do not end the literal."""
     for text in ["' OR 1=1 --", "\\' ; DROP TABLE results; --", "{x:String}", "\\N", "\\", "a\tb\nc\r\0d", "]'[", ""]:
-        (row,) = shared_store.query("SELECT {a:String} AS a, {b:Array(String)} AS b", {"a": text, "b": [text, text]})
+        (row,) = any_store.query("SELECT {a:String} AS a, {b:Array(String)} AS b", {"a": text, "b": [text, text]})
         assert row == {"a": text, "b": [text, text]}
 
 
-def test_parameters_of_other_types(shared_store: Store) -> None:
+def test_parameters_of_other_types(any_store: Store) -> None:
     """Numbers, booleans, lists of numbers and nulls are taken as their declared type."""
-    (row,) = shared_store.query(
+    (row,) = any_store.query(
         "SELECT {i:UInt64} AS i, {f:Float64} AS f, {b:Bool} AS b, {l:Array(UInt32)} AS l, {n:Nullable(String)} AS n",
         {"i": 2**64 - 1, "f": 0.1, "b": True, "l": [1, 2], "n": None},
     )
@@ -76,29 +76,29 @@ def test_a_parameter_of_no_known_type_is_refused() -> None:
         literal(b"x")
 
 
-def test_a_full_row_comes_back_as_it_was(shared_store: Store, results: Callable[..., Any]) -> None:
+def test_a_full_row_comes_back_as_it_was(any_store: Store, results: Callable[..., Any]) -> None:
     """Each column of a result keeps its value to the last bit, nanoseconds and 64-bit digests included."""
     columns = results("full", 0, 25)
-    shared_store.insert("results", columns)
+    any_store.insert("results", columns)
 
-    rows = shared_store.query("SELECT * FROM results_v WHERE run = 'full' ORDER BY seq")
+    rows = any_store.query("SELECT * FROM results_v WHERE run = 'full' ORDER BY seq")
 
     for name, values in columns.items():
         assert [row[name] for row in rows] == values, name
     assert {row["reason"] for row in rows} == {""}
 
 
-def test_every_table_takes_the_columns_it_names(shared_store: Store) -> None:
+def test_every_table_takes_the_columns_it_names(any_store: Store) -> None:
     """A row of defaults goes into each table and is seen through its view."""
     for table in TABLES:
         (column,) = {"service"} if table == "noise" else {"run"}
-        shared_store.insert(table, {column: ["defaults"]} | ({"verdict": ["noise"]} if table == "findings" else {}))
-        assert len(shared_store.query(f"SELECT * FROM {table}_v WHERE {column} = 'defaults'")) == 1
+        any_store.insert(table, {column: ["defaults"]} | ({"verdict": ["noise"]} if table == "findings" else {}))
+        assert len(any_store.query(f"SELECT * FROM {table}_v WHERE {column} = 'defaults'")) == 1
 
 
-def test_a_lone_surrogate_costs_one_character_and_not_the_batch(shared_store: Store) -> None:
+def test_a_lone_surrogate_costs_one_character_and_not_the_batch(any_store: Store) -> None:
     """Text that has no UTF-8 is stored with a replacement character; its neighbours are untouched."""
-    shared_store.insert(
+    any_store.insert(
         "results",
         {
             "run": ["lone"] * 2,
@@ -109,33 +109,33 @@ def test_a_lone_surrogate_costs_one_character_and_not_the_batch(shared_store: St
         },
     )
 
-    rows = shared_store.query("SELECT target, d_old FROM results_v WHERE run = 'lone' ORDER BY seq")
+    rows = any_store.query("SELECT target, d_old FROM results_v WHERE run = 'lone' ORDER BY seq")
 
     assert rows == [{"target": "a?b", "d_old": ["?"]}, {"target": "fine", "d_old": ["fine"]}]
 
 
-def test_a_character_cut_in_two_by_a_function_is_no_error(shared_store: Store) -> None:
+def test_a_character_cut_in_two_by_a_function_is_no_error(any_store: Store) -> None:
     """An answer which is not UTF-8 is read with replacement characters."""
-    (row,) = shared_store.query("SELECT substring('é', 1, 1) AS cut, 'whole' AS rest")
+    (row,) = any_store.query("SELECT substring('é', 1, 1) AS cut, 'whole' AS rest")
 
     assert row == {"cut": "\N{REPLACEMENT CHARACTER}", "rest": "whole"}
 
 
-def test_what_the_table_does_not_know_is_named(shared_store: Store) -> None:
+def test_what_the_table_does_not_know_is_named(any_store: Store) -> None:
     """An unknown table or column, unequal lengths and a value that does not fit each say which one it is."""
     with pytest.raises(QueryError, match="no table 'nope'"):
-        shared_store.insert("nope", {"a": [1]})
+        any_store.insert("nope", {"a": [1]})
     with pytest.raises(QueryError, match="no column 'colour'"):
-        shared_store.insert("results", {"colour": ["red"]})
+        any_store.insert("results", {"colour": ["red"]})
     with pytest.raises(QueryError, match="differ in length"):
-        shared_store.insert("results", {"run": ["a", "b"], "seq": [1]})
+        any_store.insert("results", {"run": ["a", "b"], "seq": [1]})
     with pytest.raises(QueryError, match="column recorded_status"):
-        shared_store.insert("results", {"run": ["a"], "recorded_status": [70_000]})
+        any_store.insert("results", {"run": ["a"], "recorded_status": [70_000]})
     with pytest.raises(QueryError, match="column seq"):
-        shared_store.insert("results", {"run": ["a"], "seq": ["seven"]})
+        any_store.insert("results", {"run": ["a"], "seq": ["seven"]})
 
 
-def test_a_wrong_statement_is_the_callers_fault_and_the_store_goes_on(shared_store: Store) -> None:
+def test_a_wrong_statement_is_the_callers_fault_and_the_store_goes_on(any_store: Store) -> None:
     """Bad SQL, a missing parameter and a parameter of the wrong type raise QueryError; the next statement works."""
     for sql, params in [
         ("SELEC", None),
@@ -146,65 +146,66 @@ def test_a_wrong_statement_is_the_callers_fault_and_the_store_goes_on(shared_sto
         ("ALTER TABLE results DROP COLUMN nope", None),
     ]:
         with pytest.raises(QueryError):
-            shared_store.query(sql, params)
-    assert shared_store.query("SELECT 1 AS one") == [{"one": 1}]
+            any_store.query(sql, params)
+    assert any_store.query("SELECT 1 AS one") == [{"one": 1}]
 
 
-def test_statements_that_answer_nothing(shared_store: Store) -> None:
+def test_statements_that_answer_nothing(any_store: Store) -> None:
     """An empty answer and a statement without one are both an empty list."""
-    assert shared_store.query("SELECT * FROM runs_v WHERE run = 'nobody'") == []
-    assert shared_store.query("OPTIMIZE TABLE runs") == []
-    assert list(shared_store.stream("SELECT 1 WHERE 0")) == []
-    shared_store.insert("runs", {})
-    shared_store.insert("runs", {"run": []})
+    assert any_store.query("SELECT * FROM runs_v WHERE run = 'nobody'") == []
+    assert any_store.query("OPTIMIZE TABLE runs") == []
+    assert list(any_store.stream("SELECT 1 WHERE 0")) == []
+    any_store.insert("runs", {})
+    any_store.insert("runs", {"run": []})
 
 
-def test_a_stream_comes_in_pages_of_the_asked_size(shared_store: Store) -> None:
+def test_a_stream_comes_in_pages_of_the_asked_size(any_store: Store) -> None:
     """Every page but the last is full, order is kept, nothing is lost at the seams."""
-    pages = list(shared_store.stream("SELECT number FROM numbers(25_001) ORDER BY number", rows=1_000))
+    pages = list(any_store.stream("SELECT number FROM numbers(25_001) ORDER BY number", rows=1_000))
 
     assert [len(page) for page in pages] == [1_000] * 25 + [1]
     assert [row["number"] for page in pages for row in page] == list(range(25_001))
 
 
-def test_pages_of_wide_rows_are_bounded_by_their_bytes(shared_store: Store) -> None:
+def test_pages_of_wide_rows_are_bounded_by_their_bytes(any_store: Store) -> None:
     """Rows of 64 KiB come in pages far below the asked number of rows."""
-    pages = [len(page) for page in shared_store.stream("SELECT repeat('x', 65536) AS wide FROM numbers(500)")]
+    pages = [len(page) for page in any_store.stream("SELECT repeat('x', 65536) AS wide FROM numbers(500)")]
 
     assert sum(pages) == 500
     assert max(pages) <= 129
 
 
-def test_an_answer_too_large_to_hold_is_refused(shared_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_too_large_to_hold_is_refused(any_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """query() says to stream what it will not collect."""
-    monkeypatch.setattr(client, "ANSWER_BYTES_MAX", 1_000_000)
+    for where in (client, server):
+        monkeypatch.setattr(where, "ANSWER_BYTES_MAX", 1_000_000)
 
     with pytest.raises(QueryError, match=r"stream\(\)"):
-        shared_store.query("SELECT repeat('x', 1000) AS wide FROM numbers(4000)")
+        any_store.query("SELECT repeat('x', 1000) AS wide FROM numbers(4000)")
 
 
-def test_reading_may_be_left_in_the_middle_and_mixed_with_writing(shared_store: Store) -> None:
+def test_reading_may_be_left_in_the_middle_and_mixed_with_writing(any_store: Store) -> None:
     """A half-read stream disturbs neither inserts nor queries nor the next stream."""
-    for page in shared_store.stream("SELECT number AS n FROM numbers(1_000_000)", rows=100):
-        shared_store.insert("runs", {"run": ["mixed"], "version": [len(page)]})
+    for page in any_store.stream("SELECT number AS n FROM numbers(1_000_000)", rows=100):
+        any_store.insert("runs", {"run": ["mixed"], "version": [len(page)]})
         break
 
-    assert shared_store.query("SELECT count() AS n FROM runs_v WHERE run = 'mixed'") == [{"n": 1}]
-    assert sum(map(len, shared_store.stream("SELECT number FROM numbers(300)", rows=100))) == 300
+    assert any_store.query("SELECT count() AS n FROM runs_v WHERE run = 'mixed'") == [{"n": 1}]
+    assert sum(map(len, any_store.stream("SELECT number FROM numbers(300)", rows=100))) == 300
 
 
-def test_a_statement_that_wants_all_memory_is_refused_and_not_fatal(shared_store: Store) -> None:
+def test_a_statement_that_wants_all_memory_is_refused_and_not_fatal(any_store: Store) -> None:
     """The engine's bound holds: one greedy statement fails with one line, the next works."""
     with pytest.raises(HomeError, match="memory"):
-        shared_store.query("SELECT length(groupArray(repeat('x', 1000))) FROM numbers(3_000_000)")
-    assert shared_store.query("SELECT 1 AS one") == [{"one": 1}]
+        any_store.query("SELECT length(groupArray(repeat('x', 1000))) FROM numbers(3_000_000)")
+    assert any_store.query("SELECT 1 AS one") == [{"one": 1}]
 
 
-def test_a_large_batch_is_cut_and_whole(shared_store: Store, results: Callable[..., Any]) -> None:
+def test_a_large_batch_is_cut_and_whole(any_store: Store, results: Callable[..., Any]) -> None:
     """A batch of more rows than one message holds arrives complete."""
-    shared_store.insert("results", results("large", 0, 40_000))
+    any_store.insert("results", results("large", 0, 40_000))
 
-    (row,) = shared_store.query("SELECT count() AS n, uniqExact(id) AS ids FROM results_v WHERE run = 'large'")
+    (row,) = any_store.query("SELECT count() AS n, uniqExact(id) AS ids FROM results_v WHERE run = 'large'")
 
     assert row == {"n": 40_000, "ids": 40_000}
 
