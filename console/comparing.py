@@ -164,7 +164,7 @@ def ended_by(code: int) -> str:
 class _Comparing:
     """The worker and, once something was set aside, the second look. One thread at a time calls."""
 
-    def __init__(self, home: Home, run: str, store: str) -> None:
+    def __init__(self, home: Home, run: str, store: str = "") -> None:
         self._home, self._run, self._store = home, run, store
         self._attempts = Attempts(home.runs, run)
         at = home.runs / f"{run}.{worker.AT}"
@@ -175,7 +175,7 @@ class _Comparing:
         self._worker.look()
         self._attempts.refresh()
         if self._second is None and self._attempts.pending:
-            self._second = second(self._home, self._run, self._attempts, self._store)
+            self._second = second(self._home, self._run, self._attempts, None, self._store)
         if self._second is not None:
             self._second.look()
 
@@ -201,7 +201,7 @@ class _Comparing:
             finish(self._second)
 
 
-def second(home: Home, run: str, attempts: Attempts, store: str, bounds: Differ | None = None) -> _Process:
+def second(home: Home, run: str, attempts: Attempts, bounds: Differ | None = None, store: str = "") -> _Process:
     """The second look of a run, with bounds other than those of its firing where they are given."""
     words = [] if bounds is None else [msgspec.json.encode(bounds).decode()]
     command = [*SECOND_LOOK, str(home.path), run, *words]

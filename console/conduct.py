@@ -33,6 +33,7 @@ from echolane.errors import (
     EXIT_PASS,
     EXIT_UNAVAILABLE,
     Inconclusive,
+    StoreDown,
 )
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
@@ -66,16 +67,20 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
         spec = stack.enter_context(started_copies(home, spec, say))
         check_reachable(spec.targets)
         save_run(store, spec, "running")
-        summary = fire_and_compare(home, journal, settings, spec)
-        result = close_run(
-            store,
-            spec,
-            state=summary.state,
-            reason=summary.reason,
-            selected=summary.selected,
-            fired_per_s=summary.rate_per_s,
-        )
-        save_run(store, spec, "finished" if summary.state == "finished" else "interrupted", result)
+        try:
+            summary = fire_and_compare(home, journal, settings, spec)
+            result = close_run(
+                store,
+                spec,
+                state=summary.state,
+                reason=summary.reason,
+                selected=summary.selected,
+                fired_per_s=summary.rate_per_s,
+            )
+            save_run(store, spec, "finished" if summary.state == "finished" else "interrupted", result)
+        except StoreDown as error:
+            # What was observed is in the journal, so nothing is lost and nothing is fired twice.
+            raise StoreDown(f"{error}; then: echolane run --resume {spec.run}{same_place(args)}") from error
     tell(args, result, summary)
     return EXIT_OF_REASON.get(result["reason_code"], EXITS[result["verdict"]])
 

@@ -55,7 +55,7 @@ def retry(home: Home, settings: Settings, text: str, *, as_json: bool) -> int:
             for letter in letters:
                 attempts.add(AGAIN, letter.place)
             if attempts.pending:
-                finish(second(home, run, attempts, settings.store, settings.differ))
+                finish(second(home, run, attempts, settings.differ, settings.store))
             result = _closed(store, spec, before, str(row["state"]))
             attempts.add(CLOSED)
     left = {letter.id for letter in letters_of(home.runs, run)}

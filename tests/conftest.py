@@ -21,6 +21,8 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
+from tests.store.bridge import Bridge, free_port
+
 REQUIRE_ALL = "ECHOLANE_REQUIRE_ALL"
 os.environ.setdefault("ECHOLANE_PURE", "1")  # the pure form is the reference; test_compiled.py holds the other to it
 FUZZ = int(os.environ.get("ECHOLANE_FUZZ", "0"))
@@ -114,3 +116,15 @@ def fill() -> Callable[[Path], None]:
                 pass
 
     return write
+
+
+@pytest.fixture(scope="session")
+def bridge(require_module: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bridge]:
+    """What speaks ClickHouse's protocol before the engine; one for the session, a database for each who asks."""
+    require_module("clickhouse_driver", "pip install 'echolane[clickhouse]'")
+    found = Bridge(tmp_path_factory.mktemp("bridge"), free_port())
+    try:
+        found.start()
+        yield found
+    finally:
+        found.kill()

@@ -49,9 +49,7 @@ class Patience:
         left_s = self._since + self._wait_s - now
         if left_s <= 0:
             waited = f"has not answered for {self._wait_s:g} s" if self._wait_s else "does not answer"
-            raise StoreDown(
-                f"the store {self._what} {waited} ({error}); see that it runs, and run this again"
-            ) from error
+            raise StoreDown(f"the store {self._what} {waited} ({error}); see that it runs") from error
         if now - self._since >= TOLD_AFTER_S and not self._told:
             self._told = True
             self._tell(f"the store {self._what} does not answer ({error}); waiting {left_s:.0f} s more")

@@ -75,14 +75,17 @@ class ServerStore:
         self._steps = migrations() if steps is None else steps
         if patient:
             self._retrying(self._make_tables)
-        else:
+            return
+        try:
             connection = self._connect()
             try:
                 self._make_tables(connection)
             except BaseException:
                 connection.close()
                 raise
-            self._give_back(connection)
+        except StoreDown as error:
+            raise StoreDown(f"the store {address} does not answer ({error}); see that it runs") from error
+        self._give_back(connection)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{len(self._idle)} connections"

@@ -14,7 +14,7 @@ import pytest
 
 from echolane.ids import result_id
 from echolane.store import Store, open_store
-from tests.store.bridge import Bridge, database_of, free_port
+from tests.store.bridge import database_of
 
 Columns = dict[str, list[Any]]
 
@@ -43,18 +43,6 @@ def shared_store(shared_home: Path) -> Iterator[Store]:
     """One store for the tests of a module that keep to runs of their own."""
     with open_store(shared_home) as opened:
         yield opened
-
-
-@pytest.fixture(scope="session")
-def bridge(require_module: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bridge]:
-    """What speaks ClickHouse's protocol before the engine; one for the session, a database for each who asks."""
-    require_module("clickhouse_driver", "pip install 'echolane[clickhouse]'")
-    found = Bridge(tmp_path_factory.mktemp("bridge"), free_port())
-    try:
-        found.start()
-        yield found
-    finally:
-        found.kill()
 
 
 @pytest.fixture(scope="module", params=["chdb", "clickhouse"])
