@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -110,6 +111,19 @@ def test_a_stream_goes_on_after_a_kill_and_says_when_its_rows_changed(mortal: Br
         mortal.start()
         with pytest.raises(HomeError, match="changed"):
             list(pages)
+
+
+def test_the_statements_for_administrators_are_statements(bridge: Bridge) -> None:
+    """What the guide tells an administrator to run is read by the engine as it stands."""
+    guide = (Path(__file__).parents[2] / "docs/how-to/run-on-kafka-and-clickhouse.md").read_text("utf-8")
+    told = [
+        one for block in re.findall(r"```sql\n(.*?)```", guide, re.DOTALL) for one in block.split(";") if one.strip()
+    ]
+
+    assert len(told) >= 5
+    with open_store(NOWHERE, bridge.url()) as store:
+        for statement in told:
+            assert store.query(f"EXPLAIN AST {statement}")
 
 
 def test_the_bridge_tells_blocks_apart_at_every_byte() -> None:
