@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -208,6 +209,15 @@ def test_a_large_batch_is_cut_and_whole(any_store: Store, results: Callable[...,
     (row,) = any_store.query("SELECT count() AS n, uniqExact(id) AS ids FROM results_v WHERE run = 'large'")
 
     assert row == {"n": 40_000, "ids": 40_000}
+
+
+def test_a_caller_that_seeds_its_chance_loses_no_rows(any_store: Store) -> None:
+    """Each insert has a name of its own, also where the generator begins anew before it."""
+    for rank in range(2):
+        random.seed(1)
+        any_store.insert("results", {"run": ["seeded"], "id": [str(rank)], "seq": [rank]})
+
+    assert any_store.query("SELECT count() AS n FROM results_v WHERE run = 'seeded'") == [{"n": 2}]
 
 
 def test_types_that_cannot_be_sent_are_named() -> None:
