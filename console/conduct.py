@@ -20,6 +20,7 @@ from console.comparing import Sure, comparing
 from console.output import say
 from console.outputs import write_outputs
 from console.progress import Progress
+from console.surroundings import same_place
 from console.terminal import print_verdict
 from differ.close import close_run
 from differ.letters import REASON
@@ -53,7 +54,7 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
     """Carry the run out and write its outputs; the exit code of its verdict."""
     with ExitStack() as stack:
         stack.enter_context(held(home.path / "runs" / f"{spec.run}.lock", f"run {spec.run}"))
-        journal = open_journal(home.path)
+        journal = open_journal(home)
         stack.callback(journal.close)
         store = stack.enter_context(open_store(home.path))
         if not resume:
@@ -122,8 +123,6 @@ def tell(args: argparse.Namespace, result: dict[str, Any], summary: ReplaySummar
     if dead := result["ledger"]["not_compared"].get(REASON):
         say(f"{count(dead, 'dead letter')}, not compared: echolane dlq ls --run {result['run']}")
     if summary.state != "finished":
-        say(f"go on with: echolane run --resume {result['run']}" + (f" --home {args.home}" if args.home else ""))
+        say(f"go on with: echolane run --resume {result['run']}{same_place(args)}")
     else:
-        say(
-            f"every exchange: echolane show {result['run']} --exchanges" + (f" --home {args.home}" if args.home else "")
-        )
+        say(f"every exchange: echolane show {result['run']} --exchanges{same_place(args)}")

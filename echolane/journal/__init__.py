@@ -1,7 +1,8 @@
 """The journal: durable, partitioned, append-only. Rooms meet in its topics.
 
-``open_journal(home)`` gives the door of this machine, :mod:`echolane.journal.sqlite`. A topic has a fixed number of partitions; an
-entry is one frame (:mod:`echolane.frame`) at a position that grows by one. What ``append`` returned is durable.
+``open_journal(home)`` gives the door of one machine, :mod:`echolane.journal.sqlite`, or of many, :mod:`echolane.journal.kafka`. A topic
+has a fixed number of partitions; an entry is one frame (:mod:`echolane.frame`) at a position that grows by one. What ``append``
+returned is durable.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from echolane.clock import SYSTEM, Clock
+from echolane.home import Home
 
 
 class Entry(NamedTuple):
@@ -87,11 +89,18 @@ class Journal(Protocol):
         ...
 
 
-def open_journal(home: Path, *, clock: Clock = SYSTEM) -> Journal:
-    """The journal of ``home`` on this machine."""
-    from echolane.journal.sqlite import SqliteJournal  # noqa: PLC0415 - the door needs this module's types
+def open_journal(home: Home | Path, *, clock: Clock = SYSTEM) -> Journal:
+    """The journal of a home: on the cluster it names, else in SQLite files on this machine, as for a folder alone."""
+    # The doors need this module's types, and a command without a cluster does not pay for its client.
+    place = home if isinstance(home, Home) else Home(home)
+    if place.journal_url:
+        from echolane.journal.kafka import KafkaJournal  # noqa: PLC0415 - see above
+        from echolane.journal.kafka_address import parse_address  # noqa: PLC0415 - see above
 
-    return SqliteJournal(home / "journal", clock)
+        return KafkaJournal(parse_address(place.journal_url))
+    from echolane.journal.sqlite import SqliteJournal  # noqa: PLC0415 - see above
+
+    return SqliteJournal(place.journal, clock)
 
 
 __all__ = ["Entry", "Journal", "open_journal"]
