@@ -6,7 +6,8 @@
     ├── UsageError                exit 2: the command line, a setting, an input file
     ├── HomeError                 exit 2: home, journal or store cannot be used (path, disk, owner, damage)
     │   ├── JournalFull           the disk is full; readers go on
-    │   └── StoreBusy             another program owns the store
+    │   ├── StoreBusy             another program owns the store
+    │   └── Fenced                another worker holds this part of the work now
     ├── Inconclusive              exit 3: nothing to say (an empty recording)
     ├── TargetUnavailable         exit 4: a target refuses or hangs
     └── RefusedForSafety          exit 5: the target or the method is not allowed
@@ -52,6 +53,10 @@ class JournalFull(HomeError):  # noqa: N818 - the word of the design
 
 class StoreBusy(HomeError):  # noqa: N818
     """Another program owns the store's files."""
+
+
+class Fenced(HomeError):  # noqa: N818 - the word of the design
+    """A worker slept past its lease, or its part was given away: what it wanted to commit was not."""
 
 
 class Inconclusive(EcholaneError):  # noqa: N818

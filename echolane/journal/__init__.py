@@ -23,6 +23,35 @@ class Entry(NamedTuple):
     frame: bytes
 
 
+class Member(Protocol):
+    """One worker's seat in a group whose members share the partitions of a topic. It says by itself that it lives."""
+
+    @property
+    def name(self) -> str:
+        """What tells it from other members."""
+        ...
+
+    def held(self) -> dict[int, int]:
+        """Partitions it may work on now, each with the epoch in which it holds it; asked as often as one likes.
+
+        A partition that stays in hand keeps its epoch, whoever comes and goes. One that came back has another epoch: what was
+        done under the old one and not committed is another's, and is read again from :meth:`Journal.committed`.
+        """
+        ...
+
+    def commit(self, partition: int, position: int, epoch: int) -> None:
+        """Remember that everything before ``position`` is finished. Fenced when the partition is not held in that epoch.
+
+        Of a partition and an epoch, the commits of one member at most are ever accepted. What is finished out of order is
+        counted by :class:`echolane.journal.sharing.Prefix`.
+        """
+        ...
+
+    def leave(self) -> None:
+        """Let go of everything at once."""
+        ...
+
+
 class Journal(Protocol):
     """What every door offers."""
 
@@ -72,6 +101,13 @@ class Journal(Protocol):
         """Where ``group`` goes on; 0 when it never committed."""
         ...
 
+    def join(self, group: str, topic: str, lease_s: float = 10.0) -> Member:
+        """Become a member of a group. Each partition is held within two leases after a member came, left or died.
+
+        A member that is not heard for ``lease_s`` holds nothing any more. While a group has members, only they commit.
+        """
+        ...
+
     def damaged(self, topic: str) -> int:
         """How many entries were set aside."""
         ...
@@ -103,4 +139,4 @@ def open_journal(home: Home | Path, *, clock: Clock = SYSTEM) -> Journal:
     return SqliteJournal(place.journal, clock)
 
 
-__all__ = ["Entry", "Journal", "open_journal"]
+__all__ = ["Entry", "Journal", "Member", "open_journal"]

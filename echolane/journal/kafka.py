@@ -16,11 +16,13 @@ from typing import Any
 
 from echolane import log
 from echolane.errors import HomeError
-from echolane.journal import Entry
+from echolane.journal import Entry, Member
 from echolane.journal.kafka_address import Address
 from echolane.journal.kafka_clients import RECORD_BYTES_MAX, Clients
+from echolane.journal.kafka_members import KafkaMember
 from echolane.journal.kafka_reading import MS_NS, Damage, Reading
 from echolane.journal.limits import check_frames, check_topic, no_partition, other_partitions
+from echolane.journal.sharing import LEASE_S
 from echolane.journal.together import Together, Waiting
 
 DAY_MS = 86_400_000
@@ -229,6 +231,11 @@ class KafkaJournal:
     def group_of(self, group: str, topic: str) -> str:
         """What Kafka calls a group: it belongs to one topic, so that members of another topic's work disturb nobody."""
         return f"{self._address.prefix}{group}:{topic}"
+
+    def join(self, group: str, topic: str, lease_s: float = LEASE_S) -> Member:
+        """Become a member of a group on a topic, by the brokers' group protocol."""
+        found = self._topic(topic)
+        return KafkaMember(self._clients, self.group_of(group, topic), topic, found.full, lease_s)
 
     def damaged(self, topic: str) -> int:
         """How many entries of a topic were set aside."""

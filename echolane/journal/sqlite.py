@@ -20,9 +20,11 @@ import msgspec
 
 from echolane.clock import Clock
 from echolane.errors import HomeError
-from echolane.journal import Entry, files, index, segments
+from echolane.journal import Entry, Member, files, index, segments
 from echolane.journal.ends import Ends
+from echolane.journal.leases import Leases, SqliteMember
 from echolane.journal.limits import check_frames, check_topic, no_partition, other_partitions
+from echolane.journal.sharing import LEASE_S
 from echolane.journal.turns import turn
 from echolane.journal.writing import Writer
 
@@ -147,6 +149,13 @@ class SqliteJournal:
         opened = self._topic(topic, partition)
         with files.translated(opened.folder.parent):
             return opened.index.committed(group, partition)
+
+    def join(self, group: str, topic: str, lease_s: float = LEASE_S) -> Member:
+        """Become a member of a group on a topic: leases in its index."""
+        opened = self._topic(topic)
+        with files.translated(opened.folder.parent):
+            leases = Leases(opened.index, opened.partitions, group)
+            return SqliteMember(leases, f"{group}:{topic}", self._clock, lease_s)
 
     def damaged(self, topic: str) -> int:
         """How many entries of a topic were set aside."""
