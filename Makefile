@@ -67,7 +67,8 @@ fuzz: setup  ## Every law on new examples, FUZZ times as many (20); a failure pr
 	ECHOLANE_FUZZ=$(or $(FUZZ),20) $(BIN)/python -m pytest -q -o faulthandler_timeout=3000 tests
 
 faults: setup  ## Fifty kills of each process and twenty restarts; ECHOLANE_SEED=N repeats them
-	ECHOLANE_KILLS=50 ECHOLANE_RESTARTS=20 $(BIN)/python -m pytest -q -o faulthandler_timeout=3000 tests/e2e/test_kills.py tests/e2e/test_chain.py
+	ECHOLANE_KILLS=50 ECHOLANE_RESTARTS=20 $(BIN)/python -m pytest -q -o faulthandler_timeout=3000 tests/e2e/test_kills.py tests/e2e/test_chain.py \
+		tests/floor/test_journal_groups.py tests/floor/test_journal_kafka_faults.py
 
 clean:
 	rm -rf $(VENV) .parts build dist .pytest_cache .ruff_cache .hypothesis

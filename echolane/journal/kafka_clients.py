@@ -6,6 +6,7 @@ belongs to one reader at a time.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import os
@@ -185,9 +186,12 @@ class Clients:
     def _made(self, kind: str, **settings: Any) -> Any:
         """A client. What one that cannot be made has opened is closed here: the library leaves a thread for each attempt."""
         opened: list[Any] = []
+        # A connection that stands but says nothing is given up like a request; the clients have no word for this by themselves.
+        setup_ms = self._common["request_timeout_ms"]
+        setup = {"socket_connection_setup_timeout_ms": setup_ms, "socket_connection_setup_timeout_max_ms": setup_ms}
 
         def network(**how: Any) -> Any:
-            opened.append(self._network(**how))
+            opened.append(self._network(**how, **setup))
             return opened[0]
 
         try:
@@ -195,6 +199,8 @@ class Clients:
         except BaseException:
             for client in opened:
                 client.close()
+            opened.clear()
+            gc.collect()  # sockets that did not connect are left in cycles: an outage of hours would fill the table of files
             raise
 
     def _forget(self, admin: Any) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -27,7 +25,7 @@ from echolane.observation import Intent
 from echolane.settings import load
 
 PREFIXES = count(1)
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+pytestmark = [pytest.mark.usefixtures("sockets"), pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
 
 
 def frame_of(number: int) -> bytes:
@@ -38,15 +36,6 @@ def frame_of(number: int) -> bytes:
 def journal_at(url: str) -> KafkaJournal:
     """The door at an address."""
     return KafkaJournal(parse_address(url))
-
-
-@pytest.fixture(autouse=True)
-def sockets() -> Iterator[None]:
-    """The library leaves sockets that did not connect to the garbage collector, which warns of them."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture
