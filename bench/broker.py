@@ -100,7 +100,7 @@ class Broker:
     """One node. ``start`` waits until it listens; everything it writes is under ``folder``."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = folder = folder.resolve()
         self.plain, self.sasl, self.tls, self._controller = (free_port() for _ in range(4))
         self.ca = folder / "ca.pem"
         self.process: subprocess.Popen[bytes] | None = None

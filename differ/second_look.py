@@ -1,5 +1,6 @@
-"""The second look: what the worker has set aside is compared alone, beside it and with patience. ``python -m differ.second_look HOME RUN JOURNAL``.
+"""The second look: what the worker has set aside is compared alone, beside it and with patience.
 
+``python -m differ.second_look HOME RUN JOURNAL``.
 A process of its own at low priority, so that an answer that takes a quarter of a minute, or ends whoever compares it, holds up only
 others like it. It may be killed at any instant: an observation is done with when its row is stored, and a row has an identity.
 """

@@ -2,7 +2,7 @@
 
 A topic stands on the cluster under the prefix of the address, a position is Kafka's offset, an append time is the broker's
 (``LogAppendTime``, in milliseconds). What one append holds travels in one batch of an idempotent producer with ``acks=all``
-(:class:`_Topic`), so it is stored whole or not at all, once however often the client sends it again. Reading is in
+(:mod:`echolane.journal.kafka_topic`), so it is stored whole or not at all, once however often the client sends it again. Reading is in
 :mod:`echolane.journal.kafka_reading`, clients and errors in :mod:`echolane.journal.kafka_clients`.
 """
 
@@ -14,16 +14,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from echolane import log
 from echolane.errors import HomeError
 from echolane.journal import Entry, Member
 from echolane.journal.kafka_address import Address
 from echolane.journal.kafka_clients import RECORD_BYTES_MAX, Clients
 from echolane.journal.kafka_members import KafkaMember
 from echolane.journal.kafka_reading import MS_NS, Damage, Reading
+from echolane.journal.kafka_topic import ASK_S, Topic
 from echolane.journal.limits import check_frames, check_topic, no_partition, other_partitions
 from echolane.journal.sharing import LEASE_S
-from echolane.journal.together import Together, Waiting
 
 DAY_MS = 86_400_000
 SEGMENTS = 28
@@ -38,68 +37,6 @@ KNOWN_MAX = 64
 """Topics remembered; retention looks at hundreds, a process appends to two or three, and those that it appends to stay."""
 
 
-class _Topic:
-    """One topic as this process knows it, and its producer."""
-
-    def __init__(self, name: str, full: str, partitions: int, identity: str, clients: Clients) -> None:
-        self.name, self.full, self.partitions, self.identity = name, full, partitions, identity
-        self._clients, self._together = clients, Together()
-        self._producer: Any = None
-
-    @property
-    def idle(self) -> bool:
-        """Whether it has no producer."""
-        return self._producer is None
-
-    def append(self, partition: int, frames: Sequence[bytes]) -> list[int]:
-        """Append; threads that wait at the same time share a batch."""
-        return self._together.append(partition, frames, self._commit)
-
-    def _commit(self, batch: Sequence[Waiting]) -> None:
-        """Hand everything over, then send it: the producer sends nothing before it is flushed."""
-        clients, wait_s = self._clients, self._clients.address.wait_s
-        try:
-            with clients.translated(self.name):
-                if self._producer is None:
-                    self._producer = clients.producer()
-                sent = [
-                    (
-                        waiting,
-                        [
-                            self._producer.send(self.full, frame, partition=waiting.partition)
-                            for frame in waiting.frames
-                        ],
-                    )
-                    for waiting in batch
-                ]
-                self._producer.flush(timeout=wait_s + 1)
-        except BaseException:
-            self._discard()
-            raise
-        for waiting, futures in sent:
-            failed = next((future.exception for future in futures if not future.succeeded()), None)
-            if failed is None:
-                waiting.positions = [future.value.offset for future in futures]
-            else:
-                waiting.error = clients.refusal(failed, self.name)
-        if any(waiting.error for waiting in batch):
-            self._discard()
-
-    def _discard(self) -> None:
-        """Begin anew after trouble: nothing of the old producer is sent behind the back of a caller who was told that it failed."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            try:
-                producer.close(timeout=0)
-            except self._clients.errors.KafkaError as error:
-                log.event("journal.producer-left", topic=self.name, error=str(error))
-
-    def close(self) -> None:
-        """Let go of the producer; appends under way end first."""
-        with self._together.commit_lock:
-            self._discard()
-
-
 class KafkaJournal:
     """The journal on a Kafka cluster. Safe to share between threads."""
 
@@ -108,7 +45,7 @@ class KafkaJournal:
         self._specs: Any = importlib.import_module("kafka.admin")
         self._commit_of: Any = importlib.import_module("kafka.structs").OffsetAndMetadata
         self._damage = Damage(self._load_damage, self._save_damage)
-        self._known: dict[str, _Topic] = {}
+        self._known: dict[str, Topic] = {}
         self._guard = threading.Lock()
 
     def __repr__(self) -> str:
@@ -123,7 +60,7 @@ class KafkaJournal:
         if found.partitions != partitions:
             raise other_partitions(topic, found.partitions, partitions)
 
-    def _make(self, topic: str, partitions: int) -> _Topic:
+    def _make(self, topic: str, partitions: int) -> Topic:
         name, errors = self._address.prefix + topic, self._clients.errors
         brokers = len(self._clients.asked(lambda admin: admin.describe_cluster())["brokers"])
         replicas = self._address.replication or min(REPLICAS, brokers)
@@ -181,7 +118,7 @@ class KafkaJournal:
 
     def append(self, topic: str, partition: int, frames: Sequence[bytes]) -> list[int]:
         """Append and wait until every replica in step has it; the positions."""
-        found = self._topic(topic, partition, fresh=True)
+        found = self._topic(topic, partition)
         check_frames(frames)
         return found.append(partition, frames) if frames else []
 
@@ -287,7 +224,7 @@ class KafkaJournal:
             found.close()
         self._clients.close()
 
-    def _topic(self, topic: str, partition: int = 0, *, fresh: bool = False) -> _Topic:
+    def _topic(self, topic: str, partition: int = 0, *, fresh: bool = False) -> Topic:
         """A topic as it was known before, or as it is now; HomeError when it or its partition is not there."""
         found = None if fresh else self._known.get(topic)
         if found is None or not 0 <= partition < found.partitions:
@@ -298,7 +235,7 @@ class KafkaJournal:
             raise no_partition(topic, partition, found.partitions)
         return found
 
-    def _look(self, topic: str) -> _Topic | None:
+    def _look(self, topic: str) -> Topic | None:
         """A topic as it is on the cluster now."""
         full = self._address.prefix + topic
         described: list[dict[str, Any]] = self._clients.asked(lambda admin: admin.describe_topics([full]), topic)
@@ -314,13 +251,13 @@ class KafkaJournal:
             raise self._clients.refusal(self._clients.errors.for_code(code)(), topic)
         return self._remembered(topic, full, len(one["partitions"]), str(one["topic_id"]))
 
-    def _remembered(self, topic: str, full: str, partitions: int, identity: str) -> _Topic:
-        surplus: list[_Topic] = []
+    def _remembered(self, topic: str, full: str, partitions: int, identity: str) -> Topic:
+        surplus: list[Topic] = []
         with self._guard:
             found = self._known.pop(topic, None)
             if found is None or found.identity != identity or found.partitions != partitions:
                 surplus += [] if found is None else [found]
-                found = _Topic(topic, full, partitions, identity, self._clients)
+                found = Topic((topic, full), partitions, identity, self._clients, self._still_there)
             self._known[topic] = found  # the last one is the one used last
             if len(self._known) > KNOWN_MAX:
                 for idle in [name for name, one in self._known.items() if one.idle and name != topic][:KNOWN_MAX]:
@@ -329,13 +266,25 @@ class KafkaJournal:
             one.close()
         return found
 
+    def _still_there(self, known: Topic) -> None:
+        """HomeError when a topic was removed, or made anew; nothing when that cannot be known now."""
+        try:
+            described = self._clients.asked(lambda admin: admin.describe_topics([known.full]), known.name, wait_s=ASK_S)
+        except HomeError:
+            return
+        if not any(str(one["topic_id"]) == known.identity for one in described):
+            with self._guard:
+                if self._known.get(known.name) is known:
+                    del self._known[known.name]
+            raise self._missing(known.name)
+
     def _missing(self, topic: str) -> HomeError:
         return HomeError(f"there is no topic `{topic}` on {self._address.shown}")
 
-    def _place(self, found: _Topic, partition: int) -> Any:
+    def _place(self, found: Topic, partition: int) -> Any:
         return self._clients.place(found.full, partition)
 
-    def _offsets(self, found: _Topic, partition: int, *which: str) -> list[int]:
+    def _offsets(self, found: Topic, partition: int, *which: str) -> list[int]:
         """The first and the next offset of a partition, as asked."""
         place = self._place(found, partition)
 
@@ -344,7 +293,7 @@ class KafkaJournal:
 
         return [int(self._clients.asked(ask(spec), found.name)[place].offset) for spec in which]
 
-    def _positions_at(self, found: _Topic, partitions: Sequence[int], append_ns: int) -> dict[int, int]:
+    def _positions_at(self, found: Topic, partitions: Sequence[int], append_ns: int) -> dict[int, int]:
         at = self._specs.OffsetTimestamp(max(0, append_ns // MS_NS))
         places = {partition: self._place(found, partition) for partition in partitions}
         offsets = self._clients.asked(

@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from echolane import log
 from echolane.errors import EcholaneError, HomeError, JournalFull, UsageError
 from echolane.frame import FRAME_BYTES_MAX
 from echolane.journal.kafka_address import Address
@@ -226,6 +227,19 @@ class Clients:
                 allow_auto_create_topics=False,
                 metrics_enabled=False,
             )
+
+    def abandon(self, producer: Any) -> None:
+        """End a producer, now: nothing of it is sent behind the back of a caller who was told that an append failed.
+
+        Its own ``close`` gives up where something is still to be sent, and leaves its sender at work; so that is ended first.
+        """
+        sender = producer._sender  # noqa: SLF001 - see above
+        sender.force_close()
+        sender.join(self.address.wait_s)
+        try:
+            producer.close(timeout=0)
+        except self.errors.KafkaError as error:
+            log.event("journal.producer-left", error=str(error))
 
     @contextmanager
     def consumer(self) -> Generator[Any]:

@@ -25,7 +25,7 @@ from echolane.observation import Intent
 from echolane.settings import load
 
 PREFIXES = count(1)
-pytestmark = [pytest.mark.usefixtures("sockets"), pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
+pytestmark = [pytest.mark.usefixtures("sockets"), pytest.mark.filterwarnings("ignore:unclosed <s:ResourceWarning")]
 
 
 def frame_of(number: int) -> bytes:
