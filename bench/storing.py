@@ -218,7 +218,9 @@ def table(rounds: int = 5) -> Table:
     out.notes.append(
         "every append and flush is on the disk (fsync) when it returns; counts are checked after every round"
     )
-    out.notes.append("the journal on Kafka is in table 6; a ClickHouse server is not here: it is a later door of the store")
+    out.notes.append(
+        "the journal on Kafka is in table 6; a ClickHouse server is not here: it is a later door of the store"
+    )
     return out
 
 
