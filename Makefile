@@ -8,7 +8,7 @@ BRANCH ?=
 ROOMS  := echolane capture replayer differ console
 MORE   := compiling
 
-.PHONY: demo setup test check lint types contracts format compiled pure bench accuracy fuzz faults clean
+.PHONY: demo setup parts test check lint types contracts format compiled pure bench accuracy fuzz faults clean
 
 demo: $(VENV)/.installed  ## Record, replay and compare a real application at two released versions
 	$(BIN)/echolane demo $(if $(BASE),--base $(BASE)) $(if $(BRANCH),--branch $(BRANCH))
@@ -23,6 +23,9 @@ $(VENV)/.installed: pyproject.toml
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install --quiet -e '.[test,check]'
 	@touch $@
+
+parts: setup  ## Apache Kafka for the tests, into .parts/ (needs java and mvn; the tests fetch it by themselves, too)
+	$(BIN)/python -m bench.broker
 
 test: check  ## Everything that must hold
 	$(BIN)/python -m pytest -q
@@ -64,7 +67,8 @@ fuzz: setup  ## Every law on new examples, FUZZ times as many (20); a failure pr
 	ECHOLANE_FUZZ=$(or $(FUZZ),20) $(BIN)/python -m pytest -q -o faulthandler_timeout=3000 tests
 
 faults: setup  ## Fifty kills of each process and twenty restarts; ECHOLANE_SEED=N repeats them
-	ECHOLANE_KILLS=50 ECHOLANE_RESTARTS=20 $(BIN)/python -m pytest -q -o faulthandler_timeout=3000 tests/e2e/test_kills.py tests/e2e/test_chain.py
+	ECHOLANE_KILLS=50 ECHOLANE_RESTARTS=20 $(BIN)/python -m pytest -q -o faulthandler_timeout=3000 tests/e2e/test_kills.py tests/e2e/test_chain.py \
+		tests/floor/test_journal_groups.py tests/floor/test_journal_kafka_faults.py
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .parts build dist .pytest_cache .ruff_cache .hypothesis

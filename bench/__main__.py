@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import capture, chain, comparing, firing, peers, storing
+from bench import brokers, capture, chain, comparing, firing, peers, storing
 from bench.parts import Table, machine
 
 TABLES: dict[str, Callable[[int], Table]] = {
@@ -19,6 +19,7 @@ TABLES: dict[str, Callable[[int], Table]] = {
     "comparing": comparing.table,
     "storing": storing.table,
     "chain": chain.table,
+    "brokers": brokers.table,
 }
 HEAD = """# Measured results
 

@@ -53,7 +53,7 @@ def record(home: Home, name: str, listen: tuple[str, int], upstream: str, settin
     address = upstream_address(upstream)
     load_seal_keys(home.keys, os.environ)
     load_mark_key(home.keys, os.environ)
-    journal = open_journal(home.path)
+    journal = open_journal(home)
     try:
         if topic_of(name) not in journal.topics():  # the partitions of one that exists are fixed
             journal.create(topic_of(name), settings.journal.partitions)

@@ -140,13 +140,13 @@ def main(task: Task) -> int:
     # Ctrl-C on the terminal reaches us too; but the relay drains first and then closes the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    home = Home(Path(task.home))
+    home = Home(Path(task.home), task.settings.journal_url)
     log.to(home.log / "recorder.log")
     session = Session(task.service, task.agent, task.epoch, home.ledger)
     pipe = PipeReader(socket.socket(fileno=task.descriptor))
     try:
         with held(session.recorder_lock, f"recorder of {task.service}"):
-            journal = open_journal(home.path)
+            journal = open_journal(home)
             recorder = Recorder(task, session, journal, home)
             gc.collect()
             gc.freeze()

@@ -35,7 +35,7 @@ LOOK_S = 0.05
 """How soon a death is seen: well below the second for which comparing may stand still."""
 WORKER = [sys.executable, "-P", "-m", "differ.worker"]
 SECOND_LOOK = [sys.executable, "-P", "-m", "differ.second_look"]
-"""Home and run follow."""
+"""Home, run and the journal's URL follow."""
 WORDS_BYTES = 4096
 """Of what a process said last."""
 
@@ -168,7 +168,8 @@ class _Comparing:
         self._home, self._run, self._store = home, run, store
         self._attempts = Attempts(home.runs, run)
         at = home.runs / f"{run}.{worker.AT}"
-        self._worker = _Process("the differ's worker", [*WORKER, str(home.path), run], self._attempts, at, store)
+        command = [*WORKER, str(home.path), run, home.journal_url]
+        self._worker = _Process("the differ's worker", command, self._attempts, at, store)
         self._second: _Process | None = None
 
     def _look(self) -> None:
@@ -204,7 +205,7 @@ class _Comparing:
 def second(home: Home, run: str, attempts: Attempts, bounds: Differ | None = None, store: str = "") -> _Process:
     """The second look of a run, with bounds other than those of its firing where they are given."""
     words = [] if bounds is None else [msgspec.json.encode(bounds).decode()]
-    command = [*SECOND_LOOK, str(home.path), run, *words]
+    command = [*SECOND_LOOK, str(home.path), run, home.journal_url, *words]
     return _Process("the second look", command, attempts, home.runs / f"{run}.{second_look.AT}", store)
 
 

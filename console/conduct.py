@@ -55,7 +55,7 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
     """Carry the run out and write its outputs; the exit code of its verdict."""
     with ExitStack() as stack:
         stack.enter_context(held(home.path / "runs" / f"{spec.run}.lock", f"run {spec.run}"))
-        journal = open_journal(home.path)
+        journal = open_journal(home)
         stack.callback(journal.close)
         store = stack.enter_context(store_of(args, home))
         if not resume:

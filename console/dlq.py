@@ -99,7 +99,7 @@ def show(home: Home, text: str, *, as_json: bool) -> int:
     if len(found) > 1:
         raise UsageError(f"`{text}` is the beginning of several dead letters; give more of it")
     letter = found[0]
-    journal = open_journal(home.path)
+    journal = open_journal(home)
     try:
         observation = observation_at(journal, letter.run, letter.place)
     finally:

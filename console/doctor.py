@@ -42,7 +42,7 @@ def examine(args: argparse.Namespace, home: Home) -> Iterator[tuple[str, str, st
     free = shutil.disk_usage(home.path).free
     yield "disk", "ok" if free > LOW_DISK else "warn", f"{free / 1e9:.1f} GB free at {home.path}"
     yield keys(home.path / "keys")
-    yield from journal(home.path)
+    yield from journal(home)
     yield store(args, home)
     yield differ()
 
@@ -57,7 +57,7 @@ def keys(folder: Path) -> tuple[str, str, str]:
     return "keys", "ok", "readable by their owner alone"
 
 
-def journal(home: Path) -> Iterator[tuple[str, str, str]]:
+def journal(home: Home) -> Iterator[tuple[str, str, str]]:
     """Whether the journal opens, and how much of each topic is damaged."""
     try:
         opened = open_journal(home)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ from differ.letters import observed
 from differ.rows import own_of
 from echolane.errors import HomeError, UsageError
 from echolane.exchange import Response
+from echolane.home import Home
 from echolane.journal import open_journal
 from echolane.observation import BASE, BRANCH, TARGETS
 from echolane.runspec import RunSpec
@@ -39,7 +39,7 @@ ROW = """
 SELECT topic, partition, position FROM results_v WHERE run = {run:String} AND exchange = {exchange:String}"""
 
 
-def explanation(home: Path, store: Store, run: Mapping[str, Any], text: str) -> dict[str, Any]:
+def explanation(home: Home, store: Store, run: Mapping[str, Any], text: str) -> dict[str, Any]:
     """The explanation as ``--json`` prints it: whole bodies where the journal has them, else the sample's values."""
     result = msgspec.json.decode(str(run["result"]))
     finding = finding_of(result, text)
@@ -84,7 +84,7 @@ def finding_of(result: Mapping[str, Any], text: str) -> Mapping[str, Any]:
     return found[0]
 
 
-def _bodies(home: Path, store: Store, spec: RunSpec, exchange: str) -> tuple[str, str] | None:
+def _bodies(home: Home, store: Store, spec: RunSpec, exchange: str) -> tuple[str, str] | None:
     """Both answers' bodies as texts; None where the journal has them no longer, or they are no texts."""
     rows = store.query(ROW, {"run": spec.run, "exchange": exchange})
     if not rows:

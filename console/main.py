@@ -33,6 +33,8 @@ COMMANDS = {
     "doctor": ("console.doctor", "look for what is wrong with a home"),
     "config": ("console.config", "the settings in force and where each comes from"),
 }
+WITH_JOURNAL = frozenset(("record", "import", "recordings", "run", "show", "dlq", "doctor", "config"))
+"""Commands that open the journal, or tell where it is."""
 DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG))
 """What a disk says that takes no more."""
 EXAMPLES = """examples:
@@ -86,6 +88,12 @@ def build_parser(command: str | None) -> tuple[Parser, dict[str, Parser]]:
                 metavar="URL",
                 help="where results are kept, clickhouse://USER@HOST/DATABASE (default: ECHOLANE_STORE or the store in the home)",
             )
+            if name in WITH_JOURNAL:
+                child.add_argument(
+                    "--journal",
+                    metavar="URL",
+                    help="sqlite, or kafka://HOST:PORT,… (default: ECHOLANE_JOURNAL or sqlite in the home)",
+                )
     return parser, children
 
 

@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """List recordings and recorded services, or add a recording."""
     home = home_of(args)
-    journal = open_journal(home.path)
+    journal = open_journal(home)
     try:
         if args.action == "add":
             if not args.service:

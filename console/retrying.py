@@ -90,7 +90,7 @@ def _chosen(home: Home, store: Store, text: str) -> _Chosen:
 def _there(home: Home, run: str, only: str, *, closed: bool) -> Sequence[Letter]:
     """The letters that can be compared; UsageError when there are none. None are needed where the run is to be closed anyway."""
     letters = [letter for letter in letters_of(home.runs, run) if letter.id.startswith(only)]
-    journal = open_journal(home.path)
+    journal = open_journal(home)
     try:
         found = [letter for letter in letters if _is_there(journal, letter)]
     finally:

@@ -18,10 +18,10 @@ from console.flags import http_url, positive, service_name, time_span_ns
 from console.outputs import add_output_flags, check_outputs
 from console.rules_in_force import rules_of_run
 from console.show import find_run
-from console.surroundings import settings_of, store_of
+from console.surroundings import home_in, settings_of, store_of
 from echolane import ids, recordings
 from echolane.errors import UsageError
-from echolane.home import Home, open_home
+from echolane.home import Home
 from echolane.journal import open_journal
 from echolane.observation import TargetInfo
 from echolane.runspec import RunSpec
@@ -94,10 +94,10 @@ def execute(args: argparse.Namespace) -> int:
     check_outputs(args)
     settings = settings_of(args)
     if args.resume:
-        home = open_home(Path(settings.home))
+        home = home_in(settings)
         return conduct(args, home, settings, resumed(args, home), resume=True)
     targets = targets_of(args)
-    home = open_home(Path(settings.home))
+    home = home_in(settings)
     return conduct(args, home, settings, spec_of(args, home, settings, targets), resume=False)
 
 
@@ -142,7 +142,7 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
     parse_pace(pace)
     rules, branch_name = rules_of_run(service, args.branch_name)
     now = time.time_ns()
-    journal = open_journal(home.path)
+    journal = open_journal(home)
     try:
         if args.recording:
             chosen = recordings.load(home.recordings, args.recording)

@@ -44,7 +44,7 @@ def execute(args: argparse.Namespace) -> int:
                 f"run {run['run']} has no result yet; `echolane run --resume {run['run']}` goes on with it"
             )
         if args.explain:
-            found = explanation(home.path, store, run, args.explain)
+            found = explanation(home, store, run, args.explain)
             if args.json:
                 sys.stdout.buffer.write(orjson.dumps(found) + b"\n")
             else:

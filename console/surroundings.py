@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 
 from console.output import say
@@ -16,16 +17,20 @@ from echolane.store.address import without_password
 def settings_of(args: argparse.Namespace, **flags: object) -> Settings:
     """The settings in force for this call: flag > environment > echolane.toml > default."""
     given = {key: value for key, value in flags.items() if value is not None}
-    if getattr(args, "home", None) is not None:
-        given["home"] = str(args.home)
-    if getattr(args, "store", None) is not None:
-        given["store"] = args.store
+    for key, flag in (("home", "home"), ("journal.url", "journal"), ("store", "store")):
+        if getattr(args, flag, None) is not None:
+            given[key] = str(getattr(args, flag))
     return load(given, os.environ, Path("echolane.toml"))
 
 
 def home_of(args: argparse.Namespace) -> Home:
     """The home of this call, made when it is missing."""
-    return open_home(Path(settings_of(args).home))
+    return home_in(settings_of(args))
+
+
+def home_in(settings: Settings) -> Home:
+    """The home that the settings name, made when it is missing."""
+    return open_home(Path(settings.home), settings.journal_url)
 
 
 def store_of(args: argparse.Namespace, home: Home) -> Store:
@@ -34,7 +39,8 @@ def store_of(args: argparse.Namespace, home: Home) -> Store:
 
 
 def same_place(args: argparse.Namespace) -> str:
-    """The flags by which another command finds the same home and store, without a password."""
-    return (f" --home {args.home}" if args.home else "") + (
-        f" --store '{without_password(args.store)}'" if args.store else ""
-    )
+    """The flags by which another command finds the same home, journal and store, without a password."""
+    places = {name: getattr(args, name, None) for name in ("home", "journal", "store")}
+    if places["store"]:
+        places["store"] = without_password(places["store"])
+    return "".join(f" --{name} {shlex.quote(str(value))}" for name, value in places.items() if value)

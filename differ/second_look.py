@@ -1,5 +1,6 @@
-"""The second look: what the worker has set aside is compared alone, beside it and with patience. ``python -m differ.second_look HOME RUN``.
+"""The second look: what the worker has set aside is compared alone, beside it and with patience.
 
+``python -m differ.second_look HOME RUN JOURNAL``.
 A process of its own at low priority, so that an answer that takes a quarter of a minute, or ends whoever compares it, holds up only
 others like it. It may be killed at any instant: an observation is done with when its row is stored, and a row has an identity.
 """
@@ -20,7 +21,7 @@ from differ.letters import REASON, forget, letter_of, letters_of, observation_at
 from differ.rows import RowMaker
 from differ.rules_custom import Functions
 from differ.watch import Watch, patience
-from differ.worker import BATCH_S, end, flush_rows, opened, registry
+from differ.worker import BATCH_S, end, flush_rows, home_of, opened, registry
 from echolane import log
 from echolane.ids import result_id
 from echolane.journal import Journal
@@ -108,13 +109,13 @@ class SecondLook:
 
 
 def main(argv: list[str]) -> int:
-    """Compare what one run has set aside, within the run's bounds or those that are given: ``HOME RUN [BOUNDS]``."""
-    home, run = Path(argv[0]), argv[1]
-    folder = home / "runs"
+    """Compare what one run has set aside, within the run's bounds or those that are given: ``HOME RUN JOURNAL [BOUNDS]``."""
+    home, run = home_of(argv), argv[1]
+    folder = home.runs
     os.nice(NICENESS)
     attempts = Attempts(folder, run)
     with opened(home, run) as (journal, store, spec):
-        bounds = msgspec.json.decode(argv[2], type=Differ) if argv[2:] else spec.differ
+        bounds = msgspec.json.decode(argv[3], type=Differ) if argv[3:] else spec.differ
         with (
             closing(Watch(attempts, folder / f"{run}.{AT}", patience(bounds))) as watch,
             closing(Functions()) as functions,

@@ -1,4 +1,4 @@
-"""The differ's worker: tail a run's observations, compare, store results. ``python -m differ.worker HOME RUN``.
+"""The differ's worker: tail a run's observations, compare, store results. ``python -m differ.worker HOME RUN JOURNAL``.
 
 Its stdin is the leash: end of file says that no observation will follow, and the worker ends when it has read all there are. It
 may be killed at any instant and started again: rows have identities, and a position is committed only after its rows are stored.
@@ -29,6 +29,7 @@ from differ.watch import HARD_S, SOFT_S, SetAside, Watch
 from echolane import log
 from echolane.errors import EcholaneError, StoreDown
 from echolane.frame import FrameDamaged, decode_frame
+from echolane.home import Home
 from echolane.journal import Journal, open_journal
 from echolane.ledger import Counters
 from echolane.observation import Observation
@@ -172,29 +173,34 @@ def gauges_of(home: Path, run: str) -> Path:
 
 
 @contextmanager
-def opened(home: Path, run: str) -> Generator[tuple[Journal, Store, RunSpec]]:
+def opened(home: Home, run: str) -> Generator[tuple[Journal, Store, RunSpec]]:
     """What a process that compares a run stands on."""
-    log.to(home / "log" / "worker.log")
+    log.to(home.log / "worker.log")
     gc.freeze()
     journal = open_journal(home)
     try:
-        with open_store(home, os.environ.get(STORE, ""), tell=_say, patient=True) as store:
+        with open_store(home.path, os.environ.get(STORE, ""), tell=_say, patient=True) as store:
             rows = store.query("SELECT spec FROM runs_v WHERE run = {run:String}", {"run": run})
             if not rows:
-                raise EcholaneError(f"there is no run {run} in {home}")
+                raise EcholaneError(f"there is no run {run} in {home.path}")
             yield journal, store, msgspec.json.decode(rows[0]["spec"], type=RunSpec)
     finally:
         journal.close()
 
 
+def home_of(argv: list[str]) -> Home:
+    """The home and the journal that a process is started with."""
+    return Home(Path(argv[0]), argv[2] if len(argv) > 2 else "")
+
+
 def main(argv: list[str]) -> int:
     """Compare one run to its end."""
-    home, run = Path(argv[0]), argv[1]
-    attempts = Attempts(home / "runs", run)
+    home, run = home_of(argv), argv[1]
+    attempts = Attempts(home.runs, run)
     with (
         opened(home, run) as (journal, store, spec),
-        closing(Watch(attempts, home / "runs" / f"{run}.{AT}", HARD_S, SOFT_S)) as watch,
-        closing(Counters(gauges_of(home, run))) as gauges,
+        closing(Watch(attempts, home.runs / f"{run}.{AT}", HARD_S, SOFT_S)) as watch,
+        closing(Counters(gauges_of(home.path, run))) as gauges,
     ):
         worker = Worker(journal, store, spec, attempts, watch, gauges)
         with closing(worker.functions):

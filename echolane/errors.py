@@ -7,7 +7,8 @@
     ├── HomeError                 exit 2: home, journal or store cannot be used (path, disk, owner, damage)
     │   ├── JournalFull           the disk is full; readers go on
     │   ├── StoreBusy             another program owns the store
-    │   └── StoreDown             the store's server did not answer in the time it is given
+    │   ├── StoreDown             the store's server did not answer in the time it is given
+    │   └── Fenced                another worker holds this part of the work now
     ├── Inconclusive              exit 3: nothing to say (an empty recording)
     ├── TargetUnavailable         exit 4: a target refuses or hangs
     └── RefusedForSafety          exit 5: the target or the method is not allowed
@@ -57,6 +58,10 @@ class StoreBusy(HomeError):  # noqa: N818
 
 class StoreDown(HomeError):  # noqa: N818
     """The store's server does not answer; what was not acknowledged may be sent again."""
+
+
+class Fenced(HomeError):  # noqa: N818 - the word of the design
+    """A worker slept past its lease, or its part was given away: what it wanted to commit was not."""
 
 
 class Inconclusive(EcholaneError):  # noqa: N818

@@ -129,7 +129,8 @@ def check_frame(data: bytes) -> FrameHead:
     head = peek(data)
     raw_length, block_length, check = struct.unpack_from("<III", data, _CRC_AT - 8)
     if head.version != VERSION or head.codec != CODEC_ZSTD_MSGPACK:
-        raise FrameDamaged(f"version {head.version} with codec {head.codec} is not known here")
+        newer = "; a newer Echolane wrote it, so update this one" if head.version > VERSION else ""
+        raise FrameDamaged(f"version {head.version} with codec {head.codec} is not known here{newer}")
     if len(data) != _HEAD.size + block_length or raw_length > RAW_BYTES_MAX:
         raise FrameDamaged(f"{len(data)} bytes do not hold a block of {block_length}")
     if crc32c.crc32c(memoryview(data)[_HEAD.size :], crc32c.crc32c(data[:_CRC_AT])) != check:

@@ -13,14 +13,21 @@ FOLDERS = ("journal", "store", "ledger", "keys", "templates", "recordings", "run
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Paths of one home."""
+    """Paths of one home, and where its journal is."""
 
     path: Path
+    journal_url: str = ""
+    """A cluster's address (:mod:`echolane.journal.kafka_address`); empty for SQLite in the home."""
 
     @property
     def journal(self) -> Path:
         """The journal's topics."""
         return self.path / "journal"
+
+    @property
+    def journal_place(self) -> str:
+        """Where the journal is, for messages."""
+        return self.journal_url.partition("?")[0] or str(self.journal)
 
     @property
     def store(self) -> Path:
@@ -63,7 +70,7 @@ class Home:
         return self.path / "log"
 
 
-def open_home(path: Path) -> Home:
+def open_home(path: Path, journal_url: str = "") -> Home:
     """The home at ``path``, made when it is missing; HomeError when it cannot be written."""
     path = path.absolute()
     try:
@@ -76,4 +83,4 @@ def open_home(path: Path) -> Home:
         ) from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise HomeError(f"home `{path}` cannot be written by this user; change its owner or give another with --home")
-    return Home(path)
+    return Home(path, journal_url)

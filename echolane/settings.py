@@ -16,6 +16,7 @@ import msgspec
 
 from echolane.errors import UsageError
 from echolane.exchange import ANSWER_BODY_KEPT, REQUEST_BODY_KEPT
+from echolane.journal.kafka_address import PASSWORD, SCHEME, completed
 from echolane.store.address import hidden
 
 MIB = 1024 * 1024
@@ -59,8 +60,24 @@ class Differ(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the journal is laid out."""
 
+    url: str = "sqlite"
     partitions: int = 4
     retention_days: float = 7.0
+
+
+class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a cluster is reached and used; what the journal's URL says itself goes before."""
+
+    user: str = ""
+    password_file: str = ""
+    sasl: str = ""
+    tls: bool = False
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    prefix: str = "echolane."
+    replication: int = 0
+    wait_s: float = 30.0
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,7 +90,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replay: Replay = Replay()
     differ: Differ = Differ()
     journal: JournalSettings = JournalSettings()
+    kafka: Kafka = Kafka()
     sources: dict[str, str] = {}
+
+    @property
+    def journal_url(self) -> str:
+        """The journal's URL with all that the other settings add to it; empty for SQLite in the home."""
+        if not self.journal.url.startswith(SCHEME):
+            return ""
+        added = msgspec.structs.asdict(self.kafka) | {"retention_days": self.journal.retention_days}
+        return completed(self.journal.url, added)
 
     def explain(self, key: str | None = None) -> list[Explained]:
         """Every setting, or the one asked for; UsageError for an unknown key."""
@@ -117,8 +143,19 @@ WHAT = {
     "differ.time_ms": "milliseconds that one comparison may take",
     "differ.descriptors": "a file of protobuf descriptors (protoc --include_imports --descriptor_set_out); empty for none",
     "differ.profile_days": "days for which the noise that runs have learned of a version of base is used in the next ones; 0 for not at all",
+    "journal.url": "sqlite (in the home), or kafka://HOST:PORT,… of a cluster; `journal = ...` and ECHOLANE_JOURNAL say the same",
     "journal.partitions": "partitions of a new service's topic",
     "journal.retention_days": "days that recorded exchanges are kept",
+    "kafka.user": "who logs in to Kafka; empty for nobody. The password is in ECHOLANE_KAFKA_PASSWORD or a file",
+    "kafka.password_file": "a file that holds the password",
+    "kafka.sasl": "plain, scram-sha-256 or scram-sha-512 (what a user without it gets)",
+    "kafka.tls": "whether brokers are reached by TLS",
+    "kafka.ca_file": "certificates of the authorities that are trusted (PEM); empty for those of the system",
+    "kafka.cert_file": "a certificate of our own (PEM), where brokers ask for one",
+    "kafka.key_file": "the key that goes with it (PEM)",
+    "kafka.prefix": "how the names of our topics and groups begin on the cluster",
+    "kafka.replication": "brokers that keep each entry of a new topic; 0 for three, or as many as there are",
+    "kafka.wait_s": "seconds for which an operation goes on trying while brokers do not answer",
 }
 _BOUNDS: dict[str, tuple[float, float]] = {
     "capture.request_body_kept": (0, MIB),
@@ -135,6 +172,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "differ.profile_days": (0, PROFILES_KEPT_DAYS),
     "journal.partitions": (1, 1024),
     "journal.retention_days": (0.04, 36_500),
+    "kafka.replication": (0, 16),
+    "kafka.wait_s": (1, 3600),
 }
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _KINDS: dict[type[Any], str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
@@ -146,7 +185,10 @@ _FORMS = {
         re.compile(r"|clickhouse://[^\0]+"),
         "`clickhouse://USER@HOST:PORT/DATABASE`, or empty for the store in the home",
     ),
+    "journal.url": (re.compile(r"sqlite|kafka://.+"), "`sqlite` or `kafka://HOST:PORT,…`"),
 }
+_SHORT = {"journal": "journal.url"}
+"""Other names of settings, in the file and, behind ``ECHOLANE_``, in the environment."""
 ELSEWHERE = "rules"
 """A key of the file that is no setting: rules have a reader of their own."""
 NOT_SETTINGS = {
@@ -154,6 +196,7 @@ NOT_SETTINGS = {
     "ECHOLANE_SEAL_KEY_COMMAND",
     "ECHOLANE_MARK_KEY",
     "ECHOLANE_STORE_PASSWORD",
+    PASSWORD,
     "ECHOLANE_INPUTS",
     "ECHOLANE_INPUTS_DIR",
     "ECHOLANE_REQUIRE_ALL",
@@ -190,10 +233,11 @@ def _from_toml(path: Path) -> Iterator[tuple[str, Any, str]]:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
-    for key, value in _flat(tree, ""):
+    for found, value in _flat(tree, ""):
+        key = _SHORT.get(found, found)
         if key == ELSEWHERE:
             continue
-        line = _line_of(text, key)
+        line = _line_of(text, found)
         if key not in WHAT:
             raise UsageError(f"{path} line {line}: unknown setting `{key}`{_meant(key)}")
         yield key, value, f"{path} line {line}"
@@ -226,6 +270,7 @@ def _line_of(text: str, key: str) -> int:
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
     by_name = {"ECHOLANE_" + key.upper().replace(".", "_"): key for key in WHAT}
+    by_name |= {"ECHOLANE_" + short.upper(): key for short, key in _SHORT.items()}
     for name in sorted(environ):
         if not name.startswith("ECHOLANE_") or name in NOT_SETTINGS:
             continue

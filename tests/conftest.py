@@ -21,6 +21,7 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
+from bench import broker as kafka
 from tests.store.bridge import Bridge, free_port
 
 REQUIRE_ALL = "ECHOLANE_REQUIRE_ALL"
@@ -92,6 +93,19 @@ def inputs() -> Path:
     if not folder or not Path(folder).is_dir():
         missing("needs the real inputs: set ECHOLANE_INPUTS_DIR to their folder")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kafka.Broker]:
+    """An Apache Kafka broker that all tests of a session share; each takes a prefix of its own."""
+    required_module("kafka", "pip install 'kafka-python[crc32c]'")
+    if lack := kafka.lacks():
+        missing(f"needs {lack} for Apache Kafka: {kafka.HINT}")
+    kafka.install()
+    shared = kafka.Broker(tmp_path_factory.mktemp("kafka"))
+    shared.start()
+    yield shared
+    shared.stop()
 
 
 @pytest.fixture

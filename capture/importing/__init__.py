@@ -129,7 +129,7 @@ class _Importing:
         """The session's ledger, and where its exchanges are in the journal."""
         keys = load_seal_keys(self._home.keys, os.environ)
         mark_key = load_mark_key(self._home.keys, os.environ)
-        journal = open_journal(self._home.path)
+        journal = open_journal(self._home)
         try:
             # What can be refused is refused before there is a session.
             topic, partitions = topic_of(self._service), self._settings.journal.partitions
@@ -185,10 +185,10 @@ class _Importing:
             return
         if counters.get("dropped{journal-full}"):
             raise JournalFull(
-                f"the journal in `{self._home.journal}` is full, so there is no recording; free space and import again"
+                f"the journal in `{self._home.journal_place}` is full, so there is no recording; free space and import again"
             )
         raise HomeError(
-            f"the journal in `{self._home.journal}` refuses; `echolane doctor` may know why, then import again"
+            f"the journal in `{self._home.journal_place}` refuses; `echolane doctor` may know why, then import again"
         )
 
 

@@ -1,7 +1,8 @@
 """The journal: durable, partitioned, append-only. Rooms meet in its topics.
 
-``open_journal(home)`` gives the door of this machine, :mod:`echolane.journal.sqlite`. A topic has a fixed number of partitions; an
-entry is one frame (:mod:`echolane.frame`) at a position that grows by one. What ``append`` returned is durable.
+``open_journal(home)`` gives the door of one machine, :mod:`echolane.journal.sqlite`, or of many, :mod:`echolane.journal.kafka`. A topic
+has a fixed number of partitions; an entry is one frame (:mod:`echolane.frame`) at a position that grows by one. What ``append``
+returned is durable.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from echolane.clock import SYSTEM, Clock
+from echolane.home import Home
 
 
 class Entry(NamedTuple):
@@ -19,6 +21,35 @@ class Entry(NamedTuple):
     position: int
     append_ns: int
     frame: bytes
+
+
+class Member(Protocol):
+    """One worker's seat in a group whose members share the partitions of a topic. It says by itself that it lives."""
+
+    @property
+    def name(self) -> str:
+        """What tells it from other members."""
+        ...
+
+    def held(self) -> dict[int, int]:
+        """Partitions it may work on now, each with the epoch in which it holds it; asked as often as one likes.
+
+        A partition that stays in hand keeps its epoch, whoever comes and goes. One that came back has another epoch: what was
+        done under the old one and not committed is another's, and is read again from :meth:`Journal.committed`.
+        """
+        ...
+
+    def commit(self, partition: int, position: int, epoch: int) -> None:
+        """Remember that everything before ``position`` is finished. Fenced when the partition is not held in that epoch.
+
+        Of a partition and an epoch, the commits of one member at most are ever accepted. What is finished out of order is
+        counted by :class:`echolane.journal.sharing.Prefix`.
+        """
+        ...
+
+    def leave(self) -> None:
+        """Let go of everything at once."""
+        ...
 
 
 class Journal(Protocol):
@@ -70,6 +101,13 @@ class Journal(Protocol):
         """Where ``group`` goes on; 0 when it never committed."""
         ...
 
+    def join(self, group: str, topic: str, lease_s: float = 10.0) -> Member:
+        """Become a member of a group. Each partition is held within two leases after a member came, left or died.
+
+        A member that is not heard for ``lease_s`` holds nothing any more. While a group has members, only they commit.
+        """
+        ...
+
     def damaged(self, topic: str) -> int:
         """How many entries were set aside."""
         ...
@@ -87,11 +125,18 @@ class Journal(Protocol):
         ...
 
 
-def open_journal(home: Path, *, clock: Clock = SYSTEM) -> Journal:
-    """The journal of ``home`` on this machine."""
-    from echolane.journal.sqlite import SqliteJournal  # noqa: PLC0415 - the door needs this module's types
+def open_journal(home: Home | Path, *, clock: Clock = SYSTEM) -> Journal:
+    """The journal of a home: on the cluster it names, else in SQLite files on this machine, as for a folder alone."""
+    # The doors need this module's types, and a command without a cluster does not pay for its client.
+    place = home if isinstance(home, Home) else Home(home)
+    if place.journal_url:
+        from echolane.journal.kafka import KafkaJournal  # noqa: PLC0415 - see above
+        from echolane.journal.kafka_address import parse_address  # noqa: PLC0415 - see above
 
-    return SqliteJournal(home / "journal", clock)
+        return KafkaJournal(parse_address(place.journal_url))
+    from echolane.journal.sqlite import SqliteJournal  # noqa: PLC0415 - see above
+
+    return SqliteJournal(place.journal, clock)
 
 
-__all__ = ["Entry", "Journal", "open_journal"]
+__all__ = ["Entry", "Journal", "Member", "open_journal"]

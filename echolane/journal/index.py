@@ -63,7 +63,7 @@ class Index:
             "WHERE t.partition = ? ORDER BY s.name",
             (partition,),
         )
-        return [Segment(_text(name), int(created), int(first)) for name, created, first in rows]
+        return [Segment(text_of(name), int(created), int(first)) for name, created, first in rows]
 
     def newest(self) -> tuple[str, int, bool] | None:
         """Name and begin of the segment that is written now, and whether something in it was set aside; None in a new topic."""
@@ -71,7 +71,7 @@ class Index:
             "SELECT name, created_ns, EXISTS (SELECT 1 FROM damage d JOIN starts t ON t.partition = d.partition "
             "WHERE t.name = s.name AND d.stop > t.position) FROM segments s ORDER BY name DESC LIMIT 1"
         )
-        return (_text(rows[0][0]), int(rows[0][1]), bool(rows[0][2])) if rows else None
+        return (text_of(rows[0][0]), int(rows[0][1]), bool(rows[0][2])) if rows else None
 
     def add(self, found: Found) -> None:
         """List a new segment; its file is there already."""
@@ -94,6 +94,17 @@ class Index:
         """How far a group had come; 0 at first."""
         rows = self._asked("SELECT position FROM commits WHERE consumer = ? AND partition = ?", (group, partition))
         return int(rows[0][0]) if rows else 0
+
+    def within(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What ``work`` gives, in one transaction; what it raises undoes it."""
+
+        def transaction(connection: sqlite3.Connection) -> T:
+            connection.execute("BEGIN IMMEDIATE")
+            found = work(connection)
+            connection.execute("COMMIT")
+            return found
+
+        return self._mended(transaction)
 
     def set_aside(self, partition: int, first: int, stop: int, why: str) -> None:
         """Count entries that cannot be read, once however often they are met. Never fails: a reader goes on."""
@@ -194,5 +205,6 @@ def _starts(found: Found) -> tuple[str, list[Row]]:
     return "INSERT INTO starts VALUES (?, ?, ?)", rows
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """A text of the database, which gives bytes: a damaged one may claim to be text that is none."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

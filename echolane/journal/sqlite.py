@@ -10,7 +10,6 @@ other.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
@@ -20,16 +19,14 @@ from pathlib import Path
 import msgspec
 
 from echolane.clock import Clock
-from echolane.errors import HomeError, UsageError
-from echolane.frame import FRAME_BYTES_MAX, FrameDamaged, peek
-from echolane.journal import Entry, files, index, segments
+from echolane.errors import HomeError
+from echolane.journal import Entry, Member, files, index, segments
 from echolane.journal.ends import Ends
+from echolane.journal.leases import Leases, SqliteMember
+from echolane.journal.limits import check_frames, check_topic, no_partition, other_partitions
+from echolane.journal.sharing import LEASE_S
 from echolane.journal.turns import turn
 from echolane.journal.writing import Writer
-
-PARTITIONS_MAX = 1024
-"""More partitions than workers anyone starts on one machine; each costs a look at every roll."""
-_TOPIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 
 
 class _Spec(msgspec.Struct, frozen=True):
@@ -72,17 +69,14 @@ class SqliteJournal:
 
     def create(self, topic: str, partitions: int) -> None:
         """Make a topic, or find it with the same number of partitions."""
-        if not _TOPIC.fullmatch(topic):
-            raise UsageError(f"topic `{topic}` needs letters, digits, dots and hyphens only")
-        if not 0 < partitions <= PARTITIONS_MAX:
-            raise UsageError(f"topic `{topic}` cannot have {partitions} partitions; 1 to {PARTITIONS_MAX} are possible")
+        check_topic(topic, partitions)
         place = self._folder / topic
         if not (place / "topic.json").exists():
             with files.translated(place), self._turn():
                 if not (place / "topic.json").exists():
                     self._make(place, partitions)
         if (found := self.partitions(topic)) != partitions:
-            raise HomeError(f"topic `{topic}` has {found} partitions, not {partitions}; they are fixed once it exists")
+            raise other_partitions(topic, found, partitions)
 
     def _make(self, place: Path, partitions: int) -> None:
         """All files of a topic first, then, in one step, its name."""
@@ -113,13 +107,7 @@ class SqliteJournal:
     def append(self, topic: str, partition: int, frames: Sequence[bytes]) -> list[int]:
         """Append and wait until it is on the disk; the positions."""
         opened = self._topic(topic, partition)
-        for frame in frames:
-            if len(frame) > FRAME_BYTES_MAX:
-                raise ValueError(f"a frame of {len(frame)} bytes is over the limit of {FRAME_BYTES_MAX}")
-            try:
-                peek(frame)
-            except FrameDamaged as error:
-                raise ValueError(f"this is no frame: {error}") from error
+        check_frames(frames)
         return opened.writer.append(partition, frames, self._clock) if frames else []
 
     def read(self, topic: str, partition: int, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
@@ -161,6 +149,13 @@ class SqliteJournal:
         opened = self._topic(topic, partition)
         with files.translated(opened.folder.parent):
             return opened.index.committed(group, partition)
+
+    def join(self, group: str, topic: str, lease_s: float = LEASE_S) -> Member:
+        """Become a member of a group on a topic: leases in its index."""
+        opened = self._topic(topic)
+        with files.translated(opened.folder.parent):
+            leases = Leases(opened.index, opened.partitions, group)
+            return SqliteMember(leases, f"{group}:{topic}", self._clock, lease_s)
 
     def damaged(self, topic: str) -> int:
         """How many entries of a topic were set aside."""
@@ -214,7 +209,7 @@ class SqliteJournal:
         if opened is None or opened.identity != identity:
             opened = self._opened(topic, path, identity)
         if not 0 <= partition < opened.partitions:
-            raise HomeError(f"topic `{topic}` has no partition {partition}; it has {opened.partitions}")
+            raise no_partition(topic, partition, opened.partitions)
         return opened
 
     def _opened(self, topic: str, path: Path, identity: tuple[int, int]) -> _Topic:

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from echolane import log
 from echolane.clock import Clock
-from echolane.errors import EcholaneError, HomeError
+from echolane.errors import HomeError
 from echolane.journal import files, segments
 from echolane.journal.ends import Ends
 from echolane.journal.index import Found, Index
+from echolane.journal.together import Together, Waiting
 from echolane.journal.turns import turn
 
 BUCKET_NS = 3_600_000_000_000
@@ -31,62 +31,29 @@ DAMAGE_LEAP = 1_000_000
 """Positions left out when neither a destroyed segment nor the ends file says where it ended: none is ever given twice."""
 
 
-class _Waiting:
-    """One append that waits for the commit it is part of."""
-
-    __slots__ = ("error", "frames", "partition", "positions")
-
-    def __init__(self, partition: int, frames: Sequence[bytes]) -> None:
-        self.partition, self.frames = partition, frames
-        self.positions: list[int] | None = None
-        self.error: EcholaneError | None = None
-
-
 class Writer:
     """Appends to one topic; threads share commits, processes take turns."""
 
     def __init__(self, folder: Path, partitions: int, index: Index, ends: Ends, connections: files.Connections) -> None:
         self._folder, self._at, self._partitions = folder, f"{folder}/", partitions
         self._index, self._ends, self._connections = index, ends, connections
-        self._queue: list[_Waiting] = []
-        self._queue_lock, self._commit_lock = threading.Lock(), threading.Lock()
+        self._together = Together()
 
     def append(self, partition: int, frames: Sequence[bytes], clock: Clock) -> list[int]:
-        """Append frames to a partition. The first of several waiting threads commits for all of them."""
-        mine = _Waiting(partition, frames)
-        with self._queue_lock:
-            self._queue.append(mine)
-        with self._commit_lock:
-            if mine.positions is None and mine.error is None:
-                with self._queue_lock:
-                    batch, self._queue = self._queue, []
-                self._commit(batch, clock)
-        if mine.error is not None:
-            raise mine.error
-        if mine.positions is None:
-            raise HomeError("an append was interrupted; whether it was stored is unknown")
-        return mine.positions
+        """Append frames to a partition; threads that wait at the same time share a commit."""
+        return self._together.append(partition, frames, lambda batch: self._commit(batch, clock))
 
     def turn(self) -> AbstractContextManager[None]:
         """The turn of this process to write the topic."""
         return turn(self._folder / "writer.lock", f"topic {self._folder.parent.name}")
 
-    def _commit(self, batch: list[_Waiting], clock: Clock) -> None:
-        try:
-            with files.translated(self._folder.parent), self.turn():
-                given = self._write_mended(batch, clock.wall_ns())
-        except EcholaneError as error:
-            for waiting in batch:
-                waiting.error = error
-        except BaseException:
-            for waiting in batch:
-                waiting.error = HomeError("an append was interrupted; whether it was stored is unknown")
-            raise
-        else:
-            for waiting, positions in zip(batch, given, strict=True):
-                waiting.positions = positions
+    def _commit(self, batch: Sequence[Waiting], clock: Clock) -> None:
+        with files.translated(self._folder.parent), self.turn():
+            given = self._write_mended(batch, clock.wall_ns())
+        for waiting, positions in zip(batch, given, strict=True):
+            waiting.positions = positions
 
-    def _write_mended(self, batch: list[_Waiting], now: int) -> list[list[int]]:
+    def _write_mended(self, batch: Sequence[Waiting], now: int) -> list[list[int]]:
         """Write a batch; when the segment turns out to be damaged, into a new one."""
         latest = max(now, self._ends.latest_ns())
         try:
@@ -106,7 +73,7 @@ class Writer:
         log.event("journal.segment-left", topic=self._folder.parent.name, segment=newest[0], why=why)
         return self._write(self._roll(newest[0], latest), batch, latest)
 
-    def _write(self, name: str, batch: list[_Waiting], latest: int) -> list[list[int]]:
+    def _write(self, name: str, batch: Sequence[Waiting], latest: int) -> list[list[int]]:
         """One transaction for a whole batch; the positions of each append in it."""
         ends: dict[int, int] = {}
         given: list[list[int]] = []
@@ -192,7 +159,7 @@ class Writer:
 
     def expire(self, before_ns: int) -> int:
         """Remove the segments that ended before a wall time, index first and files second; how many."""
-        with self._commit_lock, files.translated(self._folder.parent), self.turn():
+        with self._together.commit_lock, files.translated(self._folder.parent), self.turn():
             listed = self._index.segments(0)
             old = [
                 one.name

@@ -7,24 +7,70 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from bench.broker import Broker
 from echolane.clock import ManualClock
 from echolane.errors import HomeError, UsageError
 from echolane.frame import INTENTS, decode_frame, encode_frame
+from echolane.home import Home
 from echolane.journal import Journal, open_journal
 from echolane.observation import Intent
 
-HOUR_NS = 3_600_000_000_000
-DOORS: dict[str, Callable[[Path, ManualClock], Journal]] = {
-    "sqlite": lambda home, clock: open_journal(home, clock=clock)
-}
+MS_NS = 1_000_000
+PREFIXES = count(1)
+
+
+class Sqlite:
+    """The door of one machine, on a clock that the test moves."""
+
+    tick_ns = 1
+    """The finest difference of append times."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.clock = home, ManualClock()
+
+    def open(self) -> Journal:
+        """The journal, as another process has it."""
+        return open_journal(self.home, clock=self.clock)
+
+    def now_ns(self) -> int:
+        """What the journal takes for the time."""
+        return self.clock.wall_ns()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.clock.advance_s(seconds)
+
+
+class Kafka:
+    """The door of many, on a real broker and its clock: a while is a few milliseconds."""
+
+    tick_ns = MS_NS
+
+    def __init__(self, broker: Broker) -> None:
+        self.home = Home(Path("none"), broker.url(f"prefix=c{next(PREFIXES)}."))
+
+    def open(self) -> Journal:
+        """The journal, as another process has it."""
+        return open_journal(self.home)
+
+    def now_ns(self) -> int:
+        """The broker is on this machine."""
+        return time.time_ns()
+
+    def wait(self, seconds: float) -> None:  # noqa: ARG002 - append times differ after any while
+        """Let time pass."""
+        time.sleep(0.004)
 
 
 def frame_of(number: int, size: int = 0) -> bytes:
@@ -38,19 +84,19 @@ def number_in(frame: bytes) -> int:
     return decode_frame(frame, Intent)[0].attempt
 
 
+@pytest.fixture(params=["kafka", "sqlite"])
+def door(request: pytest.FixtureRequest, tmp_path: Path) -> Sqlite | Kafka:
+    """One way to a journal."""
+    return Sqlite(tmp_path) if request.param == "sqlite" else Kafka(request.getfixturevalue("broker"))
+
+
 @pytest.fixture
-def clock() -> ManualClock:
-    """A clock that the test moves."""
-    return ManualClock()
-
-
-@pytest.fixture(params=sorted(DOORS))
-def reopened(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Callable[[], Journal]]:
+def reopened(door: Sqlite | Kafka) -> Iterator[Callable[[], Journal]]:
     """Opens the journal of one home, as often as asked."""
     opened: list[Journal] = []
 
     def another() -> Journal:
-        opened.append(DOORS[request.param](tmp_path, clock))
+        opened.append(door.open())
         return opened[-1]
 
     yield another
@@ -126,25 +172,28 @@ def test_groups_keep_their_places_apart(journal: Journal) -> None:
     assert [journal.committed(g, "t", p) for g, p in (("a", 0), ("b", 0), ("a", 1), ("c", 0))] == [5, 3, 0, 0]
 
 
-def test_a_time_finds_its_position(journal: Journal, clock: ManualClock) -> None:
+def test_a_time_finds_its_position(journal: Journal, door: Sqlite | Kafka) -> None:
     """position_at is the first entry appended at or after a time, over hours, and the end after the last one."""
     times: list[int] = []
     for number in range(9):
-        times.append(clock.wall_ns())
+        times.append(door.now_ns())
         journal.append("t", 0, [frame_of(number)])
-        clock.advance_s(1_200)
+        door.wait(1_200)
+    stamps = [entry.append_ns for entry in journal.read("t", 0)]
 
     assert [journal.position_at("t", 0, at) for at in times] == list(range(9))
-    assert [journal.position_at("t", 0, at + 1) for at in times] == list(range(1, 10))
+    assert [journal.position_at("t", 0, at) for at in stamps] == list(range(9))
+    assert [journal.position_at("t", 0, at + door.tick_ns) for at in stamps] == list(range(1, 10))
     assert journal.position_at("t", 0, 0) == 0
     assert journal.position_at("t", 1, times[3]) == 0
 
 
-def test_a_clock_that_is_set_back_does_not_disturb_the_order(journal: Journal, clock: ManualClock) -> None:
+@pytest.mark.parametrize("door", ["sqlite"], indirect=True)  # a broker has a clock of its own
+def test_a_clock_that_is_set_back_does_not_disturb_the_order(journal: Journal, door: Sqlite) -> None:
     """Append times never go back, so a time still finds its position after the wall clock jumped."""
     journal.append("t", 0, [frame_of(0)])
-    before = clock.wall_ns()
-    clock.advance_s(-7_200)
+    before = door.now_ns()
+    door.wait(-7_200)
     journal.append("t", 1, [frame_of(1)])
     journal.append("t", 0, [frame_of(2)])
 
@@ -156,20 +205,22 @@ def test_a_clock_that_is_set_back_does_not_disturb_the_order(journal: Journal, c
     assert journal.position_at("t", 1, before) == 0
 
 
-def test_retention_removes_old_hours_and_positions_stay(journal: Journal, clock: ManualClock) -> None:
+def test_retention_removes_old_hours_and_positions_stay(journal: Journal, door: Sqlite | Kafka) -> None:
     """What is older goes, what is younger stays under its old position, and a reader can see what it has missed."""
+    times: list[int] = []
     for number in range(6):
+        times.append(door.now_ns())
         journal.append("t", 0, [frame_of(number)])
-        clock.advance_s(3_600)
+        door.wait(3_600)
 
-    removed = journal.expire("t", clock.wall_ns() - 3 * HOUR_NS)
+    removed = journal.expire("t", times[3])
 
     kept = [(e.position, number_in(e.frame)) for e in journal.read("t", 0)]
     assert removed == 3
     assert kept == [(3, 3), (4, 4), (5, 5)]
     assert (journal.begin("t", 0), journal.end("t", 0)) == (3, 6)
     assert journal.damaged("t") == 0
-    assert journal.expire("t", clock.wall_ns() + HOUR_NS) == 2
+    assert journal.expire("t", door.now_ns()) == 2
     assert journal.append("t", 0, [frame_of(6)]) == [6]
 
 
@@ -238,16 +289,16 @@ def test_a_reader_holds_little_however_much_there_is(journal: Journal) -> None:
 class JournalMachine(RuleBasedStateMachine):
     """Anything a caller can do, in any order, against lists."""
 
-    door = staticmethod(DOORS["sqlite"])
-
     def __init__(self) -> None:
         super().__init__()
-        self.home = Path(tempfile.mkdtemp(prefix="journal-"))
-        self.clock = ManualClock()
-        self.journal = self.door(self.home, self.clock)
+        self.door = self.another_door()
+        self.journal = self.door.open()
         self.model: dict[str, list[list[tuple[int, int]]]] = {}
         self.commits: dict[tuple[str, str, int], int] = {}
         self.count = 0
+
+    def another_door(self) -> Sqlite | Kafka:
+        return Sqlite(Path(tempfile.mkdtemp(prefix="journal-")))
 
     @initialize()
     def begin(self) -> None:
@@ -269,7 +320,9 @@ class JournalMachine(RuleBasedStateMachine):
         positions = self.journal.append(topic, partition, [frame_of(n, 20_000 if large else 0) for n in numbers])
         entries = self.model[topic][partition]
         assert positions == list(range(len(entries), len(entries) + frames))
-        entries += [(self.clock.wall_ns(), n) for n in numbers]
+        stamps = {e.position: e.append_ns for e in self.journal.read(topic, partition, positions[0])}
+        entries += [(stamps[position], n) for position, n in zip(positions, numbers, strict=True)]
+        assert isinstance(self.door, Kafka) or set(stamps.values()) == {self.door.now_ns()}
 
     @precondition(lambda self: self.model)
     @rule(data=st.data(), start=st.integers(0, 30), length=st.none() | st.integers(0, 10))
@@ -287,10 +340,10 @@ class JournalMachine(RuleBasedStateMachine):
         assert found == expected
 
     @precondition(lambda self: self.model)
-    @rule(data=st.data(), back_s=st.integers(0, 20_000))
-    def find(self, data: st.DataObject, back_s: int) -> None:
+    @rule(data=st.data(), ticks=st.integers(-1, 1))
+    def find(self, data: st.DataObject, ticks: int) -> None:
         topic, partition = self.place(data)
-        at = self.clock.wall_ns() - back_s * 1_000_000_000
+        at = self.moment(data) + ticks * self.door.tick_ns
         entries, kept = self.model[topic][partition], self.journal.begin(topic, partition)
         expected = next((p for p, (stamp, _) in enumerate(entries) if p >= kept and stamp >= at), len(entries))
         assert self.journal.position_at(topic, partition, at) == expected
@@ -303,10 +356,10 @@ class JournalMachine(RuleBasedStateMachine):
         self.commits[group, topic, partition] = position
 
     @precondition(lambda self: self.model)
-    @rule(data=st.data(), back_s=st.integers(0, 20_000))
-    def expire(self, data: st.DataObject, back_s: int) -> None:
+    @rule(data=st.data())
+    def expire(self, data: st.DataObject) -> None:
         topic, _ = self.place(data)
-        before = self.clock.wall_ns() - back_s * 1_000_000_000
+        before = self.moment(data)
         self.journal.expire(topic, before)
         for partition, entries in enumerate(self.model[topic]):
             removed = entries[: self.journal.begin(topic, partition)]
@@ -314,12 +367,12 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 60, 1_800, 7_200]))
     def wait(self, seconds: int) -> None:
-        self.clock.advance_s(seconds)
+        self.door.wait(seconds)
 
     @rule()
     def reopen(self) -> None:
         self.journal.close()
-        self.journal = self.door(self.home, self.clock)
+        self.journal = self.door.open()
 
     @precondition(lambda self: "b" in self.model)
     @rule()
@@ -332,6 +385,11 @@ class JournalMachine(RuleBasedStateMachine):
         topic = data.draw(st.sampled_from(sorted(self.model)))
         return topic, data.draw(st.integers(0, len(self.model[topic]) - 1))
 
+    def moment(self, data: st.DataObject) -> int:
+        """An append time of any entry, or now."""
+        stamps = [at for partitions in self.model.values() for entries in partitions for at, _ in entries]
+        return data.draw(st.sampled_from([*stamps, self.door.now_ns()]))
+
     @invariant()
     def ends_and_commits_agree(self) -> None:
         assert self.journal.topics() == sorted(self.model)
@@ -342,11 +400,30 @@ class JournalMachine(RuleBasedStateMachine):
             assert self.journal.committed(group, topic, partition) == at
 
     def teardown(self) -> None:
+        for topic in self.journal.topics():
+            self.journal.drop(topic)
         self.journal.close()
-        shutil.rmtree(self.home)
+        if isinstance(self.door, Sqlite):
+            shutil.rmtree(self.door.home)
 
 
+class KafkaMachine(JournalMachine):
+    """The same on a broker."""
+
+    broker: ClassVar[Broker]
+
+    def another_door(self) -> Kafka:
+        return Kafka(self.broker)
+
+
+@pytest.fixture(scope="class")
+def machine_broker(broker: Broker) -> None:
+    """Where the machine's journals are."""
+    KafkaMachine.broker = broker
+
+
+STEADY = settings(max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TestJournalMachine = JournalMachine.TestCase
-TestJournalMachine.settings = settings(
-    max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestJournalMachine.settings = STEADY
+TestKafkaMachine = pytest.mark.usefixtures("machine_broker")(KafkaMachine.TestCase)
+TestKafkaMachine.settings = settings(STEADY, max_examples=6)  # a step asks the broker a dozen times

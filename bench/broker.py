@@ -1,0 +1,218 @@
+"""A real Apache Kafka broker for tests and benchmarks: ``python -m bench.broker`` installs it (``make parts``).
+
+Maven resolves the broker's jars into ``.parts/kafka``; a :class:`Broker` is one KRaft node on free ports of this machine, with a
+listener of each kind: plain, with a user and password (``alice``, ``right``; PLAIN and SCRAM), with TLS. It can be killed, stopped and
+started again on its data.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from bench.parts import free_port
+
+VERSION = "4.1.0"
+LIBS = Path(__file__).resolve().parents[1] / ".parts" / "kafka" / VERSION
+HINT = "make parts (with a Java runtime and Maven: apt-get install default-jre-headless maven)"
+HEAP = "-Xmx512m"
+START_WAIT_S = 90.0
+"""A broker listens after 4 to 7 s on a quiet machine."""
+USER, PASSWORD = "alice", "right"
+
+_POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>echolane.parts</groupId><artifactId>kafka</artifactId><version>1</version><dependencies><dependency>
+<groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version>
+</dependency></dependencies></project>"""
+_CONFIG = """process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAIN://127.0.0.1:{plain},SASL://127.0.0.1:{sasl},TLS://127.0.0.1:{tls},CONTROLLER://127.0.0.1:{controller}
+listener.security.protocol.map=PLAIN:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAIN
+controller.listener.names=CONTROLLER
+listener.name.sasl.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
+listener.name.sasl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
+listener.name.sasl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.tls.ssl.keystore.type=PEM
+listener.name.tls.ssl.keystore.location={folder}/server.pem
+log.dirs={folder}/data
+num.network.threads=2
+num.io.threads=4
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+auto.create.topics.enable=false
+log.cleaner.dedupe.buffer.size=4194304
+file.delete.delay.ms=1000
+"""
+
+
+def lacks() -> str:
+    """What this machine lacks for a broker; empty when nothing."""
+    if not shutil.which("java"):
+        return "the program java"
+    if not installed() and not shutil.which("mvn"):
+        return "the program mvn"
+    return ""
+
+
+def installed() -> bool:
+    """Whether the jars are there."""
+    return (LIBS / f"kafka_2.13-{VERSION}.jar").exists()
+
+
+def install() -> None:
+    """Let Maven fetch the broker's jars, once: whole or not at all."""
+    if installed():
+        return
+    LIBS.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=LIBS.parent) as folder:
+        (Path(folder) / "pom.xml").write_text(_POM)
+        words = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs", "-DincludeScope=runtime"]
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"mvn could not fetch Kafka {VERSION}:\n{done.stdout}{done.stderr}")
+        if not LIBS.exists():
+            (Path(folder) / "libs").rename(LIBS)
+
+
+class Broker:
+    """One node. ``start`` waits until it listens; everything it writes is under ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder = folder.resolve()
+        self.plain, self.sasl, self.tls, self._controller = (free_port() for _ in range(4))
+        self.ca = folder / "ca.pem"
+        self.process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        _certificate(folder / "server.pem", self.ca)
+        config = _CONFIG.format(
+            folder=folder,
+            plain=self.plain,
+            sasl=self.sasl,
+            tls=self.tls,
+            controller=self._controller,
+            user=USER,
+            password=PASSWORD,
+        )
+        (folder / "server.properties").write_text(config)
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")  # noqa: TID251 - Kafka's id, not ours
+        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", "server.properties", *_scram())
+
+    def __repr__(self) -> str:
+        return f"<Broker 127.0.0.1:{self.plain}, {'up' if self.process else 'down'}>"
+
+    def url(self, query: str = "") -> str:
+        """The journal's URL of the plain listener."""
+        return f"kafka://127.0.0.1:{self.plain}" + (f"?{query}" if query else "")
+
+    def _command(self, *words: str) -> list[str]:
+        return ["java", HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{LIBS}/*", *words]
+
+    def _java(self, *words: str) -> None:
+        done = subprocess.run(self._command(*words), cwd=self.folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(words[:2])} failed:\n{done.stdout}{done.stderr}")
+
+    def start(self) -> None:
+        """Start it on its data, and wait until it listens."""
+        with (self.folder / "broker.log").open("ab") as words:
+            self.process = subprocess.Popen(
+                self._command("kafka.Kafka", "server.properties"),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=words,
+                stderr=words,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_WAIT_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.plain), 1.0).close()
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    text = (self.folder / "broker.log").read_text("utf-8", "replace")
+                    raise RuntimeError(f"the broker does not listen:\n{text[-4000:]}") from None
+                time.sleep(0.1)
+            else:
+                return
+
+    def signal(self, number: signal.Signals) -> None:
+        """SIGSTOP, SIGCONT and the like."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it like a power cut of its process: kill -9."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it in good order."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self.process is not None:
+            self.process.send_signal(number)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(30)
+            self.process = None
+
+
+def _scram() -> list[str]:
+    return ["--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"]
+
+
+def _certificate(server: Path, ca: Path) -> None:
+    """A key and a certificate for 127.0.0.1, which is its own authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=7))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    ca.write_bytes(pem)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    server.write_bytes(private + pem)
+    os.chmod(server, 0o600)
+
+
+if __name__ == "__main__":
+    if lack := lacks():
+        sys.exit(f"Kafka needs {lack}: {HINT}")
+    install()
+    print(f"Kafka {VERSION} is in {LIBS}")

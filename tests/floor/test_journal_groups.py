@@ -1,0 +1,469 @@
+"""Groups with members: laws of sharing out, leases against a model, and on both doors real workers that are killed and stopped."""
+
+# ruff: noqa: D102 - the rules of the machine are named for what they do
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import count, pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from bench.broker import Broker
+from echolane.clock import ManualClock
+from echolane.errors import Fenced, HomeError
+from echolane.home import Home
+from echolane.journal import Journal, Member, open_journal
+from echolane.journal.kafka_members import NOWHERE, Owned, seated, shared_out
+from echolane.journal.leases import Leases
+from echolane.journal.sharing import Prefix, balanced
+from echolane.journal.sqlite import SqliteJournal
+
+PREFIXES = count(1)
+SEED = int(os.environ.get("ECHOLANE_SEED", "0")) or random.randrange(1 << 30)
+LEASE_S = 1.5
+BOUND_S = 2 * LEASE_S
+"""What the door promises."""
+SLACK_S = 3.0
+"""What a busy machine may add."""
+NAMES = st.sampled_from("abcde")
+
+
+@given(st.sets(NAMES, min_size=1), st.dictionaries(st.integers(0, 20), NAMES), st.integers(0, 16))
+def test_shares_are_even_and_few_change_hands(members: set[str], holders: dict[int, str], partitions: int) -> None:
+    """Every partition has a holder, no member has two more than another, and nobody loses what fits within its share."""
+    shall = balanced(members, holders, partitions)
+    sizes = {member: sum(holder == member for holder in shall.values()) for member in members}
+    kept = {m: [p for p in range(partitions) if holders.get(p) == m == shall[p]] for m in members}
+    held = {m: sum(holders.get(p) == m for p in range(partitions)) for m in members}
+
+    assert sorted(shall) == list(range(partitions))
+    assert max(sizes.values()) - min(sizes.values()) <= 1
+    assert all(len(kept[m]) == min(held[m], sizes[m]) for m in members)
+    assert shall == balanced(sorted(members, reverse=True), dict(reversed(holders.items())), partitions)
+    assert balanced(members, shall, partitions) == shall
+
+
+@given(st.lists(st.integers(1, 4), max_size=30), st.integers(0, 100), st.randoms(use_true_random=False))
+def test_what_may_be_committed_has_no_hole(steps: list[int], start: int, chance: random.Random) -> None:
+    """However entries are finished, the prefix ends before the first one that is not, also where positions are missing."""
+    prefix, model, at = Prefix(start), list[int](), start - 1
+    unfinished: list[int] = []
+    for step in steps:
+        at += step
+        prefix.begin(at)
+        model.append(at)
+        unfinished.append(at)
+        if chance.random() < 0.6:
+            prefix.finish(unfinished.pop(chance.randrange(len(unfinished))))
+        done = [p for p in model if p < min(unfinished, default=at + 1)]
+        assert prefix.reach == (done[-1] + 1 if done else start)
+        assert prefix.waiting == len(model) - len(done)
+
+
+def test_entries_are_begun_in_order() -> None:
+    """A worker that takes up an entry behind one it has begun has lost count, and hears it."""
+    prefix = Prefix(3)
+    prefix.begin(5)
+
+    with pytest.raises(ValueError, match="position 5 was begun behind 5"):
+        prefix.begin(5)
+
+
+class Generation(NamedTuple):
+    """One round of a simulated group: who is in it, and who of them is a newcomer under an old name."""
+
+    members: frozenset[str]
+    renamed: frozenset[str]
+
+
+@given(
+    st.lists(st.builds(Generation, st.frozensets(NAMES, min_size=1), st.frozensets(NAMES)), min_size=1, max_size=12),
+    st.integers(1, 8),
+)
+def test_of_a_partition_and_an_epoch_there_is_one_holder(generations: list[Generation], partitions: int) -> None:
+    """Whoever comes, goes, or misses rounds: no two members ever hold a partition under one epoch, and who stays keeps its epoch."""
+    seats = dict.fromkeys("abcde", NOWHERE)
+    names = {name: name for name in seats}
+    holders: dict[tuple[int, int], str] = {}
+    for number, generation in enumerate(generations, 1):
+        for name in generation.renamed:
+            names[name] = f"{name}{number}"  # struck off and back: the brokers give it another id
+        owned = {names[m]: Owned(seats[m].generation, sorted(seats[m].held)) for m in sorted(generation.members)}
+        gets = shared_out(owned, partitions)
+        assert sorted(p for places in gets.values() for p in places) == list(range(partitions))
+        for m in generation.members:
+            before = seats[m]
+            seats[m] = seated(before, number, names[m], gets[names[m]])
+            for partition, epoch in seats[m].held.items():
+                assert holders.setdefault((partition, epoch), m) == m
+                stayed = (before.generation, before.member) == (number - 1, names[m]) and partition in before.held
+                assert epoch == (before.held[partition] if stayed else number)
+
+
+class LeaseMachine(RuleBasedStateMachine):
+    """Workers of one machine that beat late, stop, die, leave and commit, on a clock that the machine moves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder, self.clock = Path(tempfile.mkdtemp(prefix="leases-")), ManualClock()
+        self.journal = SqliteJournal(self.folder, self.clock)
+        self.seats: dict[str, tuple[dict[int, int], int]] = {}
+        self.accepted: dict[tuple[int, int], str] = {}
+        self.latest: dict[int, int] = defaultdict(int)
+        self.names, self.lost = count(), False
+
+    @initialize(partitions=st.integers(1, 5))
+    def begin(self, partitions: int) -> None:
+        self.partitions = partitions
+        self.journal.create("t", partitions)
+
+    @property
+    def leases(self) -> Leases:
+        opened = self.journal._topic("t")
+        return Leases(opened.index, opened.partitions, "g")
+
+    def beat(self, name: str) -> None:
+        held = self.leases.beat(name, self.clock, int(LEASE_S * 1e9))
+        self.seats[name] = held, self.clock.mono_ns() + int(LEASE_S * 1e9)
+
+    @precondition(lambda self: len(self.seats) < 3)
+    @rule()
+    def join(self) -> None:
+        self.beat(f"m{next(self.names)}")
+
+    @precondition(lambda self: self.seats)
+    @rule(data=st.data())
+    def beats(self, data: st.DataObject) -> None:
+        self.beat(data.draw(st.sampled_from(sorted(self.seats))))
+
+    @precondition(lambda self: self.seats)
+    @rule(data=st.data())
+    def die(self, data: st.DataObject) -> None:
+        del self.seats[data.draw(st.sampled_from(sorted(self.seats)))]
+
+    @precondition(lambda self: self.seats)
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.seats)))
+        self.leases.leave(name)
+        del self.seats[name]
+
+    @rule(seconds=st.sampled_from([0.2, 0.5, 1.0, 2.0]))
+    def wait(self, seconds: float) -> None:
+        self.clock.advance_s(seconds)
+
+    @precondition(lambda self: self.seats)
+    @rule()
+    def commit(self) -> None:
+        """Everybody, also what they no longer may: a worker that was stopped remembers what it held."""
+        for name, partition, epoch, until in [
+            (name, partition, epoch, until)
+            for name, (held, until) in self.seats.items()
+            for partition, epoch in held.items()
+        ]:
+            position = self.journal.committed("g", "t", partition) + 1
+            try:
+                self.leases.commit(name, self.clock, partition, position, epoch)
+            except Fenced:
+                assert self.journal.committed("g", "t", partition) == position - 1
+                continue
+            assert self.clock.mono_ns() < until  # slept past its lease: refused, even if nobody else came
+            assert self.accepted.setdefault((partition, epoch), name) == name
+            assert epoch >= self.latest[partition]
+            self.latest[partition] = epoch
+
+    @precondition(lambda self: not self.lost)
+    @rule()
+    def lose_the_index(self) -> None:
+        """The file is damaged and rebuilt from the segments: everybody's leases are gone."""
+        self.lost = True
+        index = self.journal._topic("t").index
+        self.clock.advance_s(1)  # no epoch is given twice, as the first one is the time
+        index._path.write_bytes(b"no database")
+        self.seats = {name: ({}, until) for name, (_, until) in self.seats.items()}
+        self.journal.close()
+        self.journal = SqliteJournal(self.folder, self.clock)
+
+    @invariant()
+    def no_partition_is_in_two_hands(self) -> None:
+        now = self.clock.mono_ns()
+        awake = [partition for held, until in self.seats.values() if now < until for partition in held]
+        assert len(awake) == len(set(awake))
+
+    def teardown(self) -> None:
+        if self.seats:  # who lives takes over within a lease and two beats
+            self.clock.advance_s(LEASE_S)
+            for _ in range(3):
+                for name in sorted(self.seats):
+                    self.beat(name)
+            shares = [len(held) for held, _ in self.seats.values()]
+            assert sum(shares) == self.partitions
+            assert max(shares) - min(shares) <= 1
+        self.journal.close()
+        shutil.rmtree(self.folder)
+
+
+TestLeaseMachine = LeaseMachine.TestCase
+TestLeaseMachine.settings = settings(
+    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+@pytest.fixture(params=["kafka", "sqlite"])
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
+    """A home on either door."""
+    if request.param == "sqlite":
+        return Home(tmp_path)
+    broker: Broker = request.getfixturevalue("broker")
+    return Home(tmp_path, broker.url(f"prefix=g{next(PREFIXES)}."))
+
+
+@pytest.fixture
+def journal(home: Home) -> Iterator[Journal]:
+    """A journal with topic ``t`` of six partitions."""
+    opened = open_journal(home)
+    opened.create("t", 6)
+    yield opened
+    opened.close()
+
+
+def wait_until(done: Callable[[], bool], seconds: float = BOUND_S + SLACK_S) -> None:
+    """Wait for what must come."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, "it did not come in time"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def joined(journal: Journal) -> Iterator[Callable[[str], Member]]:
+    """Joins group ``g``; all leave at the end."""
+    members: list[Member] = []
+
+    def join(group: str = "g") -> Member:
+        members.append(journal.join(group, "t", LEASE_S))
+        return members[-1]
+
+    yield join
+    for member in members:
+        member.leave()
+
+
+def test_members_share_and_keep_what_they_hold(journal: Journal, joined: Callable[..., Member]) -> None:
+    """One has all; two have half each, and what stays in hand keeps its epoch; who leaves gives all to the other."""
+    first = joined()
+    wait_until(lambda: len(first.held()) == 6)
+    alone = first.held()
+    second = joined()
+    wait_until(lambda: len(second.held()) == 3)
+
+    assert len({first.name, second.name}) == 2
+    assert sorted([*first.held(), *second.held()]) == list(range(6))
+    assert all(alone[partition] == epoch for partition, epoch in first.held().items())
+    assert all(alone[partition] < epoch for partition, epoch in second.held().items())
+
+    shared = second.held()
+    first.leave()
+    wait_until(lambda: len(second.held()) == 6)
+    assert {partition: second.held()[partition] for partition in shared} == shared
+    assert first.held() == {}
+
+
+def test_only_who_holds_a_partition_commits(journal: Journal, joined: Callable[..., Member]) -> None:
+    """A commit under an epoch that is over, of a partition never held or after leaving is refused, and changes nothing."""
+    first = joined()
+    wait_until(lambda: len(first.held()) == 6)
+    alone = first.held()
+    first.commit(5, 7, alone[5])
+    second = joined()
+    wait_until(lambda: len(second.held()) == 3)
+    moved = next(iter(second.held()))
+
+    for member, partition, epoch in (
+        (first, moved, alone[moved]),
+        (first, moved, second.held()[moved]),
+        (second, moved, second.held()[moved] + 1),
+        (second, next(iter(first.held())), next(iter(first.held().values()))),
+    ):
+        before = journal.committed("g", "t", partition)
+        with pytest.raises(Fenced, match=f"partition {partition} of group .* nothing was committed"):
+            member.commit(partition, 99, epoch)
+        assert journal.committed("g", "t", partition) == before
+    held = second.held()
+    second.commit(moved, 11, held[moved])
+    assert journal.committed("g", "t", moved) == 11
+    second.leave()
+    with pytest.raises(Fenced):
+        second.commit(moved, 12, held[moved])
+
+
+def test_groups_do_not_disturb_each_other(journal: Journal, joined: Callable[..., Member]) -> None:
+    """Two groups on one topic share nothing but its entries."""
+    one, other = joined("one"), joined("other")
+    wait_until(lambda: len(one.held()) == len(other.held()) == 6)
+    one.commit(0, 3, one.held()[0])
+
+    assert (journal.committed("one", "t", 0), journal.committed("other", "t", 0)) == (3, 0)
+
+
+def test_a_group_of_a_topic_that_is_not_there_is_refused(journal: Journal) -> None:
+    """Nobody waits in a group for a topic that was never made."""
+    with pytest.raises(HomeError, match="no topic `u`"):
+        journal.join("g", "u")
+
+
+WORKER = """
+import contextlib, os, signal, sys, time
+from pathlib import Path
+from echolane.errors import Fenced
+from echolane.home import Home
+from echolane.journal import open_journal
+
+journal = open_journal(Home(Path(sys.argv[1]), sys.argv[2]))
+member = journal.join("g", "t", float(sys.argv[3]))
+at, asked = {}, []
+signal.signal(signal.SIGUSR1, lambda *_: asked.append(1))
+while True:
+    if asked:
+        asked.clear()
+        # Not within a transaction: a process that is stopped there keeps the file from the others, as docs/reference/data.md says.
+        with getattr(member, "_guard", contextlib.nullcontext()):
+            os.kill(os.getpid(), signal.SIGSTOP)
+    held = member.held()
+    for partition, epoch in {**held, **{p: e for p, (e, _) in at.items()}}.items():
+        if partition not in at or at[partition][0] < held.get(partition, 0):
+            epoch = held[partition]
+            at[partition] = epoch, journal.committed("g", "t", partition)
+        epoch, position = at[partition]
+        try:
+            member.commit(partition, position + 1, epoch)
+        except Fenced:
+            del at[partition]
+            print("fenced", flush=True)
+            continue
+        at[partition] = epoch, position + 1
+        print(time.time(), partition, epoch, position + 1, flush=True)
+    time.sleep(0.02)
+"""
+
+
+class Accepted(NamedTuple):
+    """A commit that a worker saw accepted."""
+
+    at: float
+    partition: int
+    epoch: int
+    position: int
+    worker: int
+
+
+class Workers:
+    """Real processes of one group, and what they say."""
+
+    def __init__(self, home: Home) -> None:
+        self.home, self.files = home, dict[int, Path]()
+        self.running: dict[int, subprocess.Popen[bytes]] = {}
+
+    def start(self) -> None:
+        """One more."""
+        number = len(self.files)
+        self.files[number] = self.home.path / f"worker-{number}.log"
+        with self.files[number].open("wb") as out:
+            words = [sys.executable, "-c", WORKER, str(self.home.path), self.home.journal_url, str(LEASE_S)]
+            self.running[number] = subprocess.Popen(words, stdout=out, cwd=Path(__file__).parents[2])
+
+    def accepted(self) -> list[Accepted]:
+        """Every accepted commit that was told."""
+        found = []
+        for number, file in self.files.items():
+            for line in file.read_text().splitlines(keepends=True):
+                if line.endswith("\n") and not line.startswith("fenced"):
+                    at, *rest = line.split()
+                    found.append(Accepted(float(at), *map(int, rest), number))
+        return found
+
+    def wait_all_work(self) -> None:
+        """Every worker has its share."""
+        since = time.time()
+        wait_until(lambda: {one.worker for one in self.accepted() if one.at > since} >= set(self.running), 30)
+
+    def fenced(self, number: int) -> int:
+        """How often a worker was refused."""
+        return self.files[number].read_text().count("fenced")
+
+    def wait_all_held(self, since: float, seconds: float) -> None:
+        """Every partition is worked on by somebody, in time."""
+        deadline = since + seconds
+        while len({one.partition for one in self.accepted() if one.at > since}) < 6:
+            assert time.time() < deadline, f"a partition was not worked on for {seconds} s (ECHOLANE_SEED={SEED})"
+            time.sleep(0.05)
+
+    def end(self) -> None:
+        """All of them."""
+        for process in self.running.values():
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+
+
+@pytest.fixture
+def workers(home: Home) -> Iterator[Workers]:
+    """Processes that end with the test."""
+    found = Workers(home)
+    yield found
+    found.end()
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed_and_stopped_never_hold_one_partition_together(
+    journal: Journal, workers: Workers
+) -> None:
+    """Of a partition and an epoch one worker's commits are accepted, none is lost or set back, and no partition rests for long."""
+    print(f"ECHOLANE_SEED={SEED}")
+    chance = random.Random(SEED)
+    for _ in range(3):
+        workers.start()
+    for step in range(int(os.environ.get("ECHOLANE_KILLS", "5"))):
+        workers.wait_all_work()
+        number = chance.choice(sorted(workers.running))
+        victim = workers.running[number]
+        since = time.time()
+        if step % 2:
+            fenced = workers.fenced(number)
+            victim.send_signal(signal.SIGUSR1)
+            workers.wait_all_held(since, BOUND_S + SLACK_S)
+            time.sleep(max(0.0, since + LEASE_S + 0.3 - time.time()))
+            victim.send_signal(signal.SIGCONT)
+            wait_until(lambda number=number, fenced=fenced: workers.fenced(number) > fenced)
+        else:
+            victim.send_signal(signal.SIGKILL)
+            victim.wait(10)
+            del workers.running[number]
+            workers.wait_all_held(since, BOUND_S + SLACK_S)
+            workers.start()
+            time.sleep(chance.random())
+    workers.end()
+
+    accepted = workers.accepted()
+    owners: dict[tuple[int, int], set[int]] = defaultdict(set)
+    for one in accepted:
+        owners[one.partition, one.epoch].add(one.worker)
+    assert all(len(found) == 1 for found in owners.values()), f"ECHOLANE_SEED={SEED}"
+    for partition in range(6):
+        told = sorted((one.epoch, one.position) for one in accepted if one.partition == partition)
+        positions = [position for _, position in told]
+        assert all(first < second for first, second in pairwise(positions)), f"ECHOLANE_SEED={SEED}"
+        assert journal.committed("g", "t", partition) >= positions[-1]
