@@ -73,13 +73,15 @@ class Worker:
         self._topic = f"observations.{spec.run}"
         self._since = time.monotonic()
         self._next: dict[int, int] = {}
+        self._partitions = 0
+        """Of the observations' topic, which is asked for until it is there: on Kafka that is a round trip, and its number stays."""
 
     def drain(self) -> int:
         """Compare what is there now; how many observations."""
-        if self._topic not in self._journal.topics():
-            return 0
+        if not self._partitions and self._topic in self._journal.topics():
+            self._partitions = self._journal.partitions(self._topic)
         count = 0
-        for partition in range(self._journal.partitions(self._topic)):
+        for partition in range(self._partitions):
             start = self._next.get(partition)
             if start is None:
                 start = self._journal.committed(GROUP, self._topic, partition)

@@ -16,7 +16,7 @@ import msgspec
 
 from echolane.errors import UsageError
 from echolane.exchange import ANSWER_BODY_KEPT, REQUEST_BODY_KEPT
-from echolane.journal.kafka_address import PASSWORD, SCHEME, completed
+from echolane.journal.kafka_address import PASSWORD, SCHEME, Options, completed
 from echolane.store.address import hidden
 
 MIB = 1024 * 1024
@@ -65,21 +65,6 @@ class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retention_days: float = 7.0
 
 
-class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a cluster is reached and used; what the journal's URL says itself goes before."""
-
-    user: str = ""
-    password_file: str = ""
-    sasl: str = ""
-    tls: bool = False
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    prefix: str = "echolane."
-    replication: int = 0
-    wait_s: float = 30.0
-
-
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings in force, and where each comes from."""
 
@@ -90,7 +75,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replay: Replay = Replay()
     differ: Differ = Differ()
     journal: JournalSettings = JournalSettings()
-    kafka: Kafka = Kafka()
+    kafka: Options = Options()
     sources: dict[str, str] = {}
 
     @property

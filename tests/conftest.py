@@ -142,3 +142,15 @@ def bridge(require_module: Callable[..., str], tmp_path_factory: pytest.TempPath
         yield found
     finally:
         found.kill()
+
+
+@pytest.fixture
+def mortal(require_module: Callable[..., str], tmp_path: Path) -> Iterator[Bridge]:
+    """A bridge of a test's own, to be stopped and killed."""
+    require_module("clickhouse_driver", "pip install 'echolane[clickhouse]'")
+    found = Bridge(tmp_path / "bridge", free_port())
+    try:
+        found.start()
+        yield found
+    finally:
+        found.kill()

@@ -25,10 +25,9 @@ _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
 _PORT = 9092
 
 
-class Address(msgspec.Struct, frozen=True):
-    """A cluster, and how Echolane uses it."""
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a cluster is reached and used: the settings ``kafka.*``; what the journal's URL says itself goes before."""
 
-    servers: list[str]
     user: str = ""
     password_file: str = ""
     sasl: str = ""
@@ -38,8 +37,14 @@ class Address(msgspec.Struct, frozen=True):
     key_file: str = ""
     prefix: str = "echolane."
     replication: int = 0
-    retention_days: float = 7.0
     wait_s: float = 30.0
+
+
+class Address(Options, frozen=True, kw_only=True):
+    """A cluster, and how Echolane uses it."""
+
+    servers: list[str]
+    retention_days: float = 7.0
 
     @property
     def shown(self) -> str:
@@ -79,7 +84,7 @@ def parse_address(url: str) -> Address:
         values["user"] = user
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in Address.__struct_fields__ or name == "servers":
-            known = ", ".join(Address.__struct_fields__[1:])
+            known = ", ".join(field for field in Address.__struct_fields__ if field != "servers")
             raise UsageError(f"the journal's URL has an unknown part `{name}`; known: {known}")
         values[name] = value
     try:

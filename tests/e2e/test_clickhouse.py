@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +43,6 @@ def har(path: Path, port: int) -> Path:
         orjson.dumps({"log": {"version": "1.2", "creator": {"name": "t", "version": "1"}, "entries": entries}})
     )
     return path
-
-
-@pytest.fixture
-def mortal(require_module: Callable[..., str], tmp_path: Path) -> Iterator[Bridge]:
-    """A bridge of a test's own, to be stopped and killed."""
-    require_module("clickhouse_driver", "pip install 'echolane[clickhouse]'")
-    found = Bridge(tmp_path / "bridge", free_port())
-    try:
-        found.start()
-        yield found
-    finally:
-        found.kill()
 
 
 def test_import_run_and_show_with_results_on_clickhouse(world: World, bridge: Bridge) -> None:

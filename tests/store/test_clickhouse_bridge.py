@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 from echolane.errors import HomeError
 from echolane.store import open_store
 from echolane.store.migrate import migrations
-from tests.store.bridge import Bridge, database_of, free_port
+from tests.store.bridge import Bridge, database_of
 from tests.store.native_blocks import Short, end_of_block, text, varint
 
 EXACT = "SELECT count() AS n, uniqExact(id) AS ids, sum(seq) AS seqs FROM results_v WHERE run = 'r'"
@@ -28,18 +28,6 @@ from echolane.store import open_store
 with open_store(Path("/nonexistent"), sys.argv[1]) as store:
     store.insert("runs", {"run": [sys.argv[2]], "version": [1]})
 """
-
-
-@pytest.fixture
-def mortal(require_module: Callable[..., str], tmp_path: Path) -> Iterator[Bridge]:
-    """A bridge of a test's own, to be killed."""
-    require_module("clickhouse_driver", "pip install 'echolane[clickhouse]'")
-    found = Bridge(tmp_path / "bridge", free_port())
-    try:
-        found.start()
-        yield found
-    finally:
-        found.kill()
 
 
 def test_processes_that_come_at_once_make_the_tables_once(bridge: Bridge) -> None:
