@@ -42,6 +42,27 @@ def short(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def alike(one: Sequence[str], other: Sequence[str]) -> int:
+    """Length of the common beginning, by halves: values may be long."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle - 1)
+    return low
+
+
+def telling(base: object, branch: object, limit: int) -> tuple[str | None, str | None]:
+    """Both values as texts, from a little before they part where their first ``limit`` characters look alike; None is missing."""
+    if base is None or branch is None:
+        return None if base is None else str(base), None if branch is None else str(branch)
+    base, branch = str(base), str(branch)
+    same = alike(base, branch)
+    if same <= limit // 2 or max(len(base), len(branch)) <= limit:
+        return base, branch
+    begin = same - limit // 4
+    return "…" + base[begin:], "…" + branch[begin:]
+
+
 def html(text: str, keep: str = "") -> str:
     """Text for an HTML element or a quoted attribute."""
     return visible(text, keep).translate(_HTML)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from console import words
-from console.escapes import short, visible, xml
+from console.escapes import short, telling, visible, xml
 
 VALUE_MAX = 1_000
 """Characters of one value in a failure's text: enough to recognise it; the page has the rest."""
@@ -82,9 +82,9 @@ def _text(finding: words.Finding) -> str:
         lines.append(f"{words.count(needed, 'more sample')} like these would decide it")
     for sample in words.samples(finding):
         lines.append(f"exchange {words.text(sample, 'exchange')}")
-        for name in ("base", "branch"):
-            value = sample.get(name)
-            lines.append(f"  {name}: " + ("(missing)" if value is None else visible(short(str(value), VALUE_MAX))))
+        texts = telling(sample.get("base"), sample.get("branch"), VALUE_MAX)
+        for name, text in zip(("base", "branch"), texts, strict=True):
+            lines.append(f"  {name}: " + ("(missing)" if text is None else visible(short(text, VALUE_MAX))))
     return "\n".join(short(line, VALUE_MAX + TEXT_MAX) for line in lines if line)
 
 

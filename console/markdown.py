@@ -7,7 +7,7 @@ Words come from :mod:`console.words`, quoting from :mod:`console.escapes`.
 from __future__ import annotations
 
 from console import words
-from console.escapes import markdown as escaped, markdown_code as code, short
+from console.escapes import markdown as escaped, markdown_code as code, short, telling
 
 LINES_MAX = 60
 ENDPOINTS_MAX = 12
@@ -60,7 +60,7 @@ def _findings(found: list[words.Finding]) -> list[str]:
     for finding in found[:FINDINGS_MAX]:
         where = f"{_name(words.endpoint(finding))}<br>{_name(words.place(finding))}"
         sample = next(iter(words.samples(finding)), None)
-        pair = "" if sample is None else f"{_value(sample.get('base'))} → {_value(sample.get('branch'))}"
+        pair = "" if sample is None else _pair(sample.get("base"), sample.get("branch"))
         kind = escaped(short(words.text(finding, "kind"), 20))
         lines.append(f"| **{words.severity(finding)}** | {where} | {kind} | {words.seen(finding)} | {pair} |")
     if len(found) > FINDINGS_MAX:
@@ -68,8 +68,9 @@ def _findings(found: list[words.Finding]) -> list[str]:
     return lines
 
 
-def _value(value: object) -> str:
-    return "*missing*" if value is None else code(short(str(value), VALUE_MAX))
+def _pair(base: object, branch: object) -> str:
+    texts = telling(base, branch, VALUE_MAX)
+    return " → ".join("*missing*" if text is None else code(short(text, VALUE_MAX)) for text in texts)
 
 
 def _endpoints(found: list[words.Finding]) -> list[str]:

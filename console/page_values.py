@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
-from console.escapes import html
+from console.escapes import alike, html
 from console.words import EXCERPT_BYTES
 
 EFFORT_MAX = 250_000
@@ -85,10 +85,10 @@ def preview(base: str | None, branch: str | None) -> tuple[str, str]:
     """Both values in one short line each, cut around the first change."""
     if base is None or branch is None:
         return _preview(base, 0, len(base or ""), "del"), _preview(branch, 0, len(branch or ""), "ins")
-    before = _common(base, branch)
+    before = alike(base, branch)
     while before and _WORD.match(base, before - 1):
         before -= 1
-    after = min(_common(base[::-1], branch[::-1]), min(len(base), len(branch)) - before)
+    after = min(alike(base[::-1], branch[::-1]), min(len(base), len(branch)) - before)
     while after and _WORD.match(base, len(base) - after):
         after -= 1
     return _preview(base, before, len(base) - after, "del"), _preview(branch, before, len(branch) - after, "ins")
@@ -192,8 +192,8 @@ def matched(base: str, branch: str) -> tuple[list[Piece], list[Piece]]:
 
 def _aligned(left: Sequence[str], right: Sequence[str], effort: int) -> list[Pair]:
     """Runs of equal and of changed parts; with too much between the common ends to match, all of it is changed."""
-    before = _common(left, right)
-    after = min(_common(left[::-1], right[::-1]), min(len(left), len(right)) - before)
+    before = alike(left, right)
+    after = min(alike(left[::-1], right[::-1]), min(len(left), len(right)) - before)
     ones, others = left[before : len(left) - after], right[before : len(right) - after]
     if len(ones) * len(others) > effort:
         middle = [(True, "".join(ones), "".join(others))]
@@ -215,15 +215,6 @@ def _joined(pairs: Sequence[Pair]) -> list[Pair]:
         elif old or new:
             out.append((now, old, new))
     return out
-
-
-def _common(one: Sequence[str], other: Sequence[str]) -> int:
-    """Length of the common beginning, by halves: values may be long."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle - 1)
-    return low
 
 
 def _body(pieces: Sequence[Piece], mark: str, left_out: int) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from console import words
-from console.escapes import short, terminal
+from console.escapes import short, telling, terminal
 from console.words_profile import profile_line
 
 FINDINGS_MAX = 8
@@ -77,8 +77,10 @@ def _finding(finding: words.Finding, width: int) -> list[Text]:
 
 def _pair(base: object, branch: object, room: int) -> tuple[str, str]:
     """Both values in one line; a short one leaves its room to the other."""
-    shown = ["(missing)" if value is None else terminal(short(str(value), 4 * room)) for value in (base, branch)]
     half = room // 2
+    wide = cell_len(str(base)[:room]) > room
+    texts = telling(base, branch, half // 2 if wide else half)
+    shown = ["(missing)" if text is None else terminal(short(text, 4 * room)) for text in texts]
     left = max(half, room - cell_len(shown[1]))
     first = _cut(shown[0], left)
     return first, _cut(shown[1], room - cell_len(first))

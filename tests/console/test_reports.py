@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from console import words
-from console.escapes import markdown as escaped, markdown_code, terminal, xml
+from console.escapes import markdown as escaped, markdown_code, telling, terminal, xml
 from console.junit import junit
 from console.markdown import markdown
 from console.page import render_page
@@ -160,6 +160,20 @@ def test_greedy_pairs_are_said_where_there_are_any(fail: dict[str, Any]) -> None
     assert not any(said in face(fail) for face in (plain_verdict, render_page, junit))
     fail["groups"][0]["greedy"] = 3
     assert all(face(fail).count(said) == 1 for face in (plain_verdict, render_page, junit))
+
+
+@pytest.mark.parametrize("letter", ["x", "書", "\n"])
+def test_two_long_values_are_shown_where_they_part(fail: dict[str, Any], letter: str) -> None:
+    """What both begin with gives way, in every face that cuts; what is short or parts early is shown from its beginning."""
+    sample = fail["groups"][0]["samples"][0]
+    sample["base"], sample["branch"] = (letter * 2_000 + f"¤{cents}¤" + letter * 100 for cents in (10, 11))
+
+    for face in (plain_verdict, markdown, junit):
+        assert "¤10¤" in face(fail)
+        assert "¤11¤" in face(fail)
+    assert telling("a" * 20, "a" * 19 + "b", 20) == ("a" * 20, "a" * 19 + "b")
+    assert telling("ab" + "c" * 90, "aX" + "c" * 90, 20) == ("ab" + "c" * 90, "aX" + "c" * 90)
+    assert telling(None, "a" * 90, 20) == (None, "a" * 90)
 
 
 def test_fidelity_is_never_rounded_up() -> None:
