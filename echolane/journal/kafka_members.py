@@ -21,8 +21,9 @@ from echolane.errors import EcholaneError, Fenced, HomeError
 from echolane.journal.kafka_clients import Clients
 from echolane.journal.sharing import BEATS, balanced, fenced
 
-POLL_MS = 50
-"""How long the member's thread is in the library at a time; leaving waits for it."""
+POLL_S = 1.0
+"""How long the member's thread is in the library at a time, or a third of the lease; leaving waits for it. The library gives up joining a
+group where it runs out, and begins anew: with short ones, members on a busy machine join for ever."""
 JOIN_TRY_S = 0.5
 
 
@@ -132,7 +133,7 @@ class KafkaMember:
         """Take part in the group until it leaves."""
         while not self._left.is_set():
             try:
-                self._consumer.poll(timeout_ms=POLL_MS)
+                self._consumer.poll(timeout_ms=int(min(POLL_S, self._lease_s / BEATS) * 1000))
                 self._heard = time.monotonic()
             except self._clients.errors.KafkaError as error:
                 log.event("member.unheard", group=self._group, error=str(error))

@@ -15,9 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from echolane.home import Home
+from echolane.journal import open_journal
 from echolane.ledger import run_identities
-from tests.e2e.kills_parts import Load
+from tests.e2e.kills_parts import Load, gone
 from tests.e2e.world import World, free_port, listening, stop
+from tests.waiting import wait_until
 
 ENTRY = {
     "startedDateTime": "2026-01-01T00:00:00.000Z",
@@ -165,7 +168,7 @@ def test_a_page_of_a_store_that_is_damaged_beyond_use(world: World) -> None:
     """The store's own files are garbage: exit 2 with the path, and what was recorded is still there."""
     assert world.call("import", "--service", "shop", "--home", world.home, har(world)).code == 0
     assert world.call("runs", "--home", world.home).code == 0
-    time.sleep(3)  # the owner ends when its last client is gone
+    gone(world.home, "store.owner")  # it ends when its last client is gone
     for path in (world.home / "store").rglob("*.sql"):
         path.write_bytes(b"\xff garbage")
     done = world.call(
@@ -188,8 +191,7 @@ def test_a_page_of_a_store_that_is_damaged_beyond_use(world: World) -> None:
 def test_a_run_that_is_going_on_is_not_resumed_by_another(world: World) -> None:
     """Two processes on one run would fire everything twice: the second is told who has it."""
     run = recorded_run(world, pace="20/s")
-    time.sleep(2.5)
-    latest = json.loads(world.call("runs", "--json", "--home", world.home).out)[0]["run"]
+    latest = fired_at(world)
     refused(world, 2, latest[:8], "run", "--resume", latest, "--home", world.home)
     run.kill()
 
@@ -210,10 +212,27 @@ def recorded_run(world: World, pace: str) -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
+def fired_at(world: World) -> str:
+    """The run that is going on, once answers were observed."""
+    found: list[str] = []
+
+    def fires() -> bool:
+        journal = open_journal(Home(world.home))
+        try:
+            topics = [name for name in journal.topics() if name.startswith("observations.") and journal.end(name, 0)]
+        finally:
+            journal.close()
+        found[:] = [name.partition(".")[2] for name in topics]
+        return bool(found)
+
+    wait_until(fires)
+    return found[0]
+
+
 def test_ctrl_c_keeps_what_was_done_and_names_the_way_on(world: World) -> None:
     """Exit 130 with a balanced ledger; --resume does the rest and reaches the verdict."""
     run = recorded_run(world, pace="40/s")
-    time.sleep(3.0)
+    fired_at(world)
     run.send_signal(signal.SIGINT)
     said = run.stderr.read().decode() if run.stderr else ""
     assert run.wait(60) == 130, said

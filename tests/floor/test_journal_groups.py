@@ -31,6 +31,7 @@ from echolane.journal.kafka_members import NOWHERE, Owned, seated, shared_out
 from echolane.journal.leases import Leases
 from echolane.journal.sharing import Prefix, balanced
 from echolane.journal.sqlite import SqliteJournal
+from tests.waiting import wait_until
 
 PREFIXES = count(1)
 SEED = int(os.environ.get("ECHOLANE_SEED", "0")) or random.randrange(1 << 30)
@@ -241,14 +242,6 @@ def journal(home: Home) -> Iterator[Journal]:
     opened.create("t", 6)
     yield opened
     opened.close()
-
-
-def wait_until(done: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Wait for what must come."""
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, "it did not come in time"
-        time.sleep(0.02)
 
 
 def shared(first: Member, second: Member) -> bool:

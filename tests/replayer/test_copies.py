@@ -15,6 +15,7 @@ from echolane.observation import TargetInfo
 from echolane.recordings import Recording
 from echolane.runspec import RunSpec
 from replayer import copies
+from tests.waiting import wait_until
 
 SERVER = """
 import http.server, os, sys, pathlib
@@ -167,14 +168,6 @@ def test_a_kill_takes_the_copies_and_their_children_along(tmp_path):
         starter.send_signal(signal.SIGKILL)
         starter.wait()
     wait_until(lambda: not any(alive(pid) for pid in started))
-
-
-def wait_until(true, seconds=10.0):
-    """Wait for a condition, for a bounded time."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def alive(pid):

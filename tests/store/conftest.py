@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -71,19 +70,6 @@ def kill_owner(owner_of: Callable[[Path], int]) -> Callable[[Path], int]:
         return process
 
     return kill
-
-
-@pytest.fixture
-def wait_until() -> Callable[[Callable[[], bool], float], None]:
-    """Waits for a condition, and fails if it does not come."""
-
-    def wait(condition: Callable[[], bool], patience_s: float = 10.0) -> None:
-        deadline = time.monotonic() + patience_s
-        while not condition():
-            assert time.monotonic() < deadline, "waited in vain"
-            time.sleep(0.02)
-
-    return wait
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ import pytest
 
 from echolane.errors import HomeError, StoreBusy
 from echolane.store import Store, open_store, wire
+from tests.waiting import wait_until
 
 OPEN_AND_COUNT = """
 import sys
@@ -90,9 +91,7 @@ def test_readers_and_writers_work_side_by_side(shared_store: Store, results: Cal
     assert store.query("SELECT count() AS n FROM results_v") == [{"n": 10_000}]
 
 
-def test_the_owner_ends_when_its_last_client_is_gone(
-    home: Path, owner_of: Callable[[Path], int], wait_until: Callable[..., None]
-) -> None:
+def test_the_owner_ends_when_its_last_client_is_gone(home: Path, owner_of: Callable[[Path], int]) -> None:
     """A silent client keeps its owner; a moment after the last close the process and its socket are gone."""
     with open_store(home) as first:
         owner = owner_of(home)
@@ -100,31 +99,27 @@ def test_the_owner_ends_when_its_last_client_is_gone(
         time.sleep(2.6)  # longer than the owner waits when alone
         assert first.query("SELECT 1 AS one") == [{"one": 1}]
         assert owner_of(home) == owner
-    wait_until(lambda: not is_alive(owner), 10)
+    wait_until(lambda: not is_alive(owner))
     assert not (home / "store.sock").exists()
     with open_store(home):
         assert owner_of(home) != owner
 
 
-def test_the_owner_ends_when_its_home_vanishes(
-    home: Path, owner_of: Callable[[Path], int], wait_until: Callable[..., None]
-) -> None:
+def test_the_owner_ends_when_its_home_vanishes(home: Path, owner_of: Callable[[Path], int]) -> None:
     """A home moved away takes its owner with it, clients or not, and a store at the old place begins anew."""
     with open_store(home) as store:
         store.insert("runs", {"run": ["gone"]})
         owner = owner_of(home)
         home.rename(home.with_name("elsewhere"))
-        wait_until(lambda: not is_alive(owner), 10)
+        wait_until(lambda: not is_alive(owner))
 
         assert store.query("SELECT count() AS n FROM runs_v") == [{"n": 0}]
 
 
-def test_a_socket_that_was_tidied_away_comes_back(
-    shared_store: Store, shared_home: Path, wait_until: Callable[..., None]
-) -> None:
+def test_a_socket_that_was_tidied_away_comes_back(shared_store: Store, shared_home: Path) -> None:
     """An owner whose socket was removed listens again, so newcomers reach it instead of waiting for its lock."""
     (shared_home / "store.sock").unlink()
-    wait_until((shared_home / "store.sock").exists, 5)
+    wait_until((shared_home / "store.sock").exists)
 
     with open_store(shared_home) as other:
         assert other.query("SELECT 1 AS one") == shared_store.query("SELECT 1 AS one")
