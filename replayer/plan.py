@@ -1,7 +1,8 @@
 """Plan a run: a recording becomes work items in recorded order, each with its due time, whom it follows, or why it is skipped.
 
-Two passes over the chosen frames, both in bounded memory: the first learns the endpoints and each frame's earliest instant, the
-second merges the frames by captured time and writes ``work.<run>``. A frame is decoded when its first exchange is due in the
+Three passes over the chosen frames, all in bounded memory: the first learns the endpoints and each frame's earliest instant, the
+second finds what ties requests to earlier answers (:mod:`replayer.linking`; not with ``replay.correlate = false``), the third
+merges the frames by captured time and writes ``work.<run>``. A frame is decoded when its first exchange is due in the
 order, so that only overlapping frames are held. What decides about one exchange is pure (:class:`Planner`); :mod:`replayer.order`
 knows sessions, :mod:`replayer.pace` due times. Work carries its exchange without the recorded answer's body: it is enough to fire.
 """
@@ -9,7 +10,7 @@ knows sessions, :mod:`replayer.pace` due times. Work carries its exchange withou
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -23,6 +24,8 @@ from echolane.recordings import Recording, topic_of
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.templating import Templates
+from replayer.deciding import Links, decide
+from replayer.linking import Linker
 from replayer.order import Order
 from replayer.pace import Pace, parse_pace
 from replayer.wire import SAFE_METHODS
@@ -32,6 +35,7 @@ WORK_ITEMS_MAX = 64
 WORK_BYTES_MAX = 256 * 1024
 APPEND_FRAMES = 64
 """Work frames of one durable append."""
+NO_LINKS = Links({}, {})
 _RECORDED = attrgetter("captured_at_ns", "agent", "epoch", "seq")
 
 
@@ -76,14 +80,19 @@ def work_topic(run: str) -> str:
     return f"work.{run}"
 
 
-def make_plan(journal: Journal, home: Home, spec: RunSpec, settings: Settings) -> PlanSummary:  # noqa: ARG001 - the conductor's words
+def make_plan(journal: Journal, home: Home, spec: RunSpec, settings: Settings) -> PlanSummary:
     """Write the work of a run; how much of it is to be fired, and what is skipped and why."""
     templates = Templates.load(home.templates / f"{spec.service}.json")
     frames = _look_through(journal, spec.recording, templates)
     templates.save(home.templates / f"{spec.service}.json")
     topic = work_topic(spec.run)
     journal.create(topic, 1)
-    planner = Planner(parse_pace(spec.pace), spec.methods, templates, strict=spec.concurrency == 1)
+    links = (
+        find_links(in_order(journal, spec.recording, frames), spec.methods, templates)
+        if settings.replay.correlate
+        else NO_LINKS
+    )
+    planner = Planner(parse_pace(spec.pace), spec.methods, templates, links, strict=spec.concurrency == 1)
     frames_out: list[bytes] = []
     batch: list[WorkItem] = []
     size = 0
@@ -107,11 +116,14 @@ def make_plan(journal: Journal, home: Home, spec: RunSpec, settings: Settings) -
 class Planner:
     """Decides about one exchange after the other, given in recorded order."""
 
-    def __init__(self, pace: Pace, methods: str, templates: Templates, *, strict: bool = False) -> None:
+    def __init__(
+        self, pace: Pace, methods: str, templates: Templates, links: Links = NO_LINKS, *, strict: bool = False
+    ) -> None:
         self.summary = PlanSummary()
         self._pace = pace
         self._methods = methods
         self._templates = templates
+        self._links = links
         self._strict = strict
         """One exchange after another, whoever sent it."""
         self._order = Order()
@@ -141,7 +153,19 @@ class Planner:
             else:
                 follows = self._order.follows(session, rank, start_ns, start_ns + exchange.duration_ns)
         endpoint = self._templates.template(request.method, request.target)
-        return WorkItem(rank, due_ns, endpoint, follows, _lighter(exchange, session), skip)
+        gives, takes = self._links.gives.get(rank, []), self._links.takes.get(rank, [])
+        return WorkItem(rank, due_ns, endpoint, follows, _lighter(exchange, session), skip, gives, takes)
+
+
+def find_links(exchanges: Iterable[Exchange], methods: str, templates: Templates) -> Links:
+    """What ties the requests of a recording to its earlier answers, as far as they will be fired."""
+    order, linker = Order(), Linker()
+    for rank, exchange in enumerate(exchanges):
+        session = order.name_of(exchange)
+        if not skip_reason(exchange, methods):
+            request = exchange.request
+            linker.see(exchange, session, rank, templates.template(request.method, request.target))
+    return decide(linker)
 
 
 def skip_reason(exchange: Exchange, methods: str) -> str:

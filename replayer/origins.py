@@ -1,0 +1,243 @@
+"""Values that an answer brings into being, each with its place; and the value at such a place in another answer. Pure.
+
+:func:`values` reads a recorded answer, :class:`Reader` a target's: the place found in the one is looked up in the other. Elements of a
+list are found by a member that tells them apart (a name, not an id), else by their index.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, NamedTuple, cast
+
+import orjson
+
+from echolane.exchange import Given, Headers, Response
+from replayer import jsonspans, markup
+from replayer.pieces import Piece, pieces, text_pieces
+from replayer.places import TEXT_MAX
+
+VALUES_MAX = 5_000
+"""Values of one answer that are remembered; the first ones of a long list are those that a client goes on with."""
+BODY_MAX = 1024 * 1024
+"""Bytes of an answer's body that is read; as much as a recording keeps."""
+_ANCHORED_MAX = 1_000
+_WORDY = re.compile(r"[^0-9]{1,64}(?:[0-9]{1,3}[^0-9]{0,16})?")
+"""A text that was written by somebody: few digits, not at its beginning."""
+_DULL = frozenset(
+    b"""date content-length content-type content-encoding server connection keep-alive cache-control vary age expires pragma
+    transfer-encoding accept-ranges allow via x-powered-by strict-transport-security content-security-policy x-frame-options
+    x-content-type-options referrer-policy permissions-policy alt-svc content-language access-control-allow-origin
+    access-control-allow-methods access-control-allow-headers access-control-max-age""".split()
+)
+Step = str | int | tuple[int, str, str]
+"""A member, an index, or an index with the member and value that tell the element apart."""
+
+
+class Found(NamedTuple):
+    """A value of an answer."""
+
+    place: str
+    path: tuple[Step, ...]
+    sub: str
+    text: str
+    name: str
+    around: str
+    """What holds it: the member above, the segment before."""
+
+
+def values(answer: Response) -> Iterator[Found]:
+    """The values of an answer, at most VALUES_MAX."""
+    for count, found in enumerate(_all(answer)):
+        if count >= VALUES_MAX:
+            return
+        yield found
+
+
+def _all(answer: Response) -> Iterator[Found]:
+    for place, name, text in _headers(answer.headers):
+        yield from _cut(place, (), name, "", text)
+    body = answer.body
+    if not body.data or body.truncated or body.undecoded or len(body.data) > BODY_MAX:
+        return
+    kind = _kind(answer)
+    if kind == "json":
+        tree = _parsed(body.data)
+        if tree is not None:
+            yield from _walk(tree, (), "", "")
+        return
+    text = body.data.decode("utf-8", "surrogateescape")
+    if kind == "markup":
+        xml = markup.is_xml(_content_type(answer.headers), text)
+        for value in markup.values(text, xml=xml):
+            yield from _cut(f"body:{value.place}", (), value.name, "", value.text)
+    if kind == "text":
+        yield Found("body", (), "", text.strip(), "", "")
+    for piece in _free_text(text, kind):
+        yield Found("body", (), piece.sub, piece.text, "", "")
+
+
+def _free_text(text: str, kind: str) -> Iterator[Piece]:
+    """Words of plain text, and of scripts in a page."""
+    if kind == "text":
+        yield from text_pieces(text)
+    elif "<script" in text:
+        scripts = re.findall(r"(?is)<script[^>]{0,1024}>(.{1,65536}?)</script>", text)
+        yield from text_pieces("\n".join(scripts))
+
+
+def _headers(headers: Headers) -> Iterator[tuple[str, str, str]]:
+    """Place, name and text of each header that may hold something made by the service."""
+    seen: Counter[str] = Counter()
+    for name, value in headers:
+        lower = name.lower()
+        text = value.decode("latin-1")
+        if lower == b"set-cookie":
+            cookie, equals, rest = text.partition("=")
+            if equals:
+                yield f"header:set-cookie[{cookie.strip()}]", cookie.strip(), rest.partition(";")[0].strip()
+        elif lower not in _DULL:
+            label = lower.decode("latin-1")
+            seen[label] += 1
+            yield f"header:{label}" + (f"[{seen[label]}]" if seen[label] > 1 else ""), label, text
+
+
+def _walk(node: Any, path: tuple[Step, ...], name: str, around: str) -> Iterator[Found]:
+    if isinstance(node, dict):
+        for key, value in cast("dict[str, Any]", node).items():
+            yield from _walk(value, (*path, key), key, name)
+    elif isinstance(node, list):
+        items = cast("list[Any]", node)
+        anchor = _anchor(items)
+        for index, value in enumerate(items):
+            step: Step = index
+            if anchor:
+                step = (index, anchor, cast("dict[str, str]", value)[anchor])
+            yield from _walk(value, (*path, step), name, around)
+            if index >= VALUES_MAX:
+                return
+    elif node is not None and not isinstance(node, bool):
+        text = node if isinstance(node, str) else orjson.dumps(node).decode()
+        yield from _cut("body:" + jsonspans.place_of(tuple(map(_plain, path))), path, name, around, text)
+
+
+def _cut(place: str, path: tuple[Step, ...], name: str, around: str, text: str) -> Iterator[Found]:
+    if not text or len(text) > TEXT_MAX:
+        return
+    for piece in pieces(text):
+        if not piece.sub:
+            yield Found(place, path, "", text, name, around)
+        elif piece.name:
+            yield Found(place, path, piece.sub, piece.text, piece.name if piece.escape != 1 else name, piece.name)
+        elif any(sign.isdigit() for sign in piece.text):
+            yield Found(place, path, piece.sub, piece.text, name, around)
+
+
+def _anchor(items: list[Any]) -> str:
+    """A member whose texts tell all elements of a list apart and were written by somebody, not made by the service."""
+    if not 2 <= len(items) <= _ANCHORED_MAX or not all(isinstance(item, dict) for item in items):
+        return ""
+    rows = cast("list[dict[str, Any]]", items)
+    for key in list(rows[0])[:16]:
+        texts = [row.get(key) for row in rows]
+        if all(isinstance(text, str) and _WORDY.fullmatch(text) for text in texts) and len(set(texts)) == len(texts):
+            return key
+    return ""
+
+
+def _plain(step: Step) -> str | int:
+    return step[0] if isinstance(step, tuple) else step
+
+
+class Reader:
+    """A target's answer, read where it is asked for."""
+
+    def __init__(self, answer: Response) -> None:
+        self._answer = answer
+
+    def value(self, given: Given) -> str | None:
+        """What this answer has where the recorded one had the value; None where there is nothing like it."""
+        text = self._whole(given)
+        if text is None or not given.sub:
+            return text
+        if given.place == "body" and not given.path:
+            return self._words.get(given.sub)
+        return next((piece.text for piece in pieces(text) if piece.sub == given.sub), None)
+
+    def _whole(self, given: Given) -> str | None:
+        place = given.place
+        if place.startswith("header:"):
+            return next((text for at, _, text in _headers(self._answer.headers) if at == place), None)
+        if place.startswith("body:$"):
+            return _at(self._tree, given.path)
+        if place == "body":
+            return self._text.strip()
+        return self._markup.get(place)
+
+    @cached_property
+    def _tree(self) -> Any:
+        return _parsed(self._answer.body.data)
+
+    @cached_property
+    def _text(self) -> str:
+        body = self._answer.body
+        return "" if len(body.data) > BODY_MAX else body.data.decode("utf-8", "surrogateescape")
+
+    @cached_property
+    def _markup(self) -> dict[str, str]:
+        xml = markup.is_xml(_content_type(self._answer.headers), self._text)
+        return {f"body:{value.place}": value.text for value in markup.values(self._text, xml=xml)}
+
+    @cached_property
+    def _words(self) -> dict[str, str]:
+        return {piece.sub: piece.text for piece in _free_text(self._text, _kind(self._answer))}
+
+
+def _at(node: Any, path: list[Step]) -> str | None:
+    for step in path:
+        if isinstance(step, str):
+            node = cast("dict[str, Any]", node).get(step) if isinstance(node, dict) else None
+            continue
+        if not isinstance(node, list):
+            return None
+        items = cast("list[Any]", node)
+        index = step if isinstance(step, int) else _index_of(items, *step)
+        if index >= len(items):
+            return None
+        node = items[index]
+    if node is None or isinstance(node, bool | dict | list):
+        return None
+    return node if isinstance(node, str) else orjson.dumps(node).decode()
+
+
+def _index_of(items: list[Any], index: int, key: str, value: str) -> int:
+    """Where the element with this member is; the recorded index where none or several have it."""
+    same = [
+        at for at, item in enumerate(items) if isinstance(item, dict) and cast("dict[str, Any]", item).get(key) == value
+    ]
+    return same[0] if len(same) == 1 else index
+
+
+def _kind(answer: Response) -> str:
+    start = answer.body.data[:64].lstrip()[:1]
+    content_type = _content_type(answer.headers)
+    if "json" in content_type or start in {b"{", b"["}:
+        return "json"
+    if start == b"<" or "html" in content_type or "xml" in content_type:
+        return "markup"
+    return "text" if content_type.startswith("text/") or not content_type else ""
+
+
+def _content_type(headers: Headers) -> str:
+    return next((value.decode("latin-1").lower() for name, value in headers if name.lower() == b"content-type"), "")
+
+
+def _parsed(data: bytes) -> Any:
+    if len(data) > BODY_MAX:
+        return None
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
