@@ -115,6 +115,8 @@ class Given(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Where in a JSON body: members, indexes, indexes with the member and value that tell the element apart."""
     sub: str = ""
     """Which part of that value; empty for all of it."""
+    value: str = ""
+    """The recorded value, where it is one of many of a list or page: a target that has it too, wherever in there, means the same."""
 
 
 class Taken(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -18,5 +18,5 @@ Walk the rooms in this order::
     targets      where a run may fire
     copies       fresh copies of two versions, started and ended with the run (guard ends them even when we are killed)
 
-What decides is pure: pace, order, linking and what it uses, framing, answer, breaker, rewrite, schedule. The rest is a thin rim of sockets and files.
+What decides is pure: pace, order, linking, framing, answer, breaker, rewrite, schedule. The rest is a thin rim of sockets and files.
 """

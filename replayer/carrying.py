@@ -16,6 +16,7 @@ from msgspec.structs import replace as with_fields
 
 from echolane.exchange import Given, Request, Response, Taken
 from echolane.masks.names import OPEN, Names
+from replayer.affinity import NEVER, strength
 from replayer.answer import headers_of
 from replayer.flight import PLACES, Flight, FlightShot
 from replayer.observing import response_of
@@ -30,6 +31,8 @@ VALUES_MAX = 262_144
 BYTES_MAX = 32 * 1024 * 1024
 """And what they may weigh."""
 _SHOWN_MAX = 200
+_SHORT = 8
+"""Characters below which a value is short: what replaces it must be one of its kind."""
 _names = Names()
 
 
@@ -119,10 +122,16 @@ def _span(take: Taken, recorded: str, text: str, *, secret: bool) -> tuple[int, 
 
 def _chosen(take: Taken, old: str, given: Callable[[int], str | None]) -> tuple[str, str] | None:
     """The target's value and why it is the one; None where the recorded one stays."""
-    known = [(value, why) for value, why in zip(map(given, take.given), take.whys, strict=True) if value is not None]
+    fits = len(old) >= _SHORT or old.isalpha()
+
+    def fitting(number: int) -> str | None:
+        value = given(number)  # where a number stood, a word is another thing
+        return value if value is None or fits or strength(value) > NEVER else None
+
+    known = [(value, why) for value, why in zip(map(fitting, take.given), take.whys, strict=True) if value is not None]
     if not known:
         return None
-    equal = [(given(number), why) for number, why in zip(take.given[: take.tied], take.whys, strict=False)]
+    equal = [(fitting(number), why) for number, why in zip(take.given[: take.tied], take.whys, strict=False)]
     leading = [(value, why) for value, why in equal if value is not None] or known[:1]
     changed = [(value, why) for value, why in leading if value != old]
     if not changed or (len(changed) < len(leading) and take.where.startswith("body")):

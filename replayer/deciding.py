@@ -7,12 +7,14 @@ itself, that nothing else could be meant. Where two places are equally likely bo
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from echolane.exchange import Given, Taken
 from replayer.affinity import DATED, RELATED, STRONG, WEAK
 from replayer.linking import Linker, Origin, Use, folded
+from replayer.origins import Found
 from replayer.places import PATH
 
 KEPT = 3
@@ -21,6 +23,7 @@ SUPPORT = 30
 """What it weighs that a place of a request always holds what that place of an answer had, against what names say."""
 SURE_SHARE, SURE_VALUES = 0.6, 3
 """A place holds what another one had in most of its requests, with so many different values: no chance."""
+_IDENTIFIED = re.compile(r"body:(?:input|textarea|select|meta|button|form|param)\[")
 _Source = tuple[str, str, str]
 _Place = tuple[str, str]
 
@@ -49,7 +52,9 @@ def decide(linker: Linker) -> Links:
             key = (origin.rank, found.place, found.sub)
             if key not in numbers:
                 numbers[key] = len(numbers)
-                gives[origin.rank].append(Given(numbers[key], found.place, list(found.path), found.sub))
+                gives[origin.rank].append(
+                    Given(numbers[key], found.place, list(found.path), found.sub, _one_of_many(found))
+                )
             given.append(numbers[key])
         whys = [_why(origin) for _, origin in ranked[:KEPT]]
         atom, piece = use.atom, use.piece
@@ -104,11 +109,23 @@ def _is_real(
     seen = linker.seen[place]
     if seen >= SURE_VALUES:
         return len(values) >= SURE_VALUES and values.total() / seen >= SURE_SHARE and not origin.echo
-    if origin.echo or use.strength != WEAK:
+    if origin.echo or use.strength != WEAK or _is_numbered(origin.found):
         return False
     if use.atom.codec == PATH or use.piece.escape == 1:
         return True
     return len(use.piece.text) > 1 and not linker.owned[use.atom.name]
+
+
+def _is_numbered(found: Found) -> bool:
+    """Whether a value is known by its index only."""
+    return any(isinstance(step, int) for step in found.path) or found.place.endswith("]")
+
+
+def _one_of_many(found: Found) -> str:
+    """The value itself where it may be one of a list's or page's, else nothing."""
+    if found.path:
+        return found.text if any(not isinstance(step, str) for step in found.path) else ""
+    return found.text if found.place.startswith("body:") and not _IDENTIFIED.match(found.place) else ""
 
 
 def _tied(ranked: list[tuple[int, Origin]]) -> int:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from echolane.exchange import Exchange
 from replayer import affinity, origins
-from replayer.affinity import NEVER, STRONG
+from replayer.affinity import NEVER, STRONG, WEAK
 from replayer.pieces import Piece, pieces
 from replayer.places import FORM, PATH, TARGET, Atom, atoms
 
@@ -135,7 +135,7 @@ class Linker:
         path = request.target.partition("?")[0][:200]
         own: dict[str, set[str]] | None = None
         for found in origins.values(answer):
-            if affinity.strength(found.text) == NEVER:
+            if not _is_worth(found):
                 continue
             if own is None:
                 own = _own_values(exchange)
@@ -159,6 +159,14 @@ class Linker:
                     self.dropped += 1
                 else:
                     self.uses.append(Use(rank, endpoint, atom, piece, strength, candidates))
+
+
+def _is_worth(found: origins.Found) -> bool:
+    """Whether a value can tie anything: no word, and no short one that stands in a text, which is full of numbers."""
+    strength = affinity.strength(found.text)
+    if strength == WEAK and (found.place == "body" or found.place.endswith("/text()") or "/text()[" in found.place):
+        return found.place.startswith("body:/") or (len(found.text) > 4 and not found.text.isdigit())
+    return strength > NEVER
 
 
 def _own_values(exchange: Exchange) -> dict[str, set[str]]:

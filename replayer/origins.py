@@ -16,6 +16,7 @@ import orjson
 
 from echolane.exchange import Given, Headers, Response
 from replayer import jsonspans, markup
+from replayer.affinity import STRONG, strength
 from replayer.pieces import Piece, pieces, text_pieces
 from replayer.places import TEXT_MAX
 
@@ -26,6 +27,7 @@ BODY_MAX = 1024 * 1024
 _ANCHORED_MAX = 1_000
 _WORDY = re.compile(r"[^0-9]{1,64}(?:[0-9]{1,3}[^0-9]{0,16})?")
 """A text that was written by somebody: few digits, not at its beginning."""
+_NUMBERED = re.compile(r"\[[0-9]+\]")
 _DULL = frozenset(
     b"""date content-length content-type content-encoding server connection keep-alive cache-control vary age expires pragma
     transfer-encoding accept-ranges allow via x-powered-by strict-transport-security content-security-policy x-frame-options
@@ -158,13 +160,48 @@ class Reader:
         self._answer = answer
 
     def value(self, given: Given) -> str | None:
-        """What this answer has where the recorded one had the value; None where there is nothing like it."""
-        text = self._whole(given)
+        """What this answer has where the recorded one had the value; None where there is nothing like it.
+
+        One of many is the element that the text beside it names, else the one with the recorded value, wherever it stands now,
+        else the one at the same index; but that is no evidence for a short value.
+        """
+        if given.value and not self._is_named(given):
+            alike = self._alike(given)
+            if any(self._part(given, text) == given.value for text in alike):
+                return given.value
+            if len(alike) > 1 and strength(given.value) < STRONG:
+                return None
+        return self._part(given, self._whole(given))
+
+    def _part(self, given: Given, text: str | None) -> str | None:
         if text is None or not given.sub:
             return text
         if given.place == "body" and not given.path:
             return self._words.get(given.sub)
         return next((piece.text for piece in pieces(text) if piece.sub == given.sub), None)
+
+    def _is_named(self, given: Given) -> bool:
+        """Whether every list on the way has the element that the recording names."""
+        node = self._tree if given.path else None
+        for step in given.path:
+            if isinstance(step, int):
+                return False
+            if isinstance(step, tuple):
+                items = cast("list[Any]", node) if isinstance(node, list) else []
+                found = _index_of(items, step[1], step[2])
+                if found < 0:
+                    return False
+                node = items[found]
+            else:
+                node = cast("dict[str, Any]", node).get(step) if isinstance(node, dict) else None
+        return bool(given.path)
+
+    def _alike(self, given: Given) -> list[str]:
+        """The values of all elements, or of all places of a page that are alike."""
+        if given.path:
+            return _all_at(self._tree, given.path)
+        place = unnumbered(given.place)
+        return [text for at, text in self._markup.items() if unnumbered(at) == place]
 
     def _whole(self, given: Given) -> str | None:
         place = given.place
@@ -203,21 +240,43 @@ def _at(node: Any, path: list[Step]) -> str | None:
         if not isinstance(node, list):
             return None
         items = cast("list[Any]", node)
-        index = step if isinstance(step, int) else _index_of(items, *step)
+        index = step if isinstance(step, int) else _index_of(items, step[1], step[2])
+        index = step[0] if isinstance(step, tuple) and index < 0 else index
         if index >= len(items):
             return None
         node = items[index]
+    return _text_of(node)
+
+
+def _all_at(node: Any, path: list[Step]) -> list[str]:
+    """The texts at a path in every element of every list on the way."""
+    nodes = [node]
+    for step in path:
+        if isinstance(step, str):
+            nodes = [cast("dict[str, Any]", one).get(step) for one in nodes if isinstance(one, dict)]
+        else:
+            nodes = [item for one in nodes if isinstance(one, list) for item in cast("list[Any]", one)[:VALUES_MAX]]
+            nodes = nodes[:VALUES_MAX]
+    return [text for text in map(_text_of, nodes) if text is not None]
+
+
+def _text_of(node: Any) -> str | None:
     if node is None or isinstance(node, bool | dict | list):
         return None
     return node if isinstance(node, str) else orjson.dumps(node).decode()
 
 
-def _index_of(items: list[Any], index: int, key: str, value: str) -> int:
-    """Where the element with this member is; the recorded index where none or several have it."""
+def unnumbered(place: str) -> str:
+    """A place of a page without the numbers that tell it from others like it."""
+    return _NUMBERED.sub("", place)
+
+
+def _index_of(items: list[Any], key: str, value: str) -> int:
+    """Where the element with this member is; -1 where none or several have it."""
     same = [
         at for at, item in enumerate(items) if isinstance(item, dict) and cast("dict[str, Any]", item).get(key) == value
     ]
-    return same[0] if len(same) == 1 else index
+    return same[0] if len(same) == 1 else -1
 
 
 def _kind(answer: Response) -> str:

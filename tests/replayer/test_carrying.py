@@ -253,3 +253,36 @@ def test_any_answer_and_any_request_can_be_read(text, kind):
     steps = [step("GET /a", answer(raw, kind=kind)), step("POST /b", answer(), raw, kind=kind)]
     sent = replayed(steps, [answer(raw, kind=kind), answer()])
     assert sent[1].request == steps[1].request
+
+
+@pytest.mark.parametrize(
+    ("recorded", "other", "line"),
+    [
+        ([{"id": 7}, {"id": 17}], [{"id": 17}, {"id": 7}], "/posts/17"),
+        ([{"id": 7}, {"id": 17}], [{"id": 99}, {"id": 98}], "/posts/17"),
+        ([{"n": 7}, {"n": 17}], [{"n": 99}, {"n": 98}], "/posts?_limit=17"),
+        ({"id": 17}, {"id": "not-found"}, "/posts/17"),
+        (b"<p><a>7</a><a>17</a></p>", b"<p><a>7</a><a>next-page</a></p>", "/posts/17"),
+        (b'<a href="/posts/7">x</a><a href="/posts/17">y</a>', b'<a href="/posts/17">y</a><a href="/posts/7">x</a>', "/posts/17"),
+    ],
+)  # fmt: skip
+def test_a_short_number_of_a_list_or_page_is_not_taken_for_what_stands_there_now(recorded, other, line):
+    """A target that sorts otherwise, or whose page has another text at the place, is asked for the recorded thing."""
+    kind = HTML if isinstance(recorded, bytes) else b"application/json"
+    steps = [step("GET /posts", answer(recorded, kind=kind)), step(f"GET {line}", answer())]
+    assert replayed(steps, [answer(other, kind=kind), answer()])[1].request.target == line
+
+
+@pytest.mark.parametrize(
+    ("recorded", "other", "kind"),
+    [
+        ([{"id": 17}], [{"id": 42}], b"application/json"),
+        (b"<posts><post><id>17</id></post></posts>", b"<posts><post><id>42</id></post></posts>", XML),
+        (b'<a href="/posts/17">y</a>', b'<a href="/posts/42">y</a>', HTML),
+        (b'<form><input name="id" value="17"></form>', b'<form><input name="id" value="42"></form>', HTML),
+    ],
+)
+def test_a_short_number_that_stands_alone_is_taken(recorded, other, kind):
+    """The only element of a list or page, or a named field, is known without an index."""
+    steps = [step("POST /posts", answer(recorded, kind=kind)), step("GET /posts/17", answer())]
+    assert replayed(steps, [answer(other, kind=kind), answer()])[1].request.target == "/posts/42"
