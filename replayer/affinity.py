@@ -10,6 +10,8 @@ NEVER, WEAK, DATED, STRONG = range(4)
 SAME, RELATED, HINT = 45, 30, 12
 """Names say that it is the same thing; that it may well be; that it is some identity."""
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.{0,24}|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4}.{0,16}")
+_UNSPOKEN = re.compile(r"(?i)[bcdfghjklmnpqrstvwxz]{6}")
+_BASE64 = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[+=])[A-Za-z/+]+={0,2}")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _IDENTITY = frozenset("id uuid guid key slug ref reference number no code handle pk oid uid sku".split())  # noqa: SIM905 - words read as words
 _CSRF = frozenset(("csrf", "xsrf", "csrfmiddlewaretoken", "csrftoken", "xsrftoken", "authenticity"))
@@ -35,11 +37,17 @@ def strength(text: str) -> int:
         return DATED
     if any(sign.isdigit() for sign in text):
         return STRONG if len(text) >= 8 else WEAK
-    turns = sum(a.islower() != b.islower() for a, b in zip(text, text[1:], strict=False))
-    # A random token without a digit changes its case often; words do not.
-    if len(text) >= 8 and text.isascii() and " " not in text and turns >= 4:
+    if len(text) >= 8 and _is_drawn(text):
         return STRONG
     return STRONG if len(text) >= 16 and " " not in text else NEVER
+
+
+def _is_drawn(text: str) -> bool:
+    """Whether a text without digits was drawn and not written: its case changes often, it cannot be spoken, or it is base64."""
+    if not text.isascii() or " " in text:
+        return False
+    turns = sum(a.islower() != b.islower() for a, b in zip(text, text[1:], strict=False))
+    return turns >= 4 or _UNSPOKEN.search(text) is not None or _BASE64.fullmatch(text) is not None
 
 
 @lru_cache(4096)

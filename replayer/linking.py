@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from echolane.exchange import Exchange
 from replayer import affinity, origins
-from replayer.affinity import NEVER, STRONG, WEAK
+from replayer.affinity import NEVER, SAME, STRONG, WEAK
 from replayer.pieces import Piece, pieces
 from replayer.places import FORM, PATH, TARGET, Atom, atoms
 
@@ -166,7 +166,12 @@ def _is_worth(found: origins.Found) -> bool:
     strength = affinity.strength(found.text)
     if strength == WEAK and (found.place == "body" or found.place.endswith("/text()") or "/text()[" in found.place):
         return found.place.startswith("body:/") or (len(found.text) > 4 and not found.text.isdigit())
-    return strength > NEVER
+    return strength > NEVER or (_in_query(found) and len(found.text) >= 4)
+
+
+def _in_query(found: origins.Found) -> bool:
+    """Whether a value is a member of a link's query: who follows the link takes it, whatever it looks like."""
+    return " query:" in found.sub
 
 
 def _own_values(exchange: Exchange) -> dict[str, set[str]]:
@@ -191,7 +196,7 @@ def _uses(
     taken: list[tuple[int, int]] = []
     for piece in pieces(atom.text):
         strength = affinity.strength(piece.text)
-        known = session.index.get(piece.text) if strength > NEVER else None
+        known = session.index.get(piece.text)
         if known is None or any(start < piece.end and piece.start < end for start, end in taken):
             continue
         names = session.sent.get(piece.text, ())
@@ -202,6 +207,8 @@ def _uses(
         if atom.where.startswith("cookie:") and any(_is_cookie(origin, atom.name) for origin in known):
             return  # the jar's
         candidates = [(score(atom, piece, origin, path), origin) for origin in known if origin.end_ns < start_ns]
+        if strength == NEVER:
+            candidates = [one for one in candidates if one[0] >= SAME - 8 and _in_query(one[1].found)]
         if candidates:
             taken.append((piece.start, piece.end))
             yield piece, strength, candidates

@@ -37,7 +37,7 @@ def recorded(world: World) -> World:
 
 
 def in_class(world: World, run: str) -> tuple[list[float], list[str]]:
-    """Of base and branch, the share of answers in the recorded status class; and every rewrite's words."""
+    """Of base and branch, the share of answers in the recorded status class; and every rewrite's words. Prints what was not."""
     journal = open_journal(world.home)
     seen = [one for entry in journal.read(f"observations.{run}", 0) for one in decode_frame(entry.frame, Observation)]
     journal.close()
@@ -45,6 +45,10 @@ def in_class(world: World, run: str) -> tuple[list[float], list[str]]:
     for index in (0, 2):
         answers = [(one.recorded_status // 100, one.answer_of(index)) for one in seen]
         shares.append(sum(bool(a) and a.status // 100 == wanted for wanted, a in answers) / len(answers))
+    for one in seen:
+        answer = one.answer_of(0)
+        if answer is None or answer.status // 100 != one.recorded_status // 100:
+            print(one.method, one.target, one.recorded_status, answer and answer.status, one.shots[0].rewrites)
     return shares, [note for one in seen for shot in one.shots for note in shot.rewrites]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given as drawn, strategies as st
@@ -286,3 +287,22 @@ def test_a_short_number_that_stands_alone_is_taken(recorded, other, kind):
     """The only element of a list or page, or a named field, is known without an index."""
     steps = [step("POST /posts", answer(recorded, kind=kind)), step("GET /posts/17", answer())]
     assert replayed(steps, [answer(other, kind=kind), answer()])[1].request.target == "/posts/42"
+
+
+@pytest.mark.parametrize("cursor", ["OTpbdvpzC+Y=", "qhxkzvtrwp", "oTpBdVpZcDy", "abcdefgh"])
+def test_a_cursor_without_a_digit_is_carried_on(cursor):
+    """A token that looks like no number is known as a link's member, and where it cannot have been written also elsewhere."""
+    link = {"more": {"url": "/l?from=" + quote(cursor)}}
+    other = {"more": {"url": "/l?from=QQ%3D"}}
+    steps = [step("GET /l", answer(link)), step("GET /l?from=" + quote(cursor), answer())]
+    assert replayed(steps, [answer(other), answer()])[1].request.target == "/l?from=QQ%3D"
+    if cursor != "abcdefgh":
+        steps = [step("GET /l", answer({"zig": cursor})), step("POST /l", answer(), {"zag": cursor})]
+        assert replayed(steps, [answer({"zig": "new"}), answer()])[1].request.body.data == b'{"zag": "new"}'
+
+
+@pytest.mark.parametrize("word", ["active", "MyAccount", "red", "express delivery", "internationally"])
+def test_a_word_that_a_client_chose_is_its_own(word):
+    """A state or colour that an answer had too is sent as recorded, whatever the target's state is now."""
+    steps = [step("GET /a", answer({"state": word})), step("PUT /a", answer(), {"state": word})]
+    assert replayed(steps, [answer({"state": "pending"}), answer()])[1].notes == []
