@@ -163,7 +163,8 @@ class Carriers:
             for index, target in enumerate(targets)
         ]
         """Of a control that is the same process as the version it controls, that version."""
-        self._any = False
+        self.any = False
+        """Whether any target gave anything; until then nothing needs to be looked up."""
 
     def __repr__(self) -> str:
         return f"<Carriers {self._learned}>"
@@ -178,16 +179,14 @@ class Carriers:
             if shot is None or shot.answer is None:
                 continue
             if recorded is not None and recorded.headers and b"et-cookie:" in shot.answer.head.lower():
-                self._any = True
+                self.any = True
                 self._jars[shot.index].learn(item.exchange.session, recorded.headers, headers_of(shot.answer.head)[2])
             if item.gives:
-                self._any = True
+                self.any = True
                 self._learned[shot.index].learn(item.gives, response_of(shot.answer))
 
     def load(self, shot: FlightShot, flight: Flight) -> None:
         """Put into a shot what its target gave."""
-        if not self._any:
-            return
         index, item = shot.index, flight.item
         twin = self._twins[index]
         session = item.exchange.session

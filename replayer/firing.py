@@ -209,7 +209,8 @@ class Volleys:
             shot = flight.shots[index] = FlightShot(
                 flight.wires[index], flight.head_only, flight.safe, flight=flight, index=index, landed=self._settled
             )
-            self._carriers.load(shot, flight)
+            if self._carriers.any:
+                self._carriers.load(shot, flight)
             shots.append(shot)
         self.shots += len(shots)
         flight.launched_ns = now_ns = _mono_ns() - self.start_ns
@@ -255,7 +256,9 @@ class Volleys:
         self.flying -= 1
         self.landed += 1
         self.loaded_bytes -= flight.weight
-        self._carriers.learn(flight)
+        item = flight.item
+        if item.gives or item.exchange.response is not None:
+            self._carriers.learn(flight)
         if self.aborted and any(shot and shot.failure for shot in flight.shots):
             flight.not_compared = self.aborted
         self._schedule.done(flight, _mono_ns() - self.start_ns)
