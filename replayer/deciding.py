@@ -14,7 +14,7 @@ from typing import NamedTuple
 from echolane.exchange import Given, Taken
 from replayer.affinity import DATED, RELATED, STRONG, WEAK
 from replayer.linking import Linker, Origin, Use, folded
-from replayer.origins import Found
+from replayer.origins import Found, shown
 from replayer.places import PATH
 
 KEPT = 3
@@ -49,12 +49,11 @@ def decide(linker: Linker) -> Links:
         given: list[int] = []
         for _, origin in ranked[:KEPT]:
             found = origin.found
-            key = (origin.rank, found.place, found.sub)
+            place = shown(found)
+            key = (origin.rank, place, found.sub)
             if key not in numbers:
                 numbers[key] = len(numbers)
-                gives[origin.rank].append(
-                    Given(numbers[key], found.place, list(found.path), found.sub, _one_of_many(found))
-                )
+                gives[origin.rank].append(Given(numbers[key], place, list(found.path), found.sub, _one_of_many(found)))
             given.append(numbers[key])
         whys = [_why(origin) for _, origin in ranked[:KEPT]]
         atom, piece = use.atom, use.piece
@@ -79,7 +78,7 @@ def _place_of(use: Use) -> _Place:
 
 
 def _source_of(origin: Origin) -> _Source:
-    return origin.endpoint, folded(origin.found.place), origin.found.sub
+    return origin.endpoint, folded(shown(origin.found)), origin.found.sub
 
 
 def _ranked(use: Use, linker: Linker, texts: dict[_Place, dict[_Source, Counter[str]]]) -> list[tuple[int, Origin]]:
@@ -140,4 +139,4 @@ def _why(origin: Origin) -> str:
     found = origin.found
     label = found.name or "value"
     part = f" ({found.sub})" if found.sub else ""
-    return f"{label} from {origin.method} {origin.path[:120]} at {found.place}{part}"[:400]
+    return f"{label} from {origin.method} {origin.path[:120]} at {shown(found)}{part}"[:400]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from echolane.exchange import Exchange
 from replayer import affinity, origins
-from replayer.affinity import NEVER, SAME, STRONG, WEAK
+from replayer.affinity import NEVER, SAME, STRONG
 from replayer.pieces import Piece, pieces
 from replayer.places import FORM, PATH, TARGET, Atom, atoms
 
@@ -135,8 +135,6 @@ class Linker:
         path = request.target.partition("?")[0][:200]
         own: dict[str, set[str]] | None = None
         for found in origins.values(answer):
-            if not _is_worth(found):
-                continue
             if own is None:
                 own = _own_values(exchange)
             known = session.index.get(found.text)
@@ -159,14 +157,6 @@ class Linker:
                     self.dropped += 1
                 else:
                     self.uses.append(Use(rank, endpoint, atom, piece, strength, candidates))
-
-
-def _is_worth(found: origins.Found) -> bool:
-    """Whether a value can tie anything: no word, and no short one that stands in a text, which is full of numbers."""
-    strength = affinity.strength(found.text)
-    if strength == WEAK and (found.place == "body" or found.place.endswith("/text()") or "/text()[" in found.place):
-        return found.place.startswith("body:/") or (len(found.text) > 4 and not found.text.isdigit())
-    return strength > NEVER or (_in_query(found) and len(found.text) >= 4)
 
 
 def _in_query(found: origins.Found) -> bool:

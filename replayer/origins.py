@@ -16,7 +16,7 @@ import orjson
 
 from echolane.exchange import Given, Headers, Response
 from replayer import jsonspans, markup
-from replayer.affinity import STRONG, strength
+from replayer.affinity import NEVER, STRONG, WEAK, strength
 from replayer.pieces import Piece, pieces, text_pieces
 from replayer.places import TEXT_MAX
 
@@ -27,6 +27,10 @@ BODY_MAX = 1024 * 1024
 _ANCHORED_MAX = 1_000
 _WORDY = re.compile(r"[^0-9]{1,64}(?:[0-9]{1,3}[^0-9]{0,16})?")
 """A text that was written by somebody: few digits, not at its beginning."""
+_REFERENCE = re.compile(r"[^0-9\s]{1,64}[0-9]{1,20}[^0-9\s]{0,16}")
+"""``ref-17``: one number with something around it."""
+JSON = "body:$"
+"""The place of every value of a JSON body, until its path is shown."""
 _NUMBERED = re.compile(r"\[[0-9]+\]")
 _DULL = frozenset(
     b"""date content-length content-type content-encoding server connection keep-alive cache-control vary age expires pragma
@@ -50,35 +54,33 @@ class Found(NamedTuple):
     """What holds it: the member above, the segment before."""
 
 
-def values(answer: Response) -> Iterator[Found]:
-    """The values of an answer, at most VALUES_MAX."""
-    for count, found in enumerate(_all(answer)):
-        if count >= VALUES_MAX:
-            return
-        yield found
+def shown(found: Found) -> str:
+    """The place as it is shown and looked up; of JSON it is made only where it is needed."""
+    return "body:" + jsonspans.place_of(tuple(map(_plain, found.path))) if found.place == JSON else found.place
 
 
-def _all(answer: Response) -> Iterator[Found]:
+def values(answer: Response) -> list[Found]:
+    """The values of an answer that can tie anything, at most VALUES_MAX."""
+    out: list[Found] = []
     for place, name, text in _headers(answer.headers):
-        yield from _cut(place, (), name, "", text)
+        _cut(out, place, (), name, "", text)
     body = answer.body
     if not body.data or body.truncated or body.undecoded or len(body.data) > BODY_MAX:
-        return
+        return out
     kind = _kind(answer)
     if kind == "json":
-        tree = _parsed(body.data)
-        if tree is not None:
-            yield from _walk(tree, (), "", "")
-        return
+        _walk(out, _parsed(body.data), (), "", "")
+        return out
     text = body.data.decode("utf-8", "surrogateescape")
     if kind == "markup":
         xml = markup.is_xml(_content_type(answer.headers), text)
         for value in markup.values(text, xml=xml):
-            yield from _cut(f"body:{value.place}", (), value.name, "", value.text)
-    if kind == "text":
-        yield Found("body", (), "", text.strip(), "", "")
-    for piece in _free_text(text, kind):
-        yield Found("body", (), piece.sub, piece.text, "", "")
+            _cut(out, f"body:{value.place}", (), value.name, "", value.text)
+    if kind == "text" and strength(text.strip()) > NEVER:
+        out.append(Found("body", (), "", text.strip(), "", ""))
+    words = [piece for piece in _free_text(text, kind) if _is_worth("body", piece.text)]
+    out += [Found("body", (), piece.sub, piece.text, "", "") for piece in words]
+    return out[:VALUES_MAX]
 
 
 def _free_text(text: str, kind: str) -> Iterator[Piece]:
@@ -106,35 +108,48 @@ def _headers(headers: Headers) -> Iterator[tuple[str, str, str]]:
             yield f"header:{label}" + (f"[{seen[label]}]" if seen[label] > 1 else ""), label, text
 
 
-def _walk(node: Any, path: tuple[Step, ...], name: str, around: str) -> Iterator[Found]:
+def _walk(out: list[Found], node: Any, path: tuple[Step, ...], name: str, around: str) -> None:
+    if len(out) >= VALUES_MAX or len(path) > jsonspans.DEPTH_MAX:
+        return
     if isinstance(node, dict):
         for key, value in cast("dict[str, Any]", node).items():
-            yield from _walk(value, (*path, key), key, name)
+            _walk(out, value, (*path, key), key, name)
     elif isinstance(node, list):
         items = cast("list[Any]", node)
         anchor = _anchor(items)
         for index, value in enumerate(items):
-            step: Step = index
-            if anchor:
-                step = (index, anchor, cast("dict[str, str]", value)[anchor])
-            yield from _walk(value, (*path, step), name, around)
-            if index >= VALUES_MAX:
-                return
-    elif node is not None and not isinstance(node, bool):
-        text = node if isinstance(node, str) else orjson.dumps(node).decode()
-        yield from _cut("body:" + jsonspans.place_of(tuple(map(_plain, path))), path, name, around, text)
+            step: Step = (index, anchor, cast("dict[str, str]", value)[anchor]) if anchor else index
+            _walk(out, value, (*path, step), name, around)
+    elif isinstance(node, str):
+        _cut(out, JSON, path, name, around, node)
+    elif isinstance(node, int) and not isinstance(node, bool):
+        out.append(Found(JSON, path, "", str(node), name, around))
 
 
-def _cut(place: str, path: tuple[Step, ...], name: str, around: str, text: str) -> Iterator[Found]:
+def _cut(out: list[Found], place: str, path: tuple[Step, ...], name: str, around: str, text: str) -> None:
+    """The value, and where it is made of parts, those."""
     if not text or len(text) > TEXT_MAX:
         return
+    if _is_worth(place, text):
+        out.append(Found(place, path, "", text, name, around))
+    if text.isalnum() or not ("/" in text or '"' in text or _REFERENCE.fullmatch(text)):
+        return
     for piece in pieces(text):
-        if not piece.sub:
-            yield Found(place, path, "", text, name, around)
-        elif piece.name:
-            yield Found(place, path, piece.sub, piece.text, piece.name if piece.escape != 1 else name, piece.name)
-        elif any(sign.isdigit() for sign in piece.text):
-            yield Found(place, path, piece.sub, piece.text, name, around)
+        if piece.sub and piece.name:
+            in_query = " query:" in piece.sub and len(piece.text) > 3
+            if in_query or _is_worth(place, piece.text):
+                called = piece.name if piece.escape != 1 else name
+                out.append(Found(place, path, piece.sub, piece.text, called, piece.name))
+        elif piece.sub and _is_worth(place, piece.text):
+            out.append(Found(place, path, piece.sub, piece.text, name, around))
+
+
+def _is_worth(place: str, text: str) -> bool:
+    """Whether a value can tie anything: no word, and no short one that stands in a text, which is full of numbers."""
+    found = strength(text)
+    if found == WEAK and (place == "body" or place.endswith("/text()") or "/text()[" in place):
+        return place.startswith("body:/") or (len(text) > 4 and not text.isdigit())
+    return found > NEVER
 
 
 def _anchor(items: list[Any]) -> str:
