@@ -82,24 +82,15 @@ def work_topic(run: str) -> str:
 
 def make_plan(journal: Journal, home: Home, spec: RunSpec, settings: Settings) -> PlanSummary:
     """Write the work of a run; how much of it is to be fired, and what is skipped and why."""
-    templates = Templates.load(home.templates / f"{spec.service}.json")
-    frames = _look_through(journal, spec.recording, templates)
-    templates.save(home.templates / f"{spec.service}.json")
     topic = work_topic(spec.run)
     journal.create(topic, 1)
-    links = (
-        find_links(in_order(journal, spec.recording, frames), spec.methods, templates)
-        if settings.replay.correlate
-        else NO_LINKS
-    )
-    planner = Planner(parse_pace(spec.pace), spec.methods, templates, links, strict=spec.concurrency == 1)
+    summary, items = planned(journal, home, spec, settings)
     frames_out: list[bytes] = []
     batch: list[WorkItem] = []
     size = 0
-    for exchange in in_order(journal, spec.recording, frames):
-        item = planner.plan(exchange)
+    for item in items:
         batch.append(item)
-        size += len(exchange.request.body.data)
+        size += len(item.exchange.request.body.data)
         if len(batch) >= WORK_ITEMS_MAX or size >= WORK_BYTES_MAX:
             frames_out.append(_work_frame(batch))
             batch, size = [], 0
@@ -110,7 +101,19 @@ def make_plan(journal: Journal, home: Home, spec: RunSpec, settings: Settings) -
         frames_out.append(_work_frame(batch))
     if frames_out:
         journal.append(topic, 0, frames_out)
-    return planner.summary
+    return summary
+
+
+def planned(journal: Journal, home: Home, spec: RunSpec, settings: Settings) -> tuple[PlanSummary, Iterator[WorkItem]]:
+    """The plan of a run, made as it is read, and its summary, which is whole once all of it was read."""
+    templates = Templates.load(home.templates / f"{spec.service}.json")
+    frames = _look_through(journal, spec.recording, templates)
+    templates.save(home.templates / f"{spec.service}.json")
+    links = NO_LINKS
+    if settings.replay.correlate:
+        links = find_links(in_order(journal, spec.recording, frames), spec.methods, templates)
+    planner = Planner(parse_pace(spec.pace), spec.methods, templates, links, strict=spec.concurrency == 1)
+    return planner.summary, map(planner.plan, in_order(journal, spec.recording, frames))
 
 
 class Planner:

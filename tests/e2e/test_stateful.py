@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
@@ -78,3 +79,28 @@ def test_without_correlation_the_shop_does_not_answer_as_recorded(recorded: Worl
     assert max(shares) < 0.6, (shares, done.err)
     assert result["reason_code"] == "fidelity"
     assert set(notes) <= {"cookie sid"}
+
+
+def test_what_will_be_rewritten_is_said_before_and_after(recorded: World) -> None:
+    """`--explain` lists what would be fired, tied and skipped and sends nothing; `show --rewrites` tells what each target was sent instead."""
+    targets = ["--base-cmd", command(), "--branch-cmd", command()]
+    words = ["run", "--service", "shop", "--home", recorded.home, *targets, "--explain"]
+    safe, everything = recorded.call(*words), recorded.call(*words, "--methods", "all")
+
+    assert (safe.code, everything.code) == (0, 0), everything.err
+    assert f"{USERS * 10} unsafe-method" in safe.err
+    assert f"{USERS * STEPS} of {USERS * STEPS} exchanges would be fired" in everything.err
+    lines = everything.out.splitlines()
+    assert sum(line.split()[1] == "fire" for line in lines if line[0].isdigit()) == USERS * STEPS
+    assert sum("path[2] is blip from POST /carts at body:$.blip" in line for line in lines) == USERS * 7
+    assert sum("path[2] is location from POST /desk at header:location" in line for line in lines) == USERS
+    assert recorded.call("runs", "--home", recorded.home, "--json").out.strip() in {"", "[]"}
+
+    _, result = recorded.run("--methods", "all", *targets)
+    told = recorded.call("show", result["run"], "--rewrites", "--json", "--home", recorded.home)
+    rewritten = [json.loads(line) for line in told.out.splitlines()]
+
+    assert len({one["exchange"] for one in rewritten}) == len(rewritten) >= USERS * 15
+    assert all(set(one["rewrites"]) == {"base", "control", "branch", "branch_control"} for one in rewritten)
+    as_text = recorded.call("show", result["run"], "--rewrites", "--home", recorded.home).out
+    assert as_text.count("    base: ") == as_text.count("    branch: ") >= len(rewritten)
