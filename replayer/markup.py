@@ -18,9 +18,9 @@ READ_MAX = 256 * 1024
 TEXT_MAX = 512
 """Characters of a text node that can be one value."""
 _TAG = re.compile(
-    r"<(?:!--(?:.{0,65536}?)-->|(/?)([A-Za-z_][A-Za-z0-9_.:-]{0,63})((?:[^<>\"']|\"[^\"]{0,8192}\"|'[^']{0,8192}'){0,256}+)>)",
-    re.DOTALL,
+    r"<(/?)([A-Za-z_][A-Za-z0-9_.:-]{0,63})((?:[^<>\"']++|\"[^\"]{0,8192}\"|'[^']{0,8192}'){0,256}+)>", re.DOTALL
 )
+"""Possessive and bounded: a page of unclosed quotes costs a kilobyte a tag, not all that follows."""
 _ATTRIBUTE = re.compile(
     r"([A-Za-z_:@][A-Za-z0-9_.:-]{0,63})[ \t\r\n]*=[ \t\r\n]*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'<>=`]+))"
 )
@@ -63,6 +63,20 @@ def values(text: str, *, xml: bool) -> list[Value]:
     """Every value, in order."""
     text = text[:READ_MAX]
     return list(_of_xml(text) if xml else _of_html(text))
+
+
+def scripts(text: str) -> str:
+    """What the scripts of a page say, one after the other."""
+    found: list[str] = []
+    begin = text.find("<script")
+    while begin >= 0:
+        start = text.find(">", begin) + 1
+        end = text.find("</script", start) if start else -1
+        if end < 0:
+            break
+        found.append(text[start:end])
+        begin = text.find("<script", end)
+    return "\n".join(found)
 
 
 def _of_html(text: str) -> Iterator[Value]:

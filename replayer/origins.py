@@ -24,6 +24,8 @@ VALUES_MAX = 5_000
 """Values of one answer that are remembered; the first ones of a long list are those that a client goes on with."""
 BODY_MAX = 1024 * 1024
 """Bytes of an answer's body that is read; as much as a recording keeps."""
+WORDS_READ = 64 * 1024
+"""Characters of plain text and of scripts in which words are looked for."""
 _ANCHORED_MAX = 1_000
 _WORDY = re.compile(r"[^0-9]{1,64}(?:[0-9]{1,3}[^0-9]{0,16})?")
 """A text that was written by somebody: few digits, not at its beginning."""
@@ -85,11 +87,11 @@ def values(answer: Response) -> list[Found]:
 
 def _free_text(text: str, kind: str) -> Iterator[Piece]:
     """Words of plain text, and of scripts in a page."""
-    if kind == "text":
-        yield from text_pieces(text)
-    elif "<script" in text:
-        scripts = re.findall(r"(?is)<script[^>]{0,1024}>(.{1,65536}?)</script>", text)
-        yield from text_pieces("\n".join(scripts))
+    if kind == "markup":
+        text = markup.scripts(text[: markup.READ_MAX])
+    elif kind != "text":
+        return
+    yield from text_pieces(text[:WORDS_READ])
 
 
 def _headers(headers: Headers) -> Iterator[tuple[str, str, str]]:

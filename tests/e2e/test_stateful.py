@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 
 import pytest
 
 from echolane.frame import decode_frame
 from echolane.journal import open_journal
 from echolane.observation import Observation
+from tests.e2e import admin_site
 from tests.e2e.shop_app import User
 from tests.e2e.world import HERE, World, free_port, listening, places, stop
 
@@ -104,3 +106,28 @@ def test_what_will_be_rewritten_is_said_before_and_after(recorded: World) -> Non
     assert all(set(one["rewrites"]) == {"base", "control", "branch", "branch_control"} for one in rewritten)
     as_text = recorded.call("show", result["run"], "--rewrites", "--home", recorded.home).out
     assert as_text.count("    base: ") == as_text.count("    branch: ") >= len(rewritten)
+
+
+def test_an_application_that_we_did_not_write_replays_too(world: World, require_module: Callable[..., str]) -> None:
+    """Django's administration (login, CSRF tokens, numbers of its database) answers as recorded at both versions, without correlation it does not."""
+    require_module("django", "pip install -e '.[test]'")
+    script, upstream = HERE / "admin_site.py", free_port()
+    listening(upstream, process=world.start(sys.executable, script, upstream, world.folder))
+    process, port = world.recorder(upstream)
+    people = [admin_site.Person(port, name) for name in ("bob", "cem")]
+    for person in people:
+        person.work()
+    stop(process)
+    world.check_capture(stored=sum(person.requests for person in people))
+    start = f"{sys.executable} {script} {{port}} {world.folder}"
+    words = ["--methods", "all", "--base-cmd", start, "--branch-cmd", start]
+    done, result = world.run(*words)
+    shares, _ = in_class(world, result["run"])
+
+    assert min(shares) >= SHARE, (shares, done.err)
+    assert (result["verdict"], result["groups"]) == ("pass", []), result["reason"]
+    world.environ["ECHOLANE_REPLAY_CORRELATE"] = "false"
+    _, result = world.run(*words)
+    without, _ = in_class(world, result["run"])
+    print(f"in the recorded status class: {shares}, without correlation {without}")
+    assert max(without) < 0.6

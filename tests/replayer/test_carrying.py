@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from urllib.parse import quote
 
 import pytest
@@ -306,3 +307,30 @@ def test_a_word_that_a_client_chose_is_its_own(word):
     """A state or colour that an answer had too is sent as recorded, whatever the target's state is now."""
     steps = [step("GET /a", answer({"state": word})), step("PUT /a", answer(), {"state": word})]
     assert replayed(steps, [answer({"state": "pending"}), answer()])[1].notes == []
+
+
+@drawn(
+    st.text(max_size=200),
+    st.text(max_size=200),
+    st.sampled_from([b"application/json", HTML, XML, TEXT]),
+    st.sampled_from([b"application/json", XML, TEXT, FORM, b"multipart/form-data; boundary=q"]),
+)
+def test_whatever_a_target_answers_the_request_can_be_sent(recorded, other, kind, sent_kind):
+    """An answer that is not what the recording says gives nothing, or a value; the request keeps its shape either way."""
+    raw = [text.encode("utf-8", "surrogatepass") for text in (recorded, other)]
+    steps = [step("GET /a", answer(raw[0], kind=kind)), step("POST /b", answer(), raw[0], kind=sent_kind)]
+    sent = replayed(steps, [answer(raw[1], kind=kind), answer()])[1].request
+    assert (sent.method, len(sent.headers), sent.body.size) == ("POST", 1, len(sent.body.data))
+
+
+@pytest.mark.parametrize(
+    "piece", [b'<a "', b"<!--", b"<script>", b"<a b='", b'{"a":', b"[[", b"a1 ", b'<input name="x" value="1">', b"/a/1"]
+)
+def test_a_hostile_answer_costs_little(piece):
+    """A megabyte of unclosed quotes, comments, scripts or brackets is read in a moment."""
+    for kind in (HTML, XML, TEXT, b"application/json"):
+        raw = piece * (1_000_000 // len(piece))
+        steps = [step("GET /a", answer(raw, kind=kind)), step("GET /b/abc12345", answer())]
+        begun = time.process_time()
+        links_of(steps)
+        assert time.process_time() - begun < 2, kind
