@@ -58,15 +58,18 @@ def words(name: str) -> tuple[str, ...]:
     return tuple(kept or found)
 
 
-def of_segment(before: str, name: str, around: str, source: str, *, in_url: bool) -> int:
-    """For a path segment that stands behind ``before``; the answer's value is ``name`` in ``around``, its request's path ends in ``source``."""
+def of_segment(before: str, name: str, around: str, source: str, *, in_url: bool, made: bool) -> int:
+    """For a path segment that stands behind ``before``; the answer's value is ``name`` in ``around``, its request's path ends in ``source``.
+
+    ``made``: that request made something. What an answer that only shows a thing holds besides its identity (a total) is none.
+    """
     collection = words(before)[-1:]
     if in_url and before and around == before:
         return SAME
     own = words(name)
     holders = {words(around)[-1:], words(source)[-1:], own[:1] if len(own) > 1 else ()}
     identity = bool(own) and own[-1] in _IDENTITY
-    if collection and collection in holders:
+    if collection and collection in holders and (identity or made):
         return RELATED + (8 if identity else 0)
     if collection and own == collection:
         return RELATED

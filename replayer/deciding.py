@@ -106,7 +106,7 @@ def _is_real(
     place = _place_of(use)
     values = texts[place][_source_of(origin)]
     seen = linker.seen[place]
-    if seen >= SURE_VALUES:
+    if len(linker.kinds[place]) >= SURE_VALUES:
         return len(values) >= SURE_VALUES and values.total() / seen >= SURE_SHARE and not origin.echo
     if origin.echo or use.strength != WEAK or _is_numbered(origin.found):
         return False

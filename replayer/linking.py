@@ -7,8 +7,9 @@ whether a short number came from any, is decided at the end (:mod:`replayer.deci
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator
+import itertools
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from echolane.exchange import Exchange
@@ -25,8 +26,16 @@ WAITING_MAX = 16
 """Answers of a session that wait to be indexed until its next request comes."""
 ORIGINS_MAX = 8
 """Places that are remembered for one value: the first four and the last four."""
+KINDS_MAX = 4
+"""Different values of a place that are counted; three tell a habit from a single case."""
 USES_MAX = 500_000
 """Ties of a recording; what comes after them stays as recorded and is counted."""
+
+
+_MASK_MIN = 16
+"""Masks are no shorter."""
+Mask = Callable[[str], str]
+"""The mask of a value; a mask is its own."""
 
 
 class Origin(NamedTuple):
@@ -58,24 +67,38 @@ class Use(NamedTuple):
 class _Session:
     """What a session's answers held so far."""
 
-    __slots__ = ("index", "sent", "waiting")
+    __slots__ = ("_masks", "index", "sent", "waiting")
 
     def __init__(self) -> None:
         self.index: dict[str, list[Origin]] = {}
+        self._masks: dict[str, str] = {}
+        """Mask → value, for the values of the index that were asked for so far."""
         self.sent: dict[str, set[str]] = {}
         """Values that the client brought itself, with the names it gave them."""
         self.waiting: deque[tuple[Exchange, int, str]] = deque()
+
+    def known(self, text: str, mask: Mask | None) -> list[Origin] | None:
+        """Where a value came from; a mask also from where the value stood in clear, under a name that promised no secret."""
+        found = self.index.get(text)
+        if found is not None or mask is None or len(text) < _MASK_MIN or mask(text) != text:
+            return found
+        for value in itertools.islice(self.index, len(self._masks), None):
+            self._masks[mask(value) if affinity.strength(value) == STRONG else f"{value} is short"] = value
+        return self.index.get(self._masks.get(text, ""))
 
 
 class Linker:
     """Given the fired exchanges of a recording in order; ``uses`` are the ties found, ``seen`` and ``owned`` what decides about them."""
 
-    def __init__(self) -> None:
+    def __init__(self, mask: Mask | None = None) -> None:
+        self._mask = mask
         self.uses: list[Use] = []
         self.dropped = 0
         """Ties beyond USES_MAX."""
         self.seen: Counter[tuple[str, str]] = Counter()
         """How often each place of each endpoint's requests held a value, in sessions that had been answered before."""
+        self.kinds: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        """The first few different values of each of those places."""
         self.owned: Counter[str] = Counter()
         """Names under which clients sent values that no answer had given."""
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
@@ -148,8 +171,12 @@ class Linker:
     def _look_up(self, session: _Session, exchange: Exchange, rank: int, endpoint: str) -> None:
         path = exchange.request.target.partition("?")[0]
         for atom in atoms(exchange.request):
-            self.seen[endpoint, folded(atom.where)] += 1
-            uses = list(_uses(session, atom, exchange.captured_at_ns, path))
+            place = endpoint, folded(atom.where)
+            self.seen[place] += 1
+            kinds = self.kinds[place]
+            if len(kinds) < KINDS_MAX:
+                kinds.add(atom.text)
+            uses = list(_uses(session, atom, exchange.captured_at_ns, path, self._mask))
             if not uses:
                 self._own(session, atom)
             for piece, strength, candidates in uses:
@@ -180,13 +207,13 @@ def _is_echo(found: origins.Found, own: dict[str, set[str]]) -> bool:
 
 
 def _uses(
-    session: _Session, atom: Atom, start_ns: int, path: str
+    session: _Session, atom: Atom, start_ns: int, path: str, mask: Mask | None
 ) -> Iterator[tuple[Piece, int, list[tuple[int, Origin]]]]:
     """The parts of an atom that earlier answers held, the largest first, none inside another."""
     taken: list[tuple[int, int]] = []
     for piece in pieces(atom.text):
         strength = affinity.strength(piece.text)
-        known = session.index.get(piece.text)
+        known = session.known(piece.text, mask)
         if known is None or any(start < piece.end and piece.start < end for start, end in taken):
             continue
         names = session.sent.get(piece.text, ())
@@ -217,7 +244,9 @@ def score(atom: Atom, piece: Piece, origin: Origin, path: str) -> int:
     escape = piece.escape or (1 if atom.codec == PATH else 2 if atom.codec == FORM and atom.part == TARGET else 0)
     name = piece.name or atom.name
     if escape == 1:
-        points = affinity.of_segment(name, found.name, found.around, source, in_url=" path[" in found.sub)
+        points = affinity.of_segment(
+            name, found.name, found.around, source, in_url=" path[" in found.sub, made=origin.method == "POST"
+        )
     else:
         points = affinity.of_name(name, found.name, found.around, source)
     if origin.path == path:

@@ -9,6 +9,7 @@ knows sessions, :mod:`replayer.pace` due times. Work carries its exchange withou
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,12 +21,14 @@ from echolane.exchange import Exchange, Request, Response, WorkItem
 from echolane.frame import EXCHANGES, WORK, FrameDamaged, decode_frame, encode_frame, peek
 from echolane.home import Home
 from echolane.journal import Journal
+from echolane.keys import load_seal_keys
+from echolane.masks.atoms import Atoms
 from echolane.recordings import Recording, topic_of
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.templating import Templates
 from replayer.deciding import Links, decide
-from replayer.linking import Linker
+from replayer.linking import Linker, Mask
 from replayer.order import Order
 from replayer.pace import Pace, parse_pace
 from replayer.wire import SAFE_METHODS
@@ -111,7 +114,8 @@ def planned(journal: Journal, home: Home, spec: RunSpec, settings: Settings) -> 
     templates.save(home.templates / f"{spec.service}.json")
     links = NO_LINKS
     if settings.replay.correlate:
-        links = find_links(in_order(journal, spec.recording, frames), spec.methods, templates)
+        mask = _masking(home)
+        links = find_links(in_order(journal, spec.recording, frames), spec.methods, templates, mask)
     planner = Planner(parse_pace(spec.pace), spec.methods, templates, links, strict=spec.concurrency == 1)
     return planner.summary, map(planner.plan, in_order(journal, spec.recording, frames))
 
@@ -160,9 +164,15 @@ class Planner:
         return WorkItem(rank, due_ns, endpoint, follows, _lighter(exchange, session), skip, gives, takes)
 
 
-def find_links(exchanges: Iterable[Exchange], methods: str, templates: Templates) -> Links:
+def _masking(home: Home) -> Mask:
+    """Masks as the recorder made them: a token that an answer shows in clear is masked where a request has it in a header."""
+    atoms = Atoms(load_seal_keys(home.keys, os.environ).current.mask_key())
+    return lambda text: atoms.mask(text.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
+
+
+def find_links(exchanges: Iterable[Exchange], methods: str, templates: Templates, mask: Mask | None = None) -> Links:
     """What ties the requests of a recording to its earlier answers, as far as they will be fired."""
-    order, linker = Order(), Linker()
+    order, linker = Order(), Linker(mask)
     for rank, exchange in enumerate(exchanges):
         session = order.name_of(exchange)
         if not skip_reason(exchange, methods):

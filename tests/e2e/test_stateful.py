@@ -105,7 +105,7 @@ def test_what_will_be_rewritten_is_said_before_and_after(recorded: World) -> Non
     assert len({one["exchange"] for one in rewritten}) == len(rewritten) >= USERS * 15
     assert all(set(one["rewrites"]) == {"base", "control", "branch", "branch_control"} for one in rewritten)
     as_text = recorded.call("show", result["run"], "--rewrites", "--home", recorded.home).out
-    assert as_text.count("    base: ") == as_text.count("    branch: ") >= len(rewritten)
+    assert min(as_text.count(f"    {name}: ") for name in ("base", "branch")) >= len(rewritten)
 
 
 def test_an_application_that_we_did_not_write_replays_too(world: World, require_module: Callable[..., str]) -> None:

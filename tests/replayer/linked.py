@@ -10,6 +10,7 @@ from echolane.exchange import Body, Exchange, Headers, Request, Response
 from echolane.templating import Templates
 from replayer.carrying import Carried, Learned, carried
 from replayer.deciding import Links
+from replayer.linking import Mask
 from replayer.plan import find_links
 
 
@@ -51,11 +52,11 @@ def in_time(steps: Sequence[Exchange]) -> list[Exchange]:
     return numbered
 
 
-def links_of(steps: Sequence[Exchange]) -> Links:
+def links_of(steps: Sequence[Exchange], mask: Mask | None = None) -> Links:
     """What ties the requests to earlier answers."""
     templates = Templates()
     templates.learn([one.request.target for one in steps])
-    return find_links(in_time(steps), "all", templates)
+    return find_links(in_time(steps), "all", templates, mask)
 
 
 def replayed(steps: Sequence[Exchange], answers: Sequence[Response]) -> list[Carried]:

@@ -9,8 +9,11 @@ from urllib.parse import quote
 
 import pytest
 from hypothesis import given as drawn, strategies as st
+from msgspec.structs import replace as changed
 
 from echolane.exchange import Given
+from echolane.masks import Masker
+from echolane.masks.atoms import Atoms
 from replayer.carrying import BYTES_MAX, Learned, carried
 from tests.replayer.linked import answer, links_of, replayed, step
 
@@ -334,3 +337,43 @@ def test_a_hostile_answer_costs_little(piece):
         begun = time.process_time()
         links_of(steps)
         assert time.process_time() - begun < 2, kind
+
+
+def test_a_total_that_is_another_things_number_by_chance_is_not_followed():
+    """Pages of a shop show totals; a branch that computes them otherwise is still asked for the things that were asked for."""
+    steps = [step(f"GET /mine/{n}", answer({"id": n, "total": n * 10 + 5})) for n in range(1, 17)]
+    other = [answer({"id": n, "total": n * 10 + 6}) for n in range(1, 17)]
+    assert [one.request.target for one in replayed(steps, other)] == [f"/mine/{n}" for n in range(1, 17)]
+
+
+def test_one_cart_used_often_is_still_that_cart():
+    """A single session with a single cart, whose number has no telling name, is followed however often it comes back."""
+    steps = [step("POST /carts", answer({"blip": 17, "floor": 3}))]
+    steps += [step(f"GET /carts/17?n={n}", answer({"blip": 17})) for n in range(9)]
+    sent = replayed(steps, [answer({"blip": 42, "floor": 3})] * 10)
+    assert {one.request.target.partition("?")[0] for one in sent[1:]} == {"/carts/42"}
+
+
+@pytest.mark.parametrize(
+    ("member", "headers", "line"),
+    [
+        ("nonce", [(b"X-Auth-Token", b"ak_99887766554433aa")], "GET /x"),
+        ("blip", [(b"Authorization", b"Bearer ak_99887766554433aa")], "GET /x"),
+        ("blip", [], "GET /token/ak_99887766554433aa"),
+        ("blip", [], "GET /x?api_key=ak_99887766554433aa"),
+    ],
+)
+def test_a_token_that_is_clear_in_the_answer_and_masked_in_the_request_is_tied(member, headers, line):
+    """A name that promises no secret gives a token, one that does takes it: the mask tells that both are one."""
+    masker, atoms = Masker(b"k" * 32), Atoms(b"k" * 32)
+    said = masker.response(answer({member: "ak_99887766554433aa"})).response
+    sent = step(line, answer(), headers=headers)
+    steps = [step("GET /start", said), changed(sent, request=masker.request(sent.request).request)]
+    assert steps[1].request != sent.request
+    links = links_of(steps, lambda text: atoms.mask(text.encode()).decode())
+    learned = Learned()
+    learned.learn(links.gives[0], answer({member: "tok-of-the-target"}))
+    got = carried(steps[1].request, sent.request, links.takes[1], learned.get)
+    assert b"tok-of-the-target" in repr(got.request).encode()
+    assert got.values == [b"tok-of-the-target"]
+    assert "tok-of" not in got.notes[0]
