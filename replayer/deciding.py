@@ -97,10 +97,8 @@ def _is_real(
     use: Use, ranked: list[tuple[int, Origin]], linker: Linker, texts: dict[_Place, dict[_Source, Counter[str]]]
 ) -> bool:
     points, origin = ranked[0]
-    if use.strength == STRONG:
+    if use.strength == STRONG or points >= RELATED - 5:
         return True
-    if points >= RELATED - 5:
-        return not origin.echo
     if use.strength == DATED:
         return False
     place = _place_of(use)

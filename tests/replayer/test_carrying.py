@@ -266,12 +266,13 @@ def test_any_answer_and_any_request_can_be_read(text, kind):
         ([{"id": 7}, {"id": 17}], [{"id": 17}, {"id": 7}], "/posts/17"),
         ([{"id": 7}, {"id": 17}], [{"id": 99}, {"id": 98}], "/posts/17"),
         ([{"n": 7}, {"n": 17}], [{"n": 99}, {"n": 98}], "/posts?_limit=17"),
+        ([{"n": "aaaa1111"}, {"n": "bbbb2222"}], [{"n": "bbbb2222"}, {"n": "aaaa1111"}], "/posts/bbbb2222"),
         ({"id": 17}, {"id": "not-found"}, "/posts/17"),
         (b"<p><a>7</a><a>17</a></p>", b"<p><a>7</a><a>next-page</a></p>", "/posts/17"),
         (b'<a href="/posts/7">x</a><a href="/posts/17">y</a>', b'<a href="/posts/17">y</a><a href="/posts/7">x</a>', "/posts/17"),
     ],
 )  # fmt: skip
-def test_a_short_number_of_a_list_or_page_is_not_taken_for_what_stands_there_now(recorded, other, line):
+def test_one_of_many_of_a_list_or_page_is_not_taken_for_what_stands_there_now(recorded, other, line):
     """A target that sorts otherwise, or whose page has another text at the place, is asked for the recorded thing."""
     kind = HTML if isinstance(recorded, bytes) else b"application/json"
     steps = [step("GET /posts", answer(recorded, kind=kind)), step(f"GET {line}", answer())]
