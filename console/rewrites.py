@@ -27,7 +27,7 @@ from replayer.wire import SAFE_METHODS
 
 def explain_plan(home: Home, settings: Settings, spec: RunSpec) -> None:
     """Print every exchange of the plan: fired or skipped and why, and what of it will be rewritten. Nothing is sent or written."""
-    journal = open_journal(home.path)
+    journal = open_journal(home)
     tied = 0
     try:
         summary, items = planned(journal, home, spec, settings)
@@ -83,7 +83,7 @@ def print_rewrites(home: Home, run: Mapping[str, Any], *, as_json: bool) -> None
 
 
 def _observed(home: Home, run: str) -> Iterator[Observation]:
-    journal = open_journal(home.path)
+    journal = open_journal(home)
     topic = f"observations.{run}"
     try:
         if topic not in journal.topics():
