@@ -16,6 +16,7 @@ import msgspec
 from console.conduct import conduct
 from console.flags import http_url, positive, service_name, time_span_ns
 from console.outputs import add_output_flags, check_outputs
+from console.rewrites import explain_plan
 from console.rules_in_force import rules_of_run
 from console.show import find_run
 from console.surroundings import home_in, settings_of, store_of
@@ -85,6 +86,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="skip the rest once a change is sure (evidence that may be looked at any time)",
     )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="only say what would be fired, rewritten and skipped, and why; nothing is sent",
+    )
     parser.add_argument("--resume", metavar="RUN", help="go on with a run that was killed or interrupted")
     add_output_flags(parser, with_json=True)
 
@@ -94,11 +100,19 @@ def execute(args: argparse.Namespace) -> int:
     check_outputs(args)
     settings = settings_of(args)
     if args.resume:
+        if args.explain:
+            raise UsageError(
+                "--explain goes with a new run; `echolane show RUN --rewrites` tells what one has rewritten"
+            )
         home = home_in(settings)
         return conduct(args, home, settings, resumed(args, home), resume=True)
     targets = targets_of(args)
     home = home_in(settings)
-    return conduct(args, home, settings, spec_of(args, home, settings, targets), resume=False)
+    spec = spec_of(args, home, settings, targets)
+    if args.explain:
+        explain_plan(home, settings, spec)
+        return 0
+    return conduct(args, home, settings, spec, resume=False)
 
 
 def targets_of(args: argparse.Namespace) -> list[TargetInfo]:

@@ -10,6 +10,7 @@ import orjson
 
 from console.explain import explanation, print_explanation
 from console.outputs import add_output_flags, write_outputs
+from console.rewrites import print_rewrites
 from console.surroundings import home_of, store_of
 from console.terminal import print_verdict
 from differ.result import exchange_lines
@@ -24,7 +25,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--explain", metavar="FINDING", help="every detail of one sample of a finding (its id, or the beginning)"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON on stdout (NDJSON with --exchanges)")
+    parser.add_argument(
+        "--rewrites", action="store_true", help="every request that was rewritten for a target, and why"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON on stdout (NDJSON with --exchanges and --rewrites)"
+    )
     add_output_flags(parser, with_json=False)
 
 
@@ -38,6 +44,9 @@ def execute(args: argparse.Namespace) -> int:
         if args.exchanges:
             for line in exchange_lines(store, str(run["run"])):
                 sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
+            return 0
+        if args.rewrites:
+            print_rewrites(home, run, as_json=args.json)
             return 0
         if result is None:
             raise UsageError(

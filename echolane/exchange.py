@@ -104,6 +104,39 @@ class Exchange(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Why there is no response (``unframeable``, ``upgrade``, ``client-closed``, ``server-closed``, ``not-recorded``)."""
 
 
+class Given(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A value of a recorded answer that later requests of its session take."""
+
+    id: int
+    """Its number in the run."""
+    place: str
+    """``header:location``, ``body:$.id``, ``body:input[csrf]@value``; ``body`` for text."""
+    path: list[str | int | tuple[int, str, str]] = []
+    """Where in a JSON body: members, indexes, indexes with the member and value that tell the element apart."""
+    sub: str = ""
+    """Which part of that value; empty for all of it."""
+    value: str = ""
+    """The recorded value, where it is one of many of a list or page: a target that has it too, wherever in there, means the same."""
+
+
+class Taken(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A place of a recorded request that holds what an earlier answer gave."""
+
+    where: str
+    """``path[2]``, ``query:cursor``, ``header:if-match``, ``cookie:sid``, ``body:$.id``."""
+    start: int
+    end: int
+    """Which part of that value."""
+    escape: int
+    """How it is written in there: 0 as it is, 1 as in a path, 2 as in a query."""
+    given: list[int]
+    """The values that it may be, the likeliest first."""
+    tied: int
+    """How many of them are equally likely: only one that a target gave differently tells which it is."""
+    whys: list[str]
+    """Of each: ``id from POST /orders at body:$.id``."""
+
+
 class WorkItem(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One line of a run's plan: an exchange, when it is due and whom it follows."""
 
@@ -118,3 +151,7 @@ class WorkItem(msgspec.Struct, array_like=True, frozen=True, gc=False):
     exchange: Exchange
     skip: str = ""
     """Why it is not fired (``unsafe-method``, ``truncated-body`` …); empty when it is to be fired."""
+    gives: list[Given] = []
+    """Values of the recorded answer that later requests take: learned from each target's answer."""
+    takes: list[Taken] = []
+    """Values of the request that earlier answers gave: rewritten for each target to what that one gave."""

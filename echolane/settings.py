@@ -41,6 +41,7 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pace: str = "max"
     concurrency: int = 16
     methods: str = "safe"
+    correlate: bool = True
     connect_timeout_s: float = 3.0
     first_byte_timeout_s: float = 10.0
     total_timeout_s: float = 30.0
@@ -119,6 +120,7 @@ WHAT = {
     "replay.pace": "recorded, 2x, 200/s or max",
     "replay.concurrency": "requests in flight per target",
     "replay.methods": "safe (GET, HEAD, OPTIONS) or all",
+    "replay.correlate": "whether ids, tokens and cursors that a target answers replace the recorded ones in later requests",
     "replay.connect_timeout_s": "seconds until a connection must stand",
     "replay.first_byte_timeout_s": "seconds until an answer must begin",
     "replay.total_timeout_s": "seconds until an answer must be whole",

@@ -9,12 +9,14 @@ Walk the rooms in this order::
     schedule     which flight may go now: due (timer), predecessors answered, a place free at every target
     flight       one exchange on its way to all its targets
     connection   keep-alive connections to one target; framing tells where an answer ends, answer what it is
-    rewrite      cookies that a target set carry over to what follows there
+    linking      what ties a request to an earlier answer of its session (places, pieces, origins read them; jsonspans, markup the
+                 bodies), affinity and deciding which ties are real
+    carrying     what a target gave carries over to what follows there; rewrite does it for cookies
     breaker      is a target down, or does it answer badly? (health probes it)
     intents      the durable word before an unsafe request
     observing    four answers → one observation, masked, → the journal
     targets      where a run may fire
     copies       fresh copies of two versions, started and ended with the run (guard ends them even when we are killed)
 
-What decides is pure: pace, order, framing, answer, breaker, rewrite, schedule. The rest is a thin rim of sockets and files.
+What decides is pure: pace, order, linking, framing, answer, breaker, rewrite, schedule. The rest is a thin rim of sockets and files.
 """

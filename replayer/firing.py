@@ -15,13 +15,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from replayer.answer import headers_of
+from replayer.carrying import Carriers
 from replayer.connection import Connection, Pool
 from replayer.flight import PLACES, Flight, FlightShot, flight_of
 from replayer.health import Health
 from replayer.intents import Intents
 from replayer.observing import Observer, in_doubt, observe
-from replayer.rewrite import Jar
 from replayer.schedule import Schedule
 from replayer.targets import Target
 from replayer.timer import Timer
@@ -87,8 +86,7 @@ class Volleys:
         self._limit = parts.concurrency
         self._present = [index for index, target in enumerate(parts.targets) if target is not None]
         self._in_flight = [0] * PLACES
-        self._jars = [Jar() for _ in range(PLACES)]
-        self._any_cookies = False
+        self._carriers = Carriers(parts.targets)
         self._nth: Counter[str] = Counter()
         self._random = random.Random(parts.seed).random  # noqa: S311 - a seed must replay it
         self._orders = {n: list(itertools.permutations(range(n))) for n in range(1, PLACES + 1)}
@@ -211,10 +209,8 @@ class Volleys:
             shot = flight.shots[index] = FlightShot(
                 flight.wires[index], flight.head_only, flight.safe, flight=flight, index=index, landed=self._settled
             )
-            if self._any_cookies:
-                session = flight.item.exchange.session
-                if session in self._jars[index]:
-                    shot.wire, shot.notes = flight.prepared.with_cookies(index, session, self._jars[index])
+            if self._carriers.any:
+                self._carriers.load(shot, flight)
             shots.append(shot)
         self.shots += len(shots)
         flight.launched_ns = now_ns = _mono_ns() - self.start_ns
@@ -260,9 +256,9 @@ class Volleys:
         self.flying -= 1
         self.landed += 1
         self.loaded_bytes -= flight.weight
-        recorded = flight.item.exchange.response
-        if recorded is not None and recorded.headers:
-            self._learn_cookies(flight)
+        item = flight.item
+        if item.gives or item.exchange.response is not None:
+            self._carriers.learn(flight)
         if self.aborted and any(shot and shot.failure for shot in flight.shots):
             flight.not_compared = self.aborted
         self._schedule.done(flight, _mono_ns() - self.start_ns)
@@ -274,17 +270,6 @@ class Volleys:
             self.parts.observer.take(flight)
         self._changed()
         self.pump()
-
-    def _learn_cookies(self, flight: Flight) -> None:
-        exchange = flight.item.exchange
-        if exchange.response is None:
-            return
-        for shot in flight.shots:
-            if shot is not None and shot.answer is not None and b"et-cookie:" in shot.answer.head.lower():
-                self._any_cookies = True
-                self._jars[shot.index].learn(
-                    exchange.session, exchange.response.headers, headers_of(shot.answer.head)[2]
-                )
 
     def _leave_in_doubt(self, flight: Flight, indexes: Sequence[int]) -> None:
         for index in indexes:

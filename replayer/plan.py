@@ -1,15 +1,17 @@
 """Plan a run: a recording becomes work items in recorded order, each with its due time, whom it follows, or why it is skipped.
 
-Two passes over the chosen frames, both in bounded memory: the first learns the endpoints and each frame's earliest instant, the
-second merges the frames by captured time and writes ``work.<run>``. A frame is decoded when its first exchange is due in the
+Three passes over the chosen frames, all in bounded memory: the first learns the endpoints and each frame's earliest instant, the
+second finds what ties requests to earlier answers (:mod:`replayer.linking`; not with ``replay.correlate = false``), the third
+merges the frames by captured time and writes ``work.<run>``. A frame is decoded when its first exchange is due in the
 order, so that only overlapping frames are held. What decides about one exchange is pure (:class:`Planner`); :mod:`replayer.order`
 knows sessions, :mod:`replayer.pace` due times. Work carries its exchange without the recorded answer's body: it is enough to fire.
 """
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -19,10 +21,14 @@ from echolane.exchange import Exchange, Request, Response, WorkItem
 from echolane.frame import EXCHANGES, WORK, FrameDamaged, decode_frame, encode_frame, peek
 from echolane.home import Home
 from echolane.journal import Journal
+from echolane.keys import load_seal_keys
+from echolane.masks.atoms import Atoms
 from echolane.recordings import Recording, topic_of
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.templating import Templates
+from replayer.deciding import Links, decide
+from replayer.linking import Linker, Mask
 from replayer.order import Order
 from replayer.pace import Pace, parse_pace
 from replayer.wire import SAFE_METHODS
@@ -32,6 +38,7 @@ WORK_ITEMS_MAX = 64
 WORK_BYTES_MAX = 256 * 1024
 APPEND_FRAMES = 64
 """Work frames of one durable append."""
+NO_LINKS = Links({}, {})
 _RECORDED = attrgetter("captured_at_ns", "agent", "epoch", "seq")
 
 
@@ -76,21 +83,17 @@ def work_topic(run: str) -> str:
     return f"work.{run}"
 
 
-def make_plan(journal: Journal, home: Home, spec: RunSpec, settings: Settings) -> PlanSummary:  # noqa: ARG001 - the conductor's words
+def make_plan(journal: Journal, home: Home, spec: RunSpec, settings: Settings) -> PlanSummary:
     """Write the work of a run; how much of it is to be fired, and what is skipped and why."""
-    templates = Templates.load(home.templates / f"{spec.service}.json")
-    frames = _look_through(journal, spec.recording, templates)
-    templates.save(home.templates / f"{spec.service}.json")
     topic = work_topic(spec.run)
     journal.create(topic, 1)
-    planner = Planner(parse_pace(spec.pace), spec.methods, templates, strict=spec.concurrency == 1)
+    summary, items = planned(journal, home, spec, settings)
     frames_out: list[bytes] = []
     batch: list[WorkItem] = []
     size = 0
-    for exchange in in_order(journal, spec.recording, frames):
-        item = planner.plan(exchange)
+    for item in items:
         batch.append(item)
-        size += len(exchange.request.body.data)
+        size += len(item.exchange.request.body.data)
         if len(batch) >= WORK_ITEMS_MAX or size >= WORK_BYTES_MAX:
             frames_out.append(_work_frame(batch))
             batch, size = [], 0
@@ -101,17 +104,33 @@ def make_plan(journal: Journal, home: Home, spec: RunSpec, settings: Settings) -
         frames_out.append(_work_frame(batch))
     if frames_out:
         journal.append(topic, 0, frames_out)
-    return planner.summary
+    return summary
+
+
+def planned(journal: Journal, home: Home, spec: RunSpec, settings: Settings) -> tuple[PlanSummary, Iterator[WorkItem]]:
+    """The plan of a run, made as it is read, and its summary, which is whole once all of it was read."""
+    templates = Templates.load(home.templates / f"{spec.service}.json")
+    frames = _look_through(journal, spec.recording, templates)
+    templates.save(home.templates / f"{spec.service}.json")
+    links = NO_LINKS
+    if settings.replay.correlate:
+        mask = _masking(home)
+        links = find_links(in_order(journal, spec.recording, frames), spec.methods, templates, mask)
+    planner = Planner(parse_pace(spec.pace), spec.methods, templates, links, strict=spec.concurrency == 1)
+    return planner.summary, map(planner.plan, in_order(journal, spec.recording, frames))
 
 
 class Planner:
     """Decides about one exchange after the other, given in recorded order."""
 
-    def __init__(self, pace: Pace, methods: str, templates: Templates, *, strict: bool = False) -> None:
+    def __init__(
+        self, pace: Pace, methods: str, templates: Templates, links: Links = NO_LINKS, *, strict: bool = False
+    ) -> None:
         self.summary = PlanSummary()
         self._pace = pace
         self._methods = methods
         self._templates = templates
+        self._links = links
         self._strict = strict
         """One exchange after another, whoever sent it."""
         self._order = Order()
@@ -141,7 +160,25 @@ class Planner:
             else:
                 follows = self._order.follows(session, rank, start_ns, start_ns + exchange.duration_ns)
         endpoint = self._templates.template(request.method, request.target)
-        return WorkItem(rank, due_ns, endpoint, follows, _lighter(exchange, session), skip)
+        gives, takes = self._links.gives.get(rank, []), self._links.takes.get(rank, [])
+        return WorkItem(rank, due_ns, endpoint, follows, _lighter(exchange, session), skip, gives, takes)
+
+
+def _masking(home: Home) -> Mask:
+    """Masks as the recorder made them: a token that an answer shows in clear is masked where a request has it in a header."""
+    atoms = Atoms(load_seal_keys(home.keys, os.environ).current.mask_key())
+    return lambda text: atoms.mask(text.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
+
+
+def find_links(exchanges: Iterable[Exchange], methods: str, templates: Templates, mask: Mask | None = None) -> Links:
+    """What ties the requests of a recording to its earlier answers, as far as they will be fired."""
+    order, linker = Order(), Linker(mask)
+    for rank, exchange in enumerate(exchanges):
+        session = order.name_of(exchange)
+        if not skip_reason(exchange, methods):
+            request = exchange.request
+            linker.see(exchange, session, rank, templates.template(request.method, request.target))
+    return decide(linker)
 
 
 def skip_reason(exchange: Exchange, methods: str) -> str:

@@ -1,8 +1,8 @@
 """Recorded requests made ready for the wire: bytes for each target, ahead of the instant at which they are due.
 
 Per exchange once: the seal opened, what must not be sent taken off, the body encoded as it was. Per target: its authority, its
-lane, a fresh trace, and the signed mark last (design §8, :mod:`echolane.marks`). Cookies a target gave are put in by
-:mod:`replayer.rewrite` at the last moment, only where a session has any.
+lane, a fresh trace, and the signed mark last (design §8, :mod:`echolane.marks`). What a target gave is put in by
+:mod:`replayer.carrying` at the last moment, only where a request takes any of it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from echolane.bodies import encode
 from echolane.exchange import Exchange, Headers, Request
 from echolane.marks import HeaderRefused, Signer, fresh_traceparent, prepare_headers
-from replayer.rewrite import Jar
 from replayer.targets import Target
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -24,6 +23,8 @@ BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
 _TARGET = re.compile(r"[^\x00-\x20\x7f]+")
 
+Carry = Callable[[Request, Request], tuple[Request, list[str], list[bytes]]]
+"""(as recorded, as opened) → the request for one target, what was rewritten in words, and the secrets that were put in."""
 OpenSeal = Callable[[Exchange], tuple[Request, Sequence[bytes]]]
 """The request as it was sent, and the secrets in it (they are masked where an answer repeats them)."""
 
@@ -35,13 +36,14 @@ class Unsendable(ValueError):  # noqa: N818 - a reason of ``skipped``
 class _Version:
     """One version of a request: as recorded (masked), or with its seal opened."""
 
-    __slots__ = ("body", "headers", "heads", "length", "line", "secrets", "tail")
+    __slots__ = ("body", "headers", "heads", "length", "line", "request", "secrets", "tail")
 
     def __init__(self, request: Request, secrets: Sequence[bytes], mark: bytes) -> None:
         if not _METHOD.fullmatch(request.method) or not _TARGET.fullmatch(request.target):
             raise Unsendable("unsendable-request-line")
         version = request.http_version if request.http_version in {"1.0", "1.1"} else "1.1"
         self.line = f"{request.method} {request.target} HTTP/{version}\r\nHost: ".encode("latin-1", "replace")
+        self.request = request
         body = request.body
         self.headers = request.headers
         self.body = encode(body.data, body.encoding) if body.encoding and not body.undecoded else body.data
@@ -55,11 +57,6 @@ class _Version:
         head = self.heads.get(lane)
         if head is None:
             head = self.heads[lane] = _head(self.headers, lane, self.length)
-        return b"".join((self.line, authority, head, _fresh_trace(), self.tail, self.body))
-
-    def write_with(self, headers: Headers, authority: bytes, lane: str | None) -> bytes:
-        """The bytes for one target with other headers than recorded."""
-        head = _head(headers, lane, self.length)
         return b"".join((self.line, authority, head, _fresh_trace(), self.tail, self.body))
 
 
@@ -162,15 +159,15 @@ class Prepared:
             version, authority, lane = self._version(index)
             self.ready[index] = version.write(authority, lane)
 
-    def with_cookies(self, index: int, session: str, jar: Jar) -> tuple[bytes, list[str]]:
-        """The bytes for one target with the cookies it gave, and what was rewritten."""
+    def carried(self, index: int, carry: Carry) -> tuple[bytes, list[str]]:
+        """The bytes for one target with what it gave, and what was rewritten."""
         version, authority, lane = self._version(index)
-        headers, notes, values = jar.rewrite(session, self._exchange.request.headers, version.headers)
+        request, notes, values = carry(self._exchange.request, version.request)
         if not notes:
             return self.ready[index], notes
         try:
-            wire = version.write_with(headers, authority, lane)
-        except Unsendable:  # a cookie with a control character in it; the recorded one goes
+            wire = _Version(request, version.secrets, self._mark).write(authority, lane)
+        except Unsendable:  # a value with a control character in it; the recorded one goes
             return self.ready[index], []
         self.secrets += values
         return wire, notes

@@ -13,8 +13,9 @@ import time
 from collections import Counter
 
 import pytest
+from msgspec.structs import replace as changed
 
-from echolane.exchange import OBSERVED_BODY_KEPT, Body
+from echolane.exchange import OBSERVED_BODY_KEPT, Body, Response
 from echolane.marks import verify
 from echolane.observation import TargetInfo
 from replayer.connection import Patience
@@ -551,3 +552,52 @@ async def test_a_frame_that_is_being_read_at_a_stop_is_accounted_for(stage, exch
 
     assert summary.state == "interrupted"
     assert sorted(one.seq for one in stage.observations()) == list(range(30))
+
+
+async def test_an_id_that_a_target_gave_is_asked_for_there_alone(stage, exchange, serving):
+    """Base and branch number their orders otherwise: each is asked for its own, and a control that is base itself for base's."""
+
+    def orders(number):
+        def answer(request, _):
+            body = b'{"id": %d}' % number if request.startswith(b"POST") else b"{}"
+            return b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+                len(body),
+                body,
+            )
+
+        return answer
+
+    made = exchange(0, "/orders", method="POST")
+    made = changed(made, response=Response(201, "1.1", [], Body(b'{"id": 17}', 10)))
+    async with serving(orders(42), orders(99)) as (base, branch):
+        stage.record([made, exchange(1, "/orders/17"), exchange(2, "/orders/17", session="b" * 16)])
+        infos = [TargetInfo(base.url), TargetInfo(base.url, own_instance=False)]
+        infos += [TargetInfo(branch.url), TargetInfo(branch.url, own_instance=False)]
+        stage.plan([], infos=infos, methods="all")
+        summary = await stage.fire()
+    seen = check_ledger(stage, summary)
+    assert sorted(base.lines) == ["GET /orders/17"] * 2 + ["GET /orders/42"] * 2 + ["POST /orders"]
+    assert sorted(branch.lines) == ["GET /orders/17"] * 2 + ["GET /orders/99"] * 2 + ["POST /orders"]
+    why = "id from POST /orders at body:$.id"
+    assert [shot.rewrites for shot in seen[1].shots] == [
+        [f'"/orders/17" -> "/orders/{number}": {why}'] for number in (42, 42, 99, 99)
+    ]
+    assert seen[1].target == "/orders/17"
+
+
+async def test_a_value_that_would_break_the_message_is_not_put_in(stage, exchange, serving):
+    """A target answers with a line break where a token was: the recorded token goes, and nothing of the target's gets into the head."""
+
+    def answer(request, _):
+        body = b'{"pulse": "a1b2c3d4\\r\\nX-Evil: 1"}'
+        return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    said = changed(exchange(0, "/a"), response=Response(200, "1.1", [], Body(b'{"pulse": "e5f6a7b8"}', 21)))
+    async with serving(answer, answer, answer, answer) as servers:
+        stage.record([said, exchange(1, "/b", headers=[(b"X-Zig", b"e5f6a7b8")])])
+        stage.plan([server.url for server in servers])
+        summary = await stage.fire()
+    check_ledger(stage, summary)
+    for server in servers:
+        assert b"X-Zig: e5f6a7b8\r\n" in server.seen[1]
+        assert b"X-Evil" not in server.seen[1]

@@ -27,6 +27,7 @@ from replayer.fire import replay
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 SECRET, GIVEN = b"c0ffee-c0ffee-c0ffee-c0ffee", b"5e55-10n0-fth3-branch"
+KEY = b"b3arer-0f-the-user-alone"
 
 
 def recorded_with(masker, one):
@@ -53,18 +54,17 @@ async def test_seals_are_opened_for_this_machine_and_answers_are_masked_before_t
         return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
     login = exchange(0, "/login", answer=[(b"Set-Cookie", b"sid=%b; Path=/" % SECRET)])
-    me = exchange(
-        1, "/me", headers=[(b"Authorization", b"Bearer " + SECRET), (b"Cookie", b"theme=dark; sid=" + SECRET)]
-    )
+    me = exchange(1, "/me", headers=[(b"Authorization", b"Bearer " + KEY), (b"Cookie", b"theme=dark; sid=" + SECRET)])
     recorded = [recorded_with(masker, one) for one in (login, me)]
     assert SECRET not in repr(recorded).encode()
+    assert KEY not in repr(recorded).encode()
     async with serving(lambda *_: OK, lambda *_: OK, branch, branch) as servers:
         stage.record(recorded)
         stage.plan([server.url for server in servers])
         summary = await replay(stage.journal, stage.home, stage.spec, Settings(), asyncio.Event(), lambda *_: None)
     assert summary.fired == 2
     for server, sid in zip(servers, [SECRET, SECRET, GIVEN, GIVEN], strict=True):
-        assert b"Bearer " + SECRET in server.seen[1]
+        assert b"Bearer " + KEY in server.seen[1]
         assert b"theme=dark; sid=" + sid in server.seen[1]
     login, me = stage.observations()
     assert me.shots[2].rewrites == ["cookie sid"]

@@ -1,0 +1,98 @@
+"""What a run rewrites and why.
+
+``echolane run --explain`` says it of a plan before anything is sent, ``echolane show RUN --rewrites`` of the shots that were fired.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+import orjson
+
+from console.escapes import terminal
+from console.output import say
+from echolane.exchange import WorkItem
+from echolane.frame import FrameDamaged, decode_frame
+from echolane.home import Home
+from echolane.journal import open_journal
+from echolane.observation import TARGETS, Observation
+from echolane.runspec import RunSpec
+from echolane.settings import Settings
+from replayer.plan import planned
+from replayer.wire import SAFE_METHODS
+
+
+def explain_plan(home: Home, settings: Settings, spec: RunSpec) -> None:
+    """Print every exchange of the plan: fired or skipped and why, and what of it will be rewritten. Nothing is sent or written."""
+    journal = open_journal(home)
+    tied = 0
+    try:
+        summary, items = planned(journal, home, spec, settings)
+        for item in items:
+            tied += bool(item.takes)
+            for line in plan_lines(item):
+                sys.stdout.write(terminal(line) + "\n")
+    finally:
+        journal.close()
+    skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(summary.skipped.items()))
+    own = all(info.own_instance for info in spec.targets)
+    say(
+        f"{summary.to_fire} of {summary.selected} exchanges would be fired, {tied} of them with values that earlier answers give; "
+        f"skipped: {skipped or 'none'}"
+        + ("" if own else "; a control that is the same process as its version gets no writes")
+    )
+
+
+def plan_lines(item: WorkItem) -> Iterator[str]:
+    """One exchange of a plan, as it is printed."""
+    request = item.exchange.request
+    what = f"{request.method} {request.target}"
+    if item.skip:
+        yield f"{item.seq} skip {what}: {item.skip}"
+        return
+    yield f"{item.seq} fire {what}" + ("" if request.method in SAFE_METHODS else " (a write)")
+    for take in item.takes:
+        other = f" (or, as likely, {', '.join(take.whys[1 : take.tied])})" if take.tied > 1 else ""
+        yield f"    {take.where} is {take.whys[0]}{other}"
+
+
+def print_rewrites(home: Home, run: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print every shot of a run that was rewritten, in the order of their answers."""
+    for observation in _observed(home, str(run["run"])):
+        given = {name: shot.rewrites for name, shot in zip(TARGETS, observation.shots, strict=False) if shot.rewrites}
+        if not given:
+            continue
+        if as_json:
+            line = {
+                "exchange": observation.exchange,
+                "seq": observation.seq,
+                "method": observation.method,
+                "target": observation.target,
+                "attempt": observation.attempt,
+                "rewrites": given,
+            }
+            sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
+            continue
+        sys.stdout.write(terminal(f"{observation.seq} {observation.method} {observation.target}") + "\n")
+        for name, notes in given.items():
+            for note in notes:
+                sys.stdout.write(terminal(f"    {name}: {note}") + "\n")
+
+
+def _observed(home: Home, run: str) -> Iterator[Observation]:
+    journal = open_journal(home)
+    topic = f"observations.{run}"
+    try:
+        if topic not in journal.topics():
+            return
+        for partition in range(journal.partitions(topic)):
+            for entry in journal.read(topic, partition):
+                try:
+                    yield from decode_frame(entry.frame, Observation)
+                except (FrameDamaged, msgspec.DecodeError):  # counted by the journal
+                    continue
+    finally:
+        journal.close()

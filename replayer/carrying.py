@@ -1,0 +1,223 @@
+"""Carry on at each target what it gave itself: learn from its answers the values that later requests take, and put them in.
+
+What ties request to answer was found when the run was planned (:mod:`replayer.linking`). Here a target's answer is read at the places
+the plan names, and a request's values are replaced by what this target answered there. Cookies go by :mod:`replayer.rewrite`. Where base
+and its control are one process, the control takes base's value for what only base was asked (writes are fired once).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+from urllib.parse import unquote, unquote_plus
+
+from msgspec.structs import replace as with_fields
+
+from echolane.exchange import Given, Request, Response, Taken
+from echolane.masks.names import OPEN, Names
+from replayer.affinity import NEVER, strength
+from replayer.answer import headers_of
+from replayer.flight import PLACES, Flight, FlightShot
+from replayer.observing import response_of
+from replayer.origins import Reader
+from replayer.pieces import put
+from replayer.places import Atom, atoms, edited
+from replayer.rewrite import Jar
+from replayer.targets import Target
+
+VALUES_MAX = 262_144
+"""Values kept of one target, the least recently learned given up first: later requests are then sent as recorded."""
+BYTES_MAX = 32 * 1024 * 1024
+"""And what they may weigh."""
+_SHOWN_MAX = 200
+_SHORT = 8
+"""Characters below which a value is short: what replaces it must be one of its kind."""
+_names = Names()
+
+
+class Learned:
+    """What one target answered where the recording had a value that is needed again."""
+
+    def __init__(self) -> None:
+        self._values: OrderedDict[int, str] = OrderedDict()
+        self._bytes = 0
+
+    def __repr__(self) -> str:
+        return f"<Learned {len(self._values)} values>"
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
+    def get(self, number: int) -> str | None:
+        """The value of this number, None when the target gave none."""
+        return self._values.get(number)
+
+    def learn(self, gives: Sequence[Given], answer: Response) -> None:
+        """Take in an answer of the target."""
+        reader = Reader(answer)
+        for given in gives:
+            value = reader.value(given)
+            if not value:
+                continue
+            old = self._values.pop(given.id, None)
+            self._values[given.id] = value
+            self._bytes += len(value) - len(old or "")
+        while self._values and (len(self._values) > VALUES_MAX or self._bytes > BYTES_MAX):
+            self._bytes -= len(self._values.popitem(last=False)[1])
+
+
+class Carried(NamedTuple):
+    """A request for one target."""
+
+    request: Request
+    notes: list[str]
+    """What was rewritten and why, in words."""
+    values: list[bytes]
+    """What was put in where a secret stood."""
+
+
+def carried(masked: Request, opened: Request, takes: Sequence[Taken], given: Callable[[int], str | None]) -> Carried:
+    """The request with this target's values; ``masked`` is as recorded, ``opened`` with its seal opened. Pure."""
+    places = {atom.where: atom for atom in atoms(masked)}
+    sent = places if opened is masked else {atom.where: atom for atom in atoms(opened)}
+    texts: dict[str, str] = {}
+    changes: list[tuple[Taken, Atom, str]] = []
+    values: list[bytes] = []
+    for take in sorted(takes, key=lambda one: -one.start):
+        mask, atom = places.get(take.where), sent.get(take.where)
+        if mask is None or atom is None:
+            continue
+        text = texts.get(take.where, atom.text)
+        span = _span(take, mask.text, text, secret=mask.text != atom.text)
+        if span is None:
+            continue
+        old = text[span[0] : span[1]]
+        old = unquote(old) if take.escape == 1 else unquote_plus(old) if take.escape else old
+        chosen = _chosen(take, old, given)
+        if chosen is None:
+            continue
+        value, why = chosen
+        texts[take.where] = put(text, *span, value, take.escape)
+        changes.append((take, atom, why))
+        if mask.text != atom.text or _names.judge(atom.name.encode("latin-1", "replace")) != OPEN:
+            values.append(value.encode("utf-8", "surrogateescape"))
+    if not texts:
+        return Carried(opened, [], [])
+    request = edited(opened, [(sent[where], text) for where, text in texts.items()])
+    secrets = {where for where in texts if places[where].text != sent[where].text}
+    notes = [_note(atom, texts[atom.where], why, opened, request, atom.where in secrets) for _, atom, why in changes]
+    return Carried(request, list(dict.fromkeys(notes)), values)
+
+
+def _span(take: Taken, recorded: str, text: str, *, secret: bool) -> tuple[int, int] | None:
+    """Which part of the text to be sent the take names; in an opened text all but what is around it was masked."""
+    if not secret:
+        return (take.start, take.end) if take.end <= len(text) else None
+    before, behind = recorded[: take.start], recorded[take.end :]
+    if len(text) > len(before) + len(behind) and text.startswith(before) and text.endswith(behind):
+        return len(before), len(text) - len(behind)
+    return None
+
+
+def _chosen(take: Taken, old: str, given: Callable[[int], str | None]) -> tuple[str, str] | None:
+    """The target's value and why it is the one; None where the recorded one stays."""
+    fits = len(old) >= _SHORT or old.isalpha()
+
+    def fitting(number: int) -> str | None:
+        value = given(number)  # where a number stood, a word is another thing
+        return value if value is None or fits or strength(value) > NEVER else None
+
+    known = [(value, why) for value, why in zip(map(fitting, take.given), take.whys, strict=True) if value is not None]
+    if not known:
+        return None
+    equal = [(fitting(number), why) for number, why in zip(take.given[: take.tied], take.whys, strict=False)]
+    leading = [(value, why) for value, why in equal if value is not None] or known[:1]
+    changed = [(value, why) for value, why in leading if value != old]
+    if not changed or (len(changed) < len(leading) and take.where.startswith("body")):
+        return (
+            None  # nothing says which of equally likely ones it was, and a body has many values that are what they are
+        )
+    return changed[0]
+
+
+def _note(atom: Atom, text: str, why: str, before: Request, after: Request, secret: bool) -> str:
+    kind, _, label = atom.where.partition(":")
+    shown = f"{kind} {label}".strip() if label else kind
+    if kind.startswith("path"):
+        old, new = (request.target.partition("?")[0] for request in (before, after))
+        return f"path: {why}" if secret else f'"{old[:_SHOWN_MAX]}" -> "{new[:_SHOWN_MAX]}": {why}'
+    if secret or kind == "cookie" or _names.judge(atom.name.encode("latin-1", "replace")) != OPEN:
+        return f"{shown}: {why}"
+    return f'{shown} "{atom.text[:_SHOWN_MAX]}" -> "{text[:_SHOWN_MAX]}": {why}'
+
+
+class Carriers:
+    """What each target of a run gave so far."""
+
+    def __init__(self, targets: Sequence[Target | None]) -> None:
+        self._jars = [Jar() for _ in range(PLACES)]
+        self._learned = [Learned() for _ in range(PLACES)]
+        self._twins = [
+            index - 1 if index % 2 and target is not None and not target.own_instance else -1
+            for index, target in enumerate(targets)
+        ]
+        """Of a control that is the same process as the version it controls, that version."""
+        self.any = False
+        """Whether any target gave anything; until then nothing needs to be looked up."""
+
+    def __repr__(self) -> str:
+        return f"<Carriers {self._learned}>"
+
+    def learn(self, flight: Flight) -> None:
+        """Every target has answered."""
+        item = flight.item
+        recorded = item.exchange.response
+        if not item.gives and (recorded is None or not recorded.headers):
+            return
+        for shot in flight.shots:
+            if shot is None or shot.answer is None:
+                continue
+            if recorded is not None and recorded.headers and b"et-cookie:" in shot.answer.head.lower():
+                self.any = True
+                self._jars[shot.index].learn(item.exchange.session, recorded.headers, headers_of(shot.answer.head)[2])
+            if item.gives:
+                self.any = True
+                self._learned[shot.index].learn(item.gives, response_of(shot.answer))
+
+    def load(self, shot: FlightShot, flight: Flight) -> None:
+        """Put into a shot what its target gave."""
+        index, item = shot.index, flight.item
+        twin = self._twins[index]
+        session = item.exchange.session
+        jars = [self._jars[at] for at in (twin, index) if at >= 0 and session in self._jars[at]]
+        if not jars and not item.takes:
+            return
+        own, other = self._learned[index], self._learned[twin] if twin >= 0 else None
+
+        def given(number: int) -> str | None:
+            value = own.get(number)
+            return value if value is not None or other is None else other.get(number)
+
+        def carry(masked: Request, opened: Request) -> Carried:
+            return _carry(masked, opened, item.takes, given, session, jars)
+
+        shot.wire, shot.notes = flight.prepared.carried(index, carry)
+
+
+def _carry(
+    masked: Request,
+    opened: Request,
+    takes: Sequence[Taken],
+    given: Callable[[int], str | None],
+    session: str,
+    jars: Sequence[Jar],
+) -> Carried:
+    """Values first, then cookies: a jar knows them by their masks, whatever else stands in the header."""
+    request, notes, values = carried(masked, opened, takes, given) if takes else Carried(opened, [], [])
+    for jar in jars:
+        headers, named, secrets = jar.rewrite(session, masked.headers, request.headers)
+        if named:
+            request = with_fields(request, headers=headers)
+            notes, values = [*notes, *(n for n in named if n not in notes)], [*values, *secrets]
+    return Carried(request, notes, values)

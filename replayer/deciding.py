@@ -1,0 +1,140 @@
+"""Decide which ties of a recording are real, and number the values that targets have to give. Pure.
+
+A long random value is met twice on purpose: its likeliest origin is taken. A short number is met by chance, so it needs a word for it:
+names that agree, the same tie with other values elsewhere in the recording, or, in a path or under a name that no client ever filled by
+itself, that nothing else could be meant. Where two places are equally likely both are kept: only the one that a target gives differently tells.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from typing import NamedTuple
+
+from echolane.exchange import Given, Taken
+from replayer.affinity import DATED, RELATED, STRONG, WEAK
+from replayer.linking import Linker, Origin, Use, folded
+from replayer.origins import Found, shown
+from replayer.places import PATH
+
+KEPT = 3
+"""Origins of one value that a target may give it at."""
+SUPPORT = 30
+"""What it weighs that a place of a request always holds what that place of an answer had, against what names say."""
+SURE_SHARE, SURE_VALUES = 0.6, 3
+"""A place holds what another one had in most of its requests, with so many different values: no chance."""
+_IDENTIFIED = re.compile(r"body:(?:input|textarea|select|meta|button|form|param)\[")
+_Source = tuple[str, str, str]
+_Place = tuple[str, str]
+
+
+class Links(NamedTuple):
+    """What a plan writes into its items, by rank."""
+
+    gives: dict[int, list[Given]]
+    takes: dict[int, list[Taken]]
+    dropped: int = 0
+
+
+def decide(linker: Linker) -> Links:
+    """The ties that are real."""
+    texts = _texts(linker.uses)
+    numbers: dict[tuple[int, str, str], int] = {}
+    gives: dict[int, list[Given]] = defaultdict(list)
+    takes: dict[int, list[Taken]] = defaultdict(list)
+    for use in linker.uses:
+        ranked = _ranked(use, linker, texts)
+        if not ranked or not _is_real(use, ranked, linker, texts):
+            continue
+        given: list[int] = []
+        for _, origin in ranked[:KEPT]:
+            found = origin.found
+            place = shown(found)
+            key = (origin.rank, place, found.sub)
+            if key not in numbers:
+                numbers[key] = len(numbers)
+                gives[origin.rank].append(Given(numbers[key], place, list(found.path), found.sub, _one_of_many(found)))
+            given.append(numbers[key])
+        whys = [_why(origin) for _, origin in ranked[:KEPT]]
+        atom, piece = use.atom, use.piece
+        takes[use.rank].append(
+            Taken(atom.where, piece.start, piece.end, piece.escape, given, _tied(ranked[:KEPT]), whys)
+        )
+    return Links(gives, takes, linker.dropped)
+
+
+def _texts(uses: list[Use]) -> dict[_Place, dict[_Source, Counter[str]]]:
+    """By place of use and source: the values that tie them."""
+    found: dict[_Place, dict[_Source, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    for use in uses:
+        sources = found[_place_of(use)]
+        for source in {_source_of(origin) for _, origin in use.candidates}:
+            sources[source][use.piece.text] += 1
+    return found
+
+
+def _place_of(use: Use) -> _Place:
+    return use.endpoint, folded(use.atom.where)
+
+
+def _source_of(origin: Origin) -> _Source:
+    return origin.endpoint, folded(shown(origin.found)), origin.found.sub
+
+
+def _ranked(use: Use, linker: Linker, texts: dict[_Place, dict[_Source, Counter[str]]]) -> list[tuple[int, Origin]]:
+    """Candidates, the likeliest first; of one place only the last before the use, and the first as its stand-in."""
+    place = _place_of(use)
+    seen, sources = linker.seen[place], texts[place]
+    scored: list[tuple[int, Origin]] = []
+    for points, origin in use.candidates:
+        values = sources[_source_of(origin)]
+        share = values.total() / seen if seen >= SURE_VALUES and len(values) >= SURE_VALUES else 0
+        scored.append((points + round(SUPPORT * min(1.0, share)), origin))
+    return sorted(scored, key=lambda one: (-one[0], -one[1].rank))
+
+
+def _is_real(
+    use: Use, ranked: list[tuple[int, Origin]], linker: Linker, texts: dict[_Place, dict[_Source, Counter[str]]]
+) -> bool:
+    points, origin = ranked[0]
+    if use.strength == STRONG or points >= RELATED - 5:
+        return True
+    if use.strength == DATED:
+        return False
+    place = _place_of(use)
+    values = texts[place][_source_of(origin)]
+    seen = linker.seen[place]
+    if len(linker.kinds[place]) >= SURE_VALUES:
+        return len(values) >= SURE_VALUES and values.total() / seen >= SURE_SHARE and not origin.echo
+    if origin.echo or use.strength != WEAK or _is_numbered(origin.found):
+        return False
+    if use.atom.codec == PATH or use.piece.escape == 1:
+        return True
+    return len(use.piece.text) > 1 and not linker.owned[use.atom.name]
+
+
+def _is_numbered(found: Found) -> bool:
+    """Whether a value is known by its index only."""
+    return any(isinstance(step, int) for step in found.path) or found.place.endswith("]")
+
+
+def _one_of_many(found: Found) -> str:
+    """The value itself where it may be one of a list's or page's, else nothing."""
+    if found.path:
+        return found.text if any(not isinstance(step, str) for step in found.path) else ""
+    return found.text if found.place.startswith("body:") and not _IDENTIFIED.match(found.place) else ""
+
+
+def _tied(ranked: list[tuple[int, Origin]]) -> int:
+    """How many different places lead with the same points."""
+    places = {_source_of(origin) for points, origin in ranked if points == ranked[0][0]}
+    if len(places) == 1:
+        return 1
+    return sum(points == ranked[0][0] for points, _ in ranked)
+
+
+def _why(origin: Origin) -> str:
+    found = origin.found
+    label = found.name or "value"
+    part = f" ({found.sub})" if found.sub else ""
+    return f"{label} from {origin.method} {origin.path[:120]} at {shown(found)}{part}"[:400]

@@ -1,0 +1,319 @@
+"""Values that an answer brings into being, each with its place; and the value at such a place in another answer. Pure.
+
+:func:`values` reads a recorded answer, :class:`Reader` a target's: the place found in the one is looked up in the other. Elements of a
+list are found by a member that tells them apart (a name, not an id), else by their index.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, NamedTuple, cast
+
+import orjson
+
+from echolane.exchange import Given, Headers, Response
+from replayer import jsonspans, markup
+from replayer.affinity import NEVER, STRONG, WEAK, strength
+from replayer.pieces import Piece, pieces, text_pieces
+from replayer.places import TEXT_MAX
+
+VALUES_MAX = 5_000
+"""Values of one answer that are remembered; the first ones of a long list are those that a client goes on with."""
+BODY_MAX = 1024 * 1024
+"""Bytes of an answer's body that is read; as much as a recording keeps."""
+WORDS_READ = 64 * 1024
+"""Characters of plain text and of scripts in which words are looked for."""
+_ANCHORED_MAX = 1_000
+_WORDY = re.compile(r"[^0-9]{1,64}(?:[0-9]{1,3}[^0-9]{0,16})?")
+"""A text that was written by somebody: few digits, not at its beginning."""
+_REFERENCE = re.compile(r"[^0-9\s]{1,64}[0-9]{1,20}[^0-9\s]{0,16}")
+"""``ref-17``: one number with something around it."""
+JSON = "body:$"
+"""The place of every value of a JSON body, until its path is shown."""
+_NUMBERED = re.compile(r"\[[0-9]+\]")
+_DULL = frozenset(
+    b"""date content-length content-type content-encoding server connection keep-alive cache-control vary age expires pragma
+    transfer-encoding accept-ranges allow via x-powered-by strict-transport-security content-security-policy x-frame-options
+    x-content-type-options referrer-policy permissions-policy alt-svc content-language access-control-allow-origin
+    access-control-allow-methods access-control-allow-headers access-control-max-age""".split()
+)
+Step = str | int | tuple[int, str, str]
+"""A member, an index, or an index with the member and value that tell the element apart."""
+
+
+class Found(NamedTuple):
+    """A value of an answer."""
+
+    place: str
+    path: tuple[Step, ...]
+    sub: str
+    text: str
+    name: str
+    around: str
+    """What holds it: the member above, the segment before."""
+
+
+def shown(found: Found) -> str:
+    """The place as it is shown and looked up; of JSON it is made only where it is needed."""
+    return "body:" + jsonspans.place_of(tuple(map(_plain, found.path))) if found.place == JSON else found.place
+
+
+def values(answer: Response) -> list[Found]:
+    """The values of an answer that can tie anything, at most VALUES_MAX."""
+    out: list[Found] = []
+    for place, name, text in _headers(answer.headers):
+        _cut(out, place, (), name, "", text)
+    body = answer.body
+    if not body.data or body.truncated or body.undecoded or len(body.data) > BODY_MAX:
+        return out
+    kind = _kind(answer)
+    if kind == "json":
+        _walk(out, _parsed(body.data), (), "", "")
+        return out
+    text = body.data.decode("utf-8", "surrogateescape")
+    if kind == "markup":
+        xml = markup.is_xml(_content_type(answer.headers), text)
+        for value in markup.values(text, xml=xml):
+            _cut(out, f"body:{value.place}", (), value.name, "", value.text)
+    if kind == "text" and strength(text.strip()) > NEVER:
+        out.append(Found("body", (), "", text.strip(), "", ""))
+    words = [piece for piece in _free_text(text, kind) if _is_worth("body", piece.text)]
+    out += [Found("body", (), piece.sub, piece.text, "", "") for piece in words]
+    return out[:VALUES_MAX]
+
+
+def _free_text(text: str, kind: str) -> Iterator[Piece]:
+    """Words of plain text, and of scripts in a page."""
+    if kind == "markup":
+        text = markup.scripts(text[: markup.READ_MAX])
+    elif kind != "text":
+        return
+    yield from text_pieces(text[:WORDS_READ])
+
+
+def _headers(headers: Headers) -> Iterator[tuple[str, str, str]]:
+    """Place, name and text of each header that may hold something made by the service."""
+    seen: Counter[str] = Counter()
+    for name, value in headers:
+        lower = name.lower()
+        text = value.decode("latin-1")
+        if lower == b"set-cookie":
+            cookie, equals, rest = text.partition("=")
+            if equals:
+                yield f"header:set-cookie[{cookie.strip()}]", cookie.strip(), rest.partition(";")[0].strip()
+        elif lower not in _DULL:
+            label = lower.decode("latin-1")
+            seen[label] += 1
+            yield f"header:{label}" + (f"[{seen[label]}]" if seen[label] > 1 else ""), label, text
+
+
+def _walk(out: list[Found], node: Any, path: tuple[Step, ...], name: str, around: str) -> None:
+    if len(out) >= VALUES_MAX or len(path) > jsonspans.DEPTH_MAX:
+        return
+    if isinstance(node, dict):
+        for key, value in cast("dict[str, Any]", node).items():
+            _walk(out, value, (*path, key), key, name)
+    elif isinstance(node, list):
+        items = cast("list[Any]", node)
+        anchor = _anchor(items)
+        for index, value in enumerate(items):
+            step: Step = (index, anchor, cast("dict[str, str]", value)[anchor]) if anchor else index
+            _walk(out, value, (*path, step), name, around)
+    elif isinstance(node, str):
+        _cut(out, JSON, path, name, around, node)
+    elif isinstance(node, int) and not isinstance(node, bool):
+        out.append(Found(JSON, path, "", str(node), name, around))
+
+
+def _cut(out: list[Found], place: str, path: tuple[Step, ...], name: str, around: str, text: str) -> None:
+    """The value, and where it is made of parts, those."""
+    if not text or len(text) > TEXT_MAX:
+        return
+    if _is_worth(place, text):
+        out.append(Found(place, path, "", text, name, around))
+    if text.isalnum() or not ("/" in text or '"' in text or _REFERENCE.fullmatch(text)):
+        return
+    for piece in pieces(text):
+        if piece.sub and piece.name:
+            in_query = " query:" in piece.sub and len(piece.text) > 3
+            if in_query or _is_worth(place, piece.text):
+                called = piece.name if piece.escape != 1 else name
+                out.append(Found(place, path, piece.sub, piece.text, called, piece.name))
+        elif piece.sub and _is_worth(place, piece.text):
+            out.append(Found(place, path, piece.sub, piece.text, name, around))
+
+
+def _is_worth(place: str, text: str) -> bool:
+    """Whether a value can tie anything: no word, and no short one that stands in a text, which is full of numbers."""
+    found = strength(text)
+    if found == WEAK and (place == "body" or place.endswith("/text()") or "/text()[" in place):
+        return place.startswith("body:/") or (len(text) > 4 and not text.isdigit())
+    return found > NEVER
+
+
+def _anchor(items: list[Any]) -> str:
+    """A member whose texts tell all elements of a list apart and were written by somebody, not made by the service."""
+    if not 2 <= len(items) <= _ANCHORED_MAX or not all(isinstance(item, dict) for item in items):
+        return ""
+    rows = cast("list[dict[str, Any]]", items)
+    for key in list(rows[0])[:16]:
+        texts = [row.get(key) for row in rows]
+        if all(isinstance(text, str) and _WORDY.fullmatch(text) for text in texts) and len(set(texts)) == len(texts):
+            return key
+    return ""
+
+
+def _plain(step: Step) -> str | int:
+    return step[0] if isinstance(step, tuple) else step
+
+
+class Reader:
+    """A target's answer, read where it is asked for."""
+
+    def __init__(self, answer: Response) -> None:
+        self._answer = answer
+
+    def value(self, given: Given) -> str | None:
+        """What this answer has where the recorded one had the value; None where there is nothing like it.
+
+        One of many is the element that the text beside it names, else the one with the recorded value, wherever it stands now,
+        else the one at the same index; but that is no evidence for a short value.
+        """
+        if given.value and not self._is_named(given):
+            alike = self._alike(given)
+            if any(self._part(given, text) == given.value for text in alike):
+                return given.value
+            if len(alike) > 1 and strength(given.value) < STRONG:
+                return None
+        return self._part(given, self._whole(given))
+
+    def _part(self, given: Given, text: str | None) -> str | None:
+        if text is None or not given.sub:
+            return text
+        if given.place == "body" and not given.path:
+            return self._words.get(given.sub)
+        return next((piece.text for piece in pieces(text) if piece.sub == given.sub), None)
+
+    def _is_named(self, given: Given) -> bool:
+        """Whether every list on the way has the element that the recording names."""
+        node = self._tree if given.path else None
+        for step in given.path:
+            if isinstance(step, int):
+                return False
+            if isinstance(step, tuple):
+                items = cast("list[Any]", node) if isinstance(node, list) else []
+                found = _index_of(items, step[1], step[2])
+                if found < 0:
+                    return False
+                node = items[found]
+            else:
+                node = cast("dict[str, Any]", node).get(step) if isinstance(node, dict) else None
+        return bool(given.path)
+
+    def _alike(self, given: Given) -> list[str]:
+        """The values of all elements, or of all places of a page that are alike."""
+        if given.path:
+            return _all_at(self._tree, given.path)
+        place = unnumbered(given.place)
+        return [text for at, text in self._markup.items() if unnumbered(at) == place]
+
+    def _whole(self, given: Given) -> str | None:
+        place = given.place
+        if place.startswith("header:"):
+            return next((text for at, _, text in _headers(self._answer.headers) if at == place), None)
+        if place.startswith("body:$"):
+            return _at(self._tree, given.path)
+        if place == "body":
+            return self._text.strip()
+        return self._markup.get(place)
+
+    @cached_property
+    def _tree(self) -> Any:
+        return _parsed(self._answer.body.data)
+
+    @cached_property
+    def _text(self) -> str:
+        body = self._answer.body
+        return "" if len(body.data) > BODY_MAX else body.data.decode("utf-8", "surrogateescape")
+
+    @cached_property
+    def _markup(self) -> dict[str, str]:
+        xml = markup.is_xml(_content_type(self._answer.headers), self._text)
+        return {f"body:{value.place}": value.text for value in markup.values(self._text, xml=xml)}
+
+    @cached_property
+    def _words(self) -> dict[str, str]:
+        return {piece.sub: piece.text for piece in _free_text(self._text, _kind(self._answer))}
+
+
+def _at(node: Any, path: list[Step]) -> str | None:
+    for step in path:
+        if isinstance(step, str):
+            node = cast("dict[str, Any]", node).get(step) if isinstance(node, dict) else None
+            continue
+        if not isinstance(node, list):
+            return None
+        items = cast("list[Any]", node)
+        index = step if isinstance(step, int) else _index_of(items, step[1], step[2])
+        index = step[0] if isinstance(step, tuple) and index < 0 else index
+        if index >= len(items):
+            return None
+        node = items[index]
+    return _text_of(node)
+
+
+def _all_at(node: Any, path: list[Step]) -> list[str]:
+    """The texts at a path in every element of every list on the way."""
+    nodes = [node]
+    for step in path:
+        if isinstance(step, str):
+            nodes = [cast("dict[str, Any]", one).get(step) for one in nodes if isinstance(one, dict)]
+        else:
+            nodes = [item for one in nodes if isinstance(one, list) for item in cast("list[Any]", one)[:VALUES_MAX]]
+            nodes = nodes[:VALUES_MAX]
+    return [text for text in map(_text_of, nodes) if text is not None]
+
+
+def _text_of(node: Any) -> str | None:
+    if node is None or isinstance(node, bool | dict | list):
+        return None
+    return node if isinstance(node, str) else orjson.dumps(node).decode()
+
+
+def unnumbered(place: str) -> str:
+    """A place of a page without the numbers that tell it from others like it."""
+    return _NUMBERED.sub("", place)
+
+
+def _index_of(items: list[Any], key: str, value: str) -> int:
+    """Where the element with this member is; -1 where none or several have it."""
+    same = [
+        at for at, item in enumerate(items) if isinstance(item, dict) and cast("dict[str, Any]", item).get(key) == value
+    ]
+    return same[0] if len(same) == 1 else -1
+
+
+def _kind(answer: Response) -> str:
+    start = answer.body.data[:64].lstrip()[:1]
+    content_type = _content_type(answer.headers)
+    if "json" in content_type or start in {b"{", b"["}:
+        return "json"
+    if start == b"<" or "html" in content_type or "xml" in content_type:
+        return "markup"
+    return "text" if content_type.startswith("text/") or not content_type else ""
+
+
+def _content_type(headers: Headers) -> str:
+    return next((value.decode("latin-1").lower() for name, value in headers if name.lower() == b"content-type"), "")
+
+
+def _parsed(data: bytes) -> Any:
+    if len(data) > BODY_MAX:
+        return None
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
