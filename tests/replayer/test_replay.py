@@ -6,7 +6,6 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import itertools
 import re
 import socket
 import time
@@ -484,22 +483,22 @@ async def test_a_cookie_that_a_target_gave_is_carried_on_there_alone(stage, exch
 
 async def test_paced_requests_leave_on_time_and_waiting_for_an_answer_is_not_lateness(stage, exchange, serving):
     """Due times count from the start; what waits for its predecessor says so apart."""
-    async with serving(lambda r, _n: [0.1, OK] if b"/slow" in r else OK, ok, ok, ok) as servers:
+    async with serving(lambda r, _n: [0.3, OK] if b"/slow" in r else OK, ok, ok, ok) as servers:
         stage.record([
             exchange(0, "/slow", session="a" * 16, start_ms=0), exchange(1, "/next", session="a" * 16, start_ms=20),
             exchange(2, "/other", session="b" * 16, start_ms=40), exchange(3, "/other", session="b" * 16, start_ms=200),
         ])  # fmt: skip
         stage.plan([server.url for server in servers], pace="recorded")
-        begun = time.monotonic()
+        begun_ns = time.time_ns()
         summary = await stage.fire()
-        took = time.monotonic() - begun
     seen = check_ledger(stage, summary)
-    assert 0.19 < took < 1.5
-    assert 50e6 < seen[1].session_wait_ns < 500e6
-    assert seen[2].session_wait_ns == 0
-    gaps = [b.fired_at_ns - a.fired_at_ns for a, b in itertools.pairwise([seen[0], seen[2], seen[3]])]
-    assert gaps == [pytest.approx(40e6, abs=25e6), pytest.approx(160e6, abs=25e6)]
-    assert all(one.lateness_ns < 50e6 for one in seen)
+    # None is early; how late they are on a quiet machine is measured by bench/.
+    assert seen[2].fired_at_ns >= begun_ns + 40e6
+    assert seen[3].fired_at_ns >= begun_ns + 200e6
+    assert seen[1].session_wait_ns > 200e6
+    # Not counted twice.
+    assert seen[1].session_wait_ns + seen[1].lateness_ns <= seen[1].fired_at_ns - begun_ns - 20e6
+    assert [one.session_wait_ns for one in (seen[0], seen[2], seen[3])] == [0, 0, 0]
 
 
 async def test_controls_are_thinned_out_where_the_run_says_so(stage, exchange, serving):
