@@ -55,6 +55,9 @@ _KEY = re.compile(
     rb"|github_pat_[0-9A-Za-z_]{20,}|glpat-[0-9A-Za-z_-]{16,}|xox[abeoprs]-[0-9A-Za-z-]{10,}|A(?:KI|SI)A[0-9A-Z]{16}"
     rb"|AIza[0-9A-Za-z_-]{30,}|npm_[0-9A-Za-z]{30,}|ya29\.[0-9A-Za-z_-]{20,})"
 )
+_KEY_BEFORE_MAX = 256
+"""Bytes of a key before its first long run of letters and digits."""
+_KEY_BYTES = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-"
 _PEM = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----((?:\\[rn]|[\sA-Za-z0-9+/=:,-])*?)-----END")
 _PEM_TEXT = re.compile(rb"[A-Za-z0-9+/=]{8,}")
 
@@ -93,17 +96,24 @@ class Looks:
 
     def _find_tokens(self, data: bytes, alnum: bytes, at: int, edits: list[Edit]) -> None:
         """JWTs and keys around long runs of letters and digits, of which the first is at ``at``."""
+        floor = 0
         for _ in range(_RUNS_MAX):
             start = alnum.rfind(b" ", 0, at) + 1
             end = alnum.find(b" ", at)
             end = len(data) if end < 0 else end
             token = data.find(b"eyJ", start, end)
             jwt = _JWT.match(data, token) if token >= 0 else None
-            key = _KEY.search(data, max(0, start - 24), token if jwt else end + 64)
-            for found in (key, jwt):
+            before = data[max(floor, start - _KEY_BEFORE_MAX) : start]
+            begin = start - max(min(24, len(before)), len(before) - len(before.rstrip(_KEY_BYTES)))
+            near = _KEY.finditer(data, begin, token if jwt else end + 64)
+            following = alnum.find(_RUN, end)
+            whole = token if jwt else len(data)  # a key may go on behind what is near
+            starts = [one.start() for one in near]
+            keys = [_KEY.match(data, one, whole) for one in starts if following < 0 or one < following]
+            for found in (*keys, jwt):
                 if found is not None:
                     edits.append(Edit(*found.span(), self._atoms.mask(found[0])))
-                    end = max(end, found.end())
+                    floor = end = max(end, found.end())
             at = alnum.find(_RUN, end)
             if at < 0:
                 break

@@ -259,3 +259,23 @@ def test_rules_add_and_keep_names():
     assert b"keep-me-please" in out.body.data
     assert b"ann@example.com" in out.body.data
     assert out.headers[0][1] != b"A-77-1"
+
+
+KEYS_OF_ISSUERS = ["AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLF", "sk_live_4eC39HqLyjWDarjtT1zdp7dc", "sk_test_abcdefghij",
+                   "ghp_" + "a1B2c3D4e5" * 3, "sk-proj-" + "Ab1-" * 40 + "x" * 20, "glpat-abcdefgh123456789xyz"]  # fmt: skip
+
+
+@given(
+    st.lists(st.sampled_from(KEYS_OF_ISSUERS), min_size=1, max_size=8),
+    st.sampled_from([",", " ", "'>", "\n", "</a><a>", '","']),
+)
+@example(["AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"], "'>")
+@example(["sk_test_abcdefghij", "AKIAIOSFODNN7EXAMPLE"], " ")
+def test_keys_that_stand_close_to_each_other_are_all_masked(keys, between):
+    """A list of keys, one in an attribute beside one in a text: none of them is passed over because another was found nearby."""
+    long = [key for key in keys if len(key) >= 20]
+    text = between.join([*keys, "AKIAIOSFODNN7EXAMPLE"]).encode()
+    answer = Response(200, "1.1", [(b"Content-Type", b"text/plain")], Body(text, len(text)))
+    masked = MASKER.response(answer).response.body.data
+    assert not any(key[9:].encode() in masked for key in long), masked
+    assert masked.count(between.encode()) == len(keys)
