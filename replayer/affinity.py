@@ -5,11 +5,23 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-NEVER, WEAK, DATED, STRONG = range(4)
-"""A word, which says nothing · a short number or code, which many places hold by chance · a date · what is met twice on purpose only."""
+NEVER, WEAK, MEANT, STRONG = range(4)
+"""A word, which says nothing · a short number or code, which many places hold by chance · a date, time, amount or text, which says
+itself what it is, so that names must agree · what is met twice on purpose only."""
 SAME, RELATED, HINT = 45, 30, 12
 """Names say that it is the same thing; that it may well be; that it is some identity."""
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.{0,24}|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4}.{0,16}")
+_STAMP = re.compile(
+    r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])(?:[0-9]{6})?|(?:1[5-9]|20)[0-9]{8}(?:[0-9]{3})?"
+)
+"""A date without signs, or seconds or milliseconds since 1970, from 2017 to 2036: two clocks say the same at the same instant."""
+_AMOUNT = re.compile(r"(?:[A-Z]{3}|[A-Za-z$])?[+-]?[0-9]{1,15}(?:[.,:/x][0-9]{1,15}){1,4}%?")
+"""Prices, times, other dates, addresses, versions, sizes."""
+_KIND = re.compile(
+    r"(?i)(?:application|audio|font|image|message|multipart|text|video)/\S+|(?:iso|utf|windows|us)-[0-9-]+"
+)
+_SIGNS = re.compile(r"[-_./:@+ ]")
+_CASED = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _UNSPOKEN = re.compile(r"(?i)[bcdfghjklmnpqrstvwxz]{6}")
 _BASE64 = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[+=])[A-Za-z/+]+={0,2}")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -30,24 +42,31 @@ _EMPTY = frozenset(("x", "http", "the", "data"))
 def strength(text: str) -> int:
     """How much it says that a value is met twice."""
     if len(text) > 256:
-        return STRONG
-    if text.isdigit():
-        return STRONG if len(text) >= 6 else WEAK
-    if _DAY.fullmatch(text):
-        return DATED
+        return MEANT if " " in text else STRONG
+    if text.isdigit() and text.isascii():
+        if len(text) < 6 or text.endswith("000"):
+            return WEAK
+        return MEANT if _STAMP.fullmatch(text) else STRONG
+    if _DAY.fullmatch(text) or _AMOUNT.fullmatch(text) or _KIND.fullmatch(text):
+        return MEANT
     if any(sign.isdigit() for sign in text):
-        return STRONG if len(text) >= 8 else WEAK
+        if len(text) < 8:
+            return WEAK
+        return MEANT if " " in text or not text.isascii() else STRONG
     if len(text) >= 8 and _is_drawn(text):
         return STRONG
-    return STRONG if len(text) >= 16 and " " not in text else NEVER
+    if len(text) < 16 or " " in text or not text.isascii():
+        return NEVER
+    return MEANT if _SIGNS.search(text) else STRONG
 
 
 def _is_drawn(text: str) -> bool:
     """Whether a text without digits was drawn and not written: its case changes often, it cannot be spoken, or it is base64."""
     if not text.isascii() or " " in text:
         return False
-    turns = sum(a.islower() != b.islower() for a, b in zip(text, text[1:], strict=False))
-    return turns >= 4 or _UNSPOKEN.search(text) is not None or _BASE64.fullmatch(text) is not None
+    cased = _CASED.findall(text)
+    often = len(cased) >= 3 and sum(map(len, cased)) < 2.5 * len(cased)
+    return often or _UNSPOKEN.search(text) is not None or _BASE64.fullmatch(text) is not None
 
 
 @lru_cache(4096)
@@ -76,8 +95,8 @@ def of_segment(before: str, name: str, around: str, source: str, *, in_url: bool
     return HINT if identity else 0
 
 
-def of_name(wanted: str, name: str, around: str, source: str) -> int:
-    """For a value that is called ``wanted`` in the request (member, field, header, cookie)."""
+def of_name(wanted: str, name: str, around: str, source: str, *, made: bool = False) -> int:
+    """For a value that is called ``wanted`` in the request (member, field, header, cookie); ``made`` as for a segment."""
     if _PAIRS.get(wanted) == name and name:
         return SAME
     own, theirs = words(wanted), words(name)
@@ -99,7 +118,7 @@ def of_name(wanted: str, name: str, around: str, source: str) -> int:
         return RELATED
     if own[-1] in _IDENTITY and own[-2:-1] and own[-2:-1] in holders:
         return RELATED - 5
-    return 0
+    return RELATED - 5 if made and own[-1:] in holders else 0
 
 
 def _singular(word: str) -> str:

@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from echolane.exchange import Given, Taken
-from replayer.affinity import DATED, RELATED, STRONG, WEAK
+from replayer.affinity import HINT, MEANT, RELATED, STRONG, WEAK
 from replayer.linking import Linker, Origin, Use, folded
 from replayer.origins import Found, shown
 from replayer.places import PATH
@@ -97,20 +97,29 @@ def _is_real(
     use: Use, ranked: list[tuple[int, Origin]], linker: Linker, texts: dict[_Place, dict[_Source, Counter[str]]]
 ) -> bool:
     points, origin = ranked[0]
+    text, in_path = use.piece.text, use.atom.codec == PATH or use.piece.escape == 1
+    if use.strength == MEANT:
+        if not in_path and not any(sign.isdigit() for sign in text):
+            return False  # a state, a zone, a kind of file: what a client chose among some, under the same name as the service
+        return points >= (HINT if in_path else RELATED) - 5
     if use.strength == STRONG or points >= RELATED - 5:
         return True
-    if use.strength == DATED:
-        return False
     place = _place_of(use)
     values = texts[place][_source_of(origin)]
     seen = linker.seen[place]
-    if len(linker.kinds[place]) >= SURE_VALUES:
+    if len(linker.kinds.get(place, ())) >= SURE_VALUES:
         return len(values) >= SURE_VALUES and values.total() / seen >= SURE_SHARE and not origin.echo
-    if origin.echo or use.strength != WEAK or _is_numbered(origin.found):
+    if origin.echo or use.strength != WEAK or _is_numbered(origin.found) or len(text) == 1:
         return False
-    if use.atom.codec == PATH or use.piece.escape == 1:
-        return True
-    return len(use.piece.text) > 1 and not linker.owned[use.atom.name]
+    return in_path or not (_is_customary(text) or linker.owned[use.atom.name])
+
+
+def _is_customary(text: str) -> bool:
+    """Whether a number is one that people and programs like: a page's size, a limit, a year."""
+    if not text.isdigit():
+        return False
+    number = int(text)
+    return number % 5 == 0 or number % 8 == 0 or number % 12 == 0 or 1900 <= number < 2100
 
 
 def _is_numbered(found: Found) -> bool:

@@ -8,22 +8,26 @@ whether a short number came from any, is decided at the end (:mod:`replayer.deci
 from __future__ import annotations
 
 import itertools
-from collections import Counter, OrderedDict, defaultdict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from echolane.exchange import Exchange
 from replayer import affinity, origins
-from replayer.affinity import NEVER, SAME, STRONG
+from replayer.affinity import MEANT, NEVER, RELATED, SAME, STRONG
 from replayer.pieces import Piece, pieces
 from replayer.places import FORM, PATH, TARGET, Atom, atoms
 
 SESSIONS_MAX = 4_096
 """Sessions whose answers are remembered at a time, the least recently seen forgotten first: their later requests stay as recorded."""
-VALUES_MAX = 1_000_000
-"""Values remembered over all sessions, some 300 MiB; beyond, the least recently seen sessions are forgotten."""
+BYTES_MAX = 256 * 1024 * 1024
+"""What all sessions may weigh; beyond, the least recently seen are forgotten, and of a single one what it held first."""
 WAITING_MAX = 16
 """Answers of a session that wait to be indexed until its next request comes."""
+PLACES_MAX = 100_000
+"""Places of requests that are counted; a client that makes up names has no end of them."""
+_VALUE_BYTES, _ORIGIN_BYTES, _EXCHANGE_BYTES = 250, 250, 2_000
+"""About what a value, a place of it and an exchange take beside their texts."""
 ORIGINS_MAX = 8
 """Places that are remembered for one value: the first four and the last four."""
 KINDS_MAX = 4
@@ -67,7 +71,7 @@ class Use(NamedTuple):
 class _Session:
     """What a session's answers held so far."""
 
-    __slots__ = ("_masks", "index", "sent", "waiting")
+    __slots__ = ("_masks", "index", "sent", "waiting", "weight")
 
     def __init__(self) -> None:
         self.index: dict[str, list[Origin]] = {}
@@ -76,6 +80,18 @@ class _Session:
         self.sent: dict[str, set[str]] = {}
         """Values that the client brought itself, with the names it gave them."""
         self.waiting: deque[tuple[Exchange, int, str]] = deque()
+        self.weight = 0
+        """About how many bytes of memory it takes."""
+
+    def halve(self) -> None:
+        """Forget what it held first."""
+        for values in (self.index, self.sent):
+            for text in list(values)[: (len(values) + 1) // 2]:
+                del values[text]
+        for _ in range((len(self.waiting) + 1) // 2):
+            self.waiting.popleft()
+        self._masks.clear()
+        self.weight //= 2
 
     def known(self, text: str, mask: Mask | None) -> list[Origin] | None:
         """Where a value came from; a mask also from where the value stood in clear, under a name that promised no secret."""
@@ -97,32 +113,52 @@ class Linker:
         """Ties beyond USES_MAX."""
         self.seen: Counter[tuple[str, str]] = Counter()
         """How often each place of each endpoint's requests held a value, in sessions that had been answered before."""
-        self.kinds: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-        """The first few different values of each of those places."""
+        self.kinds: dict[tuple[str, str], set[int]] = {}
+        """The first few different values of each of those places, by their hashes."""
         self.owned: Counter[str] = Counter()
         """Names under which clients sent values that no answer had given."""
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
-        self._values = 0
+        self._bytes = 0
 
     def __repr__(self) -> str:
-        return f"<Linker {len(self._sessions)} sessions, {self._values} values, {len(self.uses)} uses>"
+        return f"<Linker {len(self._sessions)} sessions, {self._bytes} bytes, {len(self.uses)} uses>"
 
     def see(self, exchange: Exchange, name: str, rank: int, endpoint: str) -> None:
         """One exchange of the session ``name`` that will be fired."""
         session = self._session(name, exchange.session)
         if session.waiting or session.index:
             while session.waiting:
-                self._take(session, *session.waiting.popleft())
+                self._take(session, *self._waited(session))
             self._look_up(session, exchange, rank, endpoint)
         elif exchange.response is not None:
             self._note_sent(session, exchange)
         if exchange.response is not None:
             session.waiting.append((exchange, rank, endpoint))
+            self._weigh(session, _weight_of(exchange))
             if len(session.waiting) > WAITING_MAX:
-                self._take(session, *session.waiting.popleft())
-        while self._sessions and (self._values > VALUES_MAX or len(self._sessions) > SESSIONS_MAX):
-            _, old = self._sessions.popitem(last=False)
-            self._values -= len(old.index) + len(old.sent)
+                self._take(session, *self._waited(session))
+        self._forget()
+
+    def _waited(self, session: _Session) -> tuple[Exchange, int, str]:
+        first = session.waiting.popleft()
+        self._weigh(session, -_weight_of(first[0]))
+        return first
+
+    def _weigh(self, session: _Session, more: int) -> None:
+        session.weight += more
+        self._bytes += more
+
+    def _forget(self) -> None:
+        """Down to what may be remembered."""
+        while self._bytes > BYTES_MAX or len(self._sessions) > SESSIONS_MAX:
+            oldest = next(iter(self._sessions))
+            session = self._sessions[oldest]
+            self._bytes -= session.weight
+            if len(self._sessions) > 1:
+                del self._sessions[oldest]
+            else:
+                session.halve()
+                self._bytes += session.weight
 
     def _session(self, name: str, recorded: str) -> _Session:
         session = self._sessions.get(name)
@@ -132,10 +168,13 @@ class Linker:
         if recorded != name and recorded in self._sessions:  # united with another meanwhile
             other = self._sessions.pop(recorded)
             for value, found in other.index.items():
-                session.index.setdefault(value, []).extend(found)
+                known = session.index.setdefault(value, [])
+                known += found
+                del known[ORIGINS_MAX // 2 : -ORIGINS_MAX // 2]
             for value, names in other.sent.items():
                 session.sent.setdefault(value, set()).update(names)
             session.waiting = deque(sorted((*session.waiting, *other.waiting), key=lambda one: one[1]))
+            session.weight += other.weight
         return session
 
     def _note_sent(self, session: _Session, exchange: Exchange) -> None:
@@ -144,9 +183,11 @@ class Linker:
 
     def _own(self, session: _Session, atom: Atom) -> None:
         if affinity.strength(atom.text) > NEVER:
-            self._values += atom.text not in session.sent
-            session.sent.setdefault(atom.text, set()).add(atom.name)
-            if atom.codec != PATH:
+            if atom.text not in session.sent:
+                self._weigh(session, _VALUE_BYTES + len(atom.text))
+                session.sent[atom.text] = set()
+            session.sent[atom.text].add(atom.name)
+            if atom.codec != PATH and (atom.name in self.owned or len(self.owned) < PLACES_MAX):
                 self.owned[atom.name] += 1
 
     def _take(self, session: _Session, exchange: Exchange, rank: int, endpoint: str) -> None:
@@ -163,19 +204,22 @@ class Linker:
             known = session.index.get(found.text)
             if known is None:
                 known = session.index[found.text] = []
-                self._values += 1
+                self._weigh(session, _VALUE_BYTES + len(found.text))
             if len(known) >= ORIGINS_MAX:
                 del known[ORIGINS_MAX // 2]
+            else:
+                self._weigh(session, _ORIGIN_BYTES)
             known.append(Origin(rank, end_ns, endpoint, request.method, path, found, _is_echo(found, own)))
 
     def _look_up(self, session: _Session, exchange: Exchange, rank: int, endpoint: str) -> None:
         path = exchange.request.target.partition("?")[0]
         for atom in atoms(exchange.request):
             place = endpoint, folded(atom.where)
-            self.seen[place] += 1
-            kinds = self.kinds[place]
-            if len(kinds) < KINDS_MAX:
-                kinds.add(atom.text)
+            if place in self.kinds or len(self.kinds) < PLACES_MAX:
+                self.seen[place] += 1
+                kinds = self.kinds.setdefault(place, set())
+                if len(kinds) < KINDS_MAX:
+                    kinds.add(hash(atom.text))
             uses = list(_uses(session, atom, exchange.captured_at_ns, path, self._mask))
             if not uses:
                 self._own(session, atom)
@@ -184,6 +228,11 @@ class Linker:
                     self.dropped += 1
                 else:
                     self.uses.append(Use(rank, endpoint, atom, piece, strength, candidates))
+
+
+def _weight_of(exchange: Exchange) -> int:
+    answered = len(exchange.response.body.data) if exchange.response else 0
+    return _EXCHANGE_BYTES + len(exchange.request.body.data) + answered
 
 
 def _in_query(found: origins.Found) -> bool:
@@ -226,6 +275,14 @@ def _uses(
         candidates = [(score(atom, piece, origin, path), origin) for origin in known if origin.end_ns < start_ns]
         if strength == NEVER:
             candidates = [one for one in candidates if one[0] >= SAME - 8 and _in_query(one[1].found)]
+        in_path = atom.codec == PATH
+        if (
+            strength == MEANT
+            and not in_path
+            and all(points < RELATED - 5 for points, _ in candidates)
+            and " " in piece.text
+        ):
+            continue  # what is in a text may be tied, where the text is none
         if candidates:
             taken.append((piece.start, piece.end))
             yield piece, strength, candidates
@@ -248,7 +305,7 @@ def score(atom: Atom, piece: Piece, origin: Origin, path: str) -> int:
             name, found.name, found.around, source, in_url=" path[" in found.sub, made=origin.method == "POST"
         )
     else:
-        points = affinity.of_name(name, found.name, found.around, source)
+        points = affinity.of_name(name, found.name, found.around, source, made=origin.method == "POST")
     if origin.path == path:
         points += 6
     if origin.echo:
