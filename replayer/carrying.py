@@ -15,14 +15,14 @@ from urllib.parse import unquote, unquote_plus
 from msgspec.structs import replace as with_fields
 
 from echolane.exchange import Given, Request, Response, Taken
-from echolane.masks.names import OPEN, Names
-from replayer.affinity import NEVER, strength
 from replayer.answer import headers_of
+from replayer.fitting import fits
 from replayer.flight import PLACES, Flight, FlightShot
+from replayer.hiding import Hiding, is_secret
 from replayer.observing import response_of
 from replayer.origins import Reader
 from replayer.pieces import put
-from replayer.places import Atom, atoms, edited
+from replayer.places import TEXT_MAX, Atom, atoms, edited
 from replayer.rewrite import Jar
 from replayer.targets import Target
 
@@ -31,9 +31,7 @@ VALUES_MAX = 262_144
 BYTES_MAX = 32 * 1024 * 1024
 """And what they may weigh."""
 _SHOWN_MAX = 200
-_SHORT = 8
-"""Characters below which a value is short: what replaces it must be one of its kind."""
-_names = Names()
+_ERROR = 400
 
 
 class Learned:
@@ -53,12 +51,17 @@ class Learned:
         """The value of this number, None when the target gave none."""
         return self._values.get(number)
 
-    def learn(self, gives: Sequence[Given], answer: Response) -> None:
-        """Take in an answer of the target."""
+    def learn(self, gives: Sequence[Given], answer: Response, recorded: int = 0) -> None:
+        """Take in an answer of the target; ``recorded`` is the recorded answer's status.
+
+        Where one of them is an error and the other is none, the answer is about something else, whatever stands in it.
+        """
+        if recorded and (recorded >= _ERROR) != (answer.status >= _ERROR):
+            return
         reader = Reader(answer)
         for given in gives:
             value = reader.value(given)
-            if not value:
+            if not value or len(value) > TEXT_MAX:
                 continue
             old = self._values.pop(given.id, None)
             self._values[given.id] = value
@@ -73,17 +76,31 @@ class Carried(NamedTuple):
     request: Request
     notes: list[str]
     """What was rewritten and why, in words."""
-    values: list[bytes]
-    """What was put in where a secret stood."""
+    values: Sequence[bytes]
+    """Secrets that it holds: to be masked where an answer repeats them."""
 
 
-def carried(masked: Request, opened: Request, takes: Sequence[Taken], given: Callable[[int], str | None]) -> Carried:
+class _Change(NamedTuple):
+    """One value that was put in."""
+
+    where: str
+    why: str
+    secret: bytes
+    """The value, where a secret stood: then neither it nor the recorded one is shown."""
+
+
+def carried(
+    masked: Request,
+    opened: Request,
+    takes: Sequence[Taken],
+    given: Callable[[int], str | None],
+    hiding: Hiding,
+) -> Carried:
     """The request with this target's values; ``masked`` is as recorded, ``opened`` with its seal opened. Pure."""
     places = {atom.where: atom for atom in atoms(masked)}
     sent = places if opened is masked else {atom.where: atom for atom in atoms(opened)}
     texts: dict[str, str] = {}
-    changes: list[tuple[Taken, Atom, str]] = []
-    values: list[bytes] = []
+    changes: list[_Change] = []
     for take in sorted(takes, key=lambda one: -one.start):
         mask, atom = places.get(take.where), sent.get(take.where)
         if mask is None or atom is None:
@@ -92,22 +109,29 @@ def carried(masked: Request, opened: Request, takes: Sequence[Taken], given: Cal
         span = _span(take, mask.text, text, secret=mask.text != atom.text)
         if span is None:
             continue
-        old = text[span[0] : span[1]]
-        old = unquote(old) if take.escape == 1 else unquote_plus(old) if take.escape else old
-        chosen = _chosen(take, old, given)
+        chosen = _chosen(take, _unescaped(text[span[0] : span[1]], take.escape), atom, given)
         if chosen is None:
             continue
         value, why = chosen
         texts[take.where] = put(text, *span, value, take.escape)
-        changes.append((take, atom, why))
-        if mask.text != atom.text or _names.judge(atom.name.encode("latin-1", "replace")) != OPEN:
-            values.append(value.encode("utf-8", "surrogateescape"))
+        recorded = _unescaped(mask.text[take.start : take.end], take.escape)
+        secret = mask.text != atom.text or hiding.is_mask(recorded)
+        changes.append(_Change(take.where, why, value.encode() if secret else b""))
     if not texts:
         return Carried(opened, [], [])
     request = edited(opened, [(sent[where], text) for where, text in texts.items()])
-    secrets = {where for where in texts if places[where].text != sent[where].text}
-    notes = [_note(atom, texts[atom.where], why, opened, request, atom.where in secrets) for _, atom, why in changes]
-    return Carried(request, list(dict.fromkeys(notes)), values)
+    secrets = {change.where for change in changes if change.secret}
+    if opened is masked and not secrets:
+        hidden, known = hiding.hide(request)
+        return Carried(request, _notes(changes, secrets, masked, request, hidden), known)
+    told = edited(masked, [(places[where], text) for where, text in texts.items() if where not in secrets])
+    hidden, _ = hiding.hide(told)
+    values = dict.fromkeys((*hiding.hide(request)[1], *(change.secret for change in changes if change.secret)))
+    return Carried(request, _notes(changes, secrets, masked, told, hidden), list(values))
+
+
+def _unescaped(text: str, escape: int) -> str:
+    return unquote(text) if escape == 1 else unquote_plus(text) if escape else text
 
 
 def _span(take: Taken, recorded: str, text: str, *, secret: bool) -> tuple[int, int] | None:
@@ -120,13 +144,12 @@ def _span(take: Taken, recorded: str, text: str, *, secret: bool) -> tuple[int, 
     return None
 
 
-def _chosen(take: Taken, old: str, given: Callable[[int], str | None]) -> tuple[str, str] | None:
+def _chosen(take: Taken, old: str, atom: Atom, given: Callable[[int], str | None]) -> tuple[str, str] | None:
     """The target's value and why it is the one; None where the recorded one stays."""
-    fits = len(old) >= _SHORT or old.isalpha()
 
     def fitting(number: int) -> str | None:
-        value = given(number)  # where a number stood, a word is another thing
-        return value if value is None or fits or strength(value) > NEVER else None
+        value = given(number)
+        return value if value is not None and fits(value, old, atom, take.escape) else None
 
     known = [(value, why) for value, why in zip(map(fitting, take.given), take.whys, strict=True) if value is not None]
     if not known:
@@ -141,21 +164,35 @@ def _chosen(take: Taken, old: str, given: Callable[[int], str | None]) -> tuple[
     return changed[0]
 
 
-def _note(atom: Atom, text: str, why: str, before: Request, after: Request, secret: bool) -> str:
-    kind, _, label = atom.where.partition(":")
-    shown = f"{kind} {label}".strip() if label else kind
-    if kind.startswith("path"):
-        old, new = (request.target.partition("?")[0] for request in (before, after))
-        return f"path: {why}" if secret else f'"{old[:_SHOWN_MAX]}" -> "{new[:_SHOWN_MAX]}": {why}'
-    if secret or kind == "cookie" or _names.judge(atom.name.encode("latin-1", "replace")) != OPEN:
-        return f"{shown}: {why}"
-    return f'{shown} "{atom.text[:_SHOWN_MAX]}" -> "{text[:_SHOWN_MAX]}": {why}'
+def _notes(changes: list[_Change], secrets: set[str], before: Request, told: Request, hidden: Request) -> list[str]:
+    """Each change in words. ``told`` is the recorded request with what is no secret put in, ``hidden`` that with masks on."""
+    old = {atom.where: atom for atom in atoms(before)}
+    new = {atom.where: atom.text for atom in atoms(told)}
+    shown = new if hidden is told else {atom.where: atom.text for atom in atoms(hidden)}
+    path = before.target.partition("?")[0][:_SHOWN_MAX], hidden.target.partition("?")[0][:_SHOWN_MAX]
+    notes: list[str] = []
+    for change in changes:
+        where = change.where
+        kind, _, label = where.partition(":")
+        if kind.startswith("path"):
+            bare = any(place.startswith("path[") for place in secrets)
+            notes.append(f"path: {change.why}" if bare else f'"{path[0]}" -> "{path[1]}": {change.why}')
+            continue
+        place = f"{kind} {label}".strip()
+        atom = old[where]
+        text = shown.get(where)
+        if text is None or where in secrets or kind == "cookie" or text != new.get(where) or is_secret(atom.name):
+            notes.append(f"{place}: {change.why}")
+        else:
+            notes.append(f'{place} "{atom.text[:_SHOWN_MAX]}" -> "{text[:_SHOWN_MAX]}": {change.why}')
+    return list(dict.fromkeys(notes))
 
 
 class Carriers:
     """What each target of a run gave so far."""
 
-    def __init__(self, targets: Sequence[Target | None]) -> None:
+    def __init__(self, targets: Sequence[Target | None], hiding: Hiding) -> None:
+        self._hiding = hiding
         self._jars = [Jar() for _ in range(PLACES)]
         self._learned = [Learned() for _ in range(PLACES)]
         self._twins = [
@@ -183,7 +220,9 @@ class Carriers:
                 self._jars[shot.index].learn(item.exchange.session, recorded.headers, headers_of(shot.answer.head)[2])
             if item.gives:
                 self.any = True
-                self._learned[shot.index].learn(item.gives, response_of(shot.answer))
+                self._learned[shot.index].learn(
+                    item.gives, response_of(shot.answer), recorded.status if recorded else 0
+                )
 
     def load(self, shot: FlightShot, flight: Flight) -> None:
         """Put into a shot what its target gave."""
@@ -200,21 +239,15 @@ class Carriers:
             return value if value is not None or other is None else other.get(number)
 
         def carry(masked: Request, opened: Request) -> Carried:
-            return _carry(masked, opened, item.takes, given, session, jars)
+            done = carried(masked, opened, item.takes, given, self._hiding) if item.takes else Carried(opened, [], [])
+            return _with_cookies(done, masked, session, jars)
 
         shot.wire, shot.notes = flight.prepared.carried(index, carry)
 
 
-def _carry(
-    masked: Request,
-    opened: Request,
-    takes: Sequence[Taken],
-    given: Callable[[int], str | None],
-    session: str,
-    jars: Sequence[Jar],
-) -> Carried:
-    """Values first, then cookies: a jar knows them by their masks, whatever else stands in the header."""
-    request, notes, values = carried(masked, opened, takes, given) if takes else Carried(opened, [], [])
+def _with_cookies(done: Carried, masked: Request, session: str, jars: Sequence[Jar]) -> Carried:
+    """Cookies come last: a jar knows them by their masks, whatever else stands in the header."""
+    request, notes, values = done
     for jar in jars:
         headers, named, secrets = jar.rewrite(session, masked.headers, request.headers)
         if named:

@@ -32,6 +32,7 @@ from replayer.feeding import Past, count_work, read_past, work_items
 from replayer.firing import Parts, Volleys, every, thinned
 from replayer.flight import PLACES, Flight, flight_of
 from replayer.health import Health
+from replayer.hiding import Hiding
 from replayer.intents import Intents, intents_topic
 from replayer.observing import Observer, in_doubt, observations_topic, skipped
 from replayer.options import ReplayOptions, ReplaySummary, never
@@ -87,6 +88,7 @@ async def replay(
         mark_key=load_mark_key(home.keys, os.environ),
         mask=mask,
         open_seal=opened,
+        hiding=Hiding(seal_keys.current.mask_key()),
         sampling=thinned if spec.sample_controls else every,
         decided=decided,
     )
@@ -160,6 +162,7 @@ class Replay:
             schedule=self._schedule,
             observer=self._observer,
             intents=self._intents,
+            hiding=options.hiding,
             concurrency=options.concurrency,
             seed=options.seed,
             sampling=options.sampling,

@@ -19,6 +19,7 @@ from replayer.carrying import Carriers
 from replayer.connection import Connection, Pool
 from replayer.flight import PLACES, Flight, FlightShot, flight_of
 from replayer.health import Health
+from replayer.hiding import Hiding
 from replayer.intents import Intents
 from replayer.observing import Observer, in_doubt, observe
 from replayer.schedule import Schedule
@@ -54,6 +55,8 @@ class Parts:
     schedule: Schedule
     observer: Observer
     intents: Intents
+    hiding: Hiding
+    """So that no secret stands in what is said of a rewrite."""
     concurrency: int = 16
     seed: int = 0
     sampling: Sampling = every
@@ -86,7 +89,7 @@ class Volleys:
         self._limit = parts.concurrency
         self._present = [index for index, target in enumerate(parts.targets) if target is not None]
         self._in_flight = [0] * PLACES
-        self._carriers = Carriers(parts.targets)
+        self._carriers = Carriers(parts.targets, parts.hiding)
         self._nth: Counter[str] = Counter()
         self._random = random.Random(parts.seed).random  # noqa: S311 - a seed must replay it
         self._orders = {n: list(itertools.permutations(range(n))) for n in range(1, PLACES + 1)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from replayer.breaker import PROBE_GAP_S
 from replayer.connection import Patience
 from replayer.firing import Sampling, every
 from replayer.health import PROBE_PATIENCE
+from replayer.hiding import Hiding
 from replayer.observing import Mask
 from replayer.wire import OpenSeal
 
@@ -34,6 +36,8 @@ class ReplayOptions:
     mask: Mask | None = None
     """Applied to each answer before it leaves this process's memory."""
     open_seal: OpenSeal | None = None
+    hiding: Hiding = field(default_factory=lambda: Hiding(os.urandom(32)))
+    """Masks what is said of a rewrite."""
     sampling: Sampling = every
     probe_gap_s: float = PROBE_GAP_S
     probe_patience: Patience = PROBE_PATIENCE

@@ -24,6 +24,8 @@ VALUES_MAX = 5_000
 """Values of one answer that are remembered; the first ones of a long list are those that a client goes on with."""
 BODY_MAX = 1024 * 1024
 """Bytes of an answer's body that is read; as much as a recording keeps."""
+ALIKE_MAX = 2_000
+"""Elements of a target's list, or places of its page, among which the recorded value is looked for."""
 WORDS_READ = 64 * 1024
 """Characters of plain text and of scripts in which words are looked for."""
 _ANCHORED_MAX = 1_000
@@ -171,10 +173,17 @@ def _plain(step: Step) -> str | int:
 
 
 class Reader:
-    """A target's answer, read where it is asked for."""
+    """A target's answer, read where it is asked for, however often: a list of things may be asked for each of them."""
 
     def __init__(self, answer: Response) -> None:
+        body = answer.body
+        whole = not (answer.incomplete or body.truncated or body.undecoded or len(body.data) > BODY_MAX)
         self._answer = answer
+        self._data = body.data if whole else b""
+        self._rows: dict[tuple[int, str], dict[str, int]] = {}
+        self._texts: dict[tuple[str | Step, ...], list[str]] = {}
+        self._alike: dict[tuple[str | Step, ...], frozenset[str | None]] = {}
+        self._cut: dict[str, dict[str, str]] = {}
 
     def value(self, given: Given) -> str | None:
         """What this answer has where the recorded one had the value; None where there is nothing like it.
@@ -182,20 +191,23 @@ class Reader:
         One of many is the element that the text beside it names, else the one with the recorded value, wherever it stands now,
         else the one at the same index; but that is no evidence for a short value.
         """
+        if given.place == "body" and given.sub:
+            return self._words.get(given.sub)
         if given.value and not self._is_named(given):
-            alike = self._alike(given)
-            if any(self._part(given, text) == given.value for text in alike):
+            texts = self._of_all(given)
+            if given.value in self._parts_of_all(given, texts):
                 return given.value
-            if len(alike) > 1 and strength(given.value) < STRONG:
+            if len(texts) > 1 and strength(given.value) < STRONG:
                 return None
         return self._part(given, self._whole(given))
 
     def _part(self, given: Given, text: str | None) -> str | None:
         if text is None or not given.sub:
             return text
-        if given.place == "body" and not given.path:
-            return self._words.get(given.sub)
-        return next((piece.text for piece in pieces(text) if piece.sub == given.sub), None)
+        cut = self._cut.get(text)
+        if cut is None:
+            cut = self._cut[text] = {piece.sub: piece.text for piece in reversed(pieces(text))}
+        return cut.get(given.sub)
 
     def _is_named(self, given: Given) -> bool:
         """Whether every list on the way has the element that the recording names."""
@@ -204,40 +216,80 @@ class Reader:
             if isinstance(step, int):
                 return False
             if isinstance(step, tuple):
-                items = cast("list[Any]", node) if isinstance(node, list) else []
-                found = _index_of(items, step[1], step[2])
+                found = self._index_of(node, step)
                 if found < 0:
                     return False
-                node = items[found]
+                node = cast("list[Any]", node)[found]
             else:
                 node = cast("dict[str, Any]", node).get(step) if isinstance(node, dict) else None
         return bool(given.path)
 
-    def _alike(self, given: Given) -> list[str]:
+    def _of_all(self, given: Given) -> list[str]:
         """The values of all elements, or of all places of a page that are alike."""
-        if given.path:
-            return _all_at(self._tree, given.path)
-        place = unnumbered(given.place)
-        return [text for at, text in self._markup.items() if unnumbered(at) == place]
+        key = _alike(given)
+        texts = self._texts.get(key)
+        if texts is None:
+            if given.path:
+                texts = _all_at(self._tree, given.path)
+            else:
+                texts = [text for at, text in self._markup.items() if unnumbered(at) == key[0]][:ALIKE_MAX]
+            self._texts[key] = texts
+        return texts
+
+    def _parts_of_all(self, given: Given, texts: list[str]) -> frozenset[str | None]:
+        key = (*_alike(given), given.sub)
+        parts = self._alike.get(key)
+        if parts is None:
+            parts = self._alike[key] = frozenset(self._part(given, text) for text in texts)
+        return parts
 
     def _whole(self, given: Given) -> str | None:
         place = given.place
         if place.startswith("header:"):
             return next((text for at, _, text in _headers(self._answer.headers) if at == place), None)
         if place.startswith("body:$"):
-            return _at(self._tree, given.path)
+            return self._at(given.path)
         if place == "body":
-            return self._text.strip()
+            return self._text.strip() if _kind(self._answer) == "text" else None
         return self._markup.get(place)
+
+    def _at(self, path: list[Step]) -> str | None:
+        node = self._tree
+        for step in path:
+            if isinstance(step, str):
+                node = cast("dict[str, Any]", node).get(step) if isinstance(node, dict) else None
+                continue
+            if not isinstance(node, list):
+                return None
+            items = cast("list[Any]", node)
+            index = step if isinstance(step, int) else self._index_of(items, step)
+            index = step[0] if isinstance(step, tuple) and index < 0 else index
+            if index >= len(items):
+                return None
+            node = items[index]
+        return _text_of(node)
+
+    def _index_of(self, node: Any, step: tuple[int, str, str]) -> int:
+        """Where the element with this member is; -1 where none or several have it."""
+        if not isinstance(node, list):
+            return -1
+        key = (id(cast("list[Any]", node)), step[1])  # the tree lives as long as this
+        rows = self._rows.get(key)
+        if rows is None:
+            rows = self._rows[key] = {}
+            for at, item in enumerate(cast("list[Any]", node)):
+                text = cast("dict[str, Any]", item).get(step[1]) if isinstance(item, dict) else None
+                if isinstance(text, str):
+                    rows[text] = -1 if text in rows else at
+        return rows.get(step[2], -1)
 
     @cached_property
     def _tree(self) -> Any:
-        return _parsed(self._answer.body.data)
+        return _parsed(self._data)
 
     @cached_property
     def _text(self) -> str:
-        body = self._answer.body
-        return "" if len(body.data) > BODY_MAX else body.data.decode("utf-8", "surrogateescape")
+        return self._data.decode("utf-8", "surrogateescape")
 
     @cached_property
     def _markup(self) -> dict[str, str]:
@@ -249,20 +301,11 @@ class Reader:
         return {piece.sub: piece.text for piece in _free_text(self._text, _kind(self._answer))}
 
 
-def _at(node: Any, path: list[Step]) -> str | None:
-    for step in path:
-        if isinstance(step, str):
-            node = cast("dict[str, Any]", node).get(step) if isinstance(node, dict) else None
-            continue
-        if not isinstance(node, list):
-            return None
-        items = cast("list[Any]", node)
-        index = step if isinstance(step, int) else _index_of(items, step[1], step[2])
-        index = step[0] if isinstance(step, tuple) and index < 0 else index
-        if index >= len(items):
-            return None
-        node = items[index]
-    return _text_of(node)
+def _alike(given: Given) -> tuple[str | Step, ...]:
+    """What is one place in all elements of its lists."""
+    if given.path:
+        return tuple(step if isinstance(step, str) else 0 for step in given.path)
+    return (unnumbered(given.place),)
 
 
 def _all_at(node: Any, path: list[Step]) -> list[str]:
@@ -272,28 +315,20 @@ def _all_at(node: Any, path: list[Step]) -> list[str]:
         if isinstance(step, str):
             nodes = [cast("dict[str, Any]", one).get(step) for one in nodes if isinstance(one, dict)]
         else:
-            nodes = [item for one in nodes if isinstance(one, list) for item in cast("list[Any]", one)[:VALUES_MAX]]
-            nodes = nodes[:VALUES_MAX]
+            nodes = [item for one in nodes if isinstance(one, list) for item in cast("list[Any]", one)[:ALIKE_MAX]]
+            nodes = nodes[:ALIKE_MAX]
     return [text for text in map(_text_of, nodes) if text is not None]
 
 
 def _text_of(node: Any) -> str | None:
-    if node is None or isinstance(node, bool | dict | list):
-        return None
+    if node is None or isinstance(node, bool | float | dict | list):
+        return None  # a fraction, or a number too large for the parser: not what it was
     return node if isinstance(node, str) else orjson.dumps(node).decode()
 
 
 def unnumbered(place: str) -> str:
     """A place of a page without the numbers that tell it from others like it."""
     return _NUMBERED.sub("", place)
-
-
-def _index_of(items: list[Any], key: str, value: str) -> int:
-    """Where the element with this member is; -1 where none or several have it."""
-    same = [
-        at for at, item in enumerate(items) if isinstance(item, dict) and cast("dict[str, Any]", item).get(key) == value
-    ]
-    return same[0] if len(same) == 1 else -1
 
 
 def _kind(answer: Response) -> str:

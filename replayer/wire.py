@@ -23,7 +23,7 @@ BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
 _TARGET = re.compile(r"[^\x00-\x20\x7f]+")
 
-Carry = Callable[[Request, Request], tuple[Request, list[str], list[bytes]]]
+Carry = Callable[[Request, Request], tuple[Request, list[str], Sequence[bytes]]]
 """(as recorded, as opened) → the request for one target, what was rewritten in words, and the secrets that were put in."""
 OpenSeal = Callable[[Exchange], tuple[Request, Sequence[bytes]]]
 """The request as it was sent, and the secrets in it (they are masked where an answer repeats them)."""

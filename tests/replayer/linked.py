@@ -10,8 +10,11 @@ from echolane.exchange import Body, Exchange, Headers, Request, Response
 from echolane.templating import Templates
 from replayer.carrying import Carried, Learned, carried
 from replayer.deciding import Links
+from replayer.hiding import Hiding
 from replayer.linking import Mask
 from replayer.plan import find_links
+
+HIDING = Hiding(b"k" * 32)
 
 
 def body_of(content: Any) -> Body:
@@ -63,6 +66,6 @@ def replayed(steps: Sequence[Exchange], answers: Sequence[Response]) -> list[Car
     """What a target is sent that gives these answers."""
     links, learned, sent = links_of(steps), Learned(), []
     for rank, (one, given) in enumerate(zip(steps, answers, strict=True)):
-        sent.append(carried(one.request, one.request, links.takes.get(rank, []), learned.get))
-        learned.learn(links.gives.get(rank, []), given)
+        sent.append(carried(one.request, one.request, links.takes.get(rank, []), learned.get, HIDING))
+        learned.learn(links.gives.get(rank, []), given, one.response.status if one.response else 0)
     return sent
