@@ -8,14 +8,13 @@ itself, that nothing else could be meant. Where two places are equally likely bo
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from typing import NamedTuple
 
 from echolane.exchange import Given, Taken
 from replayer.affinity import HINT, MEANT, RELATED, STRONG, WEAK
 from replayer.linking import Linker, Origin, Use, folded
 from replayer.origins import Found, shown
-from replayer.places import PATH
 
 KEPT = 3
 """Origins of one value that a target may give it at."""
@@ -26,78 +25,129 @@ SURE_SHARE, SURE_VALUES = 0.6, 3
 _IDENTIFIED = re.compile(r"body:(?:input|textarea|select|meta|button|form|param)\[")
 _Source = tuple[str, str, str]
 _Place = tuple[str, str]
+_Habits = defaultdict[_Place, defaultdict[_Source, "_Habit"]]
 
 
-class Links(NamedTuple):
+class _Tie(NamedTuple):
+    """A use that is real; what is written of it into the plan is made when its item is: many ties are held at once."""
+
+    use: Use
+    given: tuple[int, ...]
+    tied: int
+    origins: tuple[Origin, ...]
+
+    def taken(self) -> Taken:
+        """As a plan says it."""
+        use, whys = self.use, [_why(origin) for origin in self.origins]
+        return Taken(use.where, use.start, use.end, use.escape, list(self.given), self.tied, whys)
+
+
+class Links:
     """What a plan writes into its items, by rank."""
 
-    gives: dict[int, list[Given]]
-    takes: dict[int, list[Taken]]
-    dropped: int = 0
+    def __init__(self) -> None:
+        self.dropped = 0
+        self._gives: defaultdict[int, list[Given]] = defaultdict(list)
+        self._takes: defaultdict[int, list[_Tie]] = defaultdict(list)
+
+    def __repr__(self) -> str:
+        return f"<Links of {len(self._takes)} requests to {len(self._gives)} answers>"
+
+    def __bool__(self) -> bool:
+        return bool(self._takes)
+
+    def add(self, given: Given, rank: int) -> None:
+        """A value of this exchange's answer is needed."""
+        self._gives[rank].append(given)
+
+    def tie(self, tie: _Tie) -> None:
+        """A value of this exchange's request comes from earlier answers."""
+        self._takes[tie.use.rank].append(tie)
+
+    def gives(self, rank: int) -> list[Given]:
+        """What an exchange's answer gives."""
+        return self._gives.get(rank, [])
+
+    def takes(self, rank: int) -> list[Taken]:
+        """What an exchange's request takes."""
+        return [tie.taken() for tie in self._takes.get(rank, ())]
+
+
+class _Habit:
+    """How often a place of a request held what a place of an answer had."""
+
+    __slots__ = ("total", "values")
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.values: set[str] = set()
+        """The first few different ones."""
+
+    def add(self, text: str) -> None:
+        """Once more."""
+        self.total += 1
+        if len(self.values) < SURE_VALUES:
+            self.values.add(text)
 
 
 def decide(linker: Linker) -> Links:
     """The ties that are real."""
-    texts = _texts(linker.uses)
+    habits = _habits(linker.uses)
     numbers: dict[tuple[int, str, str], int] = {}
-    gives: dict[int, list[Given]] = defaultdict(list)
-    takes: dict[int, list[Taken]] = defaultdict(list)
+    links = Links()
+    links.dropped = linker.dropped
     for use in linker.uses:
-        ranked = _ranked(use, linker, texts)
-        if not ranked or not _is_real(use, ranked, linker, texts):
+        ranked = _ranked(use, linker, habits)
+        if not ranked or not _is_real(use, ranked, linker, habits):
             continue
+        kept = ranked[:KEPT]
         given: list[int] = []
-        for _, origin in ranked[:KEPT]:
+        for _, origin in kept:
             found = origin.found
             place = shown(found)
             key = (origin.rank, place, found.sub)
             if key not in numbers:
                 numbers[key] = len(numbers)
-                gives[origin.rank].append(Given(numbers[key], place, list(found.path), found.sub, _one_of_many(found)))
+                links.add(Given(numbers[key], place, list(found.path), found.sub, _one_of_many(found)), origin.rank)
             given.append(numbers[key])
-        whys = [_why(origin) for _, origin in ranked[:KEPT]]
-        atom, piece = use.atom, use.piece
-        takes[use.rank].append(
-            Taken(atom.where, piece.start, piece.end, piece.escape, given, _tied(ranked[:KEPT]), whys)
-        )
-    return Links(gives, takes, linker.dropped)
+        origins = tuple(origin for _, origin in kept)
+        links.tie(_Tie(use, tuple(given), _tied(kept), origins))
+    return links
 
 
-def _texts(uses: list[Use]) -> dict[_Place, dict[_Source, Counter[str]]]:
-    """By place of use and source: the values that tie them."""
-    found: dict[_Place, dict[_Source, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+def _habits(uses: list[Use]) -> _Habits:
+    """By place of use and source: what ties them."""
+    found: _Habits = defaultdict(lambda: defaultdict(_Habit))
     for use in uses:
         sources = found[_place_of(use)]
         for source in {_source_of(origin) for _, origin in use.candidates}:
-            sources[source][use.piece.text] += 1
+            sources[source].add(use.text)
     return found
 
 
 def _place_of(use: Use) -> _Place:
-    return use.endpoint, folded(use.atom.where)
+    return use.endpoint, folded(use.where)
 
 
 def _source_of(origin: Origin) -> _Source:
     return origin.endpoint, folded(shown(origin.found)), origin.found.sub
 
 
-def _ranked(use: Use, linker: Linker, texts: dict[_Place, dict[_Source, Counter[str]]]) -> list[tuple[int, Origin]]:
+def _ranked(use: Use, linker: Linker, habits: _Habits) -> list[tuple[int, Origin]]:
     """Candidates, the likeliest first; of one place only the last before the use, and the first as its stand-in."""
     place = _place_of(use)
-    seen, sources = linker.seen[place], texts[place]
+    seen, sources = linker.seen[place], habits[place]
     scored: list[tuple[int, Origin]] = []
     for points, origin in use.candidates:
-        values = sources[_source_of(origin)]
-        share = values.total() / seen if seen >= SURE_VALUES and len(values) >= SURE_VALUES else 0
+        habit = sources[_source_of(origin)]
+        share = habit.total / seen if seen >= SURE_VALUES and len(habit.values) >= SURE_VALUES else 0
         scored.append((points + round(SUPPORT * min(1.0, share)), origin))
     return sorted(scored, key=lambda one: (-one[0], -one[1].rank))
 
 
-def _is_real(
-    use: Use, ranked: list[tuple[int, Origin]], linker: Linker, texts: dict[_Place, dict[_Source, Counter[str]]]
-) -> bool:
+def _is_real(use: Use, ranked: list[tuple[int, Origin]], linker: Linker, habits: _Habits) -> bool:
     points, origin = ranked[0]
-    text, in_path = use.piece.text, use.atom.codec == PATH or use.piece.escape == 1
+    text, in_path = use.text, use.in_path
     if use.strength == MEANT:
         if not in_path and not any(sign.isdigit() for sign in text):
             return False  # a state, a zone, a kind of file: what a client chose among some, under the same name as the service
@@ -105,13 +155,13 @@ def _is_real(
     if use.strength == STRONG or points >= RELATED - 5:
         return True
     place = _place_of(use)
-    values = texts[place][_source_of(origin)]
+    habit = habits[place][_source_of(origin)]
     seen = linker.seen[place]
     if len(linker.kinds.get(place, ())) >= SURE_VALUES:
-        return len(values) >= SURE_VALUES and values.total() / seen >= SURE_SHARE and not origin.echo
+        return len(habit.values) >= SURE_VALUES and habit.total / seen >= SURE_SHARE and not origin.echo
     if origin.echo or use.strength != WEAK or _is_numbered(origin.found) or len(text) == 1:
         return False
-    return in_path or not (_is_customary(text) or linker.owned[use.atom.name])
+    return in_path or not (_is_customary(text) or linker.owned[use.name])
 
 
 def _is_customary(text: str) -> bool:

@@ -8,6 +8,7 @@ whether a short number came from any, is decided at the end (:mod:`replayer.deci
 from __future__ import annotations
 
 import itertools
+import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -32,8 +33,8 @@ ORIGINS_MAX = 8
 """Places that are remembered for one value: the first four and the last four."""
 KINDS_MAX = 4
 """Different values of a place that are counted; three tell a habit from a single case."""
-USES_MAX = 500_000
-"""Ties of a recording; what comes after them stays as recorded and is counted."""
+USES_MAX = 300_000
+"""Ties of a recording, some 800 MiB with where they come from; what comes after them stays as recorded and is counted."""
 
 
 _MASK_MIN = 16
@@ -57,14 +58,21 @@ class Origin(NamedTuple):
 
 
 class Use(NamedTuple):
-    """A value of a recorded request that earlier answers of its session held."""
+    """A value of a recorded request that earlier answers of its session held. There are many: texts are shared, parts are not kept."""
 
     rank: int
     endpoint: str
-    atom: Atom
-    piece: Piece
+    where: str
+    name: str
+    """What the atom is called."""
+    start: int
+    end: int
+    escape: int
+    in_path: bool
+    """Whether it stands in a path, of the request or of a link in it."""
+    text: str
     strength: int
-    candidates: list[tuple[int, Origin]]
+    candidates: tuple[tuple[int, Origin], ...]
     """With what names and places say for each."""
 
 
@@ -227,7 +235,26 @@ class Linker:
                 if len(self.uses) >= USES_MAX:
                     self.dropped += 1
                 else:
-                    self.uses.append(Use(rank, endpoint, atom, piece, strength, candidates))
+                    self.uses.append(_use(rank, endpoint, atom, piece, strength, candidates))
+
+
+def _use(
+    rank: int, endpoint: str, atom: Atom, piece: Piece, strength: int, candidates: list[tuple[int, Origin]]
+) -> Use:
+    known = candidates[0][1].found.text
+    return Use(
+        rank,
+        endpoint,
+        sys.intern(atom.where),
+        sys.intern(atom.name),
+        piece.start,
+        piece.end,
+        piece.escape,
+        atom.codec == PATH or piece.escape == 1,
+        known if known == piece.text else piece.text,
+        strength,
+        tuple(candidates),
+    )
 
 
 def _weight_of(exchange: Exchange) -> int:

@@ -38,7 +38,7 @@ WORK_ITEMS_MAX = 64
 WORK_BYTES_MAX = 256 * 1024
 APPEND_FRAMES = 64
 """Work frames of one durable append."""
-NO_LINKS = Links({}, {})
+NO_LINKS = Links()
 _RECORDED = attrgetter("captured_at_ns", "agent", "epoch", "seq")
 
 
@@ -160,7 +160,7 @@ class Planner:
             else:
                 follows = self._order.follows(session, rank, start_ns, start_ns + exchange.duration_ns)
         endpoint = self._templates.template(request.method, request.target)
-        gives, takes = self._links.gives.get(rank, []), self._links.takes.get(rank, [])
+        gives, takes = self._links.gives(rank), self._links.takes(rank)
         return WorkItem(rank, due_ns, endpoint, follows, _lighter(exchange, session), skip, gives, takes)
 
 

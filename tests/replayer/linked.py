@@ -66,6 +66,6 @@ def replayed(steps: Sequence[Exchange], answers: Sequence[Response]) -> list[Car
     """What a target is sent that gives these answers."""
     links, learned, sent = links_of(steps), Learned(), []
     for rank, (one, given) in enumerate(zip(steps, answers, strict=True)):
-        sent.append(carried(one.request, one.request, links.takes.get(rank, []), learned.get, HIDING))
-        learned.learn(links.gives.get(rank, []), given, one.response.status if one.response else 0)
+        sent.append(carried(one.request, one.request, links.takes(rank), learned.get, HIDING))
+        learned.learn(links.gives(rank), given, one.response.status if one.response else 0)
     return sent

@@ -83,16 +83,16 @@ def test_no_value_of_a_target_changes_the_shape_of_a_request(place, value):
     """Line breaks, semicolons, dots, control characters, broken text: as one value where a value stood, or not at all."""
     steps = [step("GET /start", answer({"pulse": OLD})), REQUESTS[place]]
     links = links_of(steps)
-    assert links.takes[1]
+    assert links.takes(1)
     request = steps[1].request
-    sent = carried(request, request, links.takes[1], lambda _: value, HIDING).request
+    sent = carried(request, request, links.takes(1), lambda _: value, HIDING).request
     assert shape(sent) == shape(request)
     if place == "path":
         assert unquote(sent.target).split("/")[2] not in {".", ".."}
     prepared = Wires("run1", [None] * 4, b"k" * 32, None).prepare(changed(in_time(steps)[1], seal=b""))
     prepared.ready = [b"as recorded"] * 4
     wire, notes = prepared.carried(
-        0, lambda masked, opened: carried(masked, opened, links.takes[1], lambda _: value, HIDING)
+        0, lambda masked, opened: carried(masked, opened, links.takes(1), lambda _: value, HIDING)
     )
     assert (wire == b"as recorded") == (not notes)
     assert b"\r\nX-Evil" not in wire.partition(b"\r\n\r\n")[0]
@@ -201,9 +201,9 @@ def test_no_secret_is_said_of_a_rewrite(line, headers, body, opens):
     ]
     links = links_of(steps, lambda text: atoms.mask(text.encode()).decode())
     learned = Learned()
-    learned.learn(links.gives[0], answer({"id": 42}))
-    learned.learn(links.gives[1], answer({"blip": THEIRS}))
-    got = carried(masked, sent.request if opens else masked, links.takes[2], learned.get, HIDING)
+    learned.learn(links.gives(0), answer({"id": 42}))
+    learned.learn(links.gives(1), answer({"blip": THEIRS}))
+    got = carried(masked, sent.request if opens else masked, links.takes(2), learned.get, HIDING)
     assert THEIRS in repr(got.request)
     assert got.notes
     assert THEIRS not in repr(got.notes)
@@ -244,12 +244,12 @@ def test_a_list_whose_every_thing_is_asked_for_costs_little(kind):
         listed, other = answer(made), answer(made[::-1])
     steps = [step("GET /things", listed), *(step(f"GET /things/{one}", answer()) for one in ids)]
     links = links_of(steps)
-    assert len(links.gives[0]) > 400
+    assert len(links.gives(0)) > 400
     begun = time.process_time()
     learned = Learned()
-    learned.learn(links.gives[0], other)
+    learned.learn(links.gives(0), other)
     assert time.process_time() - begun < 1
-    assert learned.get(links.takes[1][0].given[0]) == ids[0]
+    assert learned.get(links.takes(1)[0].given[0]) == ids[0]
 
 
 def long_sessions(count: int, size: int):
