@@ -89,6 +89,16 @@ class _Change(NamedTuple):
     """The value, where a secret stood: then neither it nor the recorded one is shown."""
 
 
+class _Told(NamedTuple):
+    """What is said of a request."""
+
+    recorded: Request
+    rewritten: Request
+    """The recorded one with what is no secret put in."""
+    hidden: Request
+    """That with masks on; the same where there is nothing to mask."""
+
+
 def carried(
     masked: Request,
     opened: Request,
@@ -123,11 +133,11 @@ def carried(
     secrets = {change.where for change in changes if change.secret}
     if opened is masked and not secrets:
         hidden, known = hiding.hide(request)
-        return Carried(request, _notes(changes, secrets, masked, request, hidden), known)
+        return Carried(request, _notes(changes, secrets, places, texts, _Told(masked, request, hidden)), known)
     told = edited(masked, [(places[where], text) for where, text in texts.items() if where not in secrets])
     hidden, _ = hiding.hide(told)
     values = dict.fromkeys((*hiding.hide(request)[1], *(change.secret for change in changes if change.secret)))
-    return Carried(request, _notes(changes, secrets, masked, told, hidden), list(values))
+    return Carried(request, _notes(changes, secrets, places, texts, _Told(masked, told, hidden)), list(values))
 
 
 def _unescaped(text: str, escape: int) -> str:
@@ -164,11 +174,12 @@ def _chosen(take: Taken, old: str, atom: Atom, given: Callable[[int], str | None
     return changed[0]
 
 
-def _notes(changes: list[_Change], secrets: set[str], before: Request, told: Request, hidden: Request) -> list[str]:
-    """Each change in words. ``told`` is the recorded request with what is no secret put in, ``hidden`` that with masks on."""
-    old = {atom.where: atom for atom in atoms(before)}
-    new = {atom.where: atom.text for atom in atoms(told)}
-    shown = new if hidden is told else {atom.where: atom.text for atom in atoms(hidden)}
+def _notes(
+    changes: list[_Change], secrets: set[str], places: dict[str, Atom], texts: dict[str, str], told: _Told
+) -> list[str]:
+    """Each change in words; ``places`` and ``texts`` are the recorded atoms and their new texts."""
+    before, hidden = told.recorded, told.hidden
+    shown = texts if hidden is told.rewritten else {atom.where: atom.text for atom in atoms(hidden)}
     path = before.target.partition("?")[0][:_SHOWN_MAX], hidden.target.partition("?")[0][:_SHOWN_MAX]
     notes: list[str] = []
     for change in changes:
@@ -179,9 +190,9 @@ def _notes(changes: list[_Change], secrets: set[str], before: Request, told: Req
             notes.append(f"path: {change.why}" if bare else f'"{path[0]}" -> "{path[1]}": {change.why}')
             continue
         place = f"{kind} {label}".strip()
-        atom = old[where]
+        atom = places[where]
         text = shown.get(where)
-        if text is None or where in secrets or kind == "cookie" or text != new.get(where) or is_secret(atom.name):
+        if text is None or where in secrets or kind == "cookie" or text != texts[where] or is_secret(atom.name):
             notes.append(f"{place}: {change.why}")
         else:
             notes.append(f'{place} "{atom.text[:_SHOWN_MAX]}" -> "{text[:_SHOWN_MAX]}": {change.why}')

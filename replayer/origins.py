@@ -24,7 +24,7 @@ VALUES_MAX = 5_000
 """Values of one answer that are remembered; the first ones of a long list are those that a client goes on with."""
 BODY_MAX = 1024 * 1024
 """Bytes of an answer's body that is read; as much as a recording keeps."""
-ALIKE_MAX = 2_000
+ALIKE_MAX = 5_000
 """Elements of a target's list, or places of its page, among which the recorded value is looked for."""
 WORDS_READ = 64 * 1024
 """Characters of plain text and of scripts in which words are looked for."""

@@ -226,8 +226,8 @@ def test_a_value_that_looks_like_a_secret_is_not_said(place, theirs):
 
 @pytest.mark.parametrize("kind", ["rows", "named", "links", "page"])
 def test_a_list_whose_every_thing_is_asked_for_costs_little(kind):
-    """A crawler's session: a list of 1,500 things, and a request for each; the list is read once, not once a thing."""
-    count = 1_500
+    """A crawler's session: a long list of things, and a request for each; the list is read once, not once a thing."""
+    count = 1_000 if kind == "named" else 4_000
     ids = [f"{n:08x}" for n in range(count)]
     if kind == "page":
         listed, other = (
@@ -255,7 +255,7 @@ def test_a_list_whose_every_thing_is_asked_for_costs_little(kind):
 def long_sessions(count: int, size: int):
     """Sessions of two requests whose answers weigh ``size``, one after the other."""
     for n in range(count):
-        said = answer({"id": f"{n:08x}", "filler": ["x" * 20] * (size // 24)})
+        said = answer({"id": f"{n:08x}", "filler": [f"{n:08x}{at:08x}" for at in range(size // 20)]})
         yield step("POST /things", said, session=f"{n:016x}")
         yield step(f"GET /things/{n:08x}", said, session=f"{n:016x}")
 
@@ -266,12 +266,12 @@ def test_what_a_plan_remembers_is_bounded(monkeypatch, one):
     monkeypatch.setattr(linking, "BYTES_MAX", 1_000_000)
     linker, most = Linker(), 0
     templates = Templates()
-    for rank, seen in enumerate(in_time(list(long_sessions(200, 30_000)))):
+    for rank, seen in enumerate(in_time(list(long_sessions(200, 5_000)))):
         linker.see(seen, "a" * 16 if one else seen.session, rank, templates.template("GET", seen.request.target))
         held = sum(session.weight for session in linker._sessions.values())
         assert held == linker._bytes <= 1_000_000
         most = max(most, len(linker._sessions))
-    assert most == 1 if one else 10 < most < 40
+    assert most == 1 if one else 3 < most < 40
     assert len(linker.uses) == 200
 
 
