@@ -133,7 +133,19 @@ def sample(one: Mapping[str, Any]) -> str:
         for name, css, value in (("base", "old", base), ("branch", "new", branch))
     )
     size = " short" if all(len(value or "") <= SHORT and "\n" not in (value or "") for value in (old, new)) else ""
-    return f'<div class="sample{size}"><p class="exchange">{_exchange(one)}</p><div class="sides">{sides}</div>{_controls(one, old, new)}</div>'
+    return (
+        f'<div class="sample{size}"><p class="exchange">{_exchange(one)}</p>{_rewrites(one)}'
+        f'<div class="sides">{sides}</div>{_controls(one, old, new)}</div>'
+    )
+
+
+def _rewrites(one: Mapping[str, Any]) -> str:
+    """What base and branch were sent instead of the recorded values, and why."""
+    given = words.rewrites(one)
+    return "".join(
+        f'<p class="exchange">rewritten for {name}: {" · ".join(f"<code>{_name(note)}</code>" for note in notes)}</p>'
+        for name, notes in given.items()
+    )
 
 
 def _scroller(name: str) -> str:

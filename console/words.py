@@ -21,6 +21,8 @@ from echolane.observation import TARGETS
 Result = Mapping[str, Any]
 Finding = Mapping[str, Any]
 
+REWRITES_MAX = 8
+"""Rewrites of one request that are shown for a target."""
 SAMPLES_MAX = 3
 EXCERPT_BYTES = 16 * 1024
 FIDELITY_MIN = 0.9
@@ -235,6 +237,13 @@ def explanation(finding: Finding) -> str:
 def samples(finding: Finding) -> list[Mapping[str, Any]]:
     """The samples that may be shown."""
     return listed(finding, "samples")[:SAMPLES_MAX]
+
+
+def rewrites(sample: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What was rewritten in a sample's request for base and for branch, in words."""
+    given = section(sample, "rewrites")
+    found = {name: listed(given, name) for name in ("base", "branch")}
+    return {name: [str(note) for note in notes[:REWRITES_MAX]] for name, notes in found.items() if notes}
 
 
 def account(ledger: Mapping[str, Any]) -> list[Line]:

@@ -46,7 +46,7 @@ SELECT endpoint, countIf(recorded_status > 0 AND statuses[1] > 0) AS both,
   countIf(statuses[1] > 0) AS answered, countIf(statuses[1] IN (401, 403)) AS refused
 FROM results_v WHERE run = {run:String} AND notEmpty(statuses) GROUP BY endpoint ORDER BY unlike DESC, endpoint"""
 SAMPLES = """
-SELECT exchange, endpoint, `where`, kind, base, control, branch, branch_control
+SELECT exchange, endpoint, `where`, kind, base, control, branch, branch_control, rewrites
 FROM samples_v WHERE run = {run:String} AND exchange IN {exchanges:Array(String)}"""
 ROWS_OF = """
 SELECT exchange, seq, method, target, endpoint, d_pair, d_where, d_kind, d_old, d_new
@@ -183,6 +183,8 @@ def samples(store: Store, run: str, judgement: Judgement, ruled: Ruled) -> Mappi
             key = (row["exchange"], row["endpoint"], row["where"], row["kind"])
             if key in found:
                 found[key].update({name: row[name] or None for name in TARGETS})
+                if row["rewrites"]:
+                    found[key]["rewrites"] = orjson.loads(row["rewrites"])
     return found
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from differ.difference import EXCERPT_BYTES, Difference
-from echolane.observation import ANSWERED, BRANCH_CONTROL, CONTROL, FAILED, Observation
+from echolane.observation import ANSWERED, BRANCH_CONTROL, CONTROL, FAILED, TARGETS, Observation
 
 SAMPLES_MAX = 3
 """Samples of one place: a person looks at one, and at two more to believe it."""
@@ -26,8 +28,11 @@ COLUMNS = (
     "control",
     "branch",
     "branch_control",
+    "rewrites",
     "version",
 )
+NOTES_MAX, NOTE_MAX = 8, 600
+"""Rewrites of one request that are kept for a target, and characters of each: a person sees where its ids came from."""
 
 
 class Samples:
@@ -67,7 +72,7 @@ class Samples:
         self._rows.append(
             (
                 *(self._run, observation.endpoint, difference.where, difference.kind),
-                *(observation.exchange, observation.seq, *values, observation.attempt),
+                *(observation.exchange, observation.seq, *values, rewrites_of(observation), observation.attempt),
             )
         )
 
@@ -75,6 +80,16 @@ class Samples:
         """What was taken since the last time, as columns; empty when there is nothing."""
         rows, self._rows = self._rows, []
         return dict(zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True)) if rows else {}
+
+
+def rewrites_of(observation: Observation) -> str:
+    """What was rewritten for each target, as JSON; empty where nothing was."""
+    notes = {
+        name: [note[:NOTE_MAX] for note in shot.rewrites[:NOTES_MAX]]
+        for name, shot in zip(TARGETS, observation.shots, strict=False)
+        if shot.rewrites
+    }
+    return orjson.dumps(notes).decode() if notes else ""
 
 
 def excerpt(text: str | None) -> str:

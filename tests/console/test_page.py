@@ -165,6 +165,18 @@ def test_controls_of_a_sample_are_told(fail: dict[str, Any]) -> None:
     assert "GET /items/3?x=1" in shown
 
 
+def test_what_was_rewritten_in_a_sample_is_said_and_escaped(fail: dict[str, Any]) -> None:
+    """For base and branch, each with its reason; what is no list is not shown."""
+    fail["groups"][0]["samples"][0]["rewrites"] = {
+        "base": ['"/orders/17" -> "/orders/<b>42": id from POST /orders at body:$.id'],
+        "branch": "none",
+        "control": ["cookie sid"],
+    }
+    page = render_page(fail)
+    assert "rewritten for base: <code>&quot;/orders/17&quot; -&gt; &quot;/orders/&lt;b&gt;42&quot;: id from" in page
+    assert page.count("rewritten for ") == 1
+
+
 def test_at_most_three_samples_and_sixteen_kib(fail: dict[str, Any]) -> None:
     """A finding shows three samples at most, a value 16 KiB at most, and says what it leaves out."""
     fail["groups"] = [fail["groups"][0]]

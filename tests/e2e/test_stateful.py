@@ -67,6 +67,11 @@ def test_a_whole_shop_replays_on_fresh_copies_and_only_the_change_is_found(recor
     assert result["ledger"]["compared"] == USERS * STEPS
     assert places(result) == {("body:$.price", "value"), ("status", "status")}, result["groups"]
     assert result["undecided"] == []
+    samples = [sample for group in result["groups"] for sample in group["samples"]]
+    assert any("branch" in sample.get("rewrites", {}) for sample in samples), samples
+    page = recorded.call("show", result["run"], "--html", recorded.folder / "page.html", "--home", recorded.home)
+    assert page.code == 0, page.err
+    assert "rewritten for branch: <code>" in (recorded.folder / "page.html").read_text()
     assert any("blip from POST /carts at body:$.blip" in note for note in notes)
 
 
