@@ -11,7 +11,8 @@ Walk the rooms in this order::
     connection   keep-alive connections to one target; framing tells where an answer ends, answer what it is
     linking      what ties a request to an earlier answer of its session (places, pieces, origins read them; jsonspans, markup the
                  bodies), affinity and deciding which ties are real
-    carrying     what a target gave carries over to what follows there; rewrite does it for cookies
+    carrying     what a target gave carries over to what follows there, where it may stand (fitting) and with no secret said of it
+                 (hiding); rewrite does it for cookies
     breaker      is a target down, or does it answer badly? (health probes it)
     intents      the durable word before an unsafe request
     observing    four answers → one observation, masked, → the journal
