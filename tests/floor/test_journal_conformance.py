@@ -28,6 +28,7 @@ from echolane.observation import Intent
 
 MS_NS = 1_000_000
 PREFIXES = count(1)
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <s:ResourceWarning")  # see the fixture `sockets`
 
 
 class Sqlite:

@@ -34,6 +34,7 @@ from echolane.journal.sqlite import SqliteJournal
 from tests.waiting import wait_until
 
 PREFIXES = count(1)
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <s:ResourceWarning")  # see the fixture `sockets`
 SEED = int(os.environ.get("ECHOLANE_SEED", "0")) or random.randrange(1 << 30)
 LEASE_S = 1.5
 BOUND_S = 2 * LEASE_S
