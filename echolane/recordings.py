@@ -92,3 +92,14 @@ def listed(folder: Path) -> list[Recording]:
         except (OSError, msgspec.DecodeError):
             continue
     return sorted(found, key=lambda recording: recording.created_at_ns)
+
+
+def unreadable(folder: Path) -> list[Path]:
+    """The files of recordings that :func:`listed` leaves out."""
+    found: list[Path] = []
+    for path in sorted(folder.glob("*.json"))[:RECORDINGS_MAX]:
+        try:
+            msgspec.json.decode(path.read_bytes(), type=Recording)
+        except (OSError, msgspec.DecodeError):
+            found.append(path)
+    return found

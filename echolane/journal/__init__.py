@@ -23,6 +23,15 @@ class Entry(NamedTuple):
     frame: bytes
 
 
+class Group(NamedTuple):
+    """A group that shares a topic, or reads it alone."""
+
+    name: str
+    topic: str
+    members: int
+    """How many live now."""
+
+
 class Member(Protocol):
     """One worker's seat in a group whose members share the partitions of a topic. It says by itself that it lives."""
 
@@ -101,6 +110,10 @@ class Journal(Protocol):
         """Where ``group`` goes on; 0 when it never committed."""
         ...
 
+    def groups(self) -> list[Group]:
+        """Every group that has committed or has members, by name and topic."""
+        ...
+
     def join(self, group: str, topic: str, lease_s: float = 10.0) -> Member:
         """Become a member of a group. Each partition is held within two leases after a member came, left or died.
 
@@ -139,4 +152,4 @@ def open_journal(home: Home | Path, *, clock: Clock = SYSTEM) -> Journal:
     return SqliteJournal(place.journal, clock)
 
 
-__all__ = ["Entry", "Journal", "Member", "open_journal"]
+__all__ = ["Entry", "Group", "Journal", "Member", "open_journal"]

@@ -12,6 +12,7 @@ import struct
 from pathlib import Path
 
 _CELL = struct.Struct("<QQ")
+CELL_BYTES = _CELL.size
 _ONES = (1 << 64) - 1
 
 

@@ -15,22 +15,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from echolane.errors import HomeError
-from echolane.journal import Entry, Member
+from echolane.journal import Entry, Group, Member
 from echolane.journal.kafka_address import Address
-from echolane.journal.kafka_clients import RECORD_BYTES_MAX, Clients
+from echolane.journal.kafka_clients import Clients
 from echolane.journal.kafka_members import KafkaMember
 from echolane.journal.kafka_reading import MS_NS, Damage, Reading
+from echolane.journal.kafka_settings import replicas_of, settings_of
 from echolane.journal.kafka_topic import ASK_S, Topic
 from echolane.journal.limits import check_frames, check_topic, no_partition, other_partitions
 from echolane.journal.sharing import LEASE_S
 
-DAY_MS = 86_400_000
-SEGMENTS = 28
-"""Segments a partition's retention is cut into: Kafka removes whole ones, so what is too old goes within a 28th of its time."""
-SEGMENT_MS_MIN = 600_000
-RUN_DAYS_MIN = 7.0
-"""Topics of a run (work, observations, intents) are never younger than this when the brokers remove them: a run may take days."""
-REPLICAS = 3
 GONE_WAIT_S = 10.0
 """How long removing a topic is waited for: every broker learns of it within a second."""
 KNOWN_MAX = 64
@@ -63,23 +57,11 @@ class KafkaJournal:
     def _make(self, topic: str, partitions: int) -> Topic:
         name, errors = self._address.prefix + topic, self._clients.errors
         brokers = len(self._clients.asked(lambda admin: admin.describe_cluster())["brokers"])
-        replicas = self._address.replication or min(REPLICAS, brokers)
-        days = self._address.retention_days
-        keep_ms = int((days if topic.startswith("exchanges.") else max(days, RUN_DAYS_MIN)) * DAY_MS)
+        replicas = replicas_of(self._address, brokers)
         spec: dict[str, Any] = {
             "num_partitions": partitions,
             "replication_factor": replicas,
-            "configs": {
-                "cleanup.policy": "delete",
-                "compression.type": "producer",  # frames are compressed already
-                "max.message.bytes": str(RECORD_BYTES_MAX),
-                "message.timestamp.type": "LogAppendTime",
-                "min.insync.replicas": str(max(1, replicas - 1)),
-                "retention.ms": str(keep_ms),
-                "retention.bytes": "-1",
-                "segment.ms": str(max(SEGMENT_MS_MIN, keep_ms // SEGMENTS)),
-                "unclean.leader.election.enable": "false",
-            },
+            "configs": settings_of(topic, self._address, replicas),
         }
 
         def make(admin: Any) -> None:
@@ -168,6 +150,18 @@ class KafkaJournal:
     def group_of(self, group: str, topic: str) -> str:
         """What Kafka calls a group: it belongs to one topic, so that members of another topic's work disturb nobody."""
         return f"{self._address.prefix}{group}:{topic}"
+
+    def groups(self) -> list[Group]:
+        """Groups under the prefix that have come somewhere, and how many members of each live."""
+        prefix = self._address.prefix
+        listed: list[dict[str, Any]] = self._clients.asked(lambda admin: admin.list_groups())
+        found: dict[str, tuple[str, str]] = {}
+        for one in listed:
+            group, colon, topic = one["group_id"].removeprefix(prefix).rpartition(":")
+            if colon and one["group_id"].startswith(prefix) and group != SET_ASIDE:
+                found[one["group_id"]] = (group, topic)
+        told: dict[str, Any] = self._clients.asked(lambda admin: admin.describe_groups(list(found))) if found else {}
+        return sorted(Group(*place, len(told.get(name, {}).get("members", ()))) for name, place in found.items())
 
     def join(self, group: str, topic: str, lease_s: float = LEASE_S) -> Member:
         """Become a member of a group on a topic, by the brokers' group protocol."""

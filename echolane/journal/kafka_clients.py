@@ -19,12 +19,10 @@ from typing import Any, TypeVar
 
 from echolane import log
 from echolane.errors import EcholaneError, HomeError, JournalFull, UsageError
-from echolane.frame import FRAME_BYTES_MAX
 from echolane.journal.kafka_address import Address
+from echolane.journal.kafka_settings import RECORD_BYTES_MAX
 
 T = TypeVar("T")
-RECORD_BYTES_MAX = FRAME_BYTES_MAX + 65_536
-"""What a topic's record batch may hold: the largest frame, or many small ones, and Kafka's own heads."""
 FETCH_BYTES = 4 * 1024 * 1024
 """Asked of a broker at a time. Larger ones read no faster; a reader holds two of them, or one frame of 16 MiB."""
 FIRST_WAIT_S = 5.0

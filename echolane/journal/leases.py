@@ -107,6 +107,19 @@ class Leases:
         connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)", (self._group, partition, member, epoch))
 
 
+def groups_in(index: Index, clock: Clock) -> list[tuple[str, int]]:
+    """The groups of a topic, each with its living members."""
+    now = clock.mono_ns()
+
+    def work(connection: sqlite3.Connection) -> list[tuple[str, int]]:
+        living = "SELECT consumer FROM members WHERE until_ns > ? AND until_ns <= ?"
+        names = [text_of(name) for (name,) in connection.execute(living, (now, now + int(LEASE_MAX_S * 1e9)))]
+        committed = {text_of(name) for (name,) in connection.execute("SELECT DISTINCT consumer FROM commits")}
+        return [(name, names.count(name)) for name in sorted(committed.union(names))]
+
+    return index.within(_with_tables(work))
+
+
 def _with_tables(work: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connection], T]:
     """An index of an earlier version, or one that was rebuilt, has no leases yet."""
 

@@ -20,16 +20,19 @@ import msgspec
 
 from echolane.clock import Clock
 from echolane.errors import HomeError
-from echolane.journal import Entry, Member, files, index, segments
+from echolane.journal import Entry, Group, Member, files, index, segments
 from echolane.journal.ends import Ends
-from echolane.journal.leases import Leases, SqliteMember
+from echolane.journal.leases import Leases, SqliteMember, groups_in
 from echolane.journal.limits import check_frames, check_topic, no_partition, other_partitions
 from echolane.journal.sharing import LEASE_S
 from echolane.journal.turns import turn
 from echolane.journal.writing import Writer
 
+NAME = "topic.json"
+"""The file that makes a folder a topic."""
 
-class _Spec(msgspec.Struct, frozen=True):
+
+class TopicSpec(msgspec.Struct, frozen=True):
     """What ``topic.json`` says."""
 
     partitions: int
@@ -40,7 +43,7 @@ class _Spec(msgspec.Struct, frozen=True):
 class _Topic:
     """One topic as this process has it open."""
 
-    def __init__(self, place: Path, spec: _Spec, identity: tuple[int, int], connections: files.Connections) -> None:
+    def __init__(self, place: Path, spec: TopicSpec, identity: tuple[int, int], connections: files.Connections) -> None:
         folder = place / spec.folder
         self.folder, self.partitions, self.identity = folder, spec.partitions, identity
         self.ends = Ends(folder / "ends")
@@ -71,9 +74,9 @@ class SqliteJournal:
         """Make a topic, or find it with the same number of partitions."""
         check_topic(topic, partitions)
         place = self._folder / topic
-        if not (place / "topic.json").exists():
-            with files.translated(place), self._turn():
-                if not (place / "topic.json").exists():
+        if not (place / NAME).exists():
+            with files.translated(place), turn_of_topics(self._folder):
+                if not (place / NAME).exists():
                     self._make(place, partitions)
         if (found := self.partitions(topic)) != partitions:
             raise other_partitions(topic, found, partitions)
@@ -89,12 +92,12 @@ class SqliteJournal:
         Ends.create(folder / "ends", partitions)
         files.create(folder / "index.db", index.SCHEMA)
         part = place / "topic.part"
-        part.write_bytes(msgspec.json.encode(_Spec(partitions, folder.name, now)))
+        part.write_bytes(msgspec.json.encode(TopicSpec(partitions, folder.name, now)))
         for path in (folder / "ends", folder, part):
-            _fsync(path)
-        part.rename(place / "topic.json")
-        _fsync(place)
-        _fsync(self._folder)
+            fsync(path)
+        part.rename(place / NAME)
+        fsync(place)
+        fsync(self._folder)
 
     def topics(self) -> list[str]:
         """The names of all topics."""
@@ -150,6 +153,15 @@ class SqliteJournal:
         with files.translated(opened.folder.parent):
             return opened.index.committed(group, partition)
 
+    def groups(self) -> list[Group]:
+        """Groups of all topics, and how many members of each live."""
+        found: list[Group] = []
+        for topic in self.topics():
+            opened = self._topic(topic)
+            with files.translated(opened.folder.parent):
+                found += [Group(name, topic, members) for name, members in groups_in(opened.index, self._clock)]
+        return sorted(found)
+
     def join(self, group: str, topic: str, lease_s: float = LEASE_S) -> Member:
         """Become a member of a group on a topic: leases in its index."""
         opened = self._topic(topic)
@@ -170,12 +182,12 @@ class SqliteJournal:
     def drop(self, topic: str) -> None:
         """Remove a topic: its name first, its files second. Does nothing when there is none."""
         place = self._folder / topic
-        if not (place / "topic.json").exists():
+        if not (place / NAME).exists():
             return
         opened = self._topic(topic)
-        with files.translated(place), self._turn(), opened.writer.turn():
-            (place / "topic.json").unlink(missing_ok=True)
-            _fsync(place)
+        with files.translated(place), turn_of_topics(self._folder), opened.writer.turn():
+            (place / NAME).unlink(missing_ok=True)
+            fsync(place)
             self._connections.close_below(opened.folder)
             shutil.rmtree(opened.folder, ignore_errors=True)
             try:
@@ -194,12 +206,9 @@ class SqliteJournal:
                 opened.ends.close()
             self._open.clear()
 
-    def _turn(self) -> AbstractContextManager[None]:
-        return turn(self._folder / ".topics.lock", "the journal's list of topics")
-
     def _topic(self, topic: str, partition: int = 0) -> _Topic:
         """The open topic; opened anew when it was removed and made again meanwhile."""
-        path = self._folder / topic / "topic.json"
+        path = self._folder / topic / NAME
         try:
             status = path.stat()
         except OSError:
@@ -218,7 +227,7 @@ class SqliteJournal:
             if opened is not None and opened.identity == identity:
                 return opened
             try:
-                spec = msgspec.json.decode(path.read_bytes(), type=_Spec)
+                spec = msgspec.json.decode(path.read_bytes(), type=TopicSpec)
             except (OSError, msgspec.DecodeError) as error:
                 raise HomeError(
                     f"{path} is damaged ({error}); restore it, or remove its folder and lose the topic"
@@ -231,7 +240,13 @@ class SqliteJournal:
             return opened
 
 
-def _fsync(path: Path) -> None:
+def turn_of_topics(folder: Path) -> AbstractContextManager[None]:
+    """Hold the list of topics for the block: nobody makes or removes one meanwhile."""
+    return turn(folder / ".topics.lock", "the journal's list of topics")
+
+
+def fsync(path: Path) -> None:
+    """Have a file, or what is in a folder, on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -239,4 +254,4 @@ def _fsync(path: Path) -> None:
         os.close(descriptor)
 
 
-__all__ = ["SqliteJournal"]
+__all__ = ["NAME", "SqliteJournal", "TopicSpec", "fsync", "turn_of_topics"]

@@ -21,6 +21,9 @@ from typing import Any, Protocol, Self
 TABLES = ("runs", "results", "samples", "noise", "findings")
 """Tables that rooms insert into; each has its folding view, ``<table>_v``."""
 
+RUNS_OVER = "SELECT run FROM runs_v WHERE state IN ('finished', 'failed') AND run IN {runs:Array(String)} ORDER BY run"
+"""Which of some runs are over."""
+
 Row = dict[str, Any]
 Tell = Callable[[str], None]
 """Takes a line for the person who waits."""
@@ -100,4 +103,4 @@ def open_store(home: Path, address: str = "", *, tell: Tell = quiet, patient: bo
     return StoreClient(home)
 
 
-__all__ = ["TABLES", "QueryError", "Row", "Store", "Tell", "open_store", "quiet"]
+__all__ = ["RUNS_OVER", "TABLES", "QueryError", "Row", "Store", "Tell", "open_store", "quiet"]

@@ -185,4 +185,4 @@ def test_doctor_says_which_form_runs(
     found = doctor.differ()
 
     assert found[:2] == ("differ", state)
-    assert words in found[2]
+    assert words in f"{found.what}; {found.do}"

@@ -26,7 +26,7 @@ from bench.broker import Broker
 from echolane.clock import ManualClock
 from echolane.errors import Fenced, HomeError
 from echolane.home import Home
-from echolane.journal import Journal, Member, open_journal
+from echolane.journal import Group, Journal, Member, open_journal
 from echolane.journal.kafka_members import NOWHERE, Owned, seated, shared_out
 from echolane.journal.leases import Leases
 from echolane.journal.sharing import Prefix, balanced
@@ -262,6 +262,18 @@ def joined(journal: Journal) -> Iterator[Callable[[str], Member]]:
     yield join
     for member in members:
         member.leave()
+
+
+def test_groups_are_listed_with_their_living_members(journal: Journal, joined: Callable[[str], Member]) -> None:
+    """A group is there once it has committed or has members; who left is no member any more."""
+    journal.commit("alone", "t", 0, 1)
+    first, second = joined("differ"), joined("differ")
+    wait_until(lambda: shared(first, second))
+    both = journal.groups()
+    second.leave()
+    wait_until(lambda: Group("differ", "t", 1) in journal.groups())
+
+    assert both == [Group("alone", "t", 0), Group("differ", "t", 2)]
 
 
 def test_members_share_and_keep_what_they_hold(journal: Journal, joined: Callable[..., Member]) -> None:
