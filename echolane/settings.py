@@ -174,6 +174,9 @@ _FORMS = {
     ),
     "journal.url": (re.compile(r"sqlite|kafka://.+"), "`sqlite` or `kafka://HOST:PORT,…`"),
 }
+_SERVICE_LINK = re.compile(
+    r"(ECHOLANE(?:_[A-Z0-9]+)*?)_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)"
+)
 _SHORT = {"journal": "journal.url"}
 """Other names of settings, in the file and, behind ``ECHOLANE_``, in the environment."""
 ELSEWHERE = "rules"
@@ -259,7 +262,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, st
     by_name = {"ECHOLANE_" + key.upper().replace(".", "_"): key for key in WHAT}
     by_name |= {"ECHOLANE_" + short.upper(): key for short, key in _SHORT.items()}
     for name in sorted(environ):
-        if not name.startswith("ECHOLANE_") or name in NOT_SETTINGS:
+        if not name.startswith("ECHOLANE_") or name in NOT_SETTINGS or _is_service_link(name, environ):
             continue
         if name not in by_name:
             close = difflib.get_close_matches(name, by_name, n=1)
@@ -267,6 +270,12 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, st
                 f"unknown setting `{name}` in the environment" + (f"; did you mean `{close[0]}`?" if close else "")
             )
         yield by_name[name], environ[name], name
+
+
+def _is_service_link(name: str, environ: Mapping[str, str]) -> bool:
+    """Whether Kubernetes has put a variable there: for a Service named ``echolane-…`` every pod of its namespace gets some."""
+    found = _SERVICE_LINK.fullmatch(name)
+    return found is not None and f"{found[1]}_SERVICE_HOST" in environ and f"{found[1]}_SERVICE_PORT" in environ
 
 
 def _checked(key: str, value: Any, source: str) -> Any:

@@ -160,3 +160,25 @@ def test_every_setting_can_be_explained(tmp_path: Path) -> None:
     assert Settings().explain("replay.pace")[0].value == "max"
     with pytest.raises(UsageError, match=r"unknown setting `pace`"):
         Settings().explain("pace")
+
+
+def test_what_kubernetes_puts_into_the_environment_is_no_setting(tmp_path: Path) -> None:
+    """A Service named echolane-… makes variables in every pod beside it; a mistyped setting is told all the same."""
+    links = {
+        "ECHOLANE_SERVICE_HOST": "10.0.0.1",
+        "ECHOLANE_SERVICE_PORT": "8901",
+        "ECHOLANE_REPLAY_SERVICE_HOST": "10.0.0.2",
+        "ECHOLANE_REPLAY_SERVICE_PORT": "8901",
+        "ECHOLANE_REPLAY_SERVICE_PORT_HEALTH": "8901",
+        "ECHOLANE_REPLAY_PORT": "tcp://10.0.0.2:8901",
+        "ECHOLANE_REPLAY_PORT_8901_TCP": "tcp://10.0.0.2:8901",
+        "ECHOLANE_REPLAY_PORT_8901_TCP_PROTO": "tcp",
+        "ECHOLANE_REPLAY_PORT_8901_TCP_PORT": "8901",
+        "ECHOLANE_REPLAY_PORT_8901_TCP_ADDR": "10.0.0.2",
+    }
+    none = tmp_path / "none"
+
+    assert load({}, links | {"ECHOLANE_REPLAY_PACE": "2x"}, none).replay.pace == "2x"
+    for name in ("ECHOLANE_REPLAY_PORTS", "ECHOLANE_DIFF_PORT", "ECHOLANE_REPLAY_PAC"):
+        with pytest.raises(UsageError, match=f"unknown setting `{name}`"):
+            load({}, links | {name: "1"}, none)
