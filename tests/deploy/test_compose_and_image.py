@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -192,13 +193,22 @@ def test_what_the_image_copies_is_all_that_it_needs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
 
+    # Beside what was installed stands the environment of the tests, in which the tree itself is installed, too.
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import console.main as m, echolane; "
-        "assert echolane.__file__.startswith(sys.argv[1]), echolane.__file__; "
-        "[m.build_parser(name) for name in m.COMMANDS]; from echolane.store.migrate import migrations; print(len(migrations()))"
+        "import importlib, sys; target, *rooms = sys.argv[1:]; sys.path.insert(0, target); "
+        "assert all(importlib.import_module(room).__file__.startswith(target) for room in rooms); "
+        "import console.main as m; [m.build_parser(name) for name in m.COMMANDS]; "
+        "from echolane.store.migrate import migrations; print(len(migrations()))"
     )
+    rooms = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"][
+        "packages"
+    ]
     told = subprocess.run(
-        [sys.executable, "-P", "-c", code, str(target)], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", code, str(target), *rooms],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert told.returncode == 0, told.stderr
     assert int(told.stdout) >= 4

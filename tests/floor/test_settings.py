@@ -179,6 +179,6 @@ def test_what_kubernetes_puts_into_the_environment_is_no_setting(tmp_path: Path)
     none = tmp_path / "none"
 
     assert load({}, links | {"ECHOLANE_REPLAY_PACE": "2x"}, none).replay.pace == "2x"
-    for name in ("ECHOLANE_REPLAY_PORTS", "ECHOLANE_DIFF_PORT", "ECHOLANE_REPLAY_PAC"):
+    for name in ("ECHOLANE_REPLAY_PORTS", "ECHOLANE_DIFF_PORT", "ECHOLANE_DIFF_SERVICE_PORT", "ECHOLANE_REPLAY_PAC"):
         with pytest.raises(UsageError, match=f"unknown setting `{name}`"):
             load({}, links | {name: "1"}, none)
