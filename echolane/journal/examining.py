@@ -91,7 +91,10 @@ def agents(journal: Journal) -> Iterator[Check]:
                 continue
             _look(found, topic, entry.append_ns, exchanges)
     wrong = [check for (topic, name), agent in sorted(found.items()) for check in _said(topic, name, agent)]
-    yield from wrong or [Check("agents", OK, f"{len(found)} recorded lately, each with a name and a clock of its own")]
+    words = (
+        f"{len(found)} recorded lately, each with a name and a clock of its own" if found else "none recorded lately"
+    )
+    yield from wrong or [Check("agents", OK, words)]
 
 
 def _look(found: dict[tuple[str, str], _Agent], topic: str, append_ns: int, exchanges: Sequence[Exchange]) -> None:

@@ -33,6 +33,7 @@ TRIAL = "doctor."
 TRIAL_LEFT_MS = 600_000
 """A topic of a doctor that was killed is removed by the next one that finds it older than this."""
 TRIAL_KEPT_MS = 3_600_000
+UNREAD = Fault(WARN, "has settings that this user may not read", "grant DescribeConfigs on it")
 
 
 class _Broker(NamedTuple):
@@ -186,7 +187,7 @@ def _topics(clients: Clients, partitions: int, brokers: int) -> Iterator[Check]:
         topic = one["name"].removeprefix(prefix)
         replicas = min((len(part["replica_nodes"]) for part in one["partitions"]), default=0)
         wanted = settings_of(topic, clients.address, replicas)
-        found = [*faults(settings.get(one["name"], {}), wanted, replicas)]
+        found = [*faults(settings[one["name"]], wanted, replicas)] if settings.get(one["name"]) else [UNREAD]
         found += _shape(topic, one["partitions"], partitions, (replicas, replicas_of(clients.address, brokers)))
         for fault in found:
             by_fault.setdefault(fault, []).append(one["name"])
@@ -199,7 +200,8 @@ def _topics(clients: Clients, partitions: int, brokers: int) -> Iterator[Check]:
 
 def _told(by_fault: Mapping[Fault, Sequence[str]]) -> str:
     wrong = {name for names in by_fault.values() for name in names}
-    return f"{len(wrong)} are not as they should be" if wrong else "all are as Echolane makes them"
+    are = "is" if len(wrong) == 1 else "are"
+    return f"{len(wrong)} {are} not as it should be" if wrong else "all are as Echolane makes them"
 
 
 def _shape(

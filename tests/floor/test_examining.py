@@ -19,7 +19,7 @@ from echolane.clock import ManualClock
 from echolane.exchange import Exchange, Request
 from echolane.frame import EXCHANGES, encode_frame
 from echolane.home import Home
-from echolane.journal import Group, Journal, examining, mending, open_journal
+from echolane.journal import Group, Journal, examining, kafka_examining, mending, open_journal
 from echolane.journal.examining import Behind, agents, behind, lags
 from echolane.journal.kafka_address import parse_address
 from echolane.journal.kafka_examining import examine
@@ -165,6 +165,18 @@ def test_topics_that_others_made_are_held_against_ours(url: str, admin: Any) -> 
     (unlike,) = [check for check in wrong(found) if "other numbers of partitions" in check.what]
     assert unlike.what.startswith(f"`{prefix}observations.r`, `{prefix}work.r` have")
     assert len(wrong(found)) == len(harmed) + 1
+
+
+def test_settings_that_may_not_be_read_are_not_called_right(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brokers leave out what a user may not see; that is said, and nothing is claimed of it."""
+    journal = open_journal(Home(Path("none"), url))
+    journal.create("exchanges.shop", 4)
+    journal.close()
+    monkeypatch.setattr(kafka_examining, "_configs", lambda *_: {})
+
+    (said,) = wrong(list(examine(parse_address(url), 4)))
+
+    assert (said.state, "may not read" in said.what) == (WARN, True)
 
 
 @pytest.mark.parametrize(("by_s", "where"), [(3600.0, "60 min behind"), (-3600.0, "60 min ahead of")])
