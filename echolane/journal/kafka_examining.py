@@ -200,8 +200,8 @@ def _topics(clients: Clients, partitions: int, brokers: int) -> Iterator[Check]:
 
 def _told(by_fault: Mapping[Fault, Sequence[str]]) -> str:
     wrong = {name for names in by_fault.values() for name in names}
-    are = "is" if len(wrong) == 1 else "are"
-    return f"{len(wrong)} {are} not as it should be" if wrong else "all are as Echolane makes them"
+    told = "1 is not as it should be" if len(wrong) == 1 else f"{len(wrong)} are not as they should be"
+    return told if wrong else "all are as Echolane makes them"
 
 
 def _shape(

@@ -179,6 +179,35 @@ def test_settings_that_may_not_be_read_are_not_called_right(url: str, monkeypatc
     assert (said.state, "may not read" in said.what) == (WARN, True)
 
 
+def test_brokers_that_cannot_do_what_is_asked_of_them_are_bad(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More replicas than brokers, group members that brokers will not let live so shortly, topics that make themselves."""
+    address = parse_address(url + "&replication=3")
+    strict = {"1": {"group.min.session.timeout.ms": "30000", "auto.create.topics.enable": "true"}}
+    monkeypatch.setattr(kafka_examining, "_configs", lambda _, kind, __: strict if kind == "broker" else {})
+
+    found = wrong(list(examine(address, 4)))
+
+    assert [(check.check, check.state) for check in found] == [
+        ("kafka brokers", BAD),
+        ("kafka settings", WARN),
+        ("kafka settings", BAD),
+    ]
+    assert "3 replicas of 1 brokers" in found[0].what
+    assert "set auto.create.topics.enable=false" in found[1].do
+    assert "set group.min.session.timeout.ms=10000 or less" in found[2].do
+
+
+def test_a_broker_that_clients_are_sent_to_and_cannot_reach_is_bad(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that tells clients an address which does not lead there from here: which broker, which address, what to set."""
+    monkeypatch.setattr(kafka_examining, "_accepts", lambda _host, _port: False)
+
+    found = wrong(list(examine(parse_address(url), 4)))
+
+    assert [(check.check, check.state) for check in found] == [("kafka brokers", BAD)]
+    assert "broker 1 tells clients to come to 127.0.0.1:" in found[0].what
+    assert "advertised.listeners" in found[0].do
+
+
 @pytest.mark.parametrize(("by_s", "where"), [(3600.0, "60 min behind"), (-3600.0, "60 min ahead of")])
 def test_brokers_of_another_time_are_said(url: str, by_s: float, where: str) -> None:
     """An hour between the brokers' clock and ours is said with its size and direction, seen from us."""
