@@ -8,7 +8,7 @@ BRANCH ?=
 ROOMS  := echolane capture replayer differ console
 MORE   := compiling
 
-.PHONY: demo setup parts test check lint types contracts format compiled pure bench accuracy fuzz faults clean
+.PHONY: demo setup parts helm test check lint types contracts format compiled pure bench accuracy fuzz faults clean
 
 demo: $(VENV)/.installed  ## Record, replay and compare a real application at two released versions
 	$(BIN)/echolane demo $(if $(BASE),--base $(BASE)) $(if $(BRANCH),--branch $(BRANCH))
@@ -24,8 +24,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install --quiet -e '.[test,check]'
 	@touch $@
 
-parts: setup  ## Apache Kafka and Helm for the tests, into .parts/ (needs java and mvn, and Go or pip; the tests fetch them by themselves, too)
+parts: setup  ## Apache Kafka for the tests, into .parts/ (needs java and mvn; the tests fetch it by themselves, too)
 	$(BIN)/python -m bench.broker
+
+helm: setup  ## Helm for the tests of the chart, into .parts/ (Go builds it in minutes; the tests have it built by themselves, too)
 	$(BIN)/python -m bench.helm
 
 test: check  ## Everything that must hold

