@@ -40,15 +40,18 @@ WORDS_BYTES = 4096
 """Of what a process said last."""
 
 
-class _Process:
+class Process:
     """One process after the other until one ends in good order.
 
     A death within a comparison is noted for its observation, which is set aside at once and given up after three, so those are at
     most three for each exchange. Any other death is forgiven once: results have identities and a repetition changes nothing.
     """
 
-    def __init__(self, what: str, command: list[str], attempts: Attempts, at: Path, store: str) -> None:
+    def __init__(
+        self, what: str, command: list[str], attempts: Attempts, at: Path, store: str, forgiven: int = 1
+    ) -> None:
         self._what, self._command, self._attempts, self._at, self._store = what, command, attempts, at, store
+        self._forgiven = forgiven
         # How long a store is waited for is its own matter, and told.
         self._hung_s = HUNG_S + (address_of(store, os.environ).wait_s if store else 0.0)
         self._others, self._over = 0, False
@@ -110,8 +113,10 @@ class _Process:
         how = f"{ended_by(code)}: {words}" if words else ended_by(code)
         if not settle(self._attempts, self._at, f"it {how}", ended=self.process.pid):
             self._others += 1
-            if self._others > 1:
-                self.failed = EcholaneError(f"comparing failed twice ({code}): {words or 'no output'}")
+            if self._others > self._forgiven:
+                self.failed = EcholaneError(
+                    f"comparing failed {'twice' if self._others == 2 else f'{self._others} times'} ({code}): {words or 'no output'}"
+                )
                 self.ended = True
                 return
         say(f"{self._what} {how}; starting it again")
@@ -169,8 +174,8 @@ class _Comparing:
         self._attempts = Attempts(home.runs, run)
         at = home.runs / f"{run}.{worker.AT}"
         command = [*WORKER, str(home.path), run, home.journal_url]
-        self._worker = _Process("the differ's worker", command, self._attempts, at, store)
-        self._second: _Process | None = None
+        self._worker = Process("the differ's worker", command, self._attempts, at, store)
+        self._second: Process | None = None
 
     def _look(self) -> None:
         self._worker.look()
@@ -202,14 +207,14 @@ class _Comparing:
             finish(self._second)
 
 
-def second(home: Home, run: str, attempts: Attempts, bounds: Differ | None = None, store: str = "") -> _Process:
+def second(home: Home, run: str, attempts: Attempts, bounds: Differ | None = None, store: str = "") -> Process:
     """The second look of a run, with bounds other than those of its firing where they are given."""
     words = [] if bounds is None else [msgspec.json.encode(bounds).decode()]
     command = [*SECOND_LOOK, str(home.path), run, home.journal_url, *words]
-    return _Process("the second look", command, attempts, home.runs / f"{run}.{second_look.AT}", store)
+    return Process("the second look", command, attempts, home.runs / f"{run}.{second_look.AT}", store)
 
 
-def finish(process: _Process) -> None:
+def finish(process: Process) -> None:
     """Let a process end in good order; EcholaneError when that cannot be had."""
     process.let_go()
     while not process.ended:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from console.asking import WAIT_S, ask
 from console.conduct import conduct
 from console.flags import http_url, positive, service_name, time_span_ns
 from console.outputs import add_output_flags, check_outputs
@@ -91,8 +92,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="only say what would be fired, rewritten and skipped, and why; nothing is sent",
     )
+    add_worker_flags(parser)
     parser.add_argument("--resume", metavar="RUN", help="go on with a run that was killed or interrupted")
     add_output_flags(parser, with_json=True)
+
+
+def add_worker_flags(parser: argparse.ArgumentParser) -> None:
+    """Who does the run."""
+    parser.add_argument(
+        "--workers",
+        choices=["own", "shared", "auto"],
+        help="own: this command's processes do it; shared: workers do; auto: workers where the journal is on Kafka",
+    )
+    parser.add_argument(
+        "--wait",
+        type=positive,
+        default=WAIT_S,
+        metavar="SECONDS",
+        help=f"how long to wait for workers when none is heard (default: {WAIT_S:.0f})",
+    )
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -105,14 +123,25 @@ def execute(args: argparse.Namespace) -> int:
                 "--explain goes with a new run; `echolane show RUN --rewrites` tells what one has rewritten"
             )
         home = home_in(settings)
-        return conduct(args, home, settings, resumed(args, home), resume=True)
+        spec = resumed(args, home)
+        return (ask if spec.partitions else conduct)(args, home, settings, spec, resume=True)
     targets = targets_of(args)
     home = home_in(settings)
     spec = spec_of(args, home, settings, targets)
     if args.explain:
         explain_plan(home, settings, spec)
         return 0
-    return conduct(args, home, settings, spec, resume=False)
+    return (ask if spec.partitions else conduct)(args, home, settings, spec, resume=False)
+
+
+def partitions_of(args: argparse.Namespace, settings: Settings) -> int:
+    """How many parts workers share the run in; 0 where it is done here."""
+    workers = args.workers or settings.replay.workers
+    if workers == "own" or (workers == "auto" and not settings.journal_url):
+        return 0
+    # One exchange after another has no parts.
+    strict = (args.concurrency or settings.replay.concurrency) == 1
+    return 1 if strict else settings.replay.partitions
 
 
 def targets_of(args: argparse.Namespace) -> list[TargetInfo]:
@@ -187,6 +216,7 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
         branch_name=branch_name,
         stop_early=args.stop_early,
         base_version=version_name(args),
+        partitions=partitions_of(args, settings),
     )
 
 

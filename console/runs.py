@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import time
 
 import orjson
 
 from console.output import say, table
+from console.show import find_run
 from console.surroundings import home_of, store_of
+from echolane import ids
+from echolane.errors import UsageError
 from echolane.home import Home
+from echolane.journal import open_journal
 from echolane.lease import is_held
+from echolane.runlog import CANCEL, PAUSE, RESUME, RunLog
 
+WORDS = {"cancel": CANCEL, "pause": PAUSE, "resume": RESUME}
 LISTED_MAX = 200
 """Rows shown; `--json` and the store have the rest."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=list(WORDS),
+        help="give up, hold or go on with a run that workers do (default: list runs)",
+    )
+    parser.add_argument("run", nargs="?", metavar="RUN", help="which run")
     parser.add_argument("--service", help="only runs of this service")
     parser.add_argument("--json", action="store_true", help="print JSON on stdout")
 
@@ -24,6 +38,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """List runs with their state; a run whose process is gone is `interrupted`."""
     home = home_of(args)
+    if args.action:
+        if not args.run:
+            raise UsageError(f"`runs {args.action}` needs a run; `echolane runs` lists them")
+        return tell_workers(args, home)
     store = store_of(args, home)
     try:
         where = "WHERE service = {service:String}" if args.service else ""
@@ -47,6 +65,28 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
+def tell_workers(args: argparse.Namespace, home: Home) -> int:
+    """Say a word about a run to its workers."""
+    action: str = args.action
+    with store_of(args, home) as store:
+        run = str(find_run(store, args.run)["run"])
+    journal = open_journal(home)
+    try:
+        words = RunLog(journal, ids.uuid7(time.time_ns()))
+        words.prepare()
+        words.hear()
+        shared = words.find(run)
+        if shared is None or shared.ended:
+            raise UsageError(f"no worker is at run {run}: it has ended, or is done by the command that asked for it")
+        words.say(run, WORDS[action], b"interrupted" if action == "cancel" else b"")
+    finally:
+        journal.close()
+    say(f"told the workers of run {run}: {action}")
+    return 0
+
+
 def state_of(home: Home, run: str, state: str) -> str:
-    """The state as a person would say it: a run that nobody drives any more was interrupted."""
+    """The state as a person would say it: a run that nobody drives any more was interrupted; one that workers share needs no driver."""
+    if state == "shared":
+        return "running"
     return "interrupted" if state == "running" and not is_held(home.path / "runs" / f"{run}.lock") else state

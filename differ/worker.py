@@ -1,4 +1,4 @@
-"""The differ's worker: tail a run's observations, compare, store results. ``python -m differ.worker HOME RUN JOURNAL``.
+"""The differ's worker: tail a run's observations, compare, store results. ``python -m differ.worker HOME RUN [JOURNAL [NAME LEASE]]``.
 
 Its stdin is the leash: end of file says that no observation will follow, and the worker ends when it has read all there are. It
 may be killed at any instant and started again: rows have identities, and a position is committed only after its rows are stored.
@@ -21,6 +21,7 @@ import msgspec
 
 from differ.attempts import ASIDE, Attempts, Place
 from differ.descriptors import Registry, registry_of
+from differ.parts import POLL_S, Everything, Parts, Shared
 from differ.profile_rows import profile_of
 from differ.rows import RowMaker, all_alike
 from differ.rules_custom import Functions
@@ -42,7 +43,6 @@ BATCH_BYTES = 16 * 1024 * 1024
 """Values of rows are cut, but many differences add up; an insert is sent early at about this size."""
 BATCH_S = 0.5
 """A person who watches sees rows at most this old, and a fast run holds no more rows at once than a slow one holds a second."""
-POLL_S = 0.02
 GROUP = "differ"
 AT = "at"
 """Ending of the file that says where it is."""
@@ -61,7 +61,14 @@ class Worker:
     """Compares the observations of one run."""
 
     def __init__(
-        self, journal: Journal, store: Store, spec: RunSpec, attempts: Attempts, watch: Watch, gauges: Counters
+        self,
+        journal: Journal,
+        store: Store,
+        spec: RunSpec,
+        attempts: Attempts,
+        watch: Watch,
+        gauges: Counters,
+        parts: Parts | None = None,
     ) -> None:
         self._journal, self._store, self._gauges = journal, store, gauges
         self._attempts, self._watch = attempts, watch
@@ -73,18 +80,18 @@ class Worker:
         self._topic = f"observations.{spec.run}"
         self._since = time.monotonic()
         self._next: dict[int, int] = {}
-        self._partitions = 0
-        """Of the observations' topic, which is asked for until it is there: on Kafka that is a round trip, and its number stays."""
+        self._parts = parts or Everything(journal, self._topic, GROUP)
 
     def drain(self) -> int:
         """Compare what is there now; how many observations."""
-        if not self._partitions and self._topic in self._journal.topics():
-            self._partitions = self._journal.partitions(self._topic)
         count = 0
-        for partition in range(self._partitions):
+        mine = self._parts.mine()
+        for partition in self._parts.lost():
+            self._next.pop(partition, None)
+        for partition in mine:
             start = self._next.get(partition)
             if start is None:
-                start = self._journal.committed(GROUP, self._topic, partition)
+                start = self._parts.start(partition)
             for entry in self._journal.read(self._topic, partition, start):
                 try:
                     observations = decode_frame(entry.frame, Observation)
@@ -131,20 +138,21 @@ class Worker:
     def flush(self) -> None:
         """Store the rows, then commit how far they reach."""
         flush_rows(self._store, self._maker)
-        for partition, position in self._next.items():
-            self._journal.commit(GROUP, self._topic, partition, position)
+        for partition, position in list(self._next.items()):
+            if not self._parts.commit(partition, position):
+                del self._next[partition]
 
     def run(self, leash: int) -> None:
-        """Drain until the leash is let go and nothing is left."""
-        over = False
+        """Drain until the leash is let go and nothing is left, or at once where others go on with what is left."""
+        over, poll_s = False, self._parts.poll_s
         while True:
             count = self.drain()
             if self._full():
                 self.flush()
-            if over and not count:
+            if over and not (count and poll_s == POLL_S):
                 break
-            if not over and not count:
-                over = bool(select.select([leash], [], [], POLL_S)[0])
+            if not over and (not count or poll_s != POLL_S):
+                over = bool(select.select([leash], [], [], 0 if count else poll_s)[0])
         self.flush()
 
 
@@ -196,15 +204,21 @@ def home_of(argv: list[str]) -> Home:
 
 
 def main(argv: list[str]) -> int:
-    """Compare one run to its end."""
-    home, run = home_of(argv), argv[1]
+    """Compare one run to its end, or, with a name and a lease, the share of it that this process holds."""
+    home, run, *share = home_of(argv), argv[1], *argv[3:]
+    name = f"{run}.{share[0]}" if share else run
     attempts = Attempts(home.runs, run)
     with (
         opened(home, run) as (journal, store, spec),
-        closing(Watch(attempts, home.runs / f"{run}.{AT}", HARD_S, SOFT_S)) as watch,
-        closing(Counters(gauges_of(home.path, run))) as gauges,
+        closing(Watch(attempts, home.runs / f"{name}.{AT}", HARD_S, SOFT_S)) as watch,
+        closing(Counters(gauges_of(home.path, name))) as gauges,
+        closing(
+            Shared(journal, f"observations.{run}", GROUP, float(share[1]))
+            if share
+            else Everything(journal, f"observations.{run}", GROUP)
+        ) as parts,
     ):
-        worker = Worker(journal, store, spec, attempts, watch, gauges)
+        worker = Worker(journal, store, spec, attempts, watch, gauges, parts)
         with closing(worker.functions):
             worker.run(sys.stdin.fileno())
     return 0

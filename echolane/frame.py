@@ -23,7 +23,7 @@ import zstandard
 MAGIC = b"EL"
 VERSION = 1
 CODEC_ZSTD_MSGPACK = 1
-EXCHANGES, WORK, OBSERVATIONS, INTENTS = 1, 2, 3, 4
+EXCHANGES, WORK, OBSERVATIONS, INTENTS, WORDS = 1, 2, 3, 4, 5
 
 FRAME_RAW_TARGET = 1024 * 1024
 """Bytes of msgpack after which a batch is closed: 1 MiB keeps a commit's work and a reader's memory small."""

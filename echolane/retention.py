@@ -11,6 +11,7 @@ from pathlib import Path
 from echolane.errors import HomeError, unwritable
 from echolane.journal import Journal
 from echolane.lease import held
+from echolane.runlog import RUNS
 from echolane.settings import PROFILES_KEPT_DAYS
 from echolane.store import Store
 
@@ -19,7 +20,7 @@ _OLD_RUNS = """
 SELECT run FROM noise GROUP BY run HAVING max(toUnixTimestamp64Nano(last_seen)) < {before:Int64} ORDER BY run LIMIT 1000"""
 """At most so many at once: each run begins with it, so that they never add up."""
 _RUN = r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
-_OF_A_RUN = re.compile(rf"(?:work|observations|intents)\.({_RUN})")
+_OF_A_RUN = re.compile(rf"(?:work|observations|intents|progress)\.({_RUN})")
 _FILE_OF_A_RUN = re.compile(rf"({_RUN})\..+")
 
 
@@ -33,7 +34,7 @@ def expire(journal: Journal, runs: Path, now_ns: int, days: float) -> int:
     removed = 0
     topics: dict[str, list[str]] = {}
     for topic in journal.topics():
-        if topic.startswith("exchanges."):
+        if topic.startswith("exchanges.") or topic == RUNS:
             removed += journal.expire(topic, before_ns)
         elif (found := _OF_A_RUN.match(topic)) and _began_ns(found) < before_ns:
             topics.setdefault(found[1], []).append(topic)

@@ -40,6 +40,8 @@ class RunSpec(msgspec.Struct, frozen=True):
     """Those that hold for this service, day and branch, in the order in which rows number them."""
     stop_early: bool = False
     """Whether the rest is skipped once a change is sure."""
+    partitions: int = 0
+    """Of the work of a run that workers share; 0 where the process that was asked does it."""
     branch_name: str = ""
     """What the branch is called, where rules are bound to branches."""
     base_version: str = ""

@@ -45,6 +45,9 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connect_timeout_s: float = 3.0
     first_byte_timeout_s: float = 10.0
     total_timeout_s: float = 30.0
+    workers: str = "auto"
+    partitions: int = 12
+    lease_s: float = 10.0
 
 
 class Differ(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,6 +127,9 @@ WHAT = {
     "replay.connect_timeout_s": "seconds until a connection must stand",
     "replay.first_byte_timeout_s": "seconds until an answer must begin",
     "replay.total_timeout_s": "seconds until an answer must be whole",
+    "replay.workers": "who does a run: own (this command's processes), shared (workers), auto (shared where the journal is on Kafka)",
+    "replay.partitions": "partitions of a shared run's work: so many workers can share it",
+    "replay.lease_s": "seconds without a word after which a worker's part of a run is given to others",
     "differ.decoded_bytes": "bytes that a compressed body may unpack to",
     "differ.depth": "nesting of a body that is compared",
     "differ.nodes": "values of a body that are compared",
@@ -152,6 +158,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "replay.connect_timeout_s": (0.01, 600),
     "replay.first_byte_timeout_s": (0.01, 600),
     "replay.total_timeout_s": (0.01, 3600),
+    "replay.partitions": (1, 1024),
+    "replay.lease_s": (1, 600),
     "differ.decoded_bytes": (1024, 256 * MIB),
     "differ.depth": (8, 900),
     "differ.nodes": (100, 10_000_000),
@@ -167,6 +175,7 @@ _KINDS: dict[type[Any], str] = {bool: "true or false", int: "a whole number", fl
 _FORMS = {
     "replay.pace": (re.compile(r"recorded|max|\d+(\.\d+)?x|\d+(\.\d+)?/s"), "`recorded`, `2x`, `200/s` or `max`"),
     "replay.methods": (re.compile(r"safe|all"), "`safe` or `all`"),
+    "replay.workers": (re.compile(r"own|shared|auto"), "`own`, `shared` or `auto`"),
     "home": (re.compile(r"[^\0]+"), "a folder"),
     "store": (
         re.compile(r"|clickhouse://[^\0]+"),

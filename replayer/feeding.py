@@ -78,13 +78,12 @@ def retriable(observation: Seen) -> bool:
     return observation.not_compared in RETRIED_NOT_COMPARED and observation.method in SAFE_METHODS
 
 
-def read_past(journal: Journal, topic: str) -> Past:
+def read_past(journal: Journal, topic: str, partition: int) -> Past:
     """What was observed before, in bounded memory: a byte an exchange."""
     past = Past()
-    for partition in range(journal.partitions(topic)):
-        for entry in journal.read(topic, partition):
-            for observation in decode_frame(entry.frame, Seen):
-                past.take(observation)
+    for entry in journal.read(topic, partition):
+        for observation in decode_frame(entry.frame, Seen):
+            past.take(observation)
     return past
 
 

@@ -11,34 +11,30 @@ import asyncio
 import contextlib
 import gc
 import itertools
-import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar, TypeVarTuple, cast
 
 from echolane import ids
-from echolane.exchange import Exchange, Request, Response, WorkItem
+from echolane.exchange import WorkItem
 from echolane.home import Home
 from echolane.journal import Journal
-from echolane.keys import load_mark_key, load_seal_keys
-from echolane.masks import Masker
 from echolane.runspec import RunSpec
-from echolane.seal import Opener
 from echolane.settings import Settings
-from replayer.connection import SWEEP_S, Patience, Pool
+from replayer.connection import SWEEP_S, Pool
 from replayer.feeding import Past, count_work, read_past, work_items
-from replayer.firing import Parts, Volleys, every, thinned
+from replayer.firing import Parts, Volleys
 from replayer.flight import PLACES, Flight, flight_of
 from replayer.health import Health
-from replayer.hiding import Hiding
 from replayer.intents import Intents, intents_topic
-from replayer.observing import Observer, in_doubt, observations_topic, skipped
-from replayer.options import ReplayOptions, ReplaySummary, never
+from replayer.observing import Observer, Outlet, in_doubt, observations_topic, skipped
+from replayer.options import WHOLE, Part, ReplayOptions, ReplaySummary, never
 from replayer.plan import work_topic
+from replayer.preparing import prepared
 from replayer.schedule import Schedule
-from replayer.targets import Target, make_targets, resolve
+from replayer.targets import Target
 from replayer.timer import Timer
 from replayer.wire import SAFE_METHODS, Unsendable, Wires
 
@@ -67,41 +63,19 @@ async def replay(
     decided: Callable[[], bool] = never,
 ) -> ReplaySummary:
     """Fire the plan of ``spec`` (or what is left of it) at its targets; observations are durable when this returns."""
-    targets = await resolve(make_targets(spec.targets, spec.allow_hosts, spec.allow_writes, spec.methods))
-    seal_keys = load_seal_keys(home.keys, os.environ)
-    masker, opener = Masker(seal_keys.current.mask_key()), Opener(seal_keys)
-
-    def mask(response: Response, secrets: Sequence[bytes]) -> Response:
-        return masker.response(response, secrets).response
-
-    def opened(exchange: Exchange) -> tuple[Request, Sequence[bytes]]:
-        request = opener.open(exchange.request, exchange.seal)
-        return request, masker.request(request).known
-
-    options = ReplayOptions(
-        concurrency=spec.concurrency,
-        paced=spec.pace != "max",
-        seed=spec.seed,
-        patience=Patience(
-            settings.replay.connect_timeout_s, settings.replay.first_byte_timeout_s, settings.replay.total_timeout_s
-        ),
-        mark_key=load_mark_key(home.keys, os.environ),
-        mask=mask,
-        open_seal=opened,
-        hiding=Hiding(seal_keys.current.mask_key()),
-        sampling=thinned if spec.sample_controls else every,
-        decided=decided,
-    )
+    targets, options = await prepared(home, spec, settings, decided)
     return await Replay(journal, spec.run, targets, options).run(stop, on_progress)
 
 
 class Replay:
     """One replay of one run, from the journal's work to the journal's observations."""
 
-    def __init__(self, journal: Journal, run: str, targets: Sequence[Target], options: ReplayOptions) -> None:
+    def __init__(
+        self, journal: Journal, run: str, targets: Sequence[Target], options: ReplayOptions, part: Part = WHOLE
+    ) -> None:
         self.summary = ReplaySummary()
         self._journal = journal
-        self._run = run
+        self._run, self._part = run, part
         self._targets: list[Target | None] = [None] * PLACES
         for target in targets:
             self._targets[target.index] = target
@@ -111,6 +85,7 @@ class Replay:
         self._schedule = Schedule()
         self._past = Past()
         self._fed = False
+        self._ahead_items, self._ahead_bytes = max(1, AHEAD_ITEMS // part.partitions), AHEAD_BYTES // part.partitions
         self._early = False
         """Whether it stops because what was to be known is known."""
         self._room = asyncio.Event()
@@ -121,7 +96,7 @@ class Replay:
 
     async def run(self, stop: asyncio.Event, on_progress: OnProgress) -> ReplaySummary:
         """Fire until all is done, ``stop`` is set or a target is down."""
-        thread = self._thread = ThreadPoolExecutor(1, "journal")
+        thread = self._thread = self._part.thread or ThreadPoolExecutor(1, "journal")
         timer = Timer(asyncio.get_running_loop(), self._ring)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -134,27 +109,35 @@ class Replay:
             raise _first_of(group) from group
         finally:
             timer.close()
-            thread.shutdown(wait=True)
+            if thread is not self._part.thread:
+                thread.shutdown(wait=True)
         return self.summary
 
-    async def _assemble(self, thread: ThreadPoolExecutor, timer: Timer, tasks: asyncio.TaskGroup) -> None:
+    async def _assemble(self, thread: Executor, timer: Timer, tasks: asyncio.TaskGroup) -> None:
         """Make the parts and read what earlier attempts have done."""
         journal, options = self._journal, self._options
+        part, gate = self._part, self._part.gate
         observations, intents_of_run = observations_topic(self._run), intents_topic(self._run)
         for topic in (observations, intents_of_run):
-            journal.create(topic, 1)
-        self._past = await self._in_thread(read_past, journal, observations)
-        self.summary.selected = await self._in_thread(count_work, journal, work_topic(self._run))
+            journal.create(topic, part.partitions)
+        self._past = await self._in_thread(read_past, journal, observations, part.partition)
+        self.summary.selected = await self._in_thread(self._count)
         spawn = tasks.create_task
         self._pools = [
             Pool(target.address, spawn, patience=options.patience, idle_max=options.concurrency) if target else None
             for target in self._targets
         ]
         self._observer = Observer(
-            journal, observations, options.mask, thread, paced=options.paced, emptied=self._emptied
+            journal,
+            observations,
+            options.mask,
+            thread,
+            paced=options.paced,
+            emptied=self._emptied,
+            outlet=Outlet(part.partition, gate.may_write if gate else None, part.durable),
         )
         worker = ids.uuid7(time.time_ns())
-        self._intents = Intents(journal, intents_of_run, worker, thread, spawn)
+        self._intents = Intents(journal, intents_of_run, worker, thread, spawn, part.partition)
         await self._intents.load()
         parts = Parts(
             targets=self._targets,
@@ -167,6 +150,7 @@ class Replay:
             seed=options.seed,
             sampling=options.sampling,
             paced=options.paced,
+            gate=gate,
         )
         self._volleys = Volleys(parts, timer, self._changed)
         self._volleys.health = Health(
@@ -180,7 +164,7 @@ class Replay:
 
     async def _fire(self, tasks: asyncio.TaskGroup, stop: asyncio.Event, on_progress: OnProgress) -> None:
         begun = time.monotonic()
-        self._volleys.start()
+        self._start()
         helpers = [
             tasks.create_task(self._feed()),
             tasks.create_task(self._tick(on_progress)),
@@ -197,9 +181,21 @@ class Replay:
                     pool.close()
         self.summary.seconds = time.monotonic() - begun
 
+    def _start(self) -> None:
+        self._volleys.start()
+
+    def _count(self) -> int:
+        return count_work(self._journal, work_topic(self._run))
+
+    def _work(self) -> Iterator[list[WorkItem]]:
+        return work_items(self._journal, work_topic(self._run))
+
+    def _look(self) -> None:
+        """Ten times a second: whether anything else has changed."""
+
     async def _feed(self) -> None:
         """Make flights of work, a little ahead of the firing."""
-        self._items = work_items(self._journal, work_topic(self._run))
+        self._items = self._work()
         slice_ = 1 if self._options.paced else PREPARE_SLICE
         count = 0
         while not self._volleys.stopping:
@@ -207,7 +203,7 @@ class Replay:
             if frame is None:
                 break
             for index, item in enumerate(frame):
-                while len(self._schedule) >= AHEAD_ITEMS or self._volleys.loaded_bytes > AHEAD_BYTES:
+                while len(self._schedule) >= self._ahead_items or self._volleys.loaded_bytes > self._ahead_bytes:
                     self._volleys.pump()
                     self._room.clear()
                     await self._room.wait()
@@ -280,6 +276,7 @@ class Replay:
                 if pool:
                     pool.sweep(now_ns)
             on_progress(self._done(), self.summary.selected)
+            self._look()
             if not self._volleys.stopping and self._options.decided():
                 self._early = self._volleys.stopping = True
                 self._changed()
@@ -298,7 +295,7 @@ class Replay:
     def _changed(self) -> None:
         """A flight has landed, or the state has changed."""
         volleys = self._volleys
-        if not self._room.is_set() and len(self._schedule) <= AHEAD_ITEMS * 3 // 4:
+        if not self._room.is_set() and len(self._schedule) <= self._ahead_items * 3 // 4:
             self._room.set()
         if volleys.idle() and (volleys.stopping or (self._fed and not self._schedule)):
             self._over.set()
@@ -314,18 +311,7 @@ class Replay:
     async def _account(self) -> None:
         """Write the rest: observations of what was fired, and why the others were not."""
         summary, volleys = self.summary, self._volleys
-        reason = ""
-        if volleys.down is not None:
-            target = self._targets[volleys.down]
-            summary.state, reason = "unavailable", "target-unavailable"
-            if target:
-                summary.down = target.name
-                summary.reason = f"{target.name} {target.url} does not answer any more; start it and resume the run"
-        elif self._early:
-            reason = "decided"
-        elif volleys.stopping:
-            summary.state, reason, summary.reason = "interrupted", "interrupted", "stopped by a signal"
-        if reason:
+        if reason := self._why_early():
             await self._in_thread(lambda: None)  # a frame may still be on its way
             for flight in self._schedule.abandon():
                 if isinstance(flight, Flight):
@@ -344,6 +330,23 @@ class Replay:
             summary.lateness_us_p50, summary.lateness_us_p99 = (
                 late[int(len(late) * part)] / 1000 for part in (0.5, 0.99)
             )
+
+    def _why_early(self) -> str:
+        """Why the rest is not fired; empty when all is."""
+        summary, volleys = self.summary, self._volleys
+        if volleys.down is not None:
+            target = self._targets[volleys.down]
+            summary.state = "unavailable"
+            if target:
+                summary.down = target.name
+                summary.reason = f"{target.name} {target.url} does not answer any more; start it and resume the run"
+            return "target-unavailable"
+        if self._early:
+            return "decided"
+        if volleys.stopping:
+            summary.state, summary.reason = "interrupted", "stopped by a signal"
+            return "interrupted"
+        return ""
 
     async def _in_thread(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """The journal is only ever used by one thread of ours, in turn."""

@@ -14,6 +14,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from replayer.carrying import Carriers
 from replayer.connection import Connection, Pool
@@ -45,6 +46,26 @@ def thinned(endpoint: str, nth: int) -> bool:  # noqa: ARG001
     return nth < 200 or nth % 5 == 0
 
 
+class Gate(Protocol):
+    """Who has a say in the firing of a part of a run that is shared with other workers."""
+
+    def may_fire(self) -> bool:
+        """Whether anything may be fired now."""
+        ...
+
+    def may_write(self) -> bool:
+        """Whether what came of it is still for this worker to write down."""
+        ...
+
+    def has_room(self) -> bool:
+        """Whether the worker has a place for one flight more, whatever part it is of."""
+        ...
+
+    def landed(self) -> None:
+        """A place is free; let whoever has least in the air fire."""
+        ...
+
+
 @dataclass(slots=True)
 class Parts:
     """What the firing works with."""
@@ -61,6 +82,7 @@ class Parts:
     seed: int = 0
     sampling: Sampling = every
     paced: bool = False
+    gate: Gate | None = None
 
 
 class Volleys:
@@ -84,6 +106,7 @@ class Volleys:
         """Set when shots in flight are given up: ``cancelled`` or ``unavailable``."""
         self._timer = timer
         self._changed = changed
+        self._gate = parts.gate
         self._schedule = parts.schedule
         self._pools = parts.pools
         self._limit = parts.concurrency
@@ -105,15 +128,17 @@ class Volleys:
 
     def pump(self) -> None:
         """Fire what may be fired now, and set the timer for what comes next."""
-        health = self.health
+        health, gate = self.health, self._gate
         if self._pumping or self.stopping or self.parts.observer.full or (health and health.paused):
+            return
+        if gate is not None and not gate.may_fire():
             return
         self._pumping = True
         try:
             schedule = self._schedule
             due_ns = schedule.advance(_mono_ns() - self.start_ns)
             ready, in_flight, limit = schedule.ready, self._in_flight, self._limit
-            while ready and max(in_flight) < limit:
+            while ready and max(in_flight) < limit and (gate is None or gate.has_room()):
                 flight = ready.popleft()
                 assert isinstance(flight, Flight)  # noqa: S101 - nothing else is ever added
                 self._launch(flight)
@@ -272,7 +297,14 @@ class Volleys:
         else:
             self.parts.observer.take(flight)
         self._changed()
-        self.pump()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """A place is free."""
+        if self._gate is None:
+            self.pump()
+        else:
+            self._gate.landed()
 
     def _leave_in_doubt(self, flight: Flight, indexes: Sequence[int]) -> None:
         for index in indexes:
@@ -283,7 +315,7 @@ class Volleys:
         self._schedule.done(flight, _mono_ns() - self.start_ns)
         self.parts.observer.add(in_doubt(flight.item, indexes, flight.attempt))
         self._changed()
-        self.pump()
+        self._go_on()
 
     # what health asks for
 

@@ -34,12 +34,14 @@ class Intents:
         worker: str,
         thread: Executor,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
+        partition: int = 0,
     ) -> None:
         self._journal = journal
         self._topic = topic
         self._worker = worker
         self._thread = thread
         self._spawn = spawn
+        self._partition = partition
         self._asked: list[tuple[str, Sequence[int], int, Granted]] = []
         self._writing = False
         self._read_to = 0
@@ -77,13 +79,13 @@ class Intents:
 
     def append(self, intents: Sequence[Intent]) -> None:
         """Write intents durably and read back to their position (in the journal's thread)."""
-        frame = encode_frame(intents, kind=INTENTS, partition=0, first_ns=0, last_ns=0)
-        (position,) = self._journal.append(self._topic, 0, [frame])
+        frame = encode_frame(intents, kind=INTENTS, partition=self._partition, first_ns=0, last_ns=0)
+        (position,) = self._journal.append(self._topic, self._partition, [frame])
         self.read_on(position + 1)
 
     def read_on(self, stop: int | None = None) -> None:
         """Take in what others have written up to a position (in the journal's thread)."""
-        for entry in self._journal.read(self._topic, 0, self._read_to, stop):
+        for entry in self._journal.read(self._topic, self._partition, self._read_to, stop):
             self._read_to = entry.position + 1
             try:
                 intents = decode_frame(entry.frame, Intent)

@@ -11,8 +11,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from typing import NamedTuple
 
 from echolane.bodies import keep
+from echolane.errors import Fenced
 from echolane.exchange import OBSERVED_BODY_KEPT, Body, Response, WorkItem
 from echolane.frame import OBSERVATIONS, frames_of
 from echolane.journal import Journal
@@ -38,6 +40,14 @@ def observations_topic(run: str) -> str:
     return f"observations.{run}"
 
 
+class Outlet(NamedTuple):
+    """Where observations go, who has a say in it, and who is told of those that are durable."""
+
+    partition: int = 0
+    may_write: Callable[[], bool] | None = None
+    durable: Callable[[Sequence[Observation]], None] | None = None
+
+
 class Observer:
     """Writes observations. ``full`` says that no more shots should be fired for now; ``emptied`` is called when that ends."""
 
@@ -50,6 +60,7 @@ class Observer:
         *,
         paced: bool,
         emptied: Callable[[], None],
+        outlet: Outlet | None = None,
     ) -> None:
         self.full = False
         self.error: BaseException | None = None
@@ -61,6 +72,7 @@ class Observer:
         self._thread = thread
         self._paced = paced
         self._emptied = emptied
+        self._outlet = outlet or Outlet()
         self._loop = asyncio.get_running_loop()
         self._landed: deque[Flight] = deque()
         self._slicing = False
@@ -132,14 +144,19 @@ class Observer:
         self._idle.clear()
         self._look()
         future = self._loop.run_in_executor(self._thread, self._append, batch)
-        future.add_done_callback(lambda done: self._appended(done, len(batch)))
+        future.add_done_callback(lambda done: self._appended(done, batch))
 
     def _append(self, batch: Sequence[Observation]) -> None:
-        times = [observation.fired_at_ns for observation in batch]
-        frames = [frame for frame, _ in frames_of(batch, kind=OBSERVATIONS, partition=0, times=times)]
-        self._journal.append(self._topic, 0, frames)
+        times, partition = [observation.fired_at_ns for observation in batch], self._outlet.partition
+        frames = [frame for frame, _ in frames_of(batch, kind=OBSERVATIONS, partition=partition, times=times)]
+        may_write = self._outlet.may_write
+        if may_write is not None and not may_write():
+            raise Fenced(
+                f"partition {partition} of `{self._topic}` is another worker's now; nothing more is written there"
+            )
+        self._journal.append(self._topic, partition, frames)
 
-    def _appended(self, future: asyncio.Future[None], count: int) -> None:
+    def _appended(self, future: asyncio.Future[None], batch: Sequence[Observation]) -> None:
         self._backlog -= 1
         self._appended_one.set()
         if future.cancelled():
@@ -147,7 +164,9 @@ class Observer:
         elif future.exception() is not None:
             self.error = self.error or future.exception()
         else:
-            self.written += count
+            self.written += len(batch)
+            if self._outlet.durable is not None:
+                self._outlet.durable(batch)
         if not self._backlog:
             self._idle.set()
         self._look()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
+from echolane.observation import Observation
 from replayer.breaker import PROBE_GAP_S
 from replayer.connection import Patience
-from replayer.firing import Sampling, every
+from replayer.firing import Gate, Sampling, every
 from replayer.health import PROBE_PATIENCE
 from replayer.hiding import Hiding
 from replayer.observing import Mask
@@ -44,6 +46,22 @@ class ReplayOptions:
     drain_s: float = DRAIN_S
     decided: Callable[[], bool] = never
     """Asked ten times a second: once it says so, no more is fired, and the rest is ``skipped{decided}``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a run is fired here: all of it, or one partition that others may take over (:mod:`replayer.slices`)."""
+
+    partition: int = 0
+    partitions: int = 1
+    thread: Executor | None = None
+    """The journal's thread, where it is shared with other parts."""
+    gate: Gate | None = None
+    durable: Callable[[Sequence[Observation]], None] | None = None
+    """Told of observations that are in the journal."""
+
+
+WHOLE = Part()
 
 
 @dataclass(slots=True)

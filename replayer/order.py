@@ -7,10 +7,11 @@ is named, for what came before it is named by its members: the predecessors of a
 
 from __future__ import annotations
 
+import zlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from echolane.exchange import Exchange
+from echolane.exchange import Exchange, WorkItem
 
 FOLLOWS_MAX = 32
 """Predecessors of one exchange. More only come where dozens overlapped; of those the last to end are named."""
@@ -19,6 +20,8 @@ FRONTIER_MAX = 1_024
 SESSIONS_MAX = 16_384
 """Sessions and tokens remembered, the least recently seen given up first: what comes back after so many others follows nobody."""
 
+SHARED_MAX = 262_144
+"""Sessions of a shared run whose partition is remembered, 100 bytes each; later ones go by their name, which is as even among so many."""
 
 _Span = tuple[int, int, int]
 """Rank, start and end of one exchange."""
@@ -75,6 +78,14 @@ class Order:
         _trim(self._of_token)
         return name
 
+    def final(self, name: str) -> str:
+        """The last name of a session that was united with others."""
+        seen = {name}
+        while (known := self._alias.get(name)) is not None and known not in seen:
+            seen.add(known)
+            name = known
+        return name
+
     def follows(self, name: str, rank: int, start_ns: int, end_ns: int) -> list[int]:
         """Ranks that must be answered before this exchange may be fired."""
         session = self._of_session.get(name)
@@ -104,6 +115,37 @@ class Order:
             mine.joined = (mine.joined + other.joined + other.frontier)[-FRONTIER_MAX:]
             mine.joined_rank = -1
         return first
+
+
+class Shares:
+    """Which partition of a shared run each session belongs to: whole, and as even as may be.
+
+    A session may turn out to be another's only late in a recording, when it was planned already. So all exchanges go through
+    :meth:`unite` first; then each session goes to the partition that has least, when its first exchange is planned.
+    """
+
+    def __init__(self, partitions: int) -> None:
+        self._loads = [0] * partitions
+        self._order = Order()
+        self._partition_of: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<Shares {self._loads}>"
+
+    def unite(self, exchange: Exchange) -> None:
+        """Learn who is one person with whom."""
+        self._order.name_of(exchange)
+
+    def partition_of(self, item: WorkItem) -> int:
+        """Where an item goes, whose exchange bears its united session."""
+        name = self._order.final(item.exchange.session)
+        partition = self._partition_of.get(name)
+        if partition is None:
+            if len(self._partition_of) >= SHARED_MAX:
+                return zlib.crc32(name.encode()) % len(self._loads)
+            partition = self._partition_of[name] = self._loads.index(min(self._loads))
+        self._loads[partition] += 1
+        return partition
 
 
 def _trim(table: OrderedDict[str, _Session] | OrderedDict[str, str]) -> None:

@@ -29,7 +29,7 @@ from echolane.settings import Settings
 from echolane.templating import Templates
 from replayer.deciding import Links, decide
 from replayer.linking import Linker, Mask
-from replayer.order import Order
+from replayer.order import Order, Shares
 from replayer.pace import Pace, parse_pace
 from replayer.wire import SAFE_METHODS
 
@@ -85,39 +85,70 @@ def work_topic(run: str) -> str:
 
 def make_plan(journal: Journal, home: Home, spec: RunSpec, settings: Settings) -> PlanSummary:
     """Write the work of a run; how much of it is to be fired, and what is skipped and why."""
+    shares = Shares(spec.partitions or 1)
     topic = work_topic(spec.run)
-    journal.create(topic, 1)
-    summary, items = planned(journal, home, spec, settings)
-    frames_out: list[bytes] = []
-    batch: list[WorkItem] = []
-    size = 0
+    journal.create(topic, spec.partitions or 1)
+    summary, items = planned(journal, home, spec, settings, shares)
+    writers = [_Writer(journal, topic, partition) for partition in range(spec.partitions or 1)]
     for item in items:
-        batch.append(item)
-        size += len(item.exchange.request.body.data)
-        if len(batch) >= WORK_ITEMS_MAX or size >= WORK_BYTES_MAX:
-            frames_out.append(_work_frame(batch))
-            batch, size = [], 0
-        if len(frames_out) >= APPEND_FRAMES:
-            journal.append(topic, 0, frames_out)
-            frames_out = []
-    if batch:
-        frames_out.append(_work_frame(batch))
-    if frames_out:
-        journal.append(topic, 0, frames_out)
+        writers[shares.partition_of(item)].add(item)
+    for writer in writers:
+        writer.finish()
     return summary
 
 
-def planned(journal: Journal, home: Home, spec: RunSpec, settings: Settings) -> tuple[PlanSummary, Iterator[WorkItem]]:
-    """The plan of a run, made as it is read, and its summary, which is whole once all of it was read."""
+def planned(
+    journal: Journal, home: Home, spec: RunSpec, settings: Settings, shares: Shares | None = None
+) -> tuple[PlanSummary, Iterator[WorkItem]]:
+    """The plan of a run, made as it is read, and its summary, which is whole once all of it was read; who is one person, to ``shares``."""
     templates = Templates.load(home.templates / f"{spec.service}.json")
     frames = _look_through(journal, spec.recording, templates)
     templates.save(home.templates / f"{spec.service}.json")
+    if shares is not None and spec.partitions > 1:
+        for exchange in in_order(journal, spec.recording, frames):
+            shares.unite(exchange)
     links = NO_LINKS
     if settings.replay.correlate:
         mask = _masking(home)
         links = find_links(in_order(journal, spec.recording, frames), spec.methods, templates, mask)
     planner = Planner(parse_pace(spec.pace), spec.methods, templates, links, strict=spec.concurrency == 1)
     return planner.summary, map(planner.plan, in_order(journal, spec.recording, frames))
+
+
+class _Writer:
+    """Writes the work of one partition."""
+
+    def __init__(self, journal: Journal, topic: str, partition: int) -> None:
+        self._journal, self._topic, self._partition = journal, topic, partition
+        self._frames: list[bytes] = []
+        self._batch: list[WorkItem] = []
+        self._size = 0
+
+    def add(self, item: WorkItem) -> None:
+        """One item more."""
+        self._batch.append(item)
+        self._size += len(item.exchange.request.body.data)
+        if len(self._batch) >= WORK_ITEMS_MAX or self._size >= WORK_BYTES_MAX:
+            self._close_frame()
+        if len(self._frames) >= APPEND_FRAMES:
+            self._append()
+
+    def finish(self) -> None:
+        """Write the rest."""
+        if self._batch:
+            self._close_frame()
+        if self._frames:
+            self._append()
+
+    def _close_frame(self) -> None:
+        first, last = self._batch[0].exchange.captured_at_ns, self._batch[-1].exchange.captured_at_ns
+        frame = encode_frame(self._batch, kind=WORK, partition=self._partition, first_ns=first, last_ns=last)
+        self._frames.append(frame)
+        self._batch, self._size = [], 0
+
+    def _append(self) -> None:
+        self._journal.append(self._topic, self._partition, self._frames)
+        self._frames = []
 
 
 class Planner:
@@ -273,8 +304,3 @@ def _lighter(exchange: Exchange, session: str) -> Exchange:
         seal=exchange.seal,
         no_answer=exchange.no_answer,
     )
-
-
-def _work_frame(batch: list[WorkItem]) -> bytes:
-    first, last = batch[0].exchange.captured_at_ns, batch[-1].exchange.captured_at_ns
-    return encode_frame(batch, kind=WORK, partition=0, first_ns=first, last_ns=last)

@@ -5,7 +5,8 @@
 Its sets are ordered by the process's own hash seed, its sessions are random, its clock and counters run. Changes: ``reorder`` (a ranking
 is sorted the other way), ``feature`` (the header of hash-ordered features gets another member), ``price`` (one field's value),
 ``poison=WAY`` (item 7 says a word at which a comparison in tests dies).
-``posts=FILE`` notes every POST; an order (``POST /orders/…``) has a total and a word that is drawn anew.
+``posts=FILE`` notes every POST, ``seen=FILE`` every request, when it comes; an order (``POST /orders/…``) has a total and a word that is
+drawn anew.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class App(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # one write an answer: two meet Nagle's algorithm and wait 40 ms
-    posts = poison = ""
+    posts = seen = poison = ""
     changes: frozenset[str] = frozenset()
     served = random.randrange(
         1 << 20
@@ -46,6 +47,7 @@ class App(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Route."""
         App.served += 1
+        self.note(self.seen)
         url = urlsplit(self.path)
         parts = url.path.strip("/").split("/")
         if parts[0] == "items":
@@ -63,13 +65,18 @@ class App(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Something is done, which must not be done twice: noted in the file that ``posts=FILE`` names."""
         self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        if self.posts:
-            with open(self.posts, "a", encoding="ascii") as file:
-                file.write(self.path + "\n")
+        self.note(self.posts)
+        self.note(self.seen)
         body: dict[str, object] = {"done": self.path}
         if self.path.startswith("/orders"):
             body |= {"total": 101 if "price" in self.changes else 100, "when": "".join(random.choices(SYLLABLES, k=3))}
         self.say(201, body, {})
+
+    def note(self, path: str) -> None:
+        """One line of a file that a test reads."""
+        if path:
+            with open(path, "a", encoding="ascii") as file:
+                file.write(self.path + "\n")
 
     def item(self, number: int) -> None:
         """An item whose sets have this process's order."""
@@ -125,6 +132,7 @@ def signature(value: str) -> str:
 
 if __name__ == "__main__":
     App.changes = frozenset(sys.argv[2:])
+    App.seen = next((word.removeprefix("seen=") for word in sys.argv[2:] if word.startswith("seen=")), "")
     App.posts = next((word.removeprefix("posts=") for word in sys.argv[2:] if word.startswith("posts=")), "")
     App.poison = next((word.removeprefix("poison=") for word in sys.argv[2:] if word.startswith("poison=")), "")
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), App)

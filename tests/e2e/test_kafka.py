@@ -53,7 +53,7 @@ def test_a_run_on_kafka_ends_as_one_on_sqlite(tmp_path: Path, world: World, url:
     """Recorded, replayed, compared and shown through a broker: every number and finding is that of the same run on one machine."""
     (tmp_path / "one").mkdir()
     one, many = World(tmp_path / "one"), world
-    many.environ["ECHOLANE_JOURNAL"] = url
+    many.environ |= {"ECHOLANE_JOURNAL": url, "ECHOLANE_REPLAY_WORKERS": "own"}
     results = []
     for place in (one, many):
         try:
@@ -81,6 +81,7 @@ def test_the_flag_leads_every_command_to_the_cluster(world: World, url: str) -> 
         f"1 {n:024x} {1_700_000_000_000_000_000 + n}\nGET /items/{n} HTTP/1.1\r\nHost: shop\r\n\r\n\n🐵🙈🙉\n"
         for n in range(1, 9)
     )
+    world.environ["ECHOLANE_REPLAY_WORKERS"] = "own"
     file = world.folder / "traffic.gor"
     file.write_text(requests)
     place = ("--home", world.home, "--journal", url)

@@ -1,0 +1,178 @@
+"""The diff worker: for each shared run a process that compares the partitions it holds, started again when it dies.
+
+What a comparison costs its process is noted and set aside as in a run of one's own (:mod:`console.comparing`); the second look at it is
+taken by one diff worker of a home. Runs that are accounted for and that nobody closes are closed here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack, suppress
+
+from console.closing import Closer
+from console.comparing import WORKER, Process, second
+from differ import worker
+from differ.attempts import Attempts
+from echolane import log
+from echolane.errors import EcholaneError, HomeError
+from echolane.home import Home
+from echolane.journal import Journal
+from echolane.lease import held
+from echolane.runlog import RunLog, Shared, Told, tell_progress
+from echolane.settings import Settings
+from echolane.store import Store
+
+LOOK_S = 0.05
+"""How often processes are looked after."""
+LISTEN_S = 0.3
+TELL_S = 1.0
+CLOSE_LOOK_S = 2.0
+"""How often it is asked whether a run is accounted for; who asked for it looks more often, and mostly closes it."""
+GRACE_S = 3.0
+"""How long a run that is accounted for is left to who asked for it."""
+AGAIN_S = 2.0
+RUNS_MAX = 4
+"""Runs that a worker is at once: a process each."""
+FORGIVEN = 50
+"""Deaths of its process that were no comparison's, before a worker leaves a run to others: it may be killed, or its journal not answer."""
+END_S = 10.0
+"""How long a process of a run that has ended may take to end."""
+
+
+class DiffWorker:
+    """One worker."""
+
+    def __init__(self, journal: Journal, store: Store, home: Home, settings: Settings, name: str) -> None:
+        self.name = name
+        self._journal, self._store, self._home, self._settings = journal, store, home, settings
+        self._words = RunLog(journal, name)
+        self._at: dict[str, _AtRun] = {}
+        self._not_before: dict[str, float] = {}
+
+    def __repr__(self) -> str:
+        return f"<DiffWorker {self.name}, at {len(self._at)} runs>"
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until it is stopped; what it holds is let go of in good order."""
+        self._words.prepare()
+        listened = 0.0
+        try:
+            while not stop.wait(LOOK_S):
+                if time.monotonic() - listened > LISTEN_S:
+                    listened = time.monotonic()
+                    self._listen()
+                for run, at in list(self._at.items()):
+                    self._look(run, at)
+        finally:
+            for at in self._at.values():
+                at.leave()
+
+    def _listen(self) -> None:
+        try:
+            self._words.hear()
+        except EcholaneError as error:  # the door has tried for as long as it is told to; so do we
+            log.event("worker.deaf", worker=self.name, error=str(error))
+        for shared in self._words.active():
+            waits = time.monotonic() < self._not_before.get(shared.run, 0.0)
+            if len(self._at) < RUNS_MAX and shared.run not in self._at and not waits:
+                self._at[shared.run] = _AtRun(self, shared)
+
+    def _look(self, run: str, at: _AtRun) -> None:
+        try:
+            if at.look():
+                return
+        except EcholaneError as error:
+            log.event("worker.left-run", worker=self.name, run=run, error=str(error))
+        del self._at[run]
+        self._not_before[run] = time.monotonic() + AGAIN_S
+        at.leave()
+
+    # what it is at a run with
+
+    def process(self, shared: Shared, attempts: Attempts) -> Process:
+        """The process that compares this worker's share of a run."""
+        run, home = shared.run, self._home
+        words = [str(home.path), run, home.journal_url, self.name, str(self._settings.replay.lease_s)]
+        at = home.runs / f"{run}.{self.name}.{worker.AT}"
+        return Process("the differ's worker", [*WORKER, *words], attempts, at, self._settings.store, FORGIVEN)
+
+    def second(self, run: str, attempts: Attempts) -> Process:
+        """The second look of a run."""
+        return second(self._home, run, attempts, store=self._settings.store)
+
+    def closer(self, shared: Shared) -> Closer:
+        """Who looks whether a run is accounted for."""
+        return Closer(self._journal, self._store, self._words, shared)
+
+    def tell(self, run: str) -> None:
+        """Say that it is there."""
+        with suppress(EcholaneError):  # only a picture
+            tell_progress(self._journal, run, Told(self.name, "diff", time.time_ns()))
+
+    @property
+    def home(self) -> Home:
+        """Where it keeps what it set aside."""
+        return self._home
+
+
+class _AtRun:
+    """One worker at one run."""
+
+    def __init__(self, worker: DiffWorker, shared: Shared) -> None:
+        self._worker, self._shared = worker, shared
+        self._attempts = Attempts(worker.home.runs, shared.run)
+        self._process = worker.process(shared, self._attempts)
+        self._second: Process | None = None
+        self._stack = ExitStack()
+        self._closer = worker.closer(shared)
+        self._told_at = self._asked_at = 0.0
+        self._whole_since = 0.0
+
+    def look(self) -> bool:
+        """Look after it; False when there is nothing left to do."""
+        if self._shared.ended or self._process.ended:
+            return False
+        self._process.look()
+        self._look_again()
+        now = time.monotonic()
+        if now - self._told_at > TELL_S:
+            self._told_at = now
+            self._worker.tell(self._shared.run)
+        if now - self._asked_at > CLOSE_LOOK_S:
+            self._close()
+            self._asked_at = time.monotonic()
+        return True
+
+    def _look_again(self) -> None:
+        self._attempts.refresh()
+        if self._second is None and self._attempts.pending:
+            lease = self._worker.home.runs / f"{self._shared.run}.aside.lock"
+            with suppress(HomeError):  # another worker of this home looks at them
+                self._stack.enter_context(held(lease, "the second look"))
+                self._second = self._worker.second(self._shared.run, self._attempts)
+        if self._second is not None:
+            self._second.look()
+
+    def _close(self) -> None:
+        """Close a run that is accounted for, when nobody else does."""
+        if not self._closer.is_accounted_for():
+            self._whole_since = 0.0
+        elif not self._whole_since:
+            self._whole_since = time.monotonic()
+        elif time.monotonic() - self._whole_since > GRACE_S:
+            self._closer.close()
+
+    def leave(self) -> None:
+        """End its processes in good order, or in a bad one when they take too long."""
+        for process in (self._process, self._second):
+            if process is None or process.ended:
+                continue
+            process.let_go()
+            deadline = time.monotonic() + END_S
+            while not process.ended and time.monotonic() < deadline:
+                process.pause()
+                process.look()
+            if not process.ended:
+                process.kill()
+        self._stack.close()

@@ -1,0 +1,54 @@
+"""What a replay needs before it fires: its targets with their addresses, and the keys that masks, seals and marks are made with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from echolane.exchange import Exchange, Request, Response
+from echolane.home import Home
+from echolane.keys import load_mark_key, load_seal_keys
+from echolane.masks import Masker
+from echolane.runspec import RunSpec
+from echolane.seal import Opener
+from echolane.settings import Settings
+from replayer.connection import Patience
+from replayer.firing import every, thinned
+from replayer.hiding import Hiding
+from replayer.options import ReplayOptions, never
+from replayer.targets import Target, make_targets, resolve
+
+
+async def prepared(
+    home: Home, spec: RunSpec, settings: Settings, decided: Callable[[], bool] = never
+) -> tuple[list[Target], ReplayOptions]:
+    """The targets of a run, checked and found, and how it fires."""
+    targets = await resolve(make_targets(spec.targets, spec.allow_hosts, spec.allow_writes, spec.methods))
+    seal_keys = load_seal_keys(home.keys, os.environ)
+    masker, opener = Masker(seal_keys.current.mask_key()), Opener(seal_keys)
+
+    def mask(response: Response, secrets: Sequence[bytes]) -> Response:
+        return masker.response(response, secrets).response
+
+    def opened(exchange: Exchange) -> tuple[Request, Sequence[bytes]]:
+        request = opener.open(exchange.request, exchange.seal)
+        return request, masker.request(request).known
+
+    options = ReplayOptions(
+        concurrency=spec.concurrency,
+        paced=spec.pace != "max",
+        seed=spec.seed,
+        patience=Patience(
+            settings.replay.connect_timeout_s, settings.replay.first_byte_timeout_s, settings.replay.total_timeout_s
+        ),
+        mark_key=load_mark_key(home.keys, os.environ),
+        mask=mask,
+        open_seal=opened,
+        hiding=Hiding(seal_keys.current.mask_key()),
+        sampling=thinned if spec.sample_controls else every,
+        decided=decided,
+    )
+    return targets, options
+
+
+__all__ = ["prepared"]

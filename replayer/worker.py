@@ -1,0 +1,222 @@
+"""The replay worker: takes up runs that were asked for, and fires the partitions of their work that it holds.
+
+It hears of runs in the topic ``runs`` (:mod:`echolane.runlog`), joins the group of a run's work, and gives each partition that comes
+into its hands to a :class:`~replayer.slices.Slice`. Nothing it knows is needed by anybody else: what it was at when it died is in
+the journal, and is taken up by whoever gets its partitions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar, TypeVarTuple
+
+from echolane import log
+from echolane.errors import EcholaneError, Fenced
+from echolane.home import Home
+from echolane.journal import Journal, Member
+from echolane.journal.sharing import BEATS
+from echolane.runlog import BEGAN, RunLog, Shared, Told, tell_progress
+from echolane.settings import Settings
+from replayer.options import ReplayOptions
+from replayer.plan import work_topic
+from replayer.preparing import prepared
+from replayer.slices import Crowd, Hold, Slice
+from replayer.targets import Target, host_of, is_loopback
+
+LISTEN_S = 0.2
+"""How often a worker listens for runs and looks what it holds."""
+TELL_S = 1.0
+"""How often it says how far it is."""
+BEGIN_S = 0.5
+"""Between the word that a run begins and its beginning, beside a third of a lease: by then all workers that listen have come and have
+their share, and no partition changes hands with requests in the air."""
+AGAIN_S = 2.0
+"""Until what failed is tried again: a target that is not there, a journal that does not answer."""
+RUNS_MAX = 4
+"""Runs that a worker is at once; others wait their turn, so that many that were asked for together do not share its places."""
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+def replay_group(turn: str) -> str:
+    """The group of the workers that fire a run, by the turn in which it was asked for."""
+    return f"replayer.{turn}"
+
+
+class ReplayWorker:
+    """One worker. Its places at the targets are its own: two workers fire twice as many at once as one."""
+
+    def __init__(self, journal: Journal, home: Home, settings: Settings, name: str, machine: str) -> None:
+        self.name = name
+        self._journal, self._home, self._settings, self._machine = journal, home, settings, machine
+        self._log = RunLog(journal, name)
+        self._serving: dict[str, str] = {}
+        """Runs it is at, and in which turn."""
+        self._not_before: dict[str, float] = {}
+        self._thread = ThreadPoolExecutor(1, "journal")
+        self._commit_thread = ThreadPoolExecutor(1, "commit")
+        self._words = ThreadPoolExecutor(1, "words")
+
+    def __repr__(self) -> str:
+        return f"<ReplayWorker {self.name}, at {len(self._serving)} runs>"
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until it is stopped; what it holds is let go of in good order."""
+        await _in(self._words, self._log.prepare)
+        gc.freeze()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                while not stop.is_set():
+                    await self._listen()
+                    for shared in self._log.active():
+                        if len(self._serving) < RUNS_MAX and self._may_serve(shared):
+                            self._serving[shared.run] = shared.asked.turn
+                            tasks.create_task(self._serve(shared, stop))
+                    await _pause(stop, LISTEN_S)
+        finally:
+            for thread in (self._thread, self._commit_thread, self._words):
+                thread.shutdown(wait=True)
+
+    async def _listen(self) -> None:
+        try:
+            await _in(self._words, self._log.hear)
+        except EcholaneError as error:  # the door has tried for as long as it is told to; so do we
+            log.event("worker.deaf", worker=self.name, error=str(error))
+
+    def _may_serve(self, shared: Shared) -> bool:
+        if shared.run in self._serving or time.monotonic() < self._not_before.get(shared.run, 0.0):
+            return False
+        local = any(is_loopback(host_of(target.url)) for target in shared.asked.spec.targets)
+        return not local or shared.asked.machine == self._machine
+
+    async def _serve(self, shared: Shared, stop: asyncio.Event) -> None:
+        """Be a member of a run's group until it ends or the worker is stopped."""
+        run = shared.run
+        try:
+            targets, options = await prepared(self._home, shared.asked.spec, self._settings)
+            member = await _in(
+                self._words,
+                self._journal.join,
+                replay_group(shared.asked.turn),
+                work_topic(run),
+                self._settings.replay.lease_s,
+            )
+            try:
+                await _Serving(self, shared, member, targets, options).until(stop)
+            finally:
+                with suppress(EcholaneError):  # then it is struck off when its lease is over
+                    await _in(self._words, member.leave)
+        except EcholaneError as error:
+            log.event("worker.left-run", worker=self.name, run=run, error=str(error))
+        finally:
+            self._not_before[run] = time.monotonic() + AGAIN_S
+            self._serving.pop(run, None)
+            gc.collect()
+
+    # what a serving uses
+
+    @property
+    def journal(self) -> Journal:
+        """Where the work is."""
+        return self._journal
+
+    def settled_ns(self) -> int:
+        """How long until a group that is new has its members."""
+        return int((self._settings.replay.lease_s / BEATS + BEGIN_S) * 1e9)
+
+    async def say(self, run: str, what: str, at_ns: int) -> None:
+        """Say a word about a run."""
+        await _in(self._words, lambda: self._log.say(run, what, at_ns=at_ns))
+
+    async def tell(self, run: str, told: Told) -> None:
+        """Say how far it is."""
+        await _in(self._words, tell_progress, self._journal, run, told)
+
+    async def read(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Ask the journal."""
+        return await _in(self._thread, function, *args)
+
+    def hold(self, shared: Shared, member: Member, partition: int, epoch: int, start: int, partitions: int) -> Hold:
+        """A partition that came into hand."""
+        return Hold(
+            partition,
+            partitions,
+            start,
+            lambda: member.held().get(partition) == epoch and not shared.ended,
+            lambda position: member.commit(partition, position, epoch),
+            self._thread,
+            self._commit_thread,
+        )
+
+
+class _Serving:
+    """One worker at one run."""
+
+    def __init__(
+        self, worker: ReplayWorker, shared: Shared, member: Member, targets: list[Target], options: ReplayOptions
+    ) -> None:
+        self._worker, self._shared, self._member = worker, shared, member
+        self._targets, self._options = targets, options
+        self._crowd = Crowd(options.concurrency)
+        self._begun: set[tuple[int, int]] = set()
+        self._told_at = 0.0
+        self._partitions = 0
+
+    async def until(self, stop: asyncio.Event) -> None:
+        """Fire what comes into hand, until the run has ended or the worker leaves."""
+        worker, shared = self._worker, self._shared
+        self._partitions = await worker.read(worker.journal.partitions, work_topic(shared.run))
+        async with asyncio.TaskGroup() as tasks:
+            while not stop.is_set() and not shared.ended:
+                held = self._member.held()
+                for key in held.items():
+                    if key not in self._begun:
+                        self._begun.add(key)
+                        tasks.create_task(self._slice(*key, stop))
+                await self._tell(len(held))
+                await _pause(stop, LISTEN_S)
+        await self._tell(0, now=True)
+
+    async def _tell(self, parts: int, *, now: bool = False) -> None:
+        if now or time.monotonic() - self._told_at > TELL_S:
+            self._told_at = time.monotonic()
+            told = Told(self._worker.name, "replay", time.time_ns(), self._crowd.fired(), parts)
+            with suppress(EcholaneError):  # only a picture
+                await self._worker.tell(self._shared.run, told)
+
+    async def _slice(self, partition: int, epoch: int, stop: asyncio.Event) -> None:
+        """Fire one partition in one epoch; again after a failure that passes."""
+        worker, shared = self._worker, self._shared
+        group, topic = replay_group(shared.asked.turn), work_topic(shared.run)
+        while not stop.is_set() and not shared.ended and self._member.held().get(partition) == epoch:
+            try:
+                start = await worker.read(worker.journal.committed, group, topic, partition)
+                if start >= await worker.read(worker.journal.end, topic, partition):
+                    return
+                if not shared.began_ns:
+                    await worker.say(shared.run, BEGAN, time.time_ns() + worker.settled_ns())
+                hold = worker.hold(shared, self._member, partition, epoch, start, self._partitions)
+                await Slice(worker.journal, shared, self._targets, self._options, hold, self._crowd).work_off(stop)
+            except Fenced as error:
+                log.event("worker.fenced", worker=worker.name, run=shared.run, partition=partition, error=str(error))
+                return
+            except EcholaneError as error:
+                log.event("worker.failed", worker=worker.name, run=shared.run, partition=partition, error=str(error))
+                await _pause(stop, AGAIN_S)
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait, but not for longer than the worker lives."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+
+
+async def _in(thread: ThreadPoolExecutor, function: Callable[[*Ts], T], *args: *Ts) -> T:
+    return await asyncio.get_running_loop().run_in_executor(thread, function, *args)

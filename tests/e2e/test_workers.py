@@ -1,0 +1,200 @@
+"""Runs that workers share: the same result as of one process, evenly split, in order, and whatever dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from itertools import count
+from typing import Any
+
+import pytest
+
+from bench.broker import Broker
+from echolane.ledger import run_identities
+from tests.e2e.kills_parts import chance
+from tests.e2e.test_kafka import likeness, told
+from tests.e2e.workers_parts import Stage
+from tests.e2e.world import World
+
+PREFIXES = count(1)
+CONCURRENCY = 16
+WINDOW = 2 * CONCURRENCY
+"""Exchanges of one worker that are in the air or have landed and are on their way to the disk."""
+
+
+@pytest.fixture(params=["sqlite", "kafka"])
+def journal(request: pytest.FixtureRequest) -> str:
+    """Where the journal is: empty for SQLite in the home, else on a real broker."""
+    if request.param == "sqlite":
+        return ""
+    broker: Broker = request.getfixturevalue("broker")
+    return broker.url(f"prefix=w{next(PREFIXES)}.")
+
+
+def settled(ledger: dict[str, Any]) -> dict[str, Any]:
+    """A ledger in which `Date` headers on two sides of a second make no difference: they are noise of the application."""
+    return {**ledger, "same": ledger["same"] + ledger["noise_only"], "noise_only": 0}
+
+
+def judged(world: World, run: str) -> list[Any]:
+    """Every exchange of a run, with the same left out."""
+    return [(seq, target, verdict.replace("noise", "same"), found) for seq, target, verdict, found in told(world, run)]
+
+
+def test_workers_come_to_the_result_of_one_process(world: World, journal: str) -> None:
+    """Two replay and two diff workers: ledger, findings and every exchange as in the own form, evenly split, each session in order."""
+    stage = Stage(world, 360, 24, journal, lease_s=6.0 if journal else 3.0)
+    own_done, own = stage.run("--workers", "own")
+    workers = [stage.worker(role) for role in ("replay", "replay", "diff", "diff")]
+    done, shared = stage.run("--workers", "shared", "--wait", "60")
+
+    stage.check(shared)
+    stage.in_order()
+    assert stage.twice() == ([], 0)
+    assert settled(shared["ledger"]) == settled(own["ledger"])
+    assert likeness(shared["groups"]) == likeness(own["groups"])
+    assert judged(world, shared["run"]) == judged(world, own["run"])
+    assert "2 replay workers" in done.err
+    assert "2 diff workers" in done.err
+    assert "replay worker" not in own_done.err
+    fired = [one.fired for one in stage.told(shared["run"]) if one.role == "replay"]
+    assert len(fired) == 2
+    assert sum(fired) == 360
+    assert max(fired) <= 1.1 * 360 / 2, fired
+    for process in workers:
+        process.terminate()
+    assert [process.wait(30) for process in workers] == [0] * 4
+
+
+def hurt(stage: Stage, workers: list[Any], random: Any) -> None:
+    """One worker is killed and another one comes, or one sleeps past its lease."""
+    index = random.randrange(len(workers))
+    role, process = workers[index]
+    if random.random() < 0.6:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        process.wait(10)
+        workers[index] = (role, stage.worker(role))
+    else:
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(random.uniform(2.2, 3.0))
+        os.kill(process.pid, signal.SIGCONT)
+
+
+def test_kills_of_workers(world: World, journal: str) -> None:
+    """Workers die by -9 or sleep past their lease at random: nothing is lost or twice, no write comes twice, few others come again."""
+    random, lease_s = chance("workers"), 2.0
+    stage = Stage(world, 1000, 36, journal, lease_s)
+    workers = [(role, stage.worker(role)) for role in ("replay", "replay", "diff", "diff")]
+    words = stage.words("--workers", "shared", "--pace", "80/s", "--wait", "60", "--concurrency", CONCURRENCY)
+    asking = world.start(sys.executable, "-m", "console.main", *words)
+    events = 0
+    time.sleep(4.0)
+    while asking.poll() is None and events < 8:
+        hurt(stage, workers, random)
+        events += 1
+        time.sleep(random.uniform(0.3, 1.0))
+    assert asking.wait(60) in {1, 3}
+    result = stage.result()
+
+    assert events >= 4, "the run was over before anything happened"
+    stage.check(result)
+    stage.in_order()
+    writes, again = stage.twice()
+    assert writes == []
+    # A worker that goes and another that comes: each time what was in the air, and what had landed and was on its way to the disk.
+    assert again <= len(stage.logs) * 2 * events * WINDOW, f"{again} came again after {events} events"
+    print(f"{events} events, {again} shots came again, ledger {result['ledger']}")
+
+
+def test_without_workers_a_run_says_so_and_ends(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody works: it is said, exit 3 after --wait, and the run is no running one any more."""
+    stage = Stage(world, 20, 4)
+    done = world.call(*stage.words("--workers", "shared", "--wait", "2"))
+
+    assert done.code == 3, done.err
+    assert "no worker has been heard for 2 s" in done.err
+    assert "echolane worker replay" in done.err
+    assert "interrupted" in world.call("runs", "--home", world.home, "--json").out
+
+
+def test_a_run_whose_asker_died_is_closed_by_a_worker(world: World) -> None:
+    """Who asked is killed in the middle: the workers go on, one of them closes the run, and its result is that of any other."""
+    stage = Stage(world, 200, 12)
+    for role in ("replay", "diff", "diff"):
+        stage.worker(role)
+    asking = world.start(sys.executable, "-m", "console.main", *stage.words("--workers", "shared", "--pace", "60/s"))
+    stage.wait_fired(20)
+    asking.kill()
+    asking.wait(10)
+
+    result = stage.wait_ended()
+    stage.check(result)
+    assert stage.twice() == ([], 0)
+
+
+def test_a_run_is_held_given_up_and_gone_on_with(world: World) -> None:
+    """Paused, nothing is fired; cancelled, it ends inconclusive with its ledger balanced; resumed, the rest is fired and nothing twice."""
+    stage = Stage(world, 400, 12)
+    for role in ("replay", "replay", "diff"):
+        stage.worker(role)
+    asking = world.start(sys.executable, "-m", "console.main", *stage.words("--workers", "shared", "--pace", "50/s"))
+    stage.wait_fired(20)
+    run = stage.latest()
+    place = ("--home", world.home)
+    assert world.call("runs", "pause", run, *place).code == 0
+    time.sleep(1.0)
+    held = len(stage.seen(stage.logs[0]))
+    time.sleep(1.5)
+    assert len(stage.seen(stage.logs[0])) == held < 400
+    assert world.call("runs", "resume", run, *place).code == 0
+    stage.wait_fired(held + 20)
+    assert world.call("runs", "cancel", run, *place).code == 0
+    assert asking.wait(60) == 130
+    result = stage.result()
+    assert run_identities(result["ledger"]) == [], result["ledger"]
+    assert (result["verdict"], result["reason_code"]) == ("inconclusive", "interrupted")
+    assert result["ledger"]["skipped"]["interrupted"] > 0
+    told_again = world.call("runs", "cancel", run, *place)
+    assert told_again.code == 2
+    assert "no worker is at run" in told_again.err
+
+    done = world.call("run", "--resume", run, *place, "--json", world.folder / "result.json")
+    assert done.code == 1, done.err
+    stage.check(stage.result())
+    assert stage.twice() == ([], 0)
+
+
+def test_a_rate_holds_over_all_workers(world: World) -> None:
+    """Three workers fire what was asked for of all together, within 2 %, and none of them at a third of it by luck."""
+    stage = Stage(world, 500, 36)
+    for role in ("replay", "replay", "replay", "diff"):
+        stage.worker(role)
+    _, result = stage.run("--workers", "shared", "--pace", "100/s")
+
+    stage.check(result)
+    assert abs(result["rates"]["fired_per_s"] - 100) <= 2
+    fired = [one.fired for one in stage.told(result["run"]) if one.role == "replay"]
+    assert len(fired) == 3
+    assert min(fired) >= 0.9 * 500 / 3, fired
+
+
+def test_a_target_that_goes_down_ends_the_run(world: World) -> None:
+    """Branch dies in the middle: every worker sees it, the rest is skipped, the ledger balances, and the run says whose fault it was."""
+    stage = Stage(world, 600, 12)
+    for role in ("replay", "replay", "diff"):
+        stage.worker(role)
+    asking = world.start(sys.executable, "-m", "console.main", *stage.words("--workers", "shared", "--pace", "100/s"))
+    stage.wait_fired(60)
+    stage.targets[2].kill()
+    assert asking.wait(90) == 4
+    result = stage.result()
+
+    assert run_identities(result["ledger"]) == [], result["ledger"]
+    assert (result["verdict"], result["reason_code"]) == ("inconclusive", "target-unavailable")
+    assert "branch" in result["reason"]
+    assert result["ledger"]["skipped"]["target-unavailable"] > 0
+    assert stage.twice()[0] == []

@@ -1,0 +1,151 @@
+"""A part of a shared run that changes hands while it is fired."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from echolane.errors import Fenced
+from echolane.exchange import Body
+from echolane.runlog import Asked, Shared
+from replayer.intents import intents_topic
+from replayer.observing import observations_topic
+from replayer.options import ReplayOptions
+from replayer.plan import work_topic
+from replayer.slices import Crowd, Hold, Slice
+from replayer.targets import make_targets, resolve
+from tests.replayer.conftest import QUICK
+
+GROUP = "replayer.1"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@contextmanager
+def threads():
+    """The journal's thread, and the commits' own."""
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as two:
+        yield one, two
+
+
+class Hands:
+    """Whose a partition is: this worker's until it is taken away."""
+
+    def __init__(self, stage, threads, concurrency=4):
+        self.stage, self.mine, self.threads, self.crowd = stage, True, threads, Crowd(concurrency)
+        self.shared = Shared(Asked(stage.spec, 0, "1"), began_ns=time.time_ns())
+        self.commits = []
+
+    def commit(self, position):
+        """Remember it, while it is this worker's."""
+        if not self.mine:
+            raise Fenced("another's")
+        self.commits.append(position)
+        self.stage.journal.commit(GROUP, work_topic(self.stage.spec.run), 0, position)
+
+    async def slice(self):
+        """The worker's share, from where it was committed."""
+        spec, journal = self.stage.spec, self.stage.journal
+        targets = await resolve(make_targets(spec.targets, [], [], spec.methods))
+        start = journal.committed(GROUP, work_topic(spec.run), 0)
+        hold = Hold(0, 1, start, lambda: self.mine, self.commit, *self.threads)
+        options = ReplayOptions(concurrency=4, patience=QUICK, drain_s=1.0)
+        return Slice(journal, self.shared, targets, options, hold, self.crowd)
+
+
+def planned(stage, exchange, servers, count=40, **more):
+    """A run of one partition that workers share."""
+    stage.record([exchange(n, f"/{n}", session=f"{n % 8:016x}", **more) for n in range(count)])
+    stage.plan([server.url for server in servers], partitions=1, methods="all")
+    for topic in (observations_topic(stage.spec.run), intents_topic(stage.spec.run)):
+        stage.journal.create(topic, 1)
+
+
+def slowly(request, number):
+    """An answer that takes a moment."""
+    return [0.02, OK]
+
+
+async def arrived(server, number):
+    """Wait until a target got so many."""
+    for _ in range(1000):
+        if len(server.lines) >= number:
+            return
+        await asyncio.sleep(0.002)
+    raise AssertionError(f"only {len(server.lines)} came")
+
+
+async def test_a_part_is_fired_to_its_end_and_committed(stage, exchange, serving):
+    """Every exchange is observed once, and what is committed is the end of the work."""
+    async with serving(slowly, slowly, slowly, slowly) as servers:
+        planned(stage, exchange, servers)
+        with threads() as pair:
+            hands = Hands(stage, pair)
+            await (await hands.slice()).work_off(asyncio.Event())
+    assert [one.seq for one in stage.observations()] == list(range(40))
+    assert hands.commits[-1] == stage.journal.end(work_topic(stage.spec.run), 0)
+    assert hands.crowd.slices == []
+    assert hands.crowd.fired() == 40
+
+
+async def test_what_is_another_s_is_left_alone_at_once(stage, exchange, serving):
+    """The partition goes in the middle: no shot and no observation more; who takes it fires the rest, and little again."""
+    async with serving(slowly, slowly, slowly, slowly) as servers:
+        planned(stage, exchange, servers)
+        with threads() as pair:
+            first, second = Hands(stage, pair), Hands(stage, pair)
+            sleeper = await first.slice()
+            working = asyncio.ensure_future(sleeper.work_off(asyncio.Event()))
+            await arrived(servers[0], 12)
+            first.mine = False
+            fired = len(servers[0].lines)
+            await asyncio.sleep(0.01)
+            written = stage.journal.end(observations_topic(stage.spec.run), 0)
+            with pytest.raises(Fenced):
+                await working
+            assert len(servers[0].lines) - fired <= 1  # one may have been on its way to the server
+            assert stage.journal.end(observations_topic(stage.spec.run), 0) == written
+            await (await second.slice()).work_off(asyncio.Event())
+    for server in servers:
+        assert {f"GET /{n}" for n in range(40)} == set(server.lines)
+    assert sorted({one.seq for one in stage.observations()}) == list(range(40))
+
+
+async def test_a_write_in_the_air_is_never_fired_by_who_takes_over(stage, exchange, serving):
+    """Unsafe requests of a worker that lost its part are in doubt; each target sees each of them once at most."""
+    async with serving(slowly, slowly, slowly, slowly) as servers:
+        planned(stage, exchange, servers, method="POST", body=Body(b"x", 1))
+        with threads() as pair:
+            first, second = Hands(stage, pair), Hands(stage, pair)
+            working = asyncio.ensure_future((await first.slice()).work_off(asyncio.Event()))
+            await arrived(servers[0], 12)
+            first.mine = False
+            with pytest.raises(Fenced):
+                await working
+            await (await second.slice()).work_off(asyncio.Event())
+    observed = {one.seq: one for one in stage.observations()}
+    assert sorted(observed) == list(range(40))
+    doubted = [one.seq for one in observed.values() if one.not_compared == "in-doubt"]
+    assert 1 <= len(doubted) <= 16
+    for server in servers:
+        assert len(server.lines) == len(set(server.lines))
+
+
+async def test_who_leaves_lets_what_is_in_the_air_land(stage, exchange, serving):
+    """A worker that is stopped commits what it did; the next one goes on, and nothing is fired twice."""
+    async with serving(slowly, slowly, slowly, slowly) as servers:
+        planned(stage, exchange, servers)
+        with threads() as pair:
+            first, second, leaving = Hands(stage, pair), Hands(stage, pair), asyncio.Event()
+            working = asyncio.ensure_future((await first.slice()).work_off(leaving))
+            await arrived(servers[0], 12)
+            leaving.set()
+            await working
+            assert len(servers[0].lines) < 40
+            await (await second.slice()).work_off(asyncio.Event())
+    for server in servers:
+        assert sorted(server.lines) == sorted(f"GET /{n}" for n in range(40))
+    assert not any(one.skipped for one in stage.observations())
