@@ -7,6 +7,7 @@ closed by a diff worker (:mod:`console.closing`). Only copies that ``--base-cmd`
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import socket
 import time
@@ -26,9 +27,10 @@ from console.progress import Progress
 from console.surroundings import same_place, store_of
 from differ.verdict import count
 from echolane import ids
-from echolane.errors import EXIT_INTERRUPTED, Inconclusive, StoreDown, UsageError
+from echolane.errors import EXIT_INTERRUPTED, HomeError, Inconclusive, StoreDown, UsageError
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
+from echolane.keys import load_seal_keys
 from echolane.lease import held
 from echolane.retention import expire, expire_profiles
 from echolane.runlog import ASKED, CANCEL, Asked, RunLog, Shared, Watching, progress_topic
@@ -40,12 +42,14 @@ from replayer.fire import ReplaySummary
 from replayer.intents import intents_topic
 from replayer.observing import observations_topic
 from replayer.plan import make_plan, work_topic
-from replayer.targets import check_reachable
+from replayer.targets import check_reachable, host_of, is_loopback
 
 NOBODY_S = 60.0
 """After so long without a word of a worker the person who waits is told."""
 WAIT_S = 300.0
 """And after so long the waiting ends, unless ``--wait`` says otherwise."""
+NEARLY_S = 2.0
+"""Two kinds of workers that fell silent within so long of each other fell silent together."""
 LOOK_S = 0.3
 CLOSE_LOOK_S = 1.0
 """The store is asked for the rows of the run once a second: that folds them."""
@@ -72,19 +76,24 @@ def ask(args: argparse.Namespace, home: Home, settings: Settings, spec: RunSpec,
         words = RunLog(journal, ids.uuid7(time.time_ns()))
         words.prepare()
         words.hear()
-        selected, turn = planned(journal, store, home, settings, spec, words, resume=resume)
-        spec = stack.enter_context(started_copies(home, spec, say))
-        check_reachable(spec.targets)
-        save_run(store, spec, "shared")
-        words.say(spec.run, ASKED, msgspec.json.encode(Asked(spec, selected, turn, machine())))
-        shared = words.find(spec.run)
-        assert shared is not None  # noqa: S101 - it was said just now
+        shared = going_on(words, spec) if resume else None
+        if shared is None:
+            selected, turn = planned(journal, store, home, settings, spec, words, resume=resume)
+            spec = stack.enter_context(started_copies(home, spec, say))
+            check_reachable(spec.targets)
+            save_run(store, spec, "shared")
+            asked = Asked(spec, selected, turn, machine(), load_seal_keys(home.keys, os.environ).current.id.hex())
+            words.say(spec.run, ASKED, msgspec.json.encode(asked))
+            shared = words.find(spec.run)
+        else:
+            say(f"workers are at run {spec.run} already; waiting for them")
+        assert shared is not None  # noqa: S101 - it was said just now, or is going on
         waiting = _Waiting(journal, store, words, shared, args.wait)
         try:
             with interrupted(waiting):
                 result = waiting.until_closed()
-        except StoreDown as error:
-            raise StoreDown(
+        except HomeError as error:
+            raise type(error)(
                 f"{error}; its workers go on with it: echolane show {spec.run}{same_place(args)}"
             ) from error
     if result is None:
@@ -92,6 +101,13 @@ def ask(args: argparse.Namespace, home: Home, settings: Settings, spec: RunSpec,
     state = "finished" if result["reason_code"] not in EXIT_OF_REASON else "interrupted"
     tell(args, result, ReplaySummary(state))
     return EXIT_OF_REASON.get(result["reason_code"], EXITS[result["verdict"]])
+
+
+def going_on(words: RunLog, spec: RunSpec) -> Shared | None:
+    """The run as its workers are at it: who asked for it is gone, and they need nobody. None where it must be asked for anew."""
+    shared = words.find(spec.run)
+    needs_us = any(target.managed for target in spec.targets)
+    return None if shared is None or shared.ended or shared.cancelled or needs_us else shared
 
 
 def planned(
@@ -121,7 +137,11 @@ class _Waiting:
         self._store, self._words, self._shared, self._wait_s = store, words, shared, wait_s
         self._watching = Watching(journal, shared.run)
         self._closer = Closer(journal, store, words, shared)
-        self._heard_at, self._told = time.monotonic(), False
+        now = time.monotonic()
+        self._heard_at: dict[str, float] = {"replay": now, "diff": now}
+        self._told: set[str] = set()
+        self._troubles: set[str] = set()
+        self._deaf = False
         self._looked_at = 0.0
         self._count = {"replay": 0, "diff": 0}
         self.signals = 0
@@ -130,10 +150,10 @@ class _Waiting:
         """The run's result; None when the person did not wait for it, Inconclusive when there are no workers."""
         with Progress() as progress:
             while True:
-                self._words.hear()
+                self._hear()
                 if self._shared.ended:
                     return self._stored()
-                self._look_for_workers()
+                self._look_for_silence()
                 result = self._look_for_end()
                 done = min(self._shared.asked.selected, max(self._closer.rows, self._watching.fired()))
                 progress.update(done, self._shared.asked.selected, f"{self._closer.rows:,} compared, {self._workers()}")
@@ -151,27 +171,60 @@ class _Waiting:
         if time.monotonic() - self._looked_at < CLOSE_LOOK_S:
             return None
         self._looked_at = time.monotonic()
-        return self._closer.close() if self._closer.is_accounted_for() else None
+        try:
+            return self._closer.close() if self._closer.is_accounted_for() else None
+        except StoreDown:
+            raise
+        except HomeError as error:
+            self._note_deaf(error)
+            return None
 
-    def _look_for_workers(self) -> None:
-        """Tell who came, and when nobody is there."""
-        now = time.monotonic()
-        if self._watching.look():
-            self._heard_at, self._told = now, False
-            for role, seen in self._count.items():
-                if self._watching.count(role) > seen:
-                    self._count[role] = self._watching.count(role)
-                    say(f"{count(self._count[role], f'{role} worker')} at run {self._shared.run}")
+    def _hear(self) -> None:
+        """Take in what was said, and tell who came and what is in their way."""
+        try:
+            self._words.hear()
+            heard = self._watching.look()
+        except HomeError as error:
+            self._note_deaf(error)
             return
-        silent_s = now - self._heard_at
-        nothing = f"no worker has been heard for {silent_s:.0f} s"
-        start = "start some with `echolane worker replay` and `echolane worker diff`, or add --workers own"
-        if silent_s > self._wait_s:
-            self._give_up()
-            raise Inconclusive(f"{nothing}, so run {self._shared.run} was not done; {start}")
-        if silent_s > NOBODY_S and not self._told:
-            self._told = True
-            say(f"{nothing}; {start}")
+        self._deaf = False
+        for role in heard:
+            self._heard_at[role] = time.monotonic()
+            self._told.discard(role)
+            if self._watching.count(role) > self._count[role]:
+                self._count[role] = self._watching.count(role)
+                say(f"{count(self._count[role], f'{role} worker')} at run {self._shared.run}")
+        for trouble in self._watching.troubles:
+            if trouble not in self._troubles:
+                say(f"a worker cannot go on: {trouble}")
+        self._troubles = set(self._watching.troubles)
+
+    def _note_deaf(self, error: HomeError) -> None:
+        """The workers have ways of their own to the journal: nothing was heard for a while, that is all."""
+        if not self._deaf:
+            say(f"{error}; still waiting for run {self._shared.run}")
+        self._deaf = True
+
+    def _look_for_silence(self) -> None:
+        """Tell when one of the two kinds of workers is not there, and end when it does not come: neither does the other's work."""
+        now = time.monotonic()
+        silent_s = {role: now - at for role, at in self._heard_at.items()}
+        for role, seconds in silent_s.items():
+            alone = min(silent_s.values()) < seconds - NEARLY_S
+            nothing = f"no {f'{role} ' if alone else ''}worker has been heard for {seconds:.0f} s"
+            missing = f"`echolane worker {role}`" if alone else "`echolane worker replay` and `echolane worker diff`"
+            start = f"start some with {missing}{self._where()}, or add --workers own"
+            if seconds > self._wait_s:
+                self._give_up()
+                raise Inconclusive(f"{nothing}, so run {self._shared.run} was not done; {start}")
+            if seconds > NOBODY_S and not self._told.issuperset(silent_s if not alone else {role}):
+                self._told.update(silent_s if not alone else {role})
+                say(f"{nothing}; {start}")
+
+    def _where(self) -> str:
+        """Where workers must be that can do this run, when not anywhere."""
+        local = any(is_loopback(host_of(target.url)) for target in self._shared.asked.spec.targets)
+        return " on this machine, whose own addresses the targets have" if local else ""
 
     def _give_up(self) -> None:
         """Nobody waits any more: what is not fired stays so."""
@@ -182,7 +235,11 @@ class _Waiting:
     def _stored(self) -> dict[str, Any] | None:
         """The result that another one has written."""
         rows = self._store.query("SELECT result FROM runs_v WHERE run = {run:String}", {"run": self._shared.run})
-        return orjson.loads(rows[0]["result"]) if rows and rows[0]["result"] else None
+        if rows and rows[0]["result"]:
+            return orjson.loads(rows[0]["result"])
+        raise Inconclusive(
+            f"run {self._shared.run} was asked for anew by somebody else; `echolane runs` says how far it is"
+        )
 
     def _workers(self) -> str:
         return f"{count(self._watching.count('replay'), 'replay worker')}, {count(self._watching.count('diff'), 'diff worker')}"

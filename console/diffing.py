@@ -34,6 +34,11 @@ GRACE_S = 3.0
 AGAIN_S = 2.0
 RUNS_MAX = 4
 """Runs that a worker is at once: a process each."""
+HELD_MAX = 8
+"""With those that are paused."""
+WAITING_TOLD_MAX = 16
+"""Runs that wait their turn and of which it is told that somebody is there."""
+WAITING_TELL_S = 5.0
 FORGIVEN = 50
 """Deaths of its process that were no comparison's, before a worker leaves a run to others: it may be killed, or its journal not answer."""
 END_S = 10.0
@@ -49,6 +54,7 @@ class DiffWorker:
         self._words = RunLog(journal, name)
         self._at: dict[str, _AtRun] = {}
         self._not_before: dict[str, float] = {}
+        self._waiting_told_at = 0.0
 
     def __repr__(self) -> str:
         return f"<DiffWorker {self.name}, at {len(self._at)} runs>"
@@ -73,10 +79,22 @@ class DiffWorker:
             self._words.hear()
         except EcholaneError as error:  # the door has tried for as long as it is told to; so do we
             log.event("worker.deaf", worker=self.name, error=str(error))
+        waiting: list[str] = []
         for shared in self._words.active():
-            waits = time.monotonic() < self._not_before.get(shared.run, 0.0)
-            if len(self._at) < RUNS_MAX and shared.run not in self._at and not waits:
+            if shared.run in self._at or time.monotonic() < self._not_before.get(shared.run, 0.0):
+                continue
+            if self._has_place():
                 self._at[shared.run] = _AtRun(self, shared)
+            else:
+                waiting.append(shared.run)
+        if waiting and time.monotonic() - self._waiting_told_at > WAITING_TELL_S:
+            self._waiting_told_at = time.monotonic()
+            for run in waiting[:WAITING_TOLD_MAX]:
+                self.tell(run)
+
+    def _has_place(self) -> bool:
+        """Whether it may take up one run more. One that is paused keeps no other waiting."""
+        return sum(not at.paused for at in self._at.values()) < RUNS_MAX and len(self._at) < HELD_MAX
 
     def _look(self, run: str, at: _AtRun) -> None:
         try:
@@ -84,6 +102,7 @@ class DiffWorker:
                 return
         except EcholaneError as error:
             log.event("worker.left-run", worker=self.name, run=run, error=str(error))
+            self.tell(run, str(error))
         del self._at[run]
         self._not_before[run] = time.monotonic() + AGAIN_S
         at.leave()
@@ -105,10 +124,10 @@ class DiffWorker:
         """Who looks whether a run is accounted for."""
         return Closer(self._journal, self._store, self._words, shared)
 
-    def tell(self, run: str) -> None:
-        """Say that it is there."""
+    def tell(self, run: str, trouble: str = "") -> None:
+        """Say that it is there, or why it does nothing."""
         with suppress(EcholaneError):  # only a picture
-            tell_progress(self._journal, run, Told(self.name, "diff", time.time_ns()))
+            tell_progress(self._journal, run, Told(self.name, "diff", time.time_ns(), trouble=trouble))
 
     @property
     def home(self) -> Home:
@@ -129,11 +148,18 @@ class _AtRun:
         self._told_at = self._asked_at = 0.0
         self._whole_since = 0.0
 
+    @property
+    def paused(self) -> bool:
+        """Whether the run stands still."""
+        return bool(self._shared.paused_ns)
+
     def look(self) -> bool:
         """Look after it; False when there is nothing left to do."""
         if self._shared.ended or self._process.ended:
             return False
         self._process.look()
+        if self._process.failed is not None:
+            raise self._process.failed
         self._look_again()
         now = time.monotonic()
         if now - self._told_at > TELL_S:

@@ -80,6 +80,8 @@ class Worker:
         self._topic = f"observations.{spec.run}"
         self._since = time.monotonic()
         self._next: dict[int, int] = {}
+        self._moved = False
+        """Whether anything was read since the last commit, also where it makes no row."""
         self._parts = parts or Everything(journal, self._topic, GROUP)
 
     def drain(self) -> int:
@@ -98,8 +100,8 @@ class Worker:
                 except FrameDamaged as error:
                     log.event("observations.damaged", position=entry.position, why=str(error))
                     observations = []
-                if not len(self._maker):
-                    self._since = time.monotonic()
+                if not self._moved:
+                    self._moved, self._since = True, time.monotonic()
                 for record, observation in enumerate(observations):
                     self._add(observation, partition, entry.position, record)
                 count += len(observations)
@@ -132,12 +134,13 @@ class Worker:
         self._watch.leave()
 
     def _full(self) -> bool:
-        late = len(self._maker) > 0 and time.monotonic() - self._since > BATCH_S
+        late = self._moved and time.monotonic() - self._since > BATCH_S
         return late or len(self._maker) >= BATCH_ROWS or self._maker.bytes >= BATCH_BYTES
 
     def flush(self) -> None:
         """Store the rows, then commit how far they reach."""
         flush_rows(self._store, self._maker)
+        self._moved = False
         for partition, position in list(self._next.items()):
             if not self._parts.commit(partition, position):
                 del self._next[partition]

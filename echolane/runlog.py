@@ -22,6 +22,10 @@ RUNS = "runs"
 ASKED, BEGAN, PAUSE, RESUME, CANCEL, CLOSING, ENDED = "asked", "began", "pause", "resume", "cancel", "closing", "ended"
 CLOSING_NS = 60_000_000_000
 """After so long without an end another one may close: a close takes seconds, and who began it is dead by then."""
+SPEAKS = 1
+"""Grows when a run may ask for what workers of before would not do; they leave such runs to others."""
+TROUBLES_MAX = 16
+"""Troubles of a run's workers that are remembered; a person reads the first and the last few."""
 RECENT_MAX = 256
 """Runs that ended and are remembered, for whoever waits for one of them."""
 
@@ -46,6 +50,9 @@ class Asked(msgspec.Struct, frozen=True):
     """Names this asking: a run that is resumed is asked for again, and its work is gone through anew."""
     machine: str = ""
     """Where it was asked: addresses of that machine's own mean nothing elsewhere."""
+    key: str = ""
+    """The seal key there: with another one answers would be masked otherwise, and differ by that."""
+    speaks: int = SPEAKS
 
 
 @dataclass(slots=True)
@@ -92,7 +99,8 @@ class RunLog:
 
     def active(self) -> list[Shared]:
         """Runs that were asked for and have not ended, the oldest first."""
-        return [shared for shared in self._heard.runs.values() if not shared.ended]
+        # A copy at once: another thread may be taking in a word.
+        return [shared for shared in list(self._heard.runs.values()) if not shared.ended]
 
     def find(self, run: str) -> Shared | None:
         """One run; None when nobody has asked for it, or long ago."""
@@ -122,8 +130,11 @@ class RunLog:
                 asked = msgspec.json.decode(word.body, type=Asked)
             except msgspec.MsgspecError:  # of a newer version: its own workers do it
                 return
-            self._heard.runs.pop(word.run, None)
-            self._heard.runs[word.run] = Shared(asked)
+            before = self._heard.runs.pop(word.run, None)
+            if before is not None:
+                before.ended = True  # whoever is at the turn before lets go of it
+            if asked.speaks <= SPEAKS:
+                self._heard.runs[word.run] = Shared(asked)
             return
         shared = self._heard.runs.get(word.run)
         if shared is not None:
@@ -172,6 +183,8 @@ class Told(msgspec.Struct, array_like=True, frozen=True):
     fired: int = 0
     parts: int = 0
     """Partitions it holds."""
+    trouble: str = ""
+    """Why it does nothing for the run, in a line for a person."""
 
 
 def progress_topic(run: str) -> str:
@@ -192,18 +205,30 @@ class Watching:
         self._journal, self._topic = journal, progress_topic(run)
         self._at = 0
         self.workers: dict[str, Told] = {}
+        self.troubles: dict[str, None] = {}
+        """What kept a worker from the run, each once, the newest last."""
 
-    def look(self) -> bool:
-        """Take in what was told since; whether there was anything."""
-        before = self._at
+    def look(self) -> set[str]:
+        """Take in what was told since; the roles of those who are at the run."""
+        heard: set[str] = set()
         for entry in self._journal.read(self._topic, 0, self._at):
             self._at = entry.position + 1
             try:
                 for told in decode_frame(entry.frame, Told):
+                    if told.trouble:
+                        self._note(told.trouble)
+                        continue
                     self.workers[told.worker] = told
+                    heard.add(told.role)
             except FrameDamaged:  # only a picture of the progress
                 continue
-        return self._at > before
+        return heard
+
+    def _note(self, trouble: str) -> None:
+        if trouble not in self.troubles:
+            self.troubles[trouble] = None
+            if len(self.troubles) > TROUBLES_MAX:
+                del self.troubles[next(iter(self.troubles))]
 
     def fired(self) -> int:
         """Exchanges fired, also more than once."""

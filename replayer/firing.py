@@ -224,11 +224,11 @@ class Volleys:
 
     def _shoot(self, flight: Flight, indexes: Sequence[int]) -> None:
         """Write to every target, in random order, as close together as one thread can."""
-        if self.aborted:  # given up while it was connecting
-            for index in indexes:
-                flight.failures[index] = flight.failures[index] or (
-                    "unavailable" if self.down is not None else "closed"
-                )
+        if self._gate is not None and not self._gate.may_write():
+            self._leave(flight, indexes)
+            return
+        if self.aborted:
+            self._give_up_connecting(flight, indexes)
         orders = self._orders[len(indexes)]
         order = orders[int(self._random() * len(orders))]
         shots: list[FlightShot] = []
@@ -259,6 +259,19 @@ class Volleys:
             self.lateness.append(now_ns - max(flight.due_ns, flight.free_ns))
         for shot in failed:
             self._settled(shot)
+
+    def _leave(self, flight: Flight, indexes: Sequence[int]) -> None:
+        """Out of hand while its intent was written or it was connecting: who has it now may be behind it already.
+
+        It stays in the air, for nothing that comes of it would be written; what fires it is about to be told.
+        """
+        for index in indexes:
+            if (connection := flight.connections[index]) is not None:
+                connection.close()
+
+    def _give_up_connecting(self, flight: Flight, indexes: Sequence[int]) -> None:
+        for index in indexes:
+            flight.failures[index] = flight.failures[index] or ("unavailable" if self.down is not None else "closed")
 
     def _fire_fresh(self, shot: FlightShot) -> None:
         pool = self._pools[shot.index]

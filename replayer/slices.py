@@ -9,6 +9,7 @@ the beginning of its work whose observations are durable. And its worker's place
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -32,12 +33,16 @@ COMMIT_S = 0.5
 
 
 class Window:
-    """Which entries of the work are finished: all their exchanges have a durable observation, or had one before."""
+    """Which entries of the work are finished: all their exchanges have a durable observation, or had one before.
+
+    Entries are begun in the thread that reads, and finished in the loop.
+    """
 
     def __init__(self, start: int) -> None:
         self._prefix = Prefix(start)
         self._entry_of: dict[int, int] = {}
         self._left: dict[int, int] = {}
+        self._guard = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<Window {self._prefix!r}, {len(self._entry_of)} exchanges open>"
@@ -49,21 +54,23 @@ class Window:
 
     def begin(self, position: int, seqs: Sequence[int]) -> None:
         """An entry was read, with these exchanges; called before any of them is finished, in the thread that reads."""
-        for seq in seqs:
-            self._entry_of[seq] = position
-        self._left[position] = len(seqs)
-        self._prefix.begin(position)
-        if not seqs:
-            self._finish(position)
+        with self._guard:
+            for seq in seqs:
+                self._entry_of[seq] = position
+            self._left[position] = len(seqs)
+            self._prefix.begin(position)
+            if not seqs:
+                self._finish(position)
 
     def done(self, seq: int) -> None:
         """An exchange is finished; saying it again changes nothing."""
-        position = self._entry_of.pop(seq, None)
-        if position is None:
-            return
-        self._left[position] -= 1
-        if not self._left[position]:
-            self._finish(position)
+        with self._guard:
+            position = self._entry_of.pop(seq, None)
+            if position is None:
+                return
+            self._left[position] -= 1
+            if not self._left[position]:
+                self._finish(position)
 
     def _finish(self, position: int) -> None:
         del self._left[position]
@@ -142,8 +149,10 @@ class Slice(Replay):
         return bool(shared.began_ns) and not shared.paused_ns and self.may_write()
 
     def may_write(self) -> bool:
-        """Whether it is this worker's."""
-        return not self._closed and self._hold.holds()
+        """Whether it is this worker's. Once it was not, it never is again: another one may have had it meanwhile."""
+        if not self._closed and not self._hold.holds():
+            self._closed = True
+        return not self._closed
 
     def has_room(self) -> bool:
         """Whether the worker has a place at the targets."""
@@ -214,7 +223,7 @@ class Slice(Replay):
             self._window.done(observation.seq)
 
     def _look(self) -> None:
-        if not self._hold.holds():
+        if not self._hold.holds() or (self._closed and not self._leaving):
             self._closed = self._volleys.stopping = True
             raise Fenced(f"partition {self._hold.partition} of run {self._run} is another worker's now")
         start_ns = began_mono_ns(self._shared)

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar, TypeVarTuple
 
 from echolane import log
-from echolane.errors import EcholaneError, Fenced
+from echolane.errors import EcholaneError, Fenced, HomeError
 from echolane.home import Home
 from echolane.journal import Journal, Member
 from echolane.journal.sharing import BEATS
+from echolane.keys import load_seal_keys
 from echolane.runlog import BEGAN, RunLog, Shared, Told, tell_progress
 from echolane.settings import Settings
 from replayer.options import ReplayOptions
@@ -38,7 +41,12 @@ their share, and no partition changes hands with requests in the air."""
 AGAIN_S = 2.0
 """Until what failed is tried again: a target that is not there, a journal that does not answer."""
 RUNS_MAX = 4
-"""Runs that a worker is at once; others wait their turn, so that many that were asked for together do not share its places."""
+"""Runs that a worker fires at once; others wait their turn, so that many that were asked for together do not share its places."""
+HELD_MAX = 16
+"""And runs that it is at in all, with those that are paused: each costs a seat in a group and some MiB."""
+WAITING_TOLD_MAX = 16
+"""Runs that wait their turn and of which it is told that they do; who asks hears of a queue in the words of these."""
+WAITING_TELL_S = 5.0
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -56,8 +64,9 @@ class ReplayWorker:
         self.name = name
         self._journal, self._home, self._settings, self._machine = journal, home, settings, machine
         self._log = RunLog(journal, name)
-        self._serving: dict[str, str] = {}
-        """Runs it is at, and in which turn."""
+        self._serving: dict[str, Shared] = {}
+        """Runs it is at."""
+        self._waiting_told_at = 0.0
         self._not_before: dict[str, float] = {}
         self._thread = ThreadPoolExecutor(1, "journal")
         self._commit_thread = ThreadPoolExecutor(1, "commit")
@@ -74,10 +83,16 @@ class ReplayWorker:
             async with asyncio.TaskGroup() as tasks:
                 while not stop.is_set():
                     await self._listen()
+                    waiting: list[Shared] = []
                     for shared in self._log.active():
-                        if len(self._serving) < RUNS_MAX and self._may_serve(shared):
-                            self._serving[shared.run] = shared.asked.turn
+                        if not self._may_serve(shared):
+                            continue
+                        if self._has_place():
+                            self._serving[shared.run] = shared
                             tasks.create_task(self._serve(shared, stop))
+                        else:
+                            waiting.append(shared)
+                    await self._tell_waiting(waiting)
                     await _pause(stop, LISTEN_S)
         finally:
             for thread in (self._thread, self._commit_thread, self._words):
@@ -89,16 +104,32 @@ class ReplayWorker:
         except EcholaneError as error:  # the door has tried for as long as it is told to; so do we
             log.event("worker.deaf", worker=self.name, error=str(error))
 
+    def _has_place(self) -> bool:
+        """Whether it may take up one run more. One that is paused fires nothing, so it keeps no other waiting."""
+        firing = sum(not shared.paused_ns for shared in list(self._serving.values()))
+        return firing < RUNS_MAX and len(self._serving) < HELD_MAX
+
+    async def _tell_waiting(self, waiting: Sequence[Shared]) -> None:
+        """Let those who asked know that somebody is there."""
+        if waiting and time.monotonic() - self._waiting_told_at > WAITING_TELL_S:
+            self._waiting_told_at = time.monotonic()
+            for shared in waiting[:WAITING_TOLD_MAX]:
+                await self.tell(shared.run, Told(self.name, "replay", time.time_ns()))
+
     def _may_serve(self, shared: Shared) -> bool:
         if shared.run in self._serving or time.monotonic() < self._not_before.get(shared.run, 0.0):
             return False
-        local = any(is_loopback(host_of(target.url)) for target in shared.asked.spec.targets)
+        try:
+            local = any(is_loopback(host_of(target.url)) for target in shared.asked.spec.targets)
+        except EcholaneError:  # an address that this version cannot fire at
+            return False
         return not local or shared.asked.machine == self._machine
 
     async def _serve(self, shared: Shared, stop: asyncio.Event) -> None:
         """Be a member of a run's group until it ends or the worker is stopped."""
         run = shared.run
         try:
+            self._check_key(shared)
             targets, options = await prepared(self._home, shared.asked.spec, self._settings)
             member = await _in(
                 self._words,
@@ -114,10 +145,20 @@ class ReplayWorker:
                     await _in(self._words, member.leave)
         except EcholaneError as error:
             log.event("worker.left-run", worker=self.name, run=run, error=str(error))
+            await self.tell(run, Told(self.name, "replay", time.time_ns(), trouble=str(error)))
         finally:
             self._not_before[run] = time.monotonic() + AGAIN_S
             self._serving.pop(run, None)
             gc.collect()
+
+    def _check_key(self, shared: Shared) -> None:
+        """Answers that were masked with another key would differ from the others' in each masked value."""
+        here, there = load_seal_keys(self._home.keys, os.environ).current.id.hex(), shared.asked.key
+        if there and here != there:
+            raise HomeError(
+                f"a replay worker on {socket.gethostname()} has seal key {here}, and the run was asked for with {there}; "
+                "give every worker the installation's ECHOLANE_SEAL_KEY and ECHOLANE_MARK_KEY"
+            )
 
     # what a serving uses
 
@@ -136,7 +177,8 @@ class ReplayWorker:
 
     async def tell(self, run: str, told: Told) -> None:
         """Say how far it is."""
-        await _in(self._words, tell_progress, self._journal, run, told)
+        with suppress(EcholaneError):  # only a picture
+            await _in(self._words, tell_progress, self._journal, run, told)
 
     async def read(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Ask the journal."""
@@ -164,7 +206,8 @@ class _Serving:
         self._worker, self._shared, self._member = worker, shared, member
         self._targets, self._options = targets, options
         self._crowd = Crowd(options.concurrency)
-        self._begun: set[tuple[int, int]] = set()
+        self._at: set[tuple[int, int]] = set()
+        """Partitions that it is at or has finished, each in its epoch."""
         self._told_at = 0.0
         self._partitions = 0
 
@@ -176,8 +219,8 @@ class _Serving:
             while not stop.is_set() and not shared.ended:
                 held = self._member.held()
                 for key in held.items():
-                    if key not in self._begun:
-                        self._begun.add(key)
+                    if key not in self._at:
+                        self._at.add(key)
                         tasks.create_task(self._slice(*key, stop))
                 await self._tell(len(held))
                 await _pause(stop, LISTEN_S)
@@ -187,28 +230,34 @@ class _Serving:
         if now or time.monotonic() - self._told_at > TELL_S:
             self._told_at = time.monotonic()
             told = Told(self._worker.name, "replay", time.time_ns(), self._crowd.fired(), parts)
-            with suppress(EcholaneError):  # only a picture
-                await self._worker.tell(self._shared.run, told)
+            await self._worker.tell(self._shared.run, told)
 
     async def _slice(self, partition: int, epoch: int, stop: asyncio.Event) -> None:
-        """Fire one partition in one epoch; again after a failure that passes."""
+        """Fire one partition in one epoch; again after a failure that passes, or when it comes back to hand in the same epoch."""
+        if not await self._fired(partition, epoch, stop):
+            self._at.discard((partition, epoch))
+
+    async def _fired(self, partition: int, epoch: int, stop: asyncio.Event) -> bool:
+        """Whether the partition is finished; False once it is out of hand."""
         worker, shared = self._worker, self._shared
         group, topic = replay_group(shared.asked.turn), work_topic(shared.run)
         while not stop.is_set() and not shared.ended and self._member.held().get(partition) == epoch:
             try:
                 start = await worker.read(worker.journal.committed, group, topic, partition)
                 if start >= await worker.read(worker.journal.end, topic, partition):
-                    return
+                    return True
                 if not shared.began_ns:
                     await worker.say(shared.run, BEGAN, time.time_ns() + worker.settled_ns())
                 hold = worker.hold(shared, self._member, partition, epoch, start, self._partitions)
                 await Slice(worker.journal, shared, self._targets, self._options, hold, self._crowd).work_off(stop)
             except Fenced as error:
                 log.event("worker.fenced", worker=worker.name, run=shared.run, partition=partition, error=str(error))
-                return
+                return False
             except EcholaneError as error:
                 log.event("worker.failed", worker=worker.name, run=shared.run, partition=partition, error=str(error))
+                await worker.tell(shared.run, Told(worker.name, "replay", time.time_ns(), trouble=str(error)))
                 await _pause(stop, AGAIN_S)
+        return False
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -20,6 +20,8 @@ from echolane.runlog import (
     PAUSE,
     RECENT_MAX,
     RESUME,
+    SPEAKS,
+    TROUBLES_MAX,
     Asked,
     RunLog,
     Shared,
@@ -107,6 +109,15 @@ def test_words_reach_everybody(tmp_path: Path) -> None:
     one.say(RUN, ENDED)
     one.say(RUN, ASKED, msgspec.json.encode(asked(turn="2")))
     assert [shared.asked.turn for shared in one.active()] == ["2"]
+    two.hear()
+    before = two.find(RUN)
+    assert before is not None
+    one.say(RUN, ASKED, msgspec.json.encode(asked(turn="3")))
+    two.hear()
+    assert before.ended, "whoever is at the turn before must hear that it is over"
+    assert [shared.asked.turn for shared in two.active()] == ["3"]
+    one.say("newer", ASKED, msgspec.json.encode(msgspec.structs.replace(asked("newer"), speaks=SPEAKS + 1)))
+    assert one.find("newer") is None
     one_door.close()
     two_door.close()
 
@@ -125,7 +136,12 @@ def test_the_last_word_of_each_worker_is_its_progress(tmp_path: Path) -> None:
     ):
         tell_progress(journal, RUN, one)
 
-    assert watching.look()
+    assert watching.look() == {"replay", "diff"}
     assert not watching.look()
     assert (watching.fired(), watching.count("replay"), watching.count("diff")) == (12, 2, 1)
+    for n in range(TROUBLES_MAX + 3):
+        tell_progress(journal, RUN, Told("d", "replay", n, trouble=f"trouble {n}"))
+    assert watching.look() == set(), "who is in trouble does not work"
+    assert list(watching.troubles) == [f"trouble {n}" for n in range(3, TROUBLES_MAX + 3)]
+    assert watching.count("replay") == 2
     journal.close()

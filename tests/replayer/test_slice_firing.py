@@ -7,17 +7,22 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 
 from echolane.errors import Fenced
 from echolane.exchange import Body
-from echolane.runlog import Asked, Shared
-from replayer.intents import intents_topic
+from echolane.frame import decode_frame
+from echolane.observation import Observation
+from echolane.runlog import ASKED, Asked, RunLog, Shared, Watching, progress_topic
+from echolane.settings import Settings
+from replayer.intents import Intents, intents_topic
 from replayer.observing import observations_topic
 from replayer.options import ReplayOptions
 from replayer.plan import work_topic
 from replayer.slices import Crowd, Hold, Slice
 from replayer.targets import make_targets, resolve
+from replayer.worker import ReplayWorker, _Serving
 from tests.replayer.conftest import QUICK
 
 GROUP = "replayer.1"
@@ -102,7 +107,8 @@ async def test_what_is_another_s_is_left_alone_at_once(stage, exchange, serving)
             await arrived(servers[0], 12)
             first.mine = False
             fired = len(servers[0].lines)
-            await asyncio.sleep(0.01)
+            # One thread writes: what it was given before has been written, what comes later is not.
+            await asyncio.get_running_loop().run_in_executor(pair[0], lambda: None)
             written = stage.journal.end(observations_topic(stage.spec.run), 0)
             with pytest.raises(Fenced):
                 await working
@@ -149,3 +155,100 @@ async def test_who_leaves_lets_what_is_in_the_air_land(stage, exchange, serving)
     for server in servers:
         assert sorted(server.lines) == sorted(f"GET /{n}" for n in range(40))
     assert not any(one.skipped for one in stage.observations())
+
+
+async def test_a_write_whose_worker_lost_its_part_before_the_send_is_not_sent(stage, exchange, serving, monkeypatch):
+    """The lease is over while the intents are made durable (a worker that slept there): not one of the writes goes out any more."""
+    async with serving(slowly, slowly, slowly, slowly) as servers:
+        planned(stage, exchange, servers, method="POST", body=Body(b"x", 1))
+        with threads() as pair:
+            first, second = Hands(stage, pair), Hands(stage, pair)
+            append = Intents.append
+
+            def slept(intents, asked):
+                append(intents, asked)
+                first.mine = False
+
+            monkeypatch.setattr(Intents, "append", slept)
+            with pytest.raises(Fenced):
+                await (await first.slice()).work_off(asyncio.Event())
+            assert [server.lines for server in servers] == [[], [], [], []]
+            monkeypatch.setattr(Intents, "append", append)
+            await (await second.slice()).work_off(asyncio.Event())
+    observed = {one.seq: one for one in stage.observations()}
+    assert sorted(observed) == list(range(40))
+    assert 1 <= sum(one.not_compared == "in-doubt" for one in observed.values()) <= 4
+    for server in servers:
+        assert len(server.lines) == len(set(server.lines))
+
+
+class Seat:
+    """A member whose partition goes out of hand for a moment and comes back in the same epoch, as after a slow word to the brokers."""
+
+    def __init__(self, stage, server):
+        self.stage, self.server, self.gone = stage, server, 0
+
+    def held(self):
+        """Partition 0, but not for ten looks once the half was fired."""
+        if len(self.server.lines) > 20 and self.gone < 10:
+            self.gone += 1
+            return {}
+        return {0: 1}
+
+    def commit(self, partition, position, epoch):
+        """Remember it."""
+        assert epoch == 1
+        self.stage.journal.commit(GROUP, work_topic(self.stage.spec.run), partition, position)
+
+
+async def test_a_part_that_comes_back_in_its_epoch_is_gone_on_with(stage, exchange, serving):
+    """Out of hand for a moment, by a lease that ran over and was renewed: the worker takes it up again instead of sitting on it for ever."""
+    async with serving(slowly, slowly, slowly, slowly) as servers:
+        planned(stage, exchange, servers)
+        stage.journal.create(progress_topic(stage.spec.run), 1)
+        worker = ReplayWorker(stage.journal, stage.home, Settings(), "w", "here")
+        shared = Shared(Asked(stage.spec, 40, "1"), began_ns=time.time_ns())
+        targets = await resolve(make_targets(stage.spec.targets, [], [], stage.spec.methods))
+        seat, stop = Seat(stage, servers[0]), asyncio.Event()
+        work, options = work_topic(stage.spec.run), ReplayOptions(concurrency=4, patience=QUICK)
+        serving_it = asyncio.ensure_future(_Serving(worker, shared, seat, targets, options).until(stop))
+        for _ in range(3000):
+            if stage.journal.committed(GROUP, work, 0) >= stage.journal.end(work, 0):
+                break
+            await asyncio.sleep(0.01)
+        stop.set()
+        await serving_it
+    assert seat.gone == 10
+    assert {one.seq for one in every_observation(stage)} == set(range(40))
+
+
+def every_observation(stage):
+    """All of them, also of a second attempt under the same number: a part that came back is fired again where nothing was written."""
+    topic = observations_topic(stage.spec.run)
+    return [one for entry in stage.journal.read(topic, 0) for one in decode_frame(entry.frame, Observation)]
+
+
+async def test_a_worker_with_another_key_leaves_the_run(stage, exchange, serving, monkeypatch):
+    """Its masks would differ from the others' in each masked value; it says which key it has, and which it needs."""
+    async with serving(slowly, slowly, slowly, slowly) as servers:
+        planned(stage, exchange, servers)
+        stage.journal.create(progress_topic(stage.spec.run), 1)
+        asking = RunLog(stage.journal, "asker")
+        asking.prepare()
+        monkeypatch.setenv("ECHOLANE_SEAL_KEY", "ab" * 32)
+        asking.say(stage.spec.run, ASKED, msgspec.json.encode(Asked(stage.spec, 40, "1", "here", "0badcafe")))
+        stop = asyncio.Event()
+        working = asyncio.ensure_future(ReplayWorker(stage.journal, stage.home, Settings(), "w", "here").run(stop))
+        watching = Watching(stage.journal, stage.spec.run)
+        for _ in range(3000):
+            watching.look()
+            if watching.troubles:
+                break
+            await asyncio.sleep(0.01)
+        stop.set()
+        await working
+    assert [server.lines for server in servers] == [[], [], [], []]
+    (trouble,) = watching.troubles
+    assert "has seal key" in trouble
+    assert "0badcafe" in trouble
+    assert "ECHOLANE_SEAL_KEY" in trouble
