@@ -51,17 +51,20 @@ class Learned:
         """The value of this number, None when the target gave none."""
         return self._values.get(number)
 
-    def learn(self, gives: Sequence[Given], answer: Response, recorded: int = 0) -> None:
+    def learn(
+        self, gives: Sequence[Given], answer: Response, recorded: int = 0, masked: Callable[[str], bool] | None = None
+    ) -> None:
         """Take in an answer of the target; ``recorded`` is the recorded answer's status.
 
-        Where one of them is an error and the other is none, the answer is about something else, whatever stands in it.
+        Where one of them is an error and the other is none, the answer is about something else, whatever stands in it. Of a stored
+        answer, ``masked`` says which values are masks: what they stand for is not known here any more.
         """
         if recorded and (recorded >= _ERROR) != (answer.status >= _ERROR):
             return
         reader = Reader(answer)
         for given in gives:
             value = reader.value(given)
-            if not value or len(value) > TEXT_MAX:
+            if not value or len(value) > TEXT_MAX or (masked is not None and masked(value)):
                 continue
             old = self._values.pop(given.id, None)
             self._values[given.id] = value
@@ -234,6 +237,11 @@ class Carriers:
                 self._learned[shot.index].learn(
                     item.gives, response_of(shot.answer), recorded.status if recorded else 0
                 )
+
+    def learn_again(self, index: int, gives: Sequence[Given], answer: Response, recorded: int) -> None:
+        """A target has answered before: to an earlier attempt, or to another worker. The answer is masked, as it was stored."""
+        self.any = True
+        self._learned[index].learn(gives, answer, recorded, self._hiding.is_mask)
 
     def load(self, shot: FlightShot, flight: Flight) -> None:
         """Put into a shot what its target gave."""

@@ -6,13 +6,15 @@ has an observation is left out, unless that says it should be tried again (:clas
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 import msgspec
 
-from echolane.exchange import WorkItem
+from echolane.exchange import Exchange, Given, Response, WorkItem
 from echolane.frame import FrameDamaged, decode_frame, peek
 from echolane.journal import Journal
+from echolane.observation import Shot
 from replayer.wire import SAFE_METHODS
 
 RETRIED_SKIPS = frozenset({"interrupted", "target-unavailable"})
@@ -35,6 +37,18 @@ class Seen(msgspec.Struct, array_like=True, gc=False):
     shots: msgspec.Raw
     skipped: str = ""
     not_compared: str = ""
+
+
+class _Giving(msgspec.Struct, array_like=True, gc=False):
+    """A work item, its exchange left undecoded."""
+
+    seq: int
+    due_ns: int
+    endpoint: str
+    follows: msgspec.Raw
+    exchange: msgspec.Raw
+    skip: str = ""
+    gives: list[Given] = []
 
 
 class Past:
@@ -85,6 +99,41 @@ def read_past(journal: Journal, topic: str, partition: int) -> Past:
         for observation in decode_frame(entry.frame, Seen):
             past.take(observation)
     return past
+
+
+def learn_again(
+    journal: Journal,
+    work: str,
+    observations: str,
+    partition: int,
+    learn: Callable[[int, Sequence[Given], Response, int], None],
+) -> None:
+    """What the targets gave to whoever fired before: read from the answers that are in the journal, in their order."""
+    gives: dict[int, tuple[list[Given], int]] = {}
+    """And the recorded status. As many as the plan found ties (:data:`replayer.linking.USES_MAX`), at most."""
+    for entry in journal.read(work, partition):
+        with suppress(FrameDamaged):
+            gives.update(
+                (item.seq, (item.gives, _status(item.exchange)))
+                for item in decode_frame(entry.frame, _Giving)
+                if item.gives
+            )
+    if not gives:
+        return
+    for entry in journal.read(observations, partition):
+        for seen in decode_frame(entry.frame, Seen):
+            if seen.seq in gives:
+                shots = msgspec.msgpack.decode(seen.shots, type=list[Shot])
+                for index, shot in enumerate(shots):
+                    answer = shots[shot.same_as].answer if shot.same_as >= 0 else shot.answer
+                    if answer is not None:
+                        learn(index, gives[seen.seq][0], answer, gives[seen.seq][1])
+
+
+def _status(exchange: msgspec.Raw) -> int:
+    """The recorded answer's; 0 where none was recorded."""
+    response = msgspec.msgpack.decode(exchange, type=Exchange).response
+    return response.status if response else 0
 
 
 def work_items(journal: Journal, topic: str) -> Iterator[list[WorkItem]]:

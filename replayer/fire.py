@@ -23,8 +23,9 @@ from echolane.home import Home
 from echolane.journal import Journal
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
+from replayer.carrying import Carriers
 from replayer.connection import SWEEP_S, Pool
-from replayer.feeding import Past, count_work, read_past, work_items
+from replayer.feeding import Past, count_work, learn_again, read_past, work_items
 from replayer.firing import Parts, Volleys
 from replayer.flight import PLACES, Flight, flight_of
 from replayer.health import Health
@@ -121,6 +122,10 @@ class Replay:
         for topic in (observations, intents_of_run):
             journal.create(topic, part.partitions)
         self._past = await self._in_thread(read_past, journal, observations, part.partition)
+        carriers = Carriers(self._targets, options.hiding)
+        if self._past.done:
+            again = carriers.learn_again
+            await self._in_thread(learn_again, journal, work_topic(self._run), observations, part.partition, again)
         self.summary.selected = await self._in_thread(self._count)
         spawn = tasks.create_task
         self._pools = [
@@ -151,6 +156,7 @@ class Replay:
             sampling=options.sampling,
             paced=options.paced,
             gate=gate,
+            carriers=carriers,
         )
         self._volleys = Volleys(parts, timer, self._changed)
         self._volleys.health = Health(

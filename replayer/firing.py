@@ -83,6 +83,8 @@ class Parts:
     sampling: Sampling = every
     paced: bool = False
     gate: Gate | None = None
+    carriers: Carriers | None = None
+    """What the targets gave before, where anything is known of that."""
 
 
 class Volleys:
@@ -112,7 +114,7 @@ class Volleys:
         self._limit = parts.concurrency
         self._present = [index for index, target in enumerate(parts.targets) if target is not None]
         self._in_flight = [0] * PLACES
-        self._carriers = Carriers(parts.targets, parts.hiding)
+        self._carriers = parts.carriers or Carriers(parts.targets, parts.hiding)
         self._nth: Counter[str] = Counter()
         self._random = random.Random(parts.seed).random  # noqa: S311 - a seed must replay it
         self._orders = {n: list(itertools.permutations(range(n))) for n in range(1, PLACES + 1)}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import signal
 import sys
 import time
+from collections import Counter
 from itertools import count
 from typing import Any
 
@@ -16,7 +19,7 @@ from bench.broker import Broker
 from echolane.ledger import run_identities
 from tests.e2e.kills_parts import chance
 from tests.e2e.test_kafka import likeness, told
-from tests.e2e.workers_parts import Stage
+from tests.e2e.workers_parts import WAIT_S, Stage
 from tests.e2e.world import World
 
 PREFIXES = count(1)
@@ -46,7 +49,7 @@ def judged(world: World, run: str) -> list[Any]:
 
 def test_workers_come_to_the_result_of_one_process(world: World, journal: str) -> None:
     """Two replay and two diff workers: ledger, findings and every exchange as in the own form, evenly split, each session in order."""
-    stage = Stage(world, 360, 24, journal, lease_s=6.0 if journal else 3.0)
+    stage = Stage(world, 360, 24, journal, lease_s=9.0)
     own_done, own = stage.run("--workers", "own")
     workers = [stage.worker(role) for role in ("replay", "replay", "diff", "diff")]
     done, shared = stage.run("--workers", "shared", "--wait", "60")
@@ -77,7 +80,7 @@ def hurt(stage: Stage, workers: list[Any], random: Any) -> None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         process.wait(10)
-        workers[index] = (role, stage.worker(role))
+        workers[index] = (role, stage.worker(role, wait=False))
     else:
         os.kill(process.pid, signal.SIGSTOP)
         time.sleep(random.uniform(2.2, 3.0))
@@ -91,16 +94,19 @@ def test_kills_of_workers(world: World, journal: str) -> None:
     workers = [(role, stage.worker(role)) for role in ("replay", "replay", "diff", "diff")]
     words = stage.words("--workers", "shared", "--pace", "80/s", "--wait", "60", "--concurrency", CONCURRENCY)
     asking = world.start(sys.executable, "-m", "console.main", *words)
-    events = 0
-    time.sleep(4.0)
+    events, goes_on_at = 0, 20
     while asking.poll() is None and events < 8:
+        if stage.arrived() < goes_on_at:
+            time.sleep(0.05)
+            continue
+        time.sleep(random.uniform(0.0, 0.5))
         hurt(stage, workers, random)
         events += 1
-        time.sleep(random.uniform(0.3, 1.0))
-    assert asking.wait(60) in {1, 3}
+        goes_on_at = stage.arrived() + random.randrange(10, 80)
+    assert asking.wait(WAIT_S) in {1, 3}
     result = stage.result()
 
-    assert events >= 4, "the run was over before anything happened"
+    assert events >= 2, "the run was over before anything happened"
     stage.check(result)
     stage.in_order()
     writes, again = stage.twice()
@@ -116,7 +122,7 @@ def test_without_workers_a_run_says_so_and_ends(world: World, monkeypatch: pytes
     done = world.call(*stage.words("--workers", "shared", "--wait", "2"))
 
     assert done.code == 3, done.err
-    assert "no worker has been heard for 2 s" in done.err
+    assert re.search(r"no worker has been heard for \d+ s", done.err)
     assert "echolane worker replay" in done.err
     assert "interrupted" in world.call("runs", "--home", world.home, "--json").out
 
@@ -136,6 +142,41 @@ def test_a_run_whose_asker_died_is_closed_by_a_worker(world: World) -> None:
     assert stage.twice() == ([], 0)
 
 
+def test_a_run_whose_asker_died_is_waited_for_again(world: World) -> None:
+    """Who asked is killed; `--resume` asks for nothing anew while the workers are at it: it waits with them, and nothing is fired twice."""
+    stage = Stage(world, 240, 12)
+    for role in ("replay", "diff"):
+        stage.worker(role)
+    asking = world.start(sys.executable, "-m", "console.main", *stage.words("--workers", "shared", "--pace", "30/s"))
+    stage.wait_fired(20)
+    asking.kill()
+    asking.wait(10)
+    run = stage.latest()
+    done = world.call("run", "--resume", run, "--home", world.home, "--json", world.folder / "result.json")
+
+    assert done.code == 1, done.err
+    assert f"workers are at run {run} already" in done.err
+    stage.check(stage.result())
+    assert stage.twice() == ([], 0)
+
+
+def test_two_runs_at_once(world: World) -> None:
+    """The same workers do both, and each comes to its own whole result."""
+    stage = Stage(world, 180, 12)
+    for role in ("replay", "replay", "diff"):
+        stage.worker(role)
+    paths = [world.folder / f"result-{n}.json" for n in range(2)]
+    asking = [
+        world.start(sys.executable, "-m", "console.main", *stage.words("--workers", "shared", "--json", path))
+        for path in paths
+    ]
+    assert [process.wait(WAIT_S) for process in asking] == [1, 1]
+    for path in paths:
+        stage.check(dict(json.loads(path.read_bytes())))
+    for log in stage.logs:
+        assert Counter(stage.seen(log)) == dict.fromkeys(range(180), 2)
+
+
 def test_a_run_is_held_given_up_and_gone_on_with(world: World) -> None:
     """Paused, nothing is fired; cancelled, it ends inconclusive with its ledger balanced; resumed, the rest is fired and nothing twice."""
     stage = Stage(world, 400, 12)
@@ -146,14 +187,12 @@ def test_a_run_is_held_given_up_and_gone_on_with(world: World) -> None:
     run = stage.latest()
     place = ("--home", world.home)
     assert world.call("runs", "pause", run, *place).code == 0
-    time.sleep(1.0)
-    held = len(stage.seen(stage.logs[0]))
-    time.sleep(1.5)
-    assert len(stage.seen(stage.logs[0])) == held < 400
+    held = stage.wait_still()
+    assert held < 400
     assert world.call("runs", "resume", run, *place).code == 0
     stage.wait_fired(held + 20)
     assert world.call("runs", "cancel", run, *place).code == 0
-    assert asking.wait(60) == 130
+    assert asking.wait(WAIT_S) == 130
     result = stage.result()
     assert run_identities(result["ledger"]) == [], result["ledger"]
     assert (result["verdict"], result["reason_code"]) == ("inconclusive", "interrupted")
@@ -169,14 +208,22 @@ def test_a_run_is_held_given_up_and_gone_on_with(world: World) -> None:
 
 
 def test_a_rate_holds_over_all_workers(world: World) -> None:
-    """Three workers fire what was asked for of all together, within 2 %, and none of them at a third of it by luck."""
-    stage = Stage(world, 500, 36)
+    """Three workers fire what was asked for of all together: every exchange at its own instant of one beginning.
+
+    That is told from the instant at which each was due as its worker counted it, and not from a clock over the whole: this machine may
+    stand still, and what is late by that is told apart (``lateness``).
+    """
+    stage = Stage(world, 500, 36, lease_s=9.0)
     for role in ("replay", "replay", "replay", "diff"):
         stage.worker(role)
     _, result = stage.run("--workers", "shared", "--pace", "100/s")
 
     stage.check(result)
-    assert abs(result["rates"]["fired_per_s"] - 100) <= 2
+    observed = sorted(stage.observed(result["run"]), key=lambda one: one.seq)
+    due = [one.fired_at_ns - one.lateness_ns - one.session_wait_ns - one.seq * 10_000_000 for one in observed]
+    begun = sorted(due)[len(due) // 2]
+    assert len(observed) == 500
+    assert sum(abs(one - begun) < 100_000_000 for one in due) >= 0.9 * 500  # 2 % of the five seconds
     fired = [one.fired for one in stage.told(result["run"]) if one.role == "replay"]
     assert len(fired) == 3
     assert min(fired) >= 0.9 * 500 / 3, fired
@@ -190,7 +237,7 @@ def test_a_target_that_goes_down_ends_the_run(world: World) -> None:
     asking = world.start(sys.executable, "-m", "console.main", *stage.words("--workers", "shared", "--pace", "100/s"))
     stage.wait_fired(60)
     stage.targets[2].kill()
-    assert asking.wait(90) == 4
+    assert asking.wait(WAIT_S) == 4
     result = stage.result()
 
     assert run_identities(result["ledger"]) == [], result["ledger"]

@@ -11,13 +11,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from echolane.frame import decode_frame
 from echolane.home import Home
 from echolane.journal import open_journal
 from echolane.ledger import run_identities
+from echolane.observation import Observation
 from echolane.runlog import Told, Watching
 from echolane.store import open_store
+from replayer.observing import observations_topic
 from tests.e2e.world import Done, World, stop
 
+WAIT_S = 180.0
+"""Nothing here takes so long, also on a machine that stands still for seconds."""
 NAMES = ("base", "control", "branch", "branch_control")
 
 
@@ -55,10 +60,18 @@ class Stage:
         """Whether an exchange is unsafe."""
         return number // self.sessions % 5 == 4
 
-    def worker(self, role: str) -> subprocess.Popen[bytes]:
-        """A worker more."""
+    def worker(self, role: str, *, wait: bool = True) -> subprocess.Popen[bytes]:
+        """A worker more; it listens for runs when this returns, unless that is not waited for."""
         words = ["worker", role, "--home", self.world.home]
-        return self.world.start(sys.executable, "-m", "console.main", *words)
+        path = self.world.folder / f"worker-{len(self.world.started)}"
+        with path.open("wb") as said:
+            process = self.world.start(sys.executable, "-m", "console.main", *words, stderr=said)
+        deadline = time.monotonic() + WAIT_S
+        while wait and "waits for runs" not in path.read_text("utf-8"):
+            assert process.poll() is None, path.read_text("utf-8")
+            assert time.monotonic() < deadline, "the worker does not start"
+            time.sleep(0.05)
+        return process
 
     def words(self, *more: object) -> list[object]:
         """A run as it is asked for; its result is in ``result.json``."""
@@ -82,14 +95,14 @@ class Stage:
         with open_store(self.world.home) as store:
             return str(store.query("SELECT run FROM runs_v ORDER BY started_at DESC LIMIT 1")[0]["run"])
 
-    def wait_fired(self, number: int, seconds: float = 60.0) -> None:
+    def wait_fired(self, number: int, seconds: float = WAIT_S) -> None:
         """Wait until base has got so many."""
         deadline = time.monotonic() + seconds
-        while not self.logs[0].exists() or len(self.seen(self.logs[0])) < number:
+        while self.arrived() < number:
             assert time.monotonic() < deadline, "nothing is fired"
             time.sleep(0.05)
 
-    def wait_ended(self, seconds: float = 60.0) -> dict[str, Any]:
+    def wait_ended(self, seconds: float = WAIT_S) -> dict[str, Any]:
         """The result of the newest run, once somebody has closed it."""
         deadline = time.monotonic() + seconds
         while True:
@@ -99,6 +112,35 @@ class Stage:
                 return dict(json.loads(row["result"]))
             assert time.monotonic() < deadline, f"the run is {row['state']}"
             time.sleep(0.2)
+
+    def arrived(self) -> int:
+        """How many base has got."""
+        return len(self.seen(self.logs[0])) if self.logs[0].exists() else 0
+
+    def wait_still(self, seconds: float = 2.0) -> int:
+        """Wait until nothing has come to base for a while; how many it has got."""
+        deadline = time.monotonic() + WAIT_S
+        count, since = -1, time.monotonic()
+        while time.monotonic() - since < seconds:
+            assert time.monotonic() < deadline, "it goes on"
+            if (now := self.arrived()) != count:
+                count, since = now, time.monotonic()
+            time.sleep(0.1)
+        return count
+
+    def observed(self, run: str) -> list[Observation]:
+        """What is in the journal of a run."""
+        journal = open_journal(Home(self.world.home, self.journal))
+        topic = observations_topic(run)
+        try:
+            return [
+                observation
+                for partition in range(journal.partitions(topic))
+                for entry in journal.read(topic, partition)
+                for observation in decode_frame(entry.frame, Observation)
+            ]
+        finally:
+            journal.close()
 
     def seen(self, log: Path) -> list[int]:
         """The exchanges that a target got, in the order in which they came."""

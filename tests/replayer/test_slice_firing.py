@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import msgspec
 import pytest
+from msgspec.structs import replace as changed
 
 from echolane.errors import Fenced
-from echolane.exchange import Body
+from echolane.exchange import Body, Response
 from echolane.frame import decode_frame
 from echolane.observation import Observation
 from echolane.runlog import ASKED, Asked, RunLog, Shared, Watching, progress_topic
 from echolane.settings import Settings
+from replayer.fire import Replay
 from replayer.intents import Intents, intents_topic
 from replayer.observing import observations_topic
 from replayer.options import ReplayOptions
 from replayer.plan import work_topic
+from replayer.preparing import prepared
 from replayer.slices import Crowd, Hold, Slice
 from replayer.targets import make_targets, resolve
 from replayer.worker import ReplayWorker, _Serving
@@ -43,6 +49,7 @@ class Hands:
         self.stage, self.mine, self.threads, self.crowd = stage, True, threads, Crowd(concurrency)
         self.shared = Shared(Asked(stage.spec, 0, "1"), began_ns=time.time_ns())
         self.commits = []
+        self.options = ReplayOptions(concurrency=4, patience=QUICK, drain_s=1.0)
 
     def commit(self, position):
         """Remember it, while it is this worker's."""
@@ -57,8 +64,7 @@ class Hands:
         targets = await resolve(make_targets(spec.targets, [], [], spec.methods))
         start = journal.committed(GROUP, work_topic(spec.run), 0)
         hold = Hold(0, 1, start, lambda: self.mine, self.commit, *self.threads)
-        options = ReplayOptions(concurrency=4, patience=QUICK, drain_s=1.0)
-        return Slice(journal, self.shared, targets, options, hold, self.crowd)
+        return Slice(journal, self.shared, targets, self.options, hold, self.crowd)
 
 
 def planned(stage, exchange, servers, count=40, **more):
@@ -252,3 +258,71 @@ async def test_a_worker_with_another_key_leaves_the_run(stage, exchange, serving
     assert "has seal key" in trouble
     assert "0badcafe" in trouble
     assert "ECHOLANE_SEAL_KEY" in trouble
+
+
+def shop_order(exchange, count):
+    """A session that orders, and then asks for its order with a token that came with it."""
+    made = json.dumps({"id": "recorded-order-77", "session_token": "recorded-token-of-the-user"}).encode()
+    first = exchange(0, "/orders", method="POST", body=Body(b"{}", 2))
+    headers = [(b"Content-Type", b"application/json")]
+    first = changed(first, response=Response(200, "1.1", headers, Body(made, len(made))))
+    token = [(b"Host", b"shop.example"), (b"X-Session-Token", b"recorded-token-of-the-user")]
+    return [first, *(exchange(n, f"/orders/recorded-order-77?n={n}", headers=token) for n in range(1, count))]
+
+
+def shop(name):
+    """A target that gives names of its own."""
+    made = json.dumps({"id": f"{name}-order-99", "session_token": f"the-{name}-token-and-no-other"}).encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(made)
+
+    def answer(request, number):
+        return [0.02, head + made] if request.startswith(b"POST") else [0.02, OK]
+
+    return answer
+
+
+@pytest.mark.parametrize("resumed", [False, True], ids=["changes hands", "resumed"])
+async def test_what_a_target_gave_is_known_to_who_goes_on(stage, exchange, serving, resumed):
+    """The order's id is read again from the answers in the journal; a token, of which only the mask is there, stays as recorded."""
+    names = ["base", "control", "branch", "bcontrol"]
+    async with serving(*map(shop, names)) as servers:
+        stage.record(shop_order(exchange, 30))
+        stage.plan([server.url for server in servers], partitions=1, methods="all")
+        targets, options = await prepared(stage.home, stage.spec, Settings())
+        options = replace(options, concurrency=4, drain_s=1.0)
+        if resumed:
+            stop = asyncio.Event()
+            working = asyncio.ensure_future(Replay(stage.journal, stage.spec.run, targets, options).run(stop, nothing))
+            await arrived(servers[0], 8)
+            stop.set()
+            assert (await working).state == "interrupted"
+            before = [len(server.lines) for server in servers]
+            await Replay(stage.journal, stage.spec.run, targets, options).run(asyncio.Event(), nothing)
+        else:
+            for topic in (observations_topic(stage.spec.run), intents_topic(stage.spec.run)):
+                stage.journal.create(topic, 1)
+            with threads() as pair:
+                first, second = Hands(stage, pair), Hands(stage, pair)
+                first.options = second.options = options
+                working = asyncio.ensure_future((await first.slice()).work_off(asyncio.Event()))
+                await arrived(servers[0], 8)
+                for _ in range(1000):
+                    if stage.journal.end(observations_topic(stage.spec.run), 0):
+                        break
+                    await asyncio.sleep(0.01)
+                first.mine = False
+                with pytest.raises(Fenced):
+                    await working
+                before = [len(server.lines) for server in servers]
+                await (await second.slice()).work_off(asyncio.Event())
+    for name, server, count in zip(names, servers, before, strict=True):
+        assert count < len(server.lines)
+        assert {line.partition("?")[0] for line in server.lines[1:]} == {f"GET /orders/{name}-order-99"}
+        tokens = [re.search(rb"(?i)x-session-token: ([^\r]*)", request)[1].decode() for request in server.seen[1:]]
+        assert tokens[0] == f"the-{name}-token-and-no-other"
+        assert tokens[-1] == "recorded-token-of-the-user"
+    assert {one.seq for one in every_observation(stage)} == set(range(30))
+
+
+def nothing(_done, _all):
+    """Progress is not looked at."""
