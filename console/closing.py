@@ -15,15 +15,15 @@ from differ.close import close_run
 from differ.worker import GROUP as DIFFER
 from echolane.journal import Journal
 from echolane.observation import TARGETS
-from echolane.runlog import CLOSING, CLOSING_NS, ENDED, RunLog, Shared
+from echolane.runlog import CLOSING, CLOSING_NS, ENDED, RunLog, Shared, Watching
 from echolane.store import Store
 from replayer.observing import observations_topic
 from replayer.plan import work_topic
 from replayer.worker import replay_group
 
 MISSING_S = 30.0
-"""How long rows may be missing after all was committed (a damaged frame, answers that are looked at a second time) before the run is
-closed without them; its ledger then says how many."""
+"""How long rows may be missing after all was committed and nothing is looked at again (a damaged frame, a machine that died with what it
+had set aside) before the run is closed without them; its ledger then says how many."""
 ROWS = "SELECT count() AS n FROM results_v WHERE run = {run:String}"
 SKIPPED = "SELECT reason, count() AS n FROM results_v WHERE run = {run:String} AND verdict = 'skipped' GROUP BY reason"
 FIRED = """
@@ -39,6 +39,7 @@ class Closer:
 
     def __init__(self, journal: Journal, store: Store, words: RunLog, shared: Shared) -> None:
         self._journal, self._store, self._words, self._shared = journal, store, words, shared
+        self._watching = Watching(journal, shared.run)
         self._run = {"run": shared.run}
         self._committed_at = 0.0
         self._rows_then = -1
@@ -50,12 +51,17 @@ class Closer:
         self.rows = int(self._store.query(ROWS, self._run)[0]["n"])
         whole = self.rows >= self._shared.asked.selected
         now = time.monotonic()
-        if not whole and self._rows_then != self.rows:
+        if not whole and (self._rows_then != self.rows or self._is_looked_at_again()):
             self._rows_then, self._committed_at = self.rows, now
             return False
         if not whole and now - self._committed_at < MISSING_S:
             return False
         return self._is_committed()
+
+    def _is_looked_at_again(self) -> bool:
+        """Whether a diff worker that lives has set something aside: one look may take longer than rows are waited for."""
+        self._watching.look()
+        return self._watching.aside(MISSING_S) > 0
 
     def _is_committed(self) -> bool:
         run, groups = self._shared.run, (replay_group(self._shared.asked.turn), DIFFER)

@@ -22,6 +22,8 @@ from echolane.lease import held
 from echolane.runlog import RunLog, Shared, Told, tell_progress
 from echolane.settings import Settings
 from echolane.store import Store
+from replayer.observing import observations_topic
+from replayer.worker import GONE_S
 
 LOOK_S = 0.05
 """How often processes are looked after."""
@@ -83,14 +85,22 @@ class DiffWorker:
         for shared in self._words.active():
             if shared.run in self._at or time.monotonic() < self._not_before.get(shared.run, 0.0):
                 continue
-            if self._has_place():
-                self._at[shared.run] = _AtRun(self, shared)
-            else:
+            if not self._has_place():
                 waiting.append(shared.run)
+            elif self._is_there(shared.run):
+                self._at[shared.run] = _AtRun(self, shared)
         if waiting and time.monotonic() - self._waiting_told_at > WAITING_TELL_S:
             self._waiting_told_at = time.monotonic()
             for run in waiting[:WAITING_TOLD_MAX]:
                 self.tell(run)
+
+    def _is_there(self, run: str) -> bool:
+        """Whether a run still has its topics: a process for one that retention has removed would die again and again."""
+        with suppress(EcholaneError):
+            if observations_topic(run) in self._journal.topics():
+                return True
+        self._not_before[run] = time.monotonic() + GONE_S
+        return False
 
     def _has_place(self) -> bool:
         """Whether it may take up one run more. One that is paused keeps no other waiting."""
@@ -124,10 +134,10 @@ class DiffWorker:
         """Who looks whether a run is accounted for."""
         return Closer(self._journal, self._store, self._words, shared)
 
-    def tell(self, run: str, trouble: str = "") -> None:
+    def tell(self, run: str, trouble: str = "", aside: int = 0) -> None:
         """Say that it is there, or why it does nothing."""
         with suppress(EcholaneError):  # only a picture
-            tell_progress(self._journal, run, Told(self.name, "diff", time.time_ns(), trouble=trouble))
+            tell_progress(self._journal, run, Told(self.name, "diff", time.time_ns(), trouble=trouble, aside=aside))
 
     @property
     def home(self) -> Home:
@@ -164,7 +174,7 @@ class _AtRun:
         now = time.monotonic()
         if now - self._told_at > TELL_S:
             self._told_at = now
-            self._worker.tell(self._shared.run)
+            self._worker.tell(self._shared.run, aside=len(self._attempts.pending))
         if now - self._asked_at > CLOSE_LOOK_S:
             self._close()
             self._asked_at = time.monotonic()

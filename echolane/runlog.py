@@ -185,6 +185,8 @@ class Told(msgspec.Struct, array_like=True, frozen=True):
     """Partitions it holds."""
     trouble: str = ""
     """Why it does nothing for the run, in a line for a person."""
+    aside: int = 0
+    """Exchanges that it has set aside and not compared yet."""
 
 
 def progress_topic(run: str) -> str:
@@ -205,6 +207,8 @@ class Watching:
         self._journal, self._topic = journal, progress_topic(run)
         self._at = 0
         self.workers: dict[str, Told] = {}
+        self._heard_at: dict[str, float] = {}
+        """By this machine's clock."""
         self.troubles: dict[str, None] = {}
         """What kept a worker from the run, each once, the newest last."""
 
@@ -219,6 +223,7 @@ class Watching:
                         self._note(told.trouble)
                         continue
                     self.workers[told.worker] = told
+                    self._heard_at[told.worker] = time.monotonic()
                     heard.add(told.role)
             except FrameDamaged:  # only a picture of the progress
                 continue
@@ -233,6 +238,11 @@ class Watching:
     def fired(self) -> int:
         """Exchanges fired, also more than once."""
         return sum(told.fired for told in self.workers.values())
+
+    def aside(self, within_s: float) -> int:
+        """Exchanges that are looked at a second time by workers that were heard lately."""
+        now = time.monotonic()
+        return sum(told.aside for name, told in self.workers.items() if now - self._heard_at[name] <= within_s)
 
     def count(self, role: str) -> int:
         """How many workers of a kind were seen."""

@@ -38,6 +38,8 @@ TELL_S = 1.0
 BEGIN_S = 0.5
 """Between the word that a run begins and its beginning, beside a third of a lease: by then all workers that listen have come and have
 their share, and no partition changes hands with requests in the air."""
+GONE_S = 60.0
+"""Until it is looked again whether a run has work: what retention has removed does not come back."""
 AGAIN_S = 2.0
 """Until what failed is tried again: a target that is not there, a journal that does not answer."""
 RUNS_MAX = 4
@@ -127,8 +129,11 @@ class ReplayWorker:
 
     async def _serve(self, shared: Shared, stop: asyncio.Event) -> None:
         """Be a member of a run's group until it ends or the worker is stopped."""
-        run = shared.run
+        run, again_s = shared.run, AGAIN_S
         try:
+            if work_topic(run) not in await self.read(self._journal.topics):
+                again_s = GONE_S
+                raise HomeError(f"run {run} has no work any more: it was asked for too long ago")
             self._check_key(shared)
             targets, options = await prepared(self._home, shared.asked.spec, self._settings)
             member = await _in(
@@ -147,7 +152,7 @@ class ReplayWorker:
             log.event("worker.left-run", worker=self.name, run=run, error=str(error))
             await self.tell(run, Told(self.name, "replay", time.time_ns(), trouble=str(error)))
         finally:
-            self._not_before[run] = time.monotonic() + AGAIN_S
+            self._not_before[run] = time.monotonic() + again_s
             self._serving.pop(run, None)
             gc.collect()
 

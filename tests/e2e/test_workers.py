@@ -182,15 +182,18 @@ def test_a_run_is_held_given_up_and_gone_on_with(world: World) -> None:
     stage = Stage(world, 400, 12)
     for role in ("replay", "replay", "diff"):
         stage.worker(role)
-    asking = world.start(sys.executable, "-m", "console.main", *stage.words("--workers", "shared", "--pace", "50/s"))
+    asking = world.start(sys.executable, "-m", "console.main", *stage.words("--workers", "shared", "--pace", "20/s"))
     stage.wait_fired(20)
     run = stage.latest()
     place = ("--home", world.home)
+    stage.hold(run)  # at once: a command takes as long to start as this machine likes
     assert world.call("runs", "pause", run, *place).code == 0
     held = stage.wait_still()
     assert held < 400
     assert world.call("runs", "resume", run, *place).code == 0
     stage.wait_fired(held + 20)
+    stage.hold(run)
+    assert stage.wait_still() < 400
     assert world.call("runs", "cancel", run, *place).code == 0
     assert asking.wait(WAIT_S) == 130
     result = stage.result()

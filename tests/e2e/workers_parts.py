@@ -16,7 +16,7 @@ from echolane.home import Home
 from echolane.journal import open_journal
 from echolane.ledger import run_identities
 from echolane.observation import Observation
-from echolane.runlog import Told, Watching
+from echolane.runlog import PAUSE, RunLog, Told, Watching
 from echolane.store import open_store
 from replayer.observing import observations_topic
 from tests.e2e.world import Done, World, stop
@@ -127,6 +127,12 @@ class Stage:
                 count, since = now, time.monotonic()
             time.sleep(0.1)
         return count
+
+    def hold(self, run: str) -> None:
+        """Pause a run, as `echolane runs pause` does."""
+        journal = open_journal(Home(self.world.home, self.journal))
+        RunLog(journal, "somebody").say(run, PAUSE)
+        journal.close()
 
     def observed(self, run: str) -> list[Observation]:
         """What is in the journal of a run."""

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace as changed
 
+from console.diffing import DiffWorker
 from echolane.errors import Fenced
 from echolane.exchange import Body, Response
 from echolane.frame import decode_frame
@@ -28,7 +29,7 @@ from replayer.plan import work_topic
 from replayer.preparing import prepared
 from replayer.slices import Crowd, Hold, Slice
 from replayer.targets import make_targets, resolve
-from replayer.worker import ReplayWorker, _Serving
+from replayer.worker import GONE_S, ReplayWorker, _Serving
 from tests.replayer.conftest import QUICK
 
 GROUP = "replayer.1"
@@ -326,3 +327,27 @@ async def test_what_a_target_gave_is_known_to_who_goes_on(stage, exchange, servi
 
 def nothing(_done, _all):
     """Progress is not looked at."""
+
+
+async def test_a_run_that_retention_has_removed_is_left_alone(stage, exchange):
+    """Its word may outlive its work: no worker tries it over and over, and none starts processes that die of it."""
+    stage.record([exchange(0)])
+    stage.plan(["http://127.0.0.1:1"] * 4, partitions=1)
+    asking = RunLog(stage.journal, "asker")
+    asking.prepare()
+    asking.say(stage.spec.run, ASKED, msgspec.json.encode(Asked(stage.spec, 1, "1", "here")))
+    stage.journal.drop(work_topic(stage.spec.run))
+    stop, begun = asyncio.Event(), time.monotonic()
+    worker = ReplayWorker(stage.journal, stage.home, Settings(), "w", "here")
+    working = asyncio.ensure_future(worker.run(stop))
+    for _ in range(3000):
+        if worker._not_before:
+            break
+        await asyncio.sleep(0.01)
+    stop.set()
+    await working
+    assert worker._not_before[stage.spec.run] >= begun + GONE_S
+    diff = DiffWorker(stage.journal, None, stage.home, Settings(), "d")
+    diff._listen()
+    assert diff._at == {}
+    assert diff._not_before[stage.spec.run] >= begun + GONE_S
