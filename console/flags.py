@@ -22,11 +22,11 @@ def service_name(text: str) -> str:
     return text
 
 
-def host_port(text: str) -> tuple[str, int]:
+def host_port(text: str, flag: str = "--listen") -> tuple[str, int]:
     """HOST:PORT of an address to listen on."""
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdigit() or not 0 < int(port) < 65536:
-        raise UsageError(f"--listen `{text}` needs HOST:PORT with a port of 1-65535, for example 127.0.0.1:8080")
+        raise UsageError(f"{flag} `{text}` needs HOST:PORT with a port of 1-65535, for example 127.0.0.1:8080")
     return host.strip("[]") or "127.0.0.1", int(port)
 
 

@@ -7,10 +7,14 @@ import asyncio
 import signal
 import threading
 import time
+from contextlib import suppress
 from types import FrameType
 
 from console.asking import machine
 from console.diffing import DiffWorker
+from console.flags import host_port
+from console.health import Health, told
+from console.lag import Waiting
 from console.output import say
 from console.surroundings import home_in, settings_of, store_of
 from echolane import ids, log, service
@@ -21,51 +25,89 @@ from replayer.worker import ReplayWorker
 
 EPILOG = """examples:
   echolane worker replay --journal kafka://kafka-1:9092
-  echolane worker diff"""
+  echolane worker diff --health 0.0.0.0:8901"""
+BEAT_S = 1.0
+"""How often a loop says that it turns."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
     parser.epilog = EPILOG
     parser.add_argument("role", choices=["replay", "diff"], help="fire requests, or compare answers")
+    parser.add_argument(
+        "--health",
+        metavar="HOST:PORT",
+        help="answer probes, Prometheus and autoscalers there: /livez, /readyz, /metrics, /lag",
+    )
 
 
 def execute(args: argparse.Namespace) -> int:
     """Work until SIGINT or SIGTERM."""
+    address = host_port(args.health, "--health") if args.health else None
     settings = settings_of(args)
     home = home_in(settings)
     name = ids.uuid7(time.time_ns())
     log.to(home.log / f"worker-{args.role}.log")
     journal = open_journal(home)
     try:
-        say(f"{args.role} worker {name} waits for runs in {home.journal_place}; Ctrl-C ends it")
-        if args.role == "replay":
-            replaying(journal, home, settings, name)
-        else:
-            diffing(args, journal, home, settings, name)
+        health = Health(Waiting(journal, name).by_role)
+        with told(health, address):
+            say(f"{args.role} worker {name} waits for runs in {home.journal_place}; Ctrl-C ends it")
+            if args.role == "replay":
+                replaying(journal, home, settings, name, health)
+            else:
+                diffing(args, journal, home, settings, name, health)
     finally:
         journal.close()
     say(f"{args.role} worker {name} has let go of its work")
     return 0
 
 
-def replaying(journal: Journal, home: Home, settings: Settings, name: str) -> None:
+def replaying(journal: Journal, home: Home, settings: Settings, name: str, health: Health) -> None:
     """A replay worker, on the loop."""
 
+    async def living(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            health.beat()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_S):
+                    await stop.wait()
+        health.ready(is_so=False)
+
     async def main(stop: asyncio.Event) -> None:
-        await ReplayWorker(journal, home, settings, name, machine()).run(stop)
+        health.ready()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(living(stop))
+            await ReplayWorker(journal, home, settings, name, machine()).run(stop)
 
     service.run(main)
 
 
-def diffing(args: argparse.Namespace, journal: Journal, home: Home, settings: Settings, name: str) -> None:
+class Beating(threading.Event):
+    """Tells a worker to stop; each time it looks, its loop has turned."""
+
+    def __init__(self, health: Health) -> None:
+        super().__init__()
+        self._health = health
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait a while, or until it is to stop."""
+        self._health.beat()
+        return super().wait(timeout)
+
+
+def diffing(
+    args: argparse.Namespace, journal: Journal, home: Home, settings: Settings, name: str, health: Health
+) -> None:
     """A diff worker, which waits for processes."""
-    stop = threading.Event()
+    stop = Beating(health)
 
     def ended(_number: int, _frame: FrameType | None) -> None:
+        health.ready(is_so=False)
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, ended)
     with store_of(args, home) as store:
+        health.ready()
         DiffWorker(journal, store, home, settings, name).run(stop)

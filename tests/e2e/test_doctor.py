@@ -82,7 +82,8 @@ def test_a_cluster_and_a_server_are_examined_and_tables_made(world: World, broke
     by_environment = world.call("doctor", "--home", world.home, "--json")
     made = world.call("doctor", "--home", world.home, "--json", "--repair", "--only", "store")
     world.record(world.app(), ITEMS)
-    done, result = world.run("--base-cmd", world.app_command(), "--branch-cmd", world.app_command())
+    commands = ("--base-cmd", world.app_command(), "--branch-cmd", world.app_command())
+    done, result = world.run(*commands, "--workers", "own")
     assert done.code == 0, done.err
     well = world.call("doctor", "--home", world.home, "--json")
 
