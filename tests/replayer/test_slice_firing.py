@@ -263,17 +263,17 @@ async def test_a_worker_with_another_key_leaves_the_run(stage, exchange, serving
 
 def shop_order(exchange, count):
     """A session that orders, and then asks for its order with a token that came with it."""
-    made = json.dumps({"id": "recorded-order-77", "session_token": "recorded-token-of-the-user"}).encode()
+    made = json.dumps({"id": "recorded-order-77", "session_token": "recorded-token-7-of-the-user"}).encode()
     first = exchange(0, "/orders", method="POST", body=Body(b"{}", 2))
     headers = [(b"Content-Type", b"application/json")]
     first = changed(first, response=Response(200, "1.1", headers, Body(made, len(made))))
-    token = [(b"Host", b"shop.example"), (b"X-Session-Token", b"recorded-token-of-the-user")]
+    token = [(b"Host", b"shop.example"), (b"X-Session-Token", b"recorded-token-7-of-the-user")]
     return [first, *(exchange(n, f"/orders/recorded-order-77?n={n}", headers=token) for n in range(1, count))]
 
 
 def shop(name):
     """A target that gives names of its own."""
-    made = json.dumps({"id": f"{name}-order-99", "session_token": f"the-{name}-token-and-no-other"}).encode()
+    made = json.dumps({"id": f"{name}-order-99", "session_token": f"the-{name}-token-9-and-no-other"}).encode()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(made)
 
     def answer(request, number):
@@ -320,8 +320,8 @@ async def test_what_a_target_gave_is_known_to_who_goes_on(stage, exchange, servi
         assert count < len(server.lines)
         assert {line.partition("?")[0] for line in server.lines[1:]} == {f"GET /orders/{name}-order-99"}
         tokens = [re.search(rb"(?i)x-session-token: ([^\r]*)", request)[1].decode() for request in server.seen[1:]]
-        assert tokens[0] == f"the-{name}-token-and-no-other"
-        assert tokens[-1] == "recorded-token-of-the-user"
+        assert tokens[0] == f"the-{name}-token-9-and-no-other"
+        assert tokens[-1] == "recorded-token-7-of-the-user"
     assert {one.seq for one in every_observation(stage)} == set(range(30))
 
 
