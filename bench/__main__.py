@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import brokers, capture, chain, comparing, firing, peers, storing
+from bench import brokers, capture, chain, comparing, firing, peers, spooling, storing
 from bench.parts import Table, machine
 
 TABLES: dict[str, Callable[[int], Table]] = {
@@ -20,6 +20,7 @@ TABLES: dict[str, Callable[[int], Table]] = {
     "storing": storing.table,
     "chain": chain.table,
     "brokers": brokers.table,
+    "spooling": spooling.table,
 }
 HEAD = """# Measured results
 

@@ -116,7 +116,8 @@ class Broker:
             password=PASSWORD,
         )
         (folder / "server.properties").write_text(config)
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")  # noqa: TID251 - Kafka's id, not ours
+        # An id that began with a hyphen would be taken for a flag.
+        cluster = urlsafe_b64encode(b"E" + uuid.uuid4().bytes[1:]).decode().rstrip("=")  # noqa: TID251 - Kafka's id, not ours
         self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", "server.properties", *_scram())
 
     def __repr__(self) -> str:

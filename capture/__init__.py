@@ -8,7 +8,9 @@ Floor plan, in the order in which an exchange walks::
     pipe.py        relay to recorder: bounded, never waited for
     recorder.py    the process beside the relay
     parsing.py     heads and bodies to the vocabulary's words      filters.py   what is recorded at all (both pure)
-    storing.py     mask, seal, frame, append
+    storing.py     mask, seal, frame, and leave at a sink    appending.py   the sink that waits for the journal
+    outbox.py      the sink before Kafka: memory, then disk   shipping.py    its thread, which sends
+    spool.py       frames on the disk                         carrier.py     whose they are, and what became of them
     account.py     who counts what, and why it balances after any kill
     importing/     HAR and GoReplay files, by the same way into the journal
 """

@@ -17,7 +17,6 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from echolane.errors import HomeError
-from echolane.exchange import Exchange
 from echolane.frame import FrameDamaged, decode_frame
 from echolane.home import Home
 from echolane.journal import Journal
@@ -27,11 +26,26 @@ from echolane.recordings import topic_of
 
 SESSIONS_KEPT = 1000
 """Sessions whose counters are kept, 16 KiB each; older ones have told what they had to tell."""
-OPEN, FROM, BASE = "append.open", "append.from", "append.base"
-"""An append that has begun: its partition + 1, the position it cannot be before, and what was stored before it."""
+OPEN, FROM, BASE, FIRST = "append.open", "append.from", "append.base", "append.first"
+"""An append that has begun: its partition + 1, the position it cannot be before, what was stored before it, and its first ``seq``.
+
+A request that a broker was slow to take may still land after it was given up and sent again; by the last one it is known for an older one.
+"""
+SPOOLED = "spooled"
+"""Exchanges that wait on the disk for a journal that is away (:mod:`capture.spool`)."""
 NOT_LOSSES = ("dropped{filtered}", "dropped{sampled}", "dropped{replayed}")
 """Dropped on purpose and before an exchange has its ``seq``; everything else leaves a gap there."""
 NOTES = ("upgraded", "upstream-refused", "forged-marks")
+
+
+class Glance(msgspec.Struct, array_like=True, gc=False):
+    """The beginning of a recorded exchange: whose it is. The rest is not decoded."""
+
+    id: str
+    service: str
+    agent: str
+    epoch: int
+    seq: int
 
 
 class Recorded(Protocol):
@@ -141,15 +155,21 @@ def stored_by(journal: Journal, session: Recorded, counts: Mapping[str, int]) ->
     """How many exchanges a recorder has in the journal."""
     if not counts.get(OPEN):
         return counts.get("stored", 0)
-    found, topic = 0, topic_of(session.service)
-    if topic in journal.topics():
+    return counts.get(BASE, 0) + len(landed(journal, session, counts))
+
+
+def landed(journal: Journal, session: Recorded, counts: Mapping[str, int]) -> set[int]:
+    """Which exchanges of the append that has begun are in the journal, by their ``seq``."""
+    found: set[int] = set()
+    topic, whose, first = topic_of(session.service), (session.agent, session.epoch), counts.get(FIRST, 0)
+    if counts.get(OPEN) and topic in journal.topics():
         for entry in journal.read(topic, counts[OPEN] - 1, counts.get(FROM, 0)):
             try:
-                exchanges = decode_frame(entry.frame, Exchange)
+                glances = decode_frame(entry.frame, Glance)
             except FrameDamaged:
                 continue
-            found += sum((one.agent, one.epoch) == (session.agent, session.epoch) for one in exchanges)
-    return counts.get(BASE, 0) + found
+            found.update(one.seq for one in glances if (one.agent, one.epoch) == whose and one.seq >= first)
+    return found
 
 
 def losses(counts: Mapping[str, int]) -> int:
@@ -157,13 +177,19 @@ def losses(counts: Mapping[str, int]) -> int:
     return summed(counts, "dropped") - sum(counts.get(name, 0) for name in NOT_LOSSES)
 
 
-def settle(journal: Journal, session: Session) -> Counts:
-    """Close the account of a session whose processes are gone: its ledger. Safe to repeat, and at any later time."""
+def settle(journal: Journal | None, session: Session) -> Counts:
+    """Close the account of a session whose processes are gone: its ledger. Safe to repeat, and at any later time.
+
+    What only a journal that is away can tell, or what waits on the disk, is left to the next recorder (:mod:`capture.outbox`).
+    """
     recorder = Counters(session.recorder)
     try:
-        recover(journal, session, recorder)
-        for name, missing in _missing(read_counters(session.relay), recorder.read()).items():
-            recorder.add(name, missing)
+        if recorder.get(OPEN) and (journal is None or recorder.get(SPOOLED)):
+            return ledger_of(session)
+        if journal is not None:
+            recover(journal, session, recorder)
+        for name, count in missing(read_counters(session.relay), recorder.read()).items():
+            recorder.add(name, count)
     finally:
         recorder.close()
     return _ledger(read_counters(session.relay), read_counters(session.recorder))
@@ -181,8 +207,8 @@ def ledger_of(session: Session) -> Counts:
     carried = session.lives
     relay, recorder = read_counters(session.relay), read_counters(session.recorder)
     counts = _ledger(relay, recorder)
-    for name, missing in _missing(relay, recorder).items():
-        counts["spooled" if carried else name] = counts.get("spooled" if carried else name, 0) + missing
+    for name, count in missing(relay, recorder).items():
+        counts[SPOOLED if carried else name] = counts.get(SPOOLED if carried else name, 0) + count
     return counts
 
 
@@ -203,22 +229,26 @@ def ledger_line(counts: Mapping[str, int]) -> str:
 
 
 def _ledger(relay: Mapping[str, int], recorder: Mapping[str, int]) -> Counts:
-    counts: Counts = {"seen": relay.get("seen", 0), "stored": recorder.get("stored", 0), "spooled": 0}
+    counts: Counts = {
+        "seen": relay.get("seen", 0),
+        "stored": recorder.get("stored", 0),
+        SPOOLED: recorder.get(SPOOLED, 0),
+    }
     for name, value in [*relay.items(), *recorder.items()]:
         if value and (name.startswith("dropped{") or name in NOTES):
             counts[name] = counts.get(name, 0) + value
     return counts
 
 
-def _missing(relay: Mapping[str, int], recorder: Mapping[str, int]) -> Counts:
+def missing(relay: Mapping[str, int], recorder: Mapping[str, int]) -> Counts:
     """What neither side accounts for, by who had it last."""
-    settled = recorder.get("stored", 0) + summed(recorder, "dropped")
-    missing = relay.get("seen", 0) - summed(relay, "dropped") - settled
-    with_recorder = min(missing, max(0, relay.get("delivered", 0) - settled))
-    found = {"dropped{recorder-died}": with_recorder, "dropped{relay-died}": missing - with_recorder}
+    settled = recorder.get("stored", 0) + recorder.get(SPOOLED, 0) + summed(recorder, "dropped")
+    lost = relay.get("seen", 0) - summed(relay, "dropped") - settled
+    with_recorder = min(lost, max(0, relay.get("delivered", 0) - settled))
+    found = {"dropped{recorder-died}": with_recorder, "dropped{relay-died}": lost - with_recorder}
     return {name: value for name, value in found.items() if value}
 
 
 def _balanced(session: Session) -> bool:
     recorder = read_counters(session.recorder)
-    return not recorder.get(OPEN) and not _missing(read_counters(session.relay), recorder)
+    return not recorder.get(OPEN) and not missing(read_counters(session.relay), recorder)

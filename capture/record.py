@@ -25,12 +25,12 @@ from capture.pipe import PipeWriter
 from capture.recorder import READY, Task
 from capture.relay import ClientSide, Relay
 from echolane import log, service
-from echolane.errors import HomeError, UsageError
+from echolane.errors import HomeError, JournalDown, UsageError
 from echolane.home import Home
 from echolane.journal import open_journal
 from echolane.keys import load_mark_key, load_seal_keys
 from echolane.lease import held
-from echolane.ledger import Counters, capture_identities
+from echolane.ledger import Counters, Counts, capture_identities
 from echolane.recordings import topic_of
 from echolane.settings import Settings
 
@@ -53,22 +53,50 @@ def record(home: Home, name: str, listen: tuple[str, int], upstream: str, settin
     address = upstream_address(upstream)
     load_seal_keys(home.keys, os.environ)
     load_mark_key(home.keys, os.environ)
-    journal = open_journal(home)
-    try:
-        if topic_of(name) not in journal.topics():  # the partitions of one that exists are fixed
-            journal.create(topic_of(name), settings.journal.partitions)
-        account.settle_dead(home, journal, name)
-        session = account.next_session(home, name)
-        with held(session.lock, f"session {session.epoch} of `{name}`"):
-            recording = Recording(home, session, settings)
-            service.run(lambda stop: recording.run(listen, address, stop))
-        counts = account.settle(journal, session)
-    finally:
-        journal.close()
+    partitions = prepared(home, name, settings)
+    session = account.next_session(home, name)
+    with held(session.lock, f"session {session.epoch} of `{name}`"):
+        recording = Recording(home, session, settings, partitions)
+        service.run(lambda stop: recording.run(listen, address, stop))
+    counts = closed(home, session)
     say(f"recorded {name}: {ledger_line(counts)}")
     for wrong in capture_identities(counts):
         say(f"the ledger does not balance: {wrong}")
     return 0
+
+
+def prepared(home: Home, name: str, settings: Settings) -> int:
+    """A topic for the service, and how many partitions it has; the accounts of dead sessions are closed.
+
+    A journal on other machines may be away: then what is recorded waits on the disk, and the service is served.
+    """
+    topic = topic_of(name)
+    try:
+        journal = open_journal(home)
+        try:
+            if topic not in journal.topics():  # the partitions of one that exists are fixed
+                journal.create(topic, settings.journal.partitions)
+            if not home.journal_url:  # else the recorder does it, which also knows what is on the disk
+                account.settle_dead(home, journal, name)
+            return journal.partitions(topic)
+        finally:
+            journal.close()
+    except JournalDown as error:
+        if not settings.capture.spool_bytes:
+            raise
+        say(f"warning: {error}; until then what is recorded waits in {home.spool}")
+        return settings.journal.partitions
+
+
+def closed(home: Home, session: Session) -> Counts:
+    """The session's ledger at its end. What only a journal that is away could tell, the next start settles."""
+    if home.journal_url:
+        return account.settle(None, session)
+    journal = open_journal(home)
+    try:
+        return account.settle(journal, session)
+    finally:
+        journal.close()
 
 
 def say(text: str) -> None:
@@ -91,8 +119,8 @@ def upstream_address(upstream: str) -> tuple[str, int]:
 class Recording:
     """One session: the relay in this process, the recorder beside it."""
 
-    def __init__(self, home: Home, session: Session, settings: Settings) -> None:
-        self._home, self._session, self._settings = home, session, settings
+    def __init__(self, home: Home, session: Session, settings: Settings, partitions: int) -> None:
+        self._home, self._session, self._settings, self._partitions = home, session, settings, partitions
         self._counters = Counters(session.relay)
         self._authority = ""
         self._recorder: asyncio.subprocess.Process | None = None
@@ -164,6 +192,7 @@ class Recording:
                 self._settings,
                 theirs.fileno(),
                 self._counters.get("delivered"),
+                self._partitions,
             )
             self._recorder = await asyncio.create_subprocess_exec(
                 sys.executable,

@@ -16,11 +16,14 @@ from pathlib import Path
 
 import msgspec
 
-from capture.account import NOTES, Session, losses, recover
+from capture.account import NOT_LOSSES, NOTES, Session, recover
+from capture.appending import Direct, Sink
 from capture.exchanging import Raw
 from capture.filters import Filters
+from capture.outbox import Outbox
 from capture.parsing import request_of, response_of
 from capture.pipe import PipeReader
+from capture.shipping import Shipping
 from capture.storing import Identity, Storing
 from echolane import log
 from echolane.errors import EcholaneError
@@ -53,39 +56,59 @@ class Task(msgspec.Struct, frozen=True):
     descriptor: int
     delivered: int
     """Exchanges that earlier recorders of this session were given."""
+    partitions: int
+    """Of the service's topic, as far as it is known."""
 
 
 class Recorder:
     """One life of a session's recorder."""
 
-    def __init__(self, task: Task, session: Session, journal: Journal, home: Home) -> None:
+    def __init__(self, task: Task, session: Session, home: Home) -> None:
         settings = task.settings
-        self._settings, self._session, self._journal, self._runs = settings, session, journal, home.runs
+        self._settings, self._session, self._home = settings, session, home
         self._counters = Counters(session.recorder)
+        self._journal: Journal | None = None
+        self._outbox: Outbox | None = None
         keys = load_seal_keys(home.keys, os.environ)
+        who = Identity(task.service, task.agent, task.epoch)
         self._storing = Storing(
-            journal,
+            self._sink(task, who),
             self._counters,
-            Identity(task.service, task.agent, task.epoch),
+            who,
             Masker(keys.current.mask_key(), seal_key=keys.current if settings.seal else None),
             Filters(settings.capture),
             mark_key=load_mark_key(home.keys, os.environ),
-            partitions=settings.journal.partitions,
         )
         self._authority = task.authority
         self._limits = (settings.capture.request_body_kept, settings.capture.answer_body_kept)
-        self._recover(task.delivered)
+        log.event("recorder.started", service=session.service, epoch=session.epoch, lost=self._begin(task.delivered))
 
-    def _recover(self, delivered: int) -> None:
-        """Settle what earlier recorders of this session left: what they were given and did not account for died with them."""
+    def _sink(self, task: Task, who: Identity) -> Sink:
+        """A journal on this machine is waited for; one on others may be away, so frames go by way of an outbox."""
+        if not self._home.journal_url:
+            self._journal = open_journal(self._home)
+            return Direct(self._journal, self._counters, who, task.partitions)
+        self._outbox = Outbox(
+            self._home, self._session, self._counters, self._settings.capture, task.partitions, tell=tell
+        )
+        return self._outbox
+
+    def _begin(self, delivered: int) -> int:
+        """Settle what earlier recorders of this session left: what they were given and did not account for died with them; how many."""
         counters = self._counters
-        recover(self._journal, self._session, counters)
+        before = summed(counters.read(), "dropped")
+        if self._outbox is not None:
+            shipping = Shipping(self._home, self._session, counters, self._outbox.partitions, tell, chore=self._expire)
+            self._outbox.begin(delivered, shipping.run)
+        elif self._journal is not None:
+            recover(self._journal, self._session, counters)
+            counts = counters.read()
+            lost = delivered - counts.get("stored", 0) - summed(counts, "dropped")
+            counters.add("dropped{recorder-died}", max(lost, 0))
+        # Each exchange that was given to us has its number, but for those that were left out on purpose.
         counts = counters.read()
-        lost = delivered - counts.get("stored", 0) - summed(counts, "dropped")
-        if lost > 0:
-            counters.add("dropped{recorder-died}", lost)
-        self._storing.seq = counts.get("stored", 0) + losses(counters.read()) + counters.get("shed")
-        log.event("recorder.started", service=self._session.service, epoch=self._session.epoch, lost=max(lost, 0))
+        self._storing.seq = delivered - sum(counts.get(name, 0) for name in NOT_LOSSES) + counts.get("shed", 0)
+        return summed(counts, "dropped") - before
 
     def work(self, pipe: PipeReader) -> None:
         """Take batches until the pipe ends; append what waits every FLUSH_S."""
@@ -102,14 +125,15 @@ class Recorder:
             now = monotonic()
             if now >= due:
                 storing.flush()
+                if self._outbox is not None:
+                    self._outbox.tick()
                 due = monotonic() + FLUSH_S
-                if now >= expire_at:
-                    self._expire()
+                if self._journal is not None and now >= expire_at:
+                    self._expire(self._journal)
                     expire_at = now + EXPIRE_S
         storing.flush(last=True)
-        log.event(
-            "recorder.ended", **{name: count for name, count in self._counters.read().items() if name not in NOTES}
-        )
+        self._close()
+        log.event("recorder.ended", **self._told())
 
     def _take(self, raw: Raw) -> None:
         """One exchange. Whatever is wrong with it costs this one, and is counted."""
@@ -127,10 +151,21 @@ class Recorder:
             self._storing.seq = before + 1  # a gap: it is a loss
             log.event("exchange.unrecordable", error=type(error).__name__)
 
-    def _expire(self) -> None:
+    def _close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+        if self._outbox is not None and not self._outbox.close():
+            # Its thread waits for a journal that does not answer; nothing is in its hands that the counters do not know.
+            log.event("recorder.ended", **self._told())
+            os._exit(0)
+
+    def _told(self) -> dict[str, int]:
+        return {name: count for name, count in self._counters.read().items() if name not in NOTES}
+
+    def _expire(self, journal: Journal) -> None:
         """Remove what is older than its retention. That it cannot be removed is no reason to stop recording."""
         try:
-            expire(self._journal, self._runs, time.time_ns(), self._settings.journal.retention_days)
+            expire(journal, self._home.runs, time.time_ns(), self._settings.journal.retention_days)
         except EcholaneError as error:
             log.event("retention.refused", error=str(error))
 
@@ -146,18 +181,24 @@ def main(task: Task) -> int:
     pipe = PipeReader(socket.socket(fileno=task.descriptor))
     try:
         with held(session.recorder_lock, f"recorder of {task.service}"):
-            journal = open_journal(home)
-            recorder = Recorder(task, session, journal, home)
+            recorder = Recorder(task, session, home)
             gc.collect()
             gc.freeze()
             say(READY)
             recorder.work(pipe)
-            journal.close()
     except EcholaneError as error:
         log.event("recorder.failed", error=str(error))
         say(str(error).encode() + b"\n")
         return error.exit_code
     return 0
+
+
+def tell(words: str) -> None:
+    """Talk to whoever started the recording: it has our stderr. A terminal that is gone is no reason to stop."""
+    try:
+        os.write(2, f"{words}\n".encode())
+    except OSError:
+        pass
 
 
 def say(line: bytes) -> None:

@@ -8,18 +8,16 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-from capture.account import BASE, FROM, OPEN, stored_by
+from capture.appending import Sink
 from capture.filters import Filters, session_point
 from echolane import log
 from echolane.errors import EcholaneError
 from echolane.exchange import Exchange, Request, Response
 from echolane.frame import EXCHANGES, FrameTooLarge, frames_of
 from echolane.ids import Uuid7Batch
-from echolane.journal import Journal
 from echolane.ledger import Counters
 from echolane.marks import MARK, find_mark
 from echolane.masks import Masker
-from echolane.recordings import topic_of
 
 FRAME_BYTES = 1024 * 1024
 """A bucket is appended when it holds about this much, or at the recorder's next tick."""
@@ -46,8 +44,8 @@ class _Bucket:
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
         self.bytes = 0
-        self.pending: tuple[list[bytes], int] | None = None
-        """Frames whose append failed or may have failed, and their exchanges."""
+        self.pending: tuple[list[bytes], list[int]] | None = None
+        """Frames whose append failed or may have failed, and the ``seq`` of their exchanges."""
 
 
 class Storing:
@@ -55,25 +53,17 @@ class Storing:
 
     def __init__(
         self,
-        journal: Journal,
+        sink: Sink,
         counters: Counters,
         identity: Identity,
         masker: Masker,
         filters: Filters,
         *,
         mark_key: bytes,
-        partitions: int,
     ) -> None:
-        self._journal, self._identity, self._counters = journal, identity, counters
+        self._sink, self._identity, self._counters = sink, identity, counters
         self._masker, self._filters, self._mark_key = masker, filters, mark_key
-        self._topic = topic_of(identity.service)
-        if self._topic in journal.topics():  # its partitions are fixed since it exists
-            partitions = journal.partitions(self._topic)
-        else:
-            journal.create(self._topic, partitions)
-        self._buckets = [_Bucket() for _ in range(partitions)]
-        self.ends = [journal.end(self._topic, partition) for partition in range(partitions)]
-        """Behind the last append of each partition."""
+        self._buckets = [_Bucket() for _ in range(sink.partitions)]
         self._bytes = 0
         self._ids = Uuid7Batch()
         self._retry_at = 0.0
@@ -82,7 +72,7 @@ class Storing:
         self.tags: dict[str, str] = {}
 
     def __repr__(self) -> str:
-        return f"<Storing {self._topic}, {self.waiting} waiting, seq {self.seq}{', refused' if self._refused else ''}>"
+        return f"<Storing {self._identity.service}, {self.waiting} waiting, seq {self.seq}{', refused' if self._refused else ''}>"
 
     @property
     def full(self) -> bool:
@@ -97,7 +87,9 @@ class Storing:
     @property
     def waiting(self) -> int:
         """Exchanges that are not in the journal yet."""
-        return sum(len(bucket.exchanges) + (bucket.pending[1] if bucket.pending else 0) for bucket in self._buckets)
+        return sum(
+            len(bucket.exchanges) + (len(bucket.pending[1]) if bucket.pending else 0) for bucket in self._buckets
+        )
 
     def take(
         self, request: Request, response: Response | None, no_answer: str, times: tuple[int, int], client: str
@@ -167,7 +159,7 @@ class Storing:
         if last:
             for partition, bucket in enumerate(self._buckets):
                 count = len(bucket.exchanges) + (
-                    0 if self._is_settled(partition) or not bucket.pending else bucket.pending[1]
+                    0 if self._is_settled(partition) or not bucket.pending else len(bucket.pending[1])
                 )
                 if count:
                     self._drop(self._refused or "journal-busy", count)
@@ -176,7 +168,7 @@ class Storing:
     def _is_settled(self, partition: int) -> bool:
         """Whether what is pending is stored after all, or cannot be known now: then the account is settled by the journal later."""
         try:
-            return self._append_again(partition, self._buckets[partition])
+            return self._buckets[partition].pending is not None and self._sink.has_stored(partition)
         except EcholaneError:
             return True
 
@@ -184,13 +176,13 @@ class Storing:
         """Append one bucket; False when the journal refused."""
         bucket = self._buckets[partition]
         try:
-            if bucket.pending is not None and not self._append_again(partition, bucket):
-                self._append(partition, *bucket.pending)
+            if bucket.pending is not None and not self._sink.has_stored(partition):
+                self._sink.append(partition, *bucket.pending)
             bucket.pending = None
             if bucket.exchanges:
                 exchanges, bucket.exchanges = bucket.exchanges, []
                 bucket.pending = self._frames(partition, exchanges)
-                self._append(partition, *bucket.pending)
+                self._sink.append(partition, *bucket.pending)
                 bucket.pending = None
         except EcholaneError as error:
             self._retry_at = time.monotonic() + RETRY_S
@@ -203,16 +195,16 @@ class Storing:
         self._refused = ""
         return True
 
-    def _frames(self, partition: int, exchanges: list[Exchange]) -> tuple[list[bytes], int]:
+    def _frames(self, partition: int, exchanges: list[Exchange]) -> tuple[list[bytes], list[int]]:
         """Frames of a bucket, without those exchanges that no frame can hold."""
         times = [one.captured_at_ns for one in exchanges]
         try:
-            return [frame for frame, _ in frames_of(exchanges, kind=EXCHANGES, partition=partition, times=times)], len(
-                exchanges
-            )
+            made = frames_of(exchanges, kind=EXCHANGES, partition=partition, times=times)
+            return [frame for frame, _ in made], [one.seq for one in exchanges]
         except FrameTooLarge:
             pass
         frames: list[bytes] = []
+        seqs: list[int] = []
         for one in exchanges:
             try:
                 frames += [
@@ -221,28 +213,6 @@ class Storing:
                 ]
             except FrameTooLarge:
                 self._drop("too-large")
-        return frames, len(frames)
-
-    def _append(self, partition: int, frames: list[bytes], exchanges: int) -> None:
-        """One append, its beginning and end told to the counters, so that its outcome is known whenever we are killed."""
-        counters, stored = self._counters, self._counters.get("stored")
-        counters.set(FROM, self.ends[partition])
-        counters.set(BASE, stored)
-        counters.set(OPEN, partition + 1)
-        positions = self._journal.append(self._topic, partition, frames)
-        counters.set("stored", stored + exchanges)
-        counters.set(OPEN, 0)
-        if positions:
-            self.ends[partition] = positions[-1] + 1
-
-    def _append_again(self, partition: int, bucket: _Bucket) -> bool:
-        """Whether an append that raised was stored all the same."""
-        counts = self._counters.read()
-        if counts.get(OPEN) != partition + 1 or bucket.pending is None:
-            return False
-        stored = stored_by(self._journal, self._identity, counts)
-        if stored > counts.get(BASE, 0):  # the next append cannot be before it, or it would be taken for that one
-            self.ends[partition] = self._journal.end(self._topic, partition)
-        self._counters.set("stored", stored)
-        self._counters.set(OPEN, 0)
-        return stored > counts.get(BASE, 0)
+            else:
+                seqs.append(one.seq)
+        return frames, seqs

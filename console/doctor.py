@@ -15,6 +15,7 @@ from pathlib import Path
 
 import orjson
 
+from capture.account import sessions, total_ledger
 from console.output import table
 from console.surroundings import home_in, settings_of, store_of
 from echolane import checks, compiled
@@ -76,13 +77,13 @@ def examine(args: argparse.Namespace, home: Home) -> Iterator[Check]:
 def of_home(home: Home, *, repair: bool) -> Iterator[Check]:
     """Room on the disk, keys, recordings, the form of the differ."""
     yield room(home.path)
-    spool = home.path / "spool"
-    if spool.is_dir() and spool.stat().st_dev != home.path.stat().st_dev:
-        yield room(spool)
+    if home.spool.is_dir() and home.spool.stat().st_dev != home.path.stat().st_dev:
+        yield room(home.spool)
     yield keys(home.keys, repair=repair)
     if damaged := unreadable(home.recordings):
         listed = checks.named(str(path) for path in damaged)
         yield Check("recordings", WARN, f"{listed} cannot be read", "restore them, or remove them")
+    yield from spools(home)
     yield differ()
 
 
@@ -130,6 +131,21 @@ def of_journal(args: argparse.Namespace, home: Home, settings: Settings) -> Iter
         yield from inside(args, home, settings, journal)
     finally:
         journal.close()
+
+
+def spools(home: Home) -> Iterator[Check]:
+    """What waits on the disk for a journal that is or was away."""
+    if aside := [str(path) for path in home.spool.glob("damaged-*")]:
+        words = f"{', '.join(aside)} could not be read; what was in it is counted as lost"
+        yield Check("spool", WARN, words, "remove it")
+    for service in sorted({path.name.rpartition(".")[0] for path in home.spool.glob("*.*")}):
+        ledger = total_ledger(home, service)
+        if waiting := ledger.get("spooled", 0):
+            alive = any(session.lives for session in sessions(home, service))
+            do = "" if alive else f"echolane record --service {service} sends them when the journal answers"
+            yield Check(f"spool {service}", WARN, f"{waiting} exchanges of {service} wait in {home.spool}", do)
+        if shed := ledger.get("dropped{spool-full}", 0):
+            yield Check(f"spool {service}", WARN, f"{shed} exchanges found no room in it", "raise capture.spool_bytes")
 
 
 def inside(args: argparse.Namespace, home: Home, settings: Settings, journal: Journal) -> Iterator[Check]:

@@ -6,6 +6,7 @@
     ├── UsageError                exit 2: the command line, a setting, an input file
     ├── HomeError                 exit 2: home, journal or store cannot be used (path, disk, owner, damage)
     │   ├── JournalFull           the disk is full; readers go on
+    │   ├── JournalDown           the journal's brokers did not answer in the time they are given
     │   ├── StoreBusy             another program owns the store
     │   ├── StoreDown             the store's server did not answer in the time it is given
     │   └── Fenced                another worker holds this part of the work now
@@ -50,6 +51,10 @@ def unwritable(what: str, error: OSError) -> HomeError:
 
 class JournalFull(HomeError):  # noqa: N818 - the word of the design
     """There is no room left for the journal; what was acknowledged stays readable."""
+
+
+class JournalDown(HomeError):  # noqa: N818
+    """The journal's brokers do not answer; what was not acknowledged may be sent again."""
 
 
 class StoreBusy(HomeError):  # noqa: N818

@@ -65,6 +65,11 @@ class Home:
         return self.path / "runs"
 
     @property
+    def spool(self) -> Path:
+        """What recorders keep while the journal is away."""
+        return self.path / "spool"
+
+    @property
     def log(self) -> Path:
         """What processes without a terminal have to say."""
         return self.path / "log"

@@ -33,6 +33,8 @@ class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     methods: list[str] = []
     paths: list[str] = []
     not_paths: list[str] = []
+    spool_bytes: int = 1024 * MIB
+    spool_policy: str = "drop-oldest"
 
 
 class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,6 +122,8 @@ WHAT = {
     "capture.methods": "methods that are recorded; empty for all",
     "capture.paths": "path prefixes that are recorded; empty for all",
     "capture.not_paths": "path prefixes that are not recorded, for example /healthz",
+    "capture.spool_bytes": "bytes on the disk (HOME/spool) for what is recorded of a service while a journal on Kafka is away; 0 for none",
+    "capture.spool_policy": "what goes when they are used up: drop-oldest or drop-newest; it is counted as dropped{spool-full}",
     "replay.pace": "recorded, 2x, 200/s or max",
     "replay.concurrency": "requests in flight per target",
     "replay.methods": "safe (GET, HEAD, OPTIONS) or all",
@@ -154,6 +158,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "capture.request_body_kept": (0, MIB),
     "capture.answer_body_kept": (0, 8 * MIB),
     "capture.sampling": (0, 1),
+    "capture.spool_bytes": (0, 1024 * 1024 * MIB),
     "replay.concurrency": (1, 4096),
     "replay.connect_timeout_s": (0.01, 600),
     "replay.first_byte_timeout_s": (0.01, 600),
@@ -173,6 +178,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _KINDS: dict[type[Any], str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 _FORMS = {
+    "capture.spool_policy": (re.compile(r"drop-oldest|drop-newest"), "`drop-oldest` or `drop-newest`"),
     "replay.pace": (re.compile(r"recorded|max|\d+(\.\d+)?x|\d+(\.\d+)?/s"), "`recorded`, `2x`, `200/s` or `max`"),
     "replay.methods": (re.compile(r"safe|all"), "`safe` or `all`"),
     "replay.workers": (re.compile(r"own|shared|auto"), "`own`, `shared` or `auto`"),

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from capture.account import ledger_of, next_session
+from capture.appending import Direct
 from capture.filters import Filters
 from capture.importing.entry import Limits
 from capture.importing.gor import META, GorSource
@@ -137,14 +138,14 @@ class _Importing:
             session = next_session(self._home, self._service)
             with held(session.lock, f"session {session.epoch} of {self._service}"):
                 seen, counters = Counters(session.relay), Counters(session.recorder)
+                who = Identity(self._service, session.agent, session.epoch)
                 storing = Storing(
-                    journal,
+                    Direct(journal, counters, who, partitions),
                     counters,
-                    Identity(self._service, session.agent, session.epoch),
+                    who,
                     Masker(keys.current.mask_key(), seal_key=keys.current if self._settings.seal else None),
                     Filters(self._settings.capture),
                     mark_key=mark_key,
-                    partitions=partitions,
                 )
                 storing.tags = {"import": self._id}
                 starts = [journal.end(topic, partition) for partition in range(partitions)]

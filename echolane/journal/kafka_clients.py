@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from echolane import log
-from echolane.errors import EcholaneError, HomeError, JournalFull, UsageError
+from echolane.errors import EcholaneError, HomeError, JournalDown, JournalFull, UsageError
 from echolane.journal.kafka_address import Address
 from echolane.journal.kafka_settings import RECORD_BYTES_MAX
 
@@ -321,7 +321,7 @@ class Clients:
             return HomeError(f"{address.shown} does not let us in: {shut_out}")
         if isinstance(error, (errors.RetriableError, errors.UnknownBrokerIdError)):
             why = f" ({_last_word.why})" if _last_word.why else ""
-            return HomeError(
+            return JournalDown(
                 f"no broker of {where} answers by {address.protocol}; is Kafka running and reachable there, and is that its "
                 f"way in (kafka.tls, kafka.user)?{why}"
             )

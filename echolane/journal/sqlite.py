@@ -43,20 +43,27 @@ class TopicSpec(msgspec.Struct, frozen=True):
 class _Topic:
     """One topic as this process has it open."""
 
-    def __init__(self, place: Path, spec: TopicSpec, identity: tuple[int, int], connections: files.Connections) -> None:
+    def __init__(
+        self,
+        place: Path,
+        spec: TopicSpec,
+        identity: tuple[int, int],
+        connections: files.Connections,
+        segment_bytes: int | None,
+    ) -> None:
         folder = place / spec.folder
         self.folder, self.partitions, self.identity = folder, spec.partitions, identity
         self.ends = Ends(folder / "ends")
         self.segments = segments.Segments(folder, spec.partitions, self.ends, connections)
         self.index = self.segments.index
-        self.writer = Writer(folder, spec.partitions, self.index, self.ends, connections)
+        self.writer = Writer(folder, spec.partitions, self.index, self.ends, connections, segment_bytes)
 
 
 class SqliteJournal:
     """The journal of one home. Safe to share between threads; other processes open their own."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
-        self._folder, self._clock = folder, clock
+    def __init__(self, folder: Path, clock: Clock, segment_bytes: int | None = None) -> None:
+        self._folder, self._clock, self._segment_bytes = folder, clock, segment_bytes
         self._open: dict[str, _Topic] = {}
         self._connections = files.Connections()
         self._guard = threading.Lock()
@@ -179,6 +186,26 @@ class SqliteJournal:
         """Remove whole segments whose last entry is older than a wall time; how many. The newest one always stays."""
         return self._topic(topic).writer.expire(before_ns)
 
+    def starts(self, topic: str, partition: int) -> list[int]:
+        """The positions at which the segments of a partition begin, oldest first."""
+        opened = self._topic(topic, partition)
+        with files.translated(opened.folder.parent):
+            return [segment.first for segment in opened.index.segments(partition)]
+
+    def cut(self, topic: str, segments_n: int) -> int:
+        """Remove the oldest segments whatever their age; how many were removed. The newest one always stays."""
+        return self._topic(topic).writer.cut(segments_n)
+
+    def size(self, topic: str) -> int:
+        """Bytes that a topic's segments take; its index beside them takes a few megabytes at most."""
+        found = 0
+        for path in self._topic(topic).folder.glob("[0-9]*"):
+            try:
+                found += path.stat().st_size
+            except FileNotFoundError:  # a segment or a WAL that goes just now
+                pass
+        return found
+
     def drop(self, topic: str) -> None:
         """Remove a topic: its name first, its files second. Does nothing when there is none."""
         place = self._folder / topic
@@ -236,7 +263,7 @@ class SqliteJournal:
                 self._connections.close_below(opened.folder)
                 opened.ends.close()
             with files.translated(path.parent):
-                opened = self._open[topic] = _Topic(path.parent, spec, identity, self._connections)
+                opened = self._open[topic] = _Topic(path.parent, spec, identity, self._connections, self._segment_bytes)
             return opened
 
 

@@ -34,9 +34,18 @@ DAMAGE_LEAP = 1_000_000
 class Writer:
     """Appends to one topic; threads share commits, processes take turns."""
 
-    def __init__(self, folder: Path, partitions: int, index: Index, ends: Ends, connections: files.Connections) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        partitions: int,
+        index: Index,
+        ends: Ends,
+        connections: files.Connections,
+        segment_bytes: int | None = None,
+    ) -> None:
         self._folder, self._at, self._partitions = folder, f"{folder}/", partitions
         self._index, self._ends, self._connections = index, ends, connections
+        self._segment_bytes = segment_bytes
         self._together = Together()
 
     def append(self, partition: int, frames: Sequence[bytes], clock: Clock) -> list[int]:
@@ -110,12 +119,17 @@ class Writer:
             return self._begin(Found("000001.db", now, {p: self._ends.end(p) or 0 for p in range(self._partitions)}))
         name, created, hurt = newest
         # A hurt file is never written again: that could cost entries which a careful reader still finds.
-        if hurt or now // BUCKET_NS > created // BUCKET_NS or self._size(name) > SEGMENT_BYTES:
+        if hurt or now // BUCKET_NS > created // BUCKET_NS or self._size(name) > (self._segment_bytes or SEGMENT_BYTES):
             return self._roll(name, now)
         return name
 
     def _size(self, name: str) -> int:
-        return os.stat(self._at + name).st_size  # noqa: PTH116 - once a commit; a Path costs ten times as much
+        """Of a segment with its WAL, which is all there is of a small one."""
+        size = os.stat(self._at + name).st_size  # noqa: PTH116 - once a commit; a Path costs ten times as much
+        try:
+            return size + os.stat(f"{self._at}{name}-wal").st_size  # noqa: PTH116 - see above
+        except FileNotFoundError:
+            return size
 
     def _roll(self, name: str, now: int) -> str:
         """Finish a segment and begin the next one where it ended."""
@@ -166,11 +180,22 @@ class Writer:
                 for one, following in zip(listed, listed[1:], strict=False)
                 if following.created_ns <= before_ns
             ]
-            if old:
-                self._index.remove(old)
-            kept = {segment.name for segment in self._index.segments(0)}
-            for path in self._folder.glob("[0-9]*.db"):
-                if path.name not in kept:  # also what a process left that died between the two
-                    self._connections.close_below(path)
-                    files.remove(path)
+            self._remove(old)
         return len(old)
+
+    def cut(self, segments_n: int) -> int:
+        """Remove the oldest segments, so many; how many there were to remove. The newest one stays."""
+        with self._together.commit_lock, files.translated(self._folder.parent), self.turn():
+            old = [one.name for one in self._index.segments(0)[:-1][:segments_n]]
+            self._remove(old)
+        return len(old)
+
+    def _remove(self, names: Sequence[str]) -> None:
+        """Index first and files second."""
+        if names:
+            self._index.remove(names)
+        kept = {segment.name for segment in self._index.segments(0)}
+        for path in self._folder.glob("[0-9]*.db"):
+            if path.name not in kept:  # also what a process left that died between the two
+                self._connections.close_below(path)
+                files.remove(path)

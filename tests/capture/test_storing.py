@@ -11,6 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from capture import storing as module
 from capture.account import losses, stored_by
+from capture.appending import Direct
 from capture.filters import Filters
 from capture.storing import Identity, Storing
 from echolane.errors import HomeError, JournalFull
@@ -59,13 +60,12 @@ class Desk:
         self.counters = Counters(folder / "recorder")
         masker = Masker(SEAL.mask_key(), seal_key=SEAL)
         self.storing = Storing(
-            self.journal,
+            Direct(self.journal, self.counters, WHO, partitions),
             self.counters,
             WHO,
             masker,
             Filters(capture),
             mark_key=MARK_KEY,
-            partitions=partitions,
         )
         self.taken = 0
 

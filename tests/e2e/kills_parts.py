@@ -34,6 +34,7 @@ class Load:
 
     def __init__(self, port: int, clients: int = 4) -> None:
         self.port, self.answered = port, [list[str]() for _ in range(clients)]
+        self.failed = 0
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._client, args=(n,), daemon=True) for n in range(clients)]
         for thread in self._threads:
@@ -52,7 +53,10 @@ class Load:
                 answer.read()
                 if answer.status == 200:
                     self.answered[number].append(target)
+                else:
+                    self.failed += 1
             except (OSError, http.client.HTTPException):
+                self.failed += 1
                 if connection is not None:
                     connection.close()
                 connection = None

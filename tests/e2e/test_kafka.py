@@ -115,6 +115,7 @@ def test_the_flag_leads_every_command_to_the_cluster(world: World, url: str) -> 
 def test_a_cluster_that_is_not_there_is_one_line(world: World) -> None:
     """Every command that needs the journal ends with exit 2 and says which address it cannot reach."""
     nobody = "kafka://127.0.0.1:1?wait_s=1"
+    world.environ["ECHOLANE_CAPTURE_SPOOL_BYTES"] = "0"  # else a recorder begins, and says so: test_spool.py
     for words in (
         ("record", "--service", "shop", "--listen", f"127.0.0.1:{free_port()}", "--upstream", "http://127.0.0.1:1"),
         ("recordings",),
