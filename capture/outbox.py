@@ -242,6 +242,21 @@ class Outbox:
             self._sending, self._trouble = None, ""
             self._changed.notify_all()
 
+    def adopt(self) -> bool:
+        """Take over what sessions left that have died since :meth:`begin`; whether there was any. Between two parcels."""
+        # Files of its own: taking stock reads all that was left, and the recorder must not wait for that.
+        spools = Spools(self._home.spool, self._session.service, self._spools.limit)
+        known = sessions(self._home, self._session.service)
+        found = left_behind(self._session, spools, known, self._stack)
+        if not found:
+            spools.close()
+            return False
+        self._stack.callback(spools.close)
+        with self._changed:
+            self._carriers[-1:-1] = found
+            self._spooling = self._spooling or any(carrier.spool.there for carrier in found)
+        return True
+
     def settled(self, carrier: Carrier, seqs: set[int], partitions: int) -> None:
         """What a former recorder was appending when it died has become of that."""
         with self._changed:

@@ -30,6 +30,8 @@ SKEW_MAX_S = 30.0
 """A clock that is further off than this is told: what several agents saw is put in order by their clocks."""
 FRESH_S = 60.0
 """Where a partition ends is asked again after this: who looks for an append reads from there."""
+ADOPT_S = 10.0
+"""How often sessions are looked for that died since: one whose relay was killed ends after the next one has begun."""
 CHORE_S = 600.0
 """How often retention is looked at; segments are hours."""
 NONCE = "agent.nonce"
@@ -83,6 +85,7 @@ class Shipping:
         self._last: tuple[int, int] | None = None
         """Partition and position of the last entry that was appended."""
         self._check_at = self._chore_at = 0.0
+        self._adopt_at = time.monotonic() + ADOPT_S
         self._pause_s = RETRY_S[0]
         counters.set(NONCE, counters.get(NONCE))
 
@@ -91,15 +94,26 @@ class Shipping:
 
     def run(self, outbox: Outbox) -> None:
         """Send until all is over."""
-        while not outbox.over and not self._tried(outbox, lambda: self._settle_old(outbox)):
-            pass
+        self._settle_all(outbox)
         while not outbox.over:
+            if time.monotonic() >= self._adopt_at:
+                self._adopt(outbox)
             parcels: list[Parcel | None] = []
             if self._tried(outbox, lambda found=parcels: found.append(outbox.next(IDLE_S))) and parcels[0] is not None:
                 self._deliver(outbox, parcels[0])
             self._look_around(outbox)
         if self._door is not None:
             self._door.journal.close()
+
+    def _adopt(self, outbox: Outbox) -> None:
+        self._adopt_at = time.monotonic() + ADOPT_S
+        found: list[bool] = []
+        if self._tried(outbox, lambda: found.append(outbox.adopt())) and found[0]:
+            self._settle_all(outbox)
+
+    def _settle_all(self, outbox: Outbox) -> None:
+        while not outbox.over and not self._tried(outbox, lambda: self._settle_old(outbox)):
+            pass
 
     def _settle_old(self, outbox: Outbox) -> None:
         """What former recorders were appending when they died; before anything is sent, for the counters know but one append."""

@@ -283,6 +283,31 @@ def test_what_is_left_on_the_disk_is_sent_by_the_next_recorder(open_desk: Callab
     assert "35 exchanges wait in" in "".join(desk.told)
 
 
+def test_what_dies_after_the_next_one_began_is_sent_too(
+    open_desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed relay's recorder ends behind the start of the next one, which finds what it left without being started anew."""
+    monkeypatch.setattr(shipping_module, "ADOPT_S", 0.01)
+    desk = open_desk()
+    desk.remote.down = True
+    desk.start()
+    desk.take(20)
+    desk.end()
+    old = desk.session
+    with held(old.recorder_lock, "recorder"):
+        desk.start()
+        desk.take(5)
+        desk.remote.down = False
+        desk.settle_down()
+        assert ledger_of(old)["spooled"] == 20
+    wait_for(lambda: ledger_of(old)["spooled"] == 0)
+    desk.take(5)
+    desk.settle_down()
+
+    assert desk.check() == {"seen": 30, "stored": 30, "spooled": 0}
+    wait_for(lambda: desk.outbox._spools.epochs() == [])
+
+
 @pytest.mark.parametrize("policy", ["drop-oldest", "drop-newest"])
 def test_a_full_spool_drops_as_told_and_counts(open_desk: Callable[..., Desk], policy: str) -> None:
     """The disk keeps to its bound; what had no room is counted as spool-full, and the rest reaches the journal."""
