@@ -19,18 +19,24 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
+import math
 import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import lru_cache
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import lru_cache, partial
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import bench.accuracy_messages
 import bench.accuracy_shapes
 import bench.accuracy_values  # noqa: F401 - importing them makes their kinds known
-from bench.accuracy_answers import Sample, samples
+from bench.accuracy_answers import FOLDER, Sample, samples
 from bench.accuracy_cases import SHAPES, Case, drawn, simulated
 from bench.accuracy_mutations import KINDS
 from bench.accuracy_permutations import permuted
@@ -53,10 +59,12 @@ TOLD_EVERY = 200
 
 def planned(seed: str, repeats: int, shapes: int, kinds: Iterable[str] = ()) -> Iterator[str]:
     """Seeds of all cases: bench seed, kind, shape, number."""
-    for kind in ("", *(kinds or sorted(KINDS))):
-        for shape in SHAPES[:shapes]:
-            for number in range(repeats * (1 if kind else NULLS)):
-                yield f"{seed}/{kind}/{shape.name}/{number}"
+    for turn in range(repeats):  # all kinds once, then all of them again: a run that ends early has every row
+        for kind in ("", *(kinds or sorted(KINDS))):
+            for shape in SHAPES[:shapes]:
+                each = 1 if kind else NULLS
+                for number in range(turn * each, (turn + 1) * each):
+                    yield f"{seed}/{kind}/{shape.name}/{number}"
 
 
 @lru_cache(maxsize=2)
@@ -76,21 +84,59 @@ def run(seed: str, real: bool = True) -> Score | None:
     return None if case is None else scored(case)
 
 
-def measured(seeds: Sequence[str], *, real: bool = True, jobs: int = 1) -> list[Score]:
-    """Scores of all cases, in the order of their seeds."""
-    if jobs <= 1:
-        return [score for score in told((run(seed, real) for seed in seeds), len(seeds)) if score is not None]
-    with ProcessPoolExecutor(jobs) as pool:
-        found = pool.map(run, seeds, [real] * len(seeds), chunksize=CHUNK)
-        return [score for score in told(found, len(seeds)) if score is not None]
+def measured(
+    seeds: Sequence[str], *, real: bool = True, jobs: int = 1, kept: Path | None = None, until: float = math.inf
+) -> list[Score]:
+    """Scores of all cases, in the order of their seeds; ``kept``: where scores are read from and added to, ``until``: no case begins later."""
+    done = read(kept)
+    left = [seed for seed in seeds if seed not in done]
+    with ExitStack() as stack:
+        out = stack.enter_context(kept.open("a", encoding="ascii")) if kept else None
+        pool = stack.enter_context(ProcessPoolExecutor(jobs)) if jobs > 1 else None
+        mapped = map if pool is None else partial(pool.map, chunksize=CHUNK)
+        found = mapped(run, left, [real] * len(left))
+        for number, (seed, score) in enumerate(zip(left, found, strict=True), 1):
+            done[seed] = score
+            if out is not None:
+                out.write(json.dumps([source(), seed, None if score is None else asdict(score)]) + "\n")
+                out.flush()
+            if number % TOLD_EVERY == 0:
+                print(f"{number} of {len(left)} cases", file=sys.stderr, flush=True)
+            if time.monotonic() > until:
+                print(f"time is up after {number} of {len(left)} cases", file=sys.stderr, flush=True)
+                if pool is not None:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                break
+    return [score for seed in seeds if (score := done.get(seed)) is not None]
 
 
-def told(scores: Iterable[Score | None], total: int) -> Iterator[Score | None]:
-    """The same, with a word on stderr now and then."""
-    for number, score in enumerate(scores, 1):
-        if number % TOLD_EVERY == 0:
-            print(f"{number} of {total} cases", file=sys.stderr, flush=True)
-        yield score
+def read(kept: Path | None) -> dict[str, Score | None]:
+    """Scores that an earlier run of the very same source has kept, by seed."""
+    if kept is None or not kept.exists():
+        return {}
+    lines = (json.loads(line) for line in kept.read_text("ascii").splitlines() if line.endswith("]"))
+    return {seed: revived(score) for digest, seed, score in lines if digest == source()}
+
+
+def revived(fields: dict[str, Any] | None) -> Score | None:
+    """A kept score, its pairs tuples again."""
+    peers = {name: tuple(told) for name, told in fields["peers"].items()} if fields else {}
+    return Score(**{**fields, "peers": peers}) if fields else None
+
+
+@lru_cache(maxsize=1)
+def source() -> str:
+    """A digest of everything that a score depends on: this bench, the differ, the floor, the answers that were captured."""
+    root, found = Path(__file__).resolve().parents[1], blake2b(digest_size=8)
+    paths = [
+        *root.glob("bench/accuracy*.py"),
+        *root.glob("differ/*.py"),
+        *root.glob("echolane/**/*.py"),
+        *FOLDER.glob("*"),
+    ]
+    for path in sorted(one for one in paths if one.stem != "accuracy_report"):
+        found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 def show(seed: str, real: bool) -> None:
@@ -131,6 +177,12 @@ def main() -> int:
     parser.add_argument("--permutations", type=int, default=PERMUTATIONS, help="of base's own four answers; 0 for none")
     parser.add_argument("--case", default="", help="show one case by its seed")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("ACCURACY.md"))
+    parser.add_argument(
+        "--kept", type=Path, help="keep scores here as they come, and take up those that the same source has kept"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="begin no case later than that, and report what there is"
+    )
     parser.add_argument("--misses", type=Path, help="write every miss and false alarm with its seed here")
     options = parser.parse_args()
     real = not options.made
@@ -141,7 +193,9 @@ def main() -> int:
     kinds = [kind for kind in options.kinds.split(",") if kind]
     seeds = list(planned(options.seed, repeats, QUICK_SHAPES if options.quick else len(SHAPES), kinds))
     begun = time.monotonic()
-    scores = measured(seeds, real=real, jobs=options.jobs)
+    source()  # now: who edits meanwhile changes nothing of what runs
+    until = begun + 60 * options.minutes
+    scores = measured(seeds, real=real, jobs=options.jobs, kept=options.kept, until=until)
     labels = permuted(0 if options.quick else options.permutations, options.seed) if real else Permuted()
     text = report(scores, labels, services=sorted({one.service for one in _samples(real)}))
     now = datetime.datetime.now(datetime.UTC)

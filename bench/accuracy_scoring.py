@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bench.accuracy_cases import Case, Exchange, harmless, simulated
 from bench.accuracy_harness import Four, Shown, judged
-from bench.accuracy_mutations import Pick
+from bench.accuracy_mutations import RESTLESS, Pick
 from bench.accuracy_noise import instances
 from bench.accuracy_peers import Peers
 
 FOUND, UNDECIDED, NOISE, SAME = "found", "undecided", "noise", "same"
+OURS = "ours"
 PEERS = ("diffy", "plain")
 
 
@@ -37,6 +38,8 @@ class Score:
     """Of places where nothing was planted."""
     peers: dict[str, tuple[bool, int]] = field(default_factory=dict[str, tuple[bool, int]])
     """Of each peer: whether it found the change, and how many other places it showed."""
+    twins: dict[str, bool] = field(default_factory=dict[str, bool])
+    """Of us (``ours``) and each peer, where the facet varies within a version too: whether the place is shown with nothing planted there."""
     note: str = ""
     """What a person looks at when this is a miss or a false alarm."""
 
@@ -72,7 +75,17 @@ def scored(case: Case) -> Score:
     if wrong:
         score.note += " false: " + "; ".join(f"{f.where} {f.kind} ({f.basis}, {f.differing})" for f in wrong[:4])
     score.peers = dict(_peers(exchanges, case, false))
+    if promise == RESTLESS and score.changed:
+        score.twins = twins(case, ports)
     return score
+
+
+def twins(case: Case, ports: Sequence[int]) -> dict[str, bool]:
+    """Whether we and each peer show the place in the same exchanges with nothing planted: then showing it says nothing of the change."""
+    exchanges, own = list(simulated(case, plant=False)), case.sample.endpoint
+    shown = [one for one in judged(_fours(exchanges), ports).of("regression") if own in one.endpoints]
+    out = {OURS: any(covers(place, case.pick) for one in shown for place in one.places)}
+    return out | {name: hit for name, (hit, _) in _peers(exchanges, case, lambda _endpoints, _places: False)}
 
 
 def _fours(exchanges: Iterable[Exchange]) -> Iterator[Four]:

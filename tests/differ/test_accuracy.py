@@ -99,6 +99,22 @@ def test_a_seed_gives_the_same_report() -> None:
     assert first != accuracy.measured([seed.replace("again", "other") for seed in seeds], real=False)
 
 
+def test_a_run_that_ended_early_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores are kept as they come; the next run of the same source measures only what is left, and says the same in the end."""
+    seeds = [f"t/range-shift/{shape}/{n}" for shape in ("1 of 1", "100 %") for n in range(2)]
+    kept = tmp_path / "scores.jsonl"
+    early = accuracy.measured(seeds, real=False, kept=kept, until=0)
+    assert len(early) == 1
+
+    asked: list[str] = []
+    monkeypatch.setattr(accuracy, "run", lambda seed, real, run=accuracy.run: asked.append(seed) or run(seed, real))
+    whole = accuracy.measured(seeds, real=False, kept=kept)
+    assert asked == seeds[1:]
+    assert whole == accuracy.measured(seeds, real=False)
+    monkeypatch.setattr(accuracy, "source", lambda: "another")
+    assert accuracy.read(kept) == {}
+
+
 def test_what_is_found_is_told_from_what_is_not() -> None:
     """A plain change of a value is found in every shape; the same run without a change reports nothing."""
     scores = accuracy.measured([f"t/value-number/{shape}/0" for shape in ("1 of 1", "100 %", "1 %")], real=False)
