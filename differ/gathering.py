@@ -13,10 +13,11 @@ import orjson
 
 from differ.difference import CLOCK, DERIVED, GREEDY, ORDER_OF, PERMUTATION
 from differ.evidence import Place
+from differ.fourfold import FOURS_MAX, four_of
 from differ.profiles import Learning
 from differ.ruled import Ruled
 from differ.rules import RULED
-from differ.shifts import Shifts
+from differ.shifts import PAIRS, Shifts
 from differ.tallies import NO_DIFFERENCE, Pattern, Spot
 
 PLACES_MAX = 50_000
@@ -30,6 +31,8 @@ COMBINATIONS_MAX = 20_000
 SIGNATURES_MAX = 4
 SHIFTS_MAX = 5_000
 """Places whose values are measured, the first that differ: up to 20 KB each where all their numbers vary."""
+FOURS_ALL_MAX = 100_000
+"""Exchanges at places of which all four values are remembered: about 60 MB."""
 UNMEASURED = CLOCK | DERIVED | PERMUTATION | RULED
 MOVED_MAX = 16
 """Members of one list that are counted: sixteen are worth forty coins."""
@@ -70,6 +73,7 @@ class Gathering:
     given_up: dict[str, int] = field(default_factory=dict[str, int])
     """Exchanges by endpoint that all targets answered and of which a comparison had to be given up."""
     _pairs: int = 0
+    _fours: int = 0
 
     def add(self, row: Row) -> None:
         """Count one exchange."""
@@ -112,20 +116,34 @@ class Gathering:
     def _shift(self, row: Row, only: str = "") -> None:
         """Which way each place differs: clocks, what follows from a body and unordered members have no way."""
         endpoint, flags, klasses = row["endpoint"], row["d_flags"], row["d_klass"]
+        seen: dict[str, list[tuple[str, str] | None]] = {}
         for index, where in enumerate(row["d_where"]):
-            if (
-                only not in {"", where}
-                or flags[index] & UNMEASURED
-                or klasses[index] == "time"
-                or (endpoint, where) not in self.spots
-            ):
+            flag = flags[index]
+            if only not in {"", where} or (endpoint, where) not in self.spots:
                 continue
-            shifts = self.shifts.get((endpoint, where))
-            if shifts is None:
-                if len(self.shifts) >= SHIFTS_MAX:
-                    continue
-                shifts = self.shifts[endpoint, where] = Shifts()
-            shifts.add(row["d_pair"][index], row["d_kind"][index], row["d_old"][index], row["d_new"][index])
+            pair, values = row["d_pair"][index], (row["d_old"][index], row["d_new"][index])
+            three = seen.setdefault(where, [None, None, None])
+            if flag & (UNMEASURED & ~CLOCK) or len(three) < PAIRS or three[pair] is not None:
+                three.clear()  # no value of its own, or more than one difference
+            else:
+                three[pair] = values
+            shifts = None if flag & UNMEASURED or klasses[index] == "time" else self._shifts(endpoint, where)
+            if shifts is not None:
+                shifts.add(pair, row["d_kind"][index], *values)
+        times = {where for where, klass in zip(row["d_where"], klasses, strict=True) if klass == "time"}
+        for where, three in seen.items():
+            four = four_of(row["seq"], row["target"], three[X], three[A], three[B]) if len(three) == PAIRS else None
+            if four is None or self._fours >= FOURS_ALL_MAX or (shifts := self._shifts(endpoint, where)) is None:
+                continue
+            self._fours += len(shifts.fours) < FOURS_MAX
+            shifts.four(four, time=where in times)
+
+    def _shifts(self, endpoint: str, where: str) -> Shifts | None:
+        """What is measured at a place; None beyond the bound."""
+        found = self.shifts.get((endpoint, where))
+        if found is None and len(self.shifts) < SHIFTS_MAX:
+            found = self.shifts[endpoint, where] = Shifts()
+        return found
 
     def _unruled(self, row: Row, kinds: list[int], combination: list[int]) -> list[int]:
         """The differences that no rule explains; the others go to their rules, and their places are weighed all the same."""

@@ -25,7 +25,7 @@ from differ.evidence import (
 from differ.folding import Finding, Shows, fold, parent_of
 from differ.gathering import EXPLAINED_BY_RULE, OVERFLOW, Combination, Gathering
 from differ.profiles import Profile
-from differ.shifts import DRAWN, KINDS, WORDS, Leaning
+from differ.shifts import DRAWN, KINDS, PARTIAL, WORDS, Leaning
 from differ.tallies import Spot, Tally
 from differ.unpaired import Unpaired
 
@@ -254,14 +254,15 @@ def leanings_of(gathering: Gathering, spots: set[tuple[str, str]]) -> dict[Test,
 
 def shifted(place: Place, leanings: Mapping[Test, Leaning], q_values: Mapping[object, float]) -> Weighed | None:
     """The verdict on a place whose values vary in both versions, and more often one way; None where they do not."""
-    best: tuple[float, str] | None = None
+    found: list[tuple[bool, float, str]] = []
     for measure, kinds in KINDS.items():
         q_value = q_values.get((measure, place.endpoint, place.where, 0, False), 1.0)
-        if place.kind in kinds and q_value <= Q_MAX and (best is None or q_value < best[0]):
-            best = q_value, measure
-    if best is None:
+        if place.kind in kinds and q_value <= Q_MAX:
+            # What speaks of all values says more to a reader than what speaks of one or of the outermost.
+            found.append((measure in PARTIAL, q_value, measure))
+    if not found:
         return None
-    q_value, measure = best
+    _, q_value, measure = min(found)
     leaning = leanings[measure, place.endpoint, place.where, 0, False]
     up, down = leaning.up[0], leaning.down[0]
     why = f"{WORDS[measure][not leaning.higher]} in branch: {max(up, down)} of {up + down}"

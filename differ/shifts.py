@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import cast
 
 import orjson
 
 from differ.chances import mcnemar
+from differ.classes import instant_ns
 from differ.evidence import P_NOISE
+from differ.fourfold import ENDS, FOURS_MAX, Four, Sides, beyond, flipped, least, only, step
 
 PAIRS_MAX = 256
 """Pairs of numbers remembered per place and comparison: forty tell a shift by half a deviation, and these 4 KB are held for many places."""
@@ -32,9 +34,13 @@ WORD_MAX = 64
 Drawn = tuple[float, float]
 P_LEAN, LEAN_RATIO = 0.005, 100
 """Controls lean when their p is below the one, or below P_NOISE and not this many times that of branch against base."""
-NUMBER, SPREAD, LENGTH, COMMON = "number", "spread", "length", "common"
-DRAWN = frozenset({NUMBER, SPREAD, LENGTH, COMMON})
-"""Measures of values: they count only where both versions vary; what is or is not there counts where one does."""
+NUMBER, SPREAD, LENGTH, COMMON, ONLY, BEYOND = "number", "spread", "length", "common", "only", "beyond"
+VARYING = frozenset({NUMBER, SPREAD, LENGTH, COMMON, BEYOND})
+"""Measures of values that count only where both versions vary; what is or is not there counts where one does."""
+PARTIAL = frozenset({ONLY, BEYOND})
+"""Measures of some values only (:mod:`differ.fourfold`)."""
+DRAWN = VARYING | {ONLY}
+"""Measures of values: what they find is how these are distributed."""
 PAIRS = 3
 """Comparisons: branch against base, base and branch each against its control."""
 WORDS = {
@@ -42,15 +48,19 @@ WORDS = {
     SPREAD: ("numbers lie further apart", "numbers lie closer together"),
     LENGTH: ("texts are longer", "texts are shorter"),
     COMMON: ("its commonest value is more frequent", "its commonest value is less frequent"),
+    ONLY: ("one value is given more often", "one value is given less often"),
+    BEYOND: ("numbers lie beyond all of base's", "no numbers lie as far out as base's"),
     "presence": ("it is there more often", "it is missing more often"),
     "null": ("it is null more often", "it is null less often"),
     "status": ("the status is higher more often", "the status is lower more often"),
 }
 KINDS = {
-    NUMBER: frozenset({"value"}),
-    SPREAD: frozenset({"value"}),
+    NUMBER: frozenset({"value", "length"}),
+    SPREAD: frozenset({"value", "length"}),
     LENGTH: frozenset({"value", "format", "length"}),
     COMMON: frozenset({"value", "format"}),
+    ONLY: frozenset({"value", "format", "length", "type"}),
+    BEYOND: frozenset({"value", "length"}),
     "presence": frozenset({"missing", "added"}),
     "null": frozenset({"type"}),
     "status": frozenset({"status"}),
@@ -64,21 +74,33 @@ class Leaning:
 
     up: list[int] = field(default_factory=lambda: [0] * PAIRS)
     down: list[int] = field(default_factory=lambda: [0] * PAIRS)
+    steps: Counter[int] = field(default_factory=Counter[int])
+    """Of all four answers: how often so many more of branch's two show it than of base's; empty where that is not counted."""
+    able: int = 0
+    """Exchanges that could have told, where these are more than those that go up or down."""
+    choices: int = 1
+    """Questions among which this one was chosen."""
 
     def p_value(self, pair: int) -> float:
         """How likely one way outweighs the other so much by chance, two-sided."""
         up, down = self.up[pair], self.down[pair]
-        return min(1.0, 2 * mcnemar(max(up, down), min(up, down))) if up + down else 1.0
+        if pair == 0 and self.steps:
+            return flipped(self.steps)
+        choices = 1 if pair else self.choices
+        return min(1.0, 2 * choices * mcnemar(max(up, down), min(up, down))) if up + down else 1.0
 
     @property
     def p_least(self) -> float:
         """The smallest p that these exchanges could have given."""
-        return min(1.0, 2 * 0.5 ** (self.up[0] + self.down[0]))
+        if self.steps:
+            return least(self.steps)
+        return min(1.0, 2 * self.choices * 0.5 ** max(self.able, self.up[0] + self.down[0]))
 
     @property
     def higher(self) -> bool:
         """Whether branch is the higher one."""
-        return self.up[0] > self.down[0]
+        total = sum(size * count for size, count in self.steps.items())
+        return total > 0 if total else self.up[0] > self.down[0]
 
     @property
     def balanced(self) -> bool:
@@ -89,7 +111,7 @@ class Leaning:
     def speaks(self, measure: str) -> bool:
         """Whether the versions do not lean against themselves, and vary enough for values to be drawn anew."""
         return self.balanced and (
-            measure not in DRAWN or all(self.up[pair] + self.down[pair] >= VARIED_MIN for pair in (1, 2))
+            measure not in VARYING or all(self.up[pair] + self.down[pair] >= VARIED_MIN for pair in (1, 2))
         )
 
 
@@ -110,6 +132,17 @@ class Shifts:
     """How often a pair of values was seen in a comparison, while there are few."""
     wordy: bool = False
     """Whether there are more than WORDS_MAX."""
+    fours: list[Four] = field(default_factory=list[Four])
+    """The values of all four answers, in the order of the exchanges."""
+
+    def four(self, four: Four, *, time: bool) -> None:
+        """One exchange with all its answers; of times and durations only instants are looked at: to be slower is another question."""
+        if not time:
+            for measure, value in (("null", "null"), ("presence", "")):
+                if size := step(four, value):  # where none has it, or as many of either, nothing is said
+                    self.counts.setdefault(measure, Leaning()).steps[size] += 1
+        if len(self.fours) < FOURS_MAX and not (time and not all(map(_instant, four[2:]))):
+            self.fours.append(four)
 
     def add(self, pair: int, kind: str, old: str, new: str) -> None:
         """One difference, its values as JSON texts (empty where missing)."""
@@ -153,9 +186,22 @@ class Shifts:
             found[SPREAD] = _leaning([{(abs(o - middle), abs(n - middle)) for o, n in pairs} for pairs in self.numbers])
         if self.words:
             found[COMMON] = self._common()
+        alone = [_sided(sides, choices=1) for sides in only(self.fours)]
+        asked = [leaning for leaning in alone if leaning.speaks(ONLY)]
+        if asked:
+            found[ONLY] = replace(min(asked, key=lambda leaning: leaning.p_value(0)), choices=len(alone))
+        if (sides := beyond(self.fours, self._read())) is not None:
+            numbers = found[NUMBER]
+            lean = (numbers.up[1], numbers.down[1]), (numbers.up[2], numbers.down[2])
+            found[BEYOND] = _sided(sides._replace(controls=lean), choices=ENDS)
         for measure, leaning in found.items():
             if leaning.speaks(measure):
                 yield measure, leaning
+
+    def _read(self) -> dict[str, float]:
+        """The numbers among the values that are remembered."""
+        found = {text: number(text) for text in {text for four in self.fours for text in four[2:]}}
+        return {text: value for text, value in found.items() if value is not None}
 
     def _common(self) -> Leaning:
         """How often the commonest value is branch's and not base's, and the other way round."""
@@ -169,6 +215,16 @@ class Shifts:
             found.up[pair] += count * (new == top)
             found.down[pair] += count * (old == top)
         return found
+
+
+def _sided(sides: Sides, *, choices: int) -> Leaning:
+    (up, down), (also_up, also_down) = sides.controls
+    return Leaning([sides.branch, up, also_up], [sides.base, down, also_down], able=sides.able, choices=choices)
+
+
+def _instant(text: str) -> bool:
+    """Whether a value is a text that says when; of a clock, not of a stopwatch."""
+    return len(text) > 12 and text[0] == text[-1] == '"' and instant_ns(text[1:-1]) is not None
 
 
 def _keep(pairs: set[Drawn], pair: Drawn) -> None:
