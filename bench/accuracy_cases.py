@@ -21,7 +21,7 @@ from bench.accuracy_wire import Answer, put, sealed, spans
 
 ENTITIES = 40
 """Different things an endpoint is asked for in one case."""
-BYTES_MAX = 2_000_000
+BYTES_MAX = 1_000_000
 """Of the answers of one target in one case, where an answer that small suits: a thousand exchanges of a long list are no other evidence than
 a thousand of a short one, and take a minute."""
 

@@ -106,6 +106,16 @@ class Evidence:
     """Whether base's control never answered at the endpoint, and the profile stands in for it."""
     q_unpaired: float = 1.0
 
+    @property
+    def p_own(self) -> float:
+        """Of the endpoint: values that are drawn anew from a few come again by luck, so distinct pairs must not say more than exchanges do."""
+        return self.own.p_value if self.own.coins else max(self.own.p_value, self.all.p_value)
+
+    @property
+    def p_pool(self) -> float:
+        """The same of all endpoints."""
+        return self.pool.p_value if self.pool.coins else max(self.pool.p_value, self.pool_all.p_value)
+
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
@@ -232,9 +242,9 @@ def _tested(place: Place, evidence: Evidence) -> Weighed:
     if place.nature == "permutation" and (why := _why_known(place, evidence)):
         return Weighed(NOISE, TESTED, own.p_value, evidence.q_own, why, by_profile=True)
     contrary = evidence.all.a_not_x or evidence.all.b_not_x
-    p_value, q_value, tally = own.p_value, evidence.q_own, own
-    if not contrary and pool.p_value < p_value:
-        p_value, q_value, tally = pool.p_value, evidence.q_pool, pool
+    p_value, q_value, tally = evidence.p_own, evidence.q_own, own
+    if not contrary and pool.x and evidence.p_pool < p_value:
+        p_value, q_value, tally = evidence.p_pool, evidence.q_pool, pool
     if q_value <= Q_MAX and own.x_alone:
         return Weighed(REGRESSION, TESTED, p_value, q_value)
     if place.where == "status" and evidence.q_flaky <= Q_MAX:

@@ -9,8 +9,8 @@ version show what neither of the other does is a fair coin, and evidence as soon
 - rates of what is null or absent, by how many more of branch's two answers are than of base's (all signs of these numbers as likely).
 
 Answers that follow one another may be one draw seen many times: what a process remembers for a while, or gives to one request for life.
-A coin is therefore counted again only when the other version's two values have changed, and once for each request that they go with;
-numbers that keep near the one before count by their runs.
+A coin is therefore counted again only when the other version's two values have changed, since the exchange before and since the same request
+came last; numbers that keep near the one before count by their runs.
 """
 
 from __future__ import annotations
@@ -105,9 +105,21 @@ def only(fours: Sequence[Four]) -> list[Sides]:
 
 
 def coins(others: Sequence[tuple[str, str, str]]) -> int:
-    """How many coins these exchanges are worth: the request, and the two values of the version that does not show the value, in their order."""
-    changes = sum(one[1:] != two[1:] for one, two in zip(others, others[1:], strict=False)) + bool(others)
-    return min(changes, len(set(others)))
+    """How many coins exchanges are worth, each a request and two other values: as often as these change, in all and of one request."""
+    last: dict[str, tuple[str, str]] = {}
+    changes = anew = 0
+    before: tuple[str, str] | None = None
+    for request, *two in others:
+        now = (two[0], two[1])
+        changes += now != before
+        anew += now != last.get(request)
+        before = last[request] = now
+    return min(changes, anew)
+
+
+def lively(fours: Sequence[Four]) -> bool:
+    """Whether most exchanges are draws of their own; true of none, where nothing is known."""
+    return 2 * coins([(f.target, f"{f.base}\0{f.control}", f"{f.branch}\0{f.again}") for f in fours]) >= len(fours)
 
 
 def beyond(fours: Sequence[Four], numbers: Mapping[str, float]) -> Sides | None:

@@ -25,7 +25,7 @@ from differ.evidence import (
 from differ.folding import Finding, Shows, fold, parent_of
 from differ.gathering import EXPLAINED_BY_RULE, OVERFLOW, Combination, Gathering
 from differ.profiles import Profile
-from differ.shifts import DRAWN, KINDS, PARTIAL, WORDS, Leaning
+from differ.shifts import DRAWN, KINDS, PARTIAL, Q_PARTIAL, WORDS, Leaning
 from differ.tallies import Spot, Tally
 from differ.unpaired import Unpaired
 
@@ -257,7 +257,7 @@ def shifted(place: Place, leanings: Mapping[Test, Leaning], q_values: Mapping[ob
     found: list[tuple[bool, float, str]] = []
     for measure, kinds in KINDS.items():
         q_value = q_values.get((measure, place.endpoint, place.where, 0, False), 1.0)
-        if place.kind in kinds and q_value <= Q_MAX:
+        if place.kind in kinds and q_value <= (Q_PARTIAL if measure in PARTIAL else Q_MAX):
             # What speaks of all values says more to a reader than what speaks of one or of the outermost.
             found.append((measure in PARTIAL, q_value, measure))
     if not found:
@@ -284,9 +284,9 @@ def names_of(place: Place) -> tuple[Test, Test, Test, Test]:
 def tests_of(place: Place, evidence: Evidence) -> Iterable[tuple[Test, tuple[float, float]]]:
     """Each test of what the run itself shows, with its p-value and the smallest it could have had."""
     own, pool, flaky, _ = names_of(place)
-    yield own, (evidence.own.p_value, evidence.own.p_least)
+    yield own, (evidence.p_own, evidence.own.p_least)
     if evidence.pool != evidence.own:
-        yield pool, (evidence.pool.p_value, evidence.pool.p_least)
+        yield pool, (evidence.p_pool, evidence.pool.p_least)
     if place.where == "status":
         yield flaky, (evidence.all.p_flaky, 0.5 ** (evidence.all.b_not_a + evidence.all.a_not_b))
 

@@ -17,10 +17,10 @@ from typing import cast
 
 import orjson
 
-from differ.chances import mcnemar
+from differ.chances import Q_MAX, mcnemar
 from differ.classes import instant_ns
 from differ.evidence import P_NOISE
-from differ.fourfold import ENDS, FOURS_MAX, Four, Sides, beyond, flipped, least, only, step
+from differ.fourfold import ENDS, FOURS_MAX, Four, Sides, beyond, flipped, least, lively, only, step
 
 PAIRS_MAX = 256
 """Pairs of numbers remembered per place and comparison: forty tell a shift by half a deviation, and these 4 KB are held for many places."""
@@ -39,6 +39,8 @@ VARYING = frozenset({NUMBER, SPREAD, LENGTH, COMMON, BEYOND})
 """Measures of values that count only where both versions vary; what is or is not there counts where one does."""
 PARTIAL = frozenset({ONLY, BEYOND})
 """Measures of some values only (:mod:`differ.fourfold`)."""
+Q_PARTIAL = Q_MAX / 10
+"""What some values say must be surer: they are the ones that look odd."""
 DRAWN = VARYING | {ONLY}
 """Measures of values: what they find is how these are distributed."""
 PAIRS = 3
@@ -184,7 +186,7 @@ class Shifts:
         if values and found[NUMBER].balanced:
             middle = median(values)
             found[SPREAD] = _leaning([{(abs(o - middle), abs(n - middle)) for o, n in pairs} for pairs in self.numbers])
-        if self.words:
+        if self.words and lively(self.fours):
             found[COMMON] = self._common()
         alone = [_sided(sides, choices=1) for sides in only(self.fours)]
         asked = [leaning for leaning in alone if leaning.speaks(ONLY)]
