@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bench.accuracy_cases import SHAPES
 from bench.accuracy_mutations import ELSEWHERE, HARMLESS, RESTLESS, STEADY
-from bench.accuracy_scoring import FOUND, NOISE, PEERS, SAME, UNDECIDED, Score
+from bench.accuracy_scoring import FOUND, NOISE, OURS, PEERS, SAME, UNDECIDED, Score
 from bench.parts import Table
 
 LEVELS = (0.01, 0.05, 0.1)
@@ -16,6 +16,8 @@ LISTED = 60
 """Rows that are told one by one."""
 ENOUGH = 20
 """Changed exchanges from which on generative values and orders must be found."""
+TELLABLE = 7
+"""Changed exchanges from which on an exact test can be sure at all where the facet varies anyway: with fewer, p is 1/64 or more."""
 HEAD = """# Measured accuracy
 
 Written by `make accuracy`. A case is one simulated run of one endpoint: real answers as four instances give them among noise, with one kind
@@ -26,6 +28,8 @@ endpoint stands among 14 others that are seen once each.
 
 Promises: `steady` – a facet that never varies within a version, of no generative class; `elsewhere` – generative values and orders;
 `restless` – the facet varies in the controls too, so that nothing is promised; `harmless` – the change means nothing and must not be reported.
+Where a facet is restless every case is judged a second time, the same exchanges with nothing planted: who shows the place then, too, gives a
+false alarm, and it is no recall. With fewer than seven changed exchanges no test can tell such a change: six of six are 1 in 64 by chance.
 """
 
 
@@ -97,10 +101,10 @@ def figures(scores: Sequence[Score], labels: Permuted) -> Table:
     few = [one for one in elsewhere if one.changed < ENOUGH]
     silent = sum(one.verdict in {SAME, NOISE} for one in few)
     alarms, findings = false(scores), sum(one.findings for one in scores)
-    worse, equal = compared(scores)
+    rows = compared(scores)
 
-    def row(name: str, wanted: str, measured: str, holds: bool) -> None:
-        out.rows.append([name, wanted, measured, "yes" if holds else "**no**"])
+    def row(name: str, wanted: str, measured: str, holds: bool | None) -> None:
+        out.rows.append([name, wanted, measured, "" if holds is None else "yes" if holds else "**no**"])
 
     row(
         "recall, steady, from one changed exchange on",
@@ -121,41 +125,82 @@ def figures(scores: Sequence[Score], labels: Permuted) -> Table:
         f"{alarms} of {findings:,} = {alarms / max(1, findings):.5f}",
         alarms <= findings / 1000,
     )
-    row("rows (kind × rate) worse than a peer", "0", str(len(worse)), not worse)
-    row("rows where a peer is not perfect and we are not better", "0", str(len(equal)), not equal)
+    row("rows (kind × rate) worse than a peer", "0", str(len(rows.worse)), not rows.worse)
+    row("rows where a peer is not perfect and we are not better", "0", str(len(rows.equal)), not rows.equal)
+    row("the same, where no test can tell the change from noise", "", str(len(rows.hopeless)), None)
+    row("rows where a peer hits more by luck alone", "", str(len(rows.lucky)), None)
     if runs := sum(labels.runs.values()):
         fails = sum(labels.fails.values())
         row("base against itself, random labels, fails", "≤ 1 in 500", f"{fails} of {runs:,}", fails <= runs / 500)
-    out.notes += [f"worse: {text}" for text in worse[:LISTED]] + [f"not better: {text}" for text in equal[:LISTED]]
+    for word, texts in (("worse", rows.worse), ("not better", rows.equal), ("by luck", rows.lucky)):
+        out.notes += [f"{word}: {text}" for text in texts[:LISTED]]
     return out
 
 
-def compared(scores: Sequence[Score]) -> tuple[list[str], list[str]]:
+@dataclass(slots=True)
+class Rows:
+    """Rows (a kind at a rate) beside a peer's, each as a line of text."""
+
+    worse: list[str] = field(default_factory=list[str])
+    """The peer has more recall, or fewer false alarms."""
+    equal: list[str] = field(default_factory=list[str])
+    """The peer misses something or gives a false alarm, and so do we, as often."""
+    hopeless: list[str] = field(default_factory=list[str])
+    """The same, of changes that no test can tell from noise."""
+    lucky: list[str] = field(default_factory=list[str])
+    """The peer shows the place more often, but no more often than with nothing planted there."""
+
+
+def lucky(scores: Iterable[Score], peer: str = OURS) -> int:
+    """How often the place of a change is shown in the same exchanges with nothing planted."""
+    return sum(one.twins.get(peer, False) for one in scores)
+
+
+def compared(scores: Sequence[Score]) -> Rows:
     """Rows in which a peer is better in recall or false alarms, and rows in which an imperfect peer is equalled in both.
 
-    A change that is to be undecided with that few exchanges is no miss against a peer that calls anything a difference.
+    A change that is to be undecided with that few exchanges is no miss against a peer that calls anything a difference. Where the facet
+    varies within a version too, who shows the place has found something only so far as it is not shown with nothing planted; that is
+    taken from recall, and is a false alarm as any other.
     """
-    worse, equal = list[str](), list[str]()
+    rows = Rows()
     for (kind, shape), row in sorted(by(scores, "kind", "shape").items()):
         real = planted(row)
         asked = [
             one for one in real if not (one.promise == ELSEWHERE and one.changed < ENOUGH and one.verdict == UNDECIDED)
         ]
         for peer in PEERS:
-            recall, alarms = found(asked) - found(asked, peer), false(row, peer) - false(row)
-            told = f"{kind or 'nothing'}, {shape}, {peer}: found {found(asked)} against {found(asked, peer)} of {len(asked)}, false {false(row)} against {false(row, peer)}"
+            hits = found(asked) - found(asked, peer)
+            alarms = false(row, peer) + lucky(row, peer) - false(row) - lucky(row)
+            recall = hits - lucky(asked) + lucky(asked, peer)
+            told = f"{kind or 'nothing'}, {shape}, {peer}: found {found(asked)} against {found(asked, peer)} of {len(asked)}, with nothing planted {lucky(row)} against {lucky(row, peer)}, false {false(row)} against {false(row, peer)}"
             if recall < 0 or alarms < 0:
-                worse.append(told)
-            elif recall == alarms == 0 and (found(asked, peer) < len(asked) or false(row, peer)):
-                equal.append(told)
-    return worse, equal
+                rows.worse.append(told)
+            elif recall == alarms == 0 and (found(asked, peer) < len(asked) or false(row, peer) + lucky(row, peer)):
+                missed = [one for one in asked if one.verdict != FOUND]
+                hopeless = all(one.promise == RESTLESS and one.changed < TELLABLE for one in missed)
+                (rows.hopeless if missed and hopeless else rows.equal).append(told)
+            if hits < 0 <= recall:
+                rows.lucky.append(told)
+    return rows
 
 
 def promises(scores: Sequence[Score]) -> Table:
     """Recall by promise and rate."""
     out = Table(
         "2. Recall by promise and rate",
-        ["promise", "rate", "cases", "found", "undecided", "noise", "same", "Diffy", "A/A'"],
+        [
+            "promise",
+            "rate",
+            "cases",
+            "found",
+            "undecided",
+            "noise",
+            "same",
+            "Diffy",
+            "A/A'",
+            "with nothing planted: ours / Diffy / A/A'",
+        ],
     )
     grouped = by(planted(scores), "promise", "shape")
     for promise in (STEADY, ELSEWHERE, RESTLESS):
@@ -164,8 +209,10 @@ def promises(scores: Sequence[Score]) -> Table:
             if row:
                 words = Counter(one.verdict for one in row)
                 ours = [share(words[word], len(row)) for word in (FOUND, UNDECIDED, NOISE, SAME)]
+                peers = [share(found(row, peer), len(row)) for peer in PEERS]
+                twins = " / ".join(share(lucky(row, who), len(row)) for who in (OURS, *PEERS))
                 out.rows.append(
-                    [promise, shape.name, str(len(row)), *ours, *[share(found(row, peer), len(row)) for peer in PEERS]]
+                    [promise, shape.name, str(len(row)), *ours, *peers, twins if promise == RESTLESS else ""]
                 )
     return out
 

@@ -11,11 +11,11 @@ import pytest
 from bench import accuracy
 from bench.accuracy_answers import samples
 from bench.accuracy_cases import SHAPES, Case, Shape, drawn, entity, simulated
-from bench.accuracy_mutations import KINDS, STEADY, Pick
+from bench.accuracy_mutations import KINDS, RESTLESS, STEADY, Pick
 from bench.accuracy_noise import PROFILES
 from bench.accuracy_peers import Peers, differing, diffy, plain
-from bench.accuracy_report import Permuted, report
-from bench.accuracy_scoring import FOUND, covers, touches
+from bench.accuracy_report import Permuted, Rows, compared, report
+from bench.accuracy_scoring import FOUND, Score, covers, touches
 from bench.accuracy_wire import Answer, add, cut, put, sealed, spans
 
 BENCH = Path(accuracy.__file__).parent
@@ -113,6 +113,22 @@ def test_a_run_that_ended_early_is_taken_up(tmp_path: Path, monkeypatch: pytest.
     assert whole == accuracy.measured(seeds, real=False)
     monkeypatch.setattr(accuracy, "source", lambda: "another")
     assert accuracy.read(kept) == {}
+
+
+def test_a_peer_that_shows_a_place_anyway_has_found_nothing_there() -> None:
+    """Hits count less what is shown with nothing planted, which is a false alarm; what no test can tell is counted for itself."""
+
+    def score(kind: str, promise: str, verdict: str, *, changed: int, hit: bool, twin: bool) -> Score:
+        peers = {"diffy": (hit, 0), "plain": (False, 0)}
+        return Score("s", kind, "1 %", "all", "made", promise, changed, verdict, peers=peers, twins={"diffy": twin})
+
+    lucky = compared([score("a", RESTLESS, "noise", changed=30, hit=True, twin=True)])
+    assert (lucky.worse, len(lucky.lucky), [one.split(":")[0] for one in lucky.equal]) == ([], 1, ["a, 1 %, plain"])
+    assert len(compared([score("a", RESTLESS, "noise", changed=30, hit=True, twin=False)]).worse) == 1
+    assert len(compared([score("a", RESTLESS, "noise", changed=6, hit=False, twin=False)]).hopeless) == 2
+    assert len(compared([score("a", RESTLESS, "noise", changed=7, hit=False, twin=False)]).equal) == 2
+    assert len(compared([score("a", STEADY, "noise", changed=2, hit=False, twin=False)]).equal) == 2
+    assert compared([score("a", STEADY, FOUND, changed=2, hit=False, twin=False)]) == Rows()
 
 
 def test_what_is_found_is_told_from_what_is_not() -> None:
