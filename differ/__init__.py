@@ -9,8 +9,8 @@ structure, a module for each other form (:mod:`differ.pages`, :mod:`differ.csvs`
 :mod:`differ.ids` for ids that stand for one another. A person's rules are read and refused by :mod:`differ.rules_reading` and
 :mod:`differ.rules_refusing`, marked on differences by :mod:`differ.rules` and told by :mod:`differ.ruled`. From differences to a
 verdict: :mod:`differ.rows` (one row per exchange), :mod:`differ.relating` (ids across exchanges), :mod:`differ.evidence` (exact
-tests), :mod:`differ.shifts` (what lies inside noise), :mod:`differ.folding` (one cause, one finding), :mod:`differ.verdict`,
-:mod:`differ.result` (the ■ JSON).
+tests), :mod:`differ.shifts` and :mod:`differ.fourfold` (what lies inside noise), :mod:`differ.folding` (one cause, one finding),
+:mod:`differ.verdict`, :mod:`differ.result` (the ■ JSON).
 
 Two processes compare while a run fires, :mod:`differ.worker` and, what that sets aside (:mod:`differ.watch`, :mod:`differ.attempts`),
 :mod:`differ.second_look`; what ends both again and again is in :mod:`differ.letters`. :mod:`differ.close` weighs when the run has ended.
