@@ -17,6 +17,7 @@ from importlib.metadata import entry_points
 import orjson
 
 from differ.rules import Pair, Unanswered
+from differ.watch import SetAside
 from echolane import log
 from echolane.rules import FUNCTIONS
 
@@ -24,6 +25,10 @@ START_S = 20.0
 """Until the process is there: it imports this package, on a machine that is busy comparing."""
 ANSWER_S = 2.0
 """For all values of one place, the import of the function's own package included. Functions are asked in the data path."""
+AT_ONCE_S = 0.5
+"""Of these, where others wait behind the exchange: then it is set aside, and asked again where nothing waits."""
+HANGS_MAX = 3
+"""After so many in a row of one function its exchanges are set aside without asking."""
 FAILURES_MAX = 10
 """After so many faults of one function it is not asked again: at two seconds each, a run would not end."""
 ANSWER_BYTES_MAX = 64 * 1024
@@ -35,26 +40,38 @@ def installed() -> frozenset[str]:
     return frozenset(entry_points(group=FUNCTIONS).names)
 
 
-class Functions:
-    """The process and its conversation; starts at the first question."""
+class Hung(Unanswered):
+    """It gave no answer in time."""
 
-    def __init__(self, answer_s: float = ANSWER_S) -> None:
-        self._answer_s = answer_s
+
+class Functions:
+    """The process and its conversation; starts at the first question. ``aside``: who does not answer in time sets the exchange aside."""
+
+    def __init__(self, answer_s: float = ANSWER_S, *, aside: bool = False) -> None:
+        self._answer_s, self._aside = answer_s, aside
+        self._hangs: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._failures: dict[str, int] = {}
         self._number = 0
         """Of the last question, which its answer repeats: what a child of a function says later answers no other question."""
 
     def __call__(self, name: str, where: str, kind: str, pairs: list[Pair]) -> list[bool]:
-        """Whether a function explains each pair of values. Raises Unanswered."""
+        """Whether a function explains each pair of values. Raises Unanswered, or SetAside."""
+        if self._hangs.get(name, 0) >= HANGS_MAX:
+            raise SetAside(f"function `{name}` gave no answer within {self._answer_s:g} s, {HANGS_MAX} times in a row")
         if self._failures.get(name, 0) >= FAILURES_MAX:
             raise Unanswered(f"function `{name}` failed {FAILURES_MAX} times and is not asked again")
         try:
-            return self._asked({"function": name, "where": where, "kind": kind, "pairs": pairs}, len(pairs))
+            found = self._asked({"function": name, "where": where, "kind": kind, "pairs": pairs}, len(pairs))
         except Unanswered as error:
+            if self._aside and isinstance(error, Hung):
+                self._hangs[name] = self._hangs.get(name, 0) + 1
+                raise SetAside(f"function `{name}`: {error}") from error
             self._failures[name] = self._failures.get(name, 0) + 1
             log.event("rule.failed", function=name, why=str(error))
             raise
+        self._hangs.pop(name, None)
+        return found
 
     def _asked(self, question: dict[str, object], count: int) -> list[bool]:
         process = self._process or self._start()
@@ -91,9 +108,9 @@ class Functions:
         )
         try:
             self._line(process, START_S)
-        except Unanswered:
+        except Unanswered as error:
             self.close()
-            raise
+            raise Unanswered("its process did not start") from error
         return process
 
     def _send(self, process: subprocess.Popen[bytes], data: bytes) -> None:
@@ -104,7 +121,7 @@ class Functions:
         os.set_blocking(number, False)
         while rest:
             if not select.select([], [number], [], max(0.0, deadline - time.monotonic()))[1]:
-                raise Unanswered(f"it read nothing for {self._answer_s:g} s")
+                raise Hung(f"it read nothing for {self._answer_s:g} s")
             try:
                 rest = rest[os.write(number, rest) :]
             except OSError as error:
@@ -116,7 +133,7 @@ class Functions:
         number, deadline, found = process.stdout.fileno(), time.monotonic() + seconds, bytearray()
         while not found.endswith(b"\n"):
             if not select.select([number], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise Unanswered(f"it gave no answer within {seconds:g} s")
+                raise Hung(f"it gave no answer within {seconds:g} s")
             data = os.read(number, ANSWER_BYTES_MAX)
             if not data or len(found) > ANSWER_BYTES_MAX:
                 raise Unanswered("its process ended")

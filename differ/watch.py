@@ -43,7 +43,7 @@ _CELL = struct.Struct("<QQIQIQ")
 
 
 class SetAside(BaseException):  # no fault; and what catches every Exception of a comparison must not catch it
-    """A comparison took long."""
+    """A comparison took long; in words, where it is not by computing."""
 
 
 class Watch:

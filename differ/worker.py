@@ -24,7 +24,7 @@ from differ.descriptors import Registry, registry_of
 from differ.parts import POLL_S, Everything, Parts, Shared
 from differ.profile_rows import profile_of
 from differ.rows import RowMaker, all_alike
-from differ.rules_custom import Functions
+from differ.rules_custom import AT_ONCE_S, Functions
 from differ.sequential import Live
 from differ.watch import HARD_S, SOFT_S, SetAside, Watch
 from echolane import log
@@ -72,7 +72,7 @@ class Worker:
     ) -> None:
         self._journal, self._store, self._gauges = journal, store, gauges
         self._attempts, self._watch = attempts, watch
-        self.functions = Functions()
+        self.functions = Functions(AT_ONCE_S, aside=True)
         self._maker = RowMaker(spec, spec.differ, self.functions, registry(spec.differ.descriptors))
         if profile := profile_of(store, spec).profile:
             # From the first exchange on: what base does by itself is never sure to be branch's doing.
@@ -124,11 +124,11 @@ class Worker:
             self._watch.enter(place)
             judged = self._maker.judged(observation)
             self._watch.keep()
-        except SetAside:
+        except SetAside as aside:
             self._watch.leave()
             # Its process may be in the middle of an answer.
             self.functions.close()
-            self._attempts.add(ASIDE, place, f"it computed for more than {SOFT_S:g} s")
+            self._attempts.add(ASIDE, place, str(aside) or f"it computed for more than {SOFT_S:g} s")
             return
         self._maker.put(observation, partition, position, judged)
         self._watch.leave()

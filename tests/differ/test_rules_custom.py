@@ -10,7 +10,8 @@ import pytest
 
 from differ.rows import RowMaker
 from differ.rules import Pair, Unanswered
-from differ.rules_custom import FAILURES_MAX, Functions, installed
+from differ.rules_custom import FAILURES_MAX, HANGS_MAX, Functions, installed
+from differ.watch import SetAside
 from echolane.observation import ANSWERED, BASE, BRANCH, Observation, Shot, TargetInfo
 from echolane.recordings import Recording
 from echolane.rules import Rule
@@ -80,6 +81,29 @@ def test_a_function_that_fails_costs_its_exchange_only(plugins: None, name: str)
             compared([{"id": 1, "p": 1.0}], [{"id": 1, "p": 1.01}], custom("same_money"), ask=functions).uncomparable
             == ""
         )
+    finally:
+        functions.close()
+
+
+def test_a_function_that_hangs_sets_its_exchange_aside_where_others_wait(plugins: None) -> None:
+    """No fault of its own: it is asked again where nothing waits. After three in a row it is not waited for any more; an answer counts anew."""
+    functions = Functions(0.2, aside=True)
+    question = ("body:$", "value", [("1.0", "1.01")])
+    try:
+        for _ in range(HANGS_MAX - 1):
+            with pytest.raises(SetAside, match=r"`hangs`: it gave no answer within 0\.2 s"):
+                functions("hangs", *question)
+        functions._hangs["same_money"] = HANGS_MAX - 1
+        functions._answer_s = 20.0
+        assert functions("same_money", *question) == [True]
+        assert "same_money" not in functions._hangs
+        functions._answer_s = 0.2
+        with pytest.raises(SetAside):
+            functions("hangs", *question)
+        asked = functions._number
+        with pytest.raises(SetAside, match="3 times in a row"):
+            functions("hangs", *question)
+        assert functions._number == asked
     finally:
         functions.close()
 
