@@ -24,6 +24,9 @@ from typing import NamedTuple
 
 from differ.chances import at_least
 
+VARIED_MIN = 8
+"""Times that a version must differ from itself before its values are taken for drawn anew: eight coins lean all one way in less than one of a
+hundred."""
 FOURS_MAX = 256
 """Exchanges remembered per place: ten decide, and a change in one of twenty shows in a dozen of these."""
 TEXT_MAX = 48
@@ -84,6 +87,8 @@ class Sides(NamedTuple):
 
 def only(fours: Sequence[Four]) -> list[Sides]:
     """What may be one version's own: of the commonest values, where both its answers give it and the other's do not, and where more do."""
+    if sum(four.base != four.control for four in fours) < VARIED_MIN:
+        return []  # what only branch draws anew is noise of its own, which its control shows
     often = Counter[str]()
     for four in fours:
         often.update({value for value in four[2:] if step(four, value)})

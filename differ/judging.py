@@ -228,11 +228,15 @@ def _families(
         before = [n for n in undecided if alone[n].basis not in {DETERMINISTIC, EXPLAINED}]
         after = [n for n in undecided if alone[n].basis == DETERMINISTIC]
     q_values, leanings = dict[object, float](), dict[Test, Leaning]()
-    for members in (before, after):
+    # Orders are a family of their own, too: how much varies elsewhere says nothing of how seldom four processes agree on one.
+    orders = [n for n in before if places[n].nature == "permutation"]
+    others = [n for n in before if places[n].nature != "permutation"]
+    for members in (orders, others, after):
         tests: dict[object, tuple[float, float]] = {
             test: p for n in members for test, p in tests_of(places[n], evidence[n])
         }
-        found = leanings_of(gathering, {(places[n].endpoint, places[n].where) for n in members})
+        measured = members if members is not orders else []
+        found = leanings_of(gathering, {(places[n].endpoint, places[n].where) for n in measured})
         tests |= {test: (leaning.p_value(0), leaning.p_least) for test, leaning in found.items()}
         if members is after and pools.profile is not None and pools.profile.named:
             asked = {n for n in undecided if evidence[n].stood_in} | set(after)

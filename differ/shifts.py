@@ -20,13 +20,10 @@ import orjson
 from differ.chances import Q_MAX, mcnemar
 from differ.classes import instant_ns
 from differ.evidence import P_NOISE
-from differ.fourfold import ENDS, FOURS_MAX, Four, Sides, beyond, flipped, least, lively, only, step
+from differ.fourfold import ENDS, FOURS_MAX, VARIED_MIN, Four, Sides, beyond, flipped, least, lively, only, step
 
 PAIRS_MAX = 256
 """Pairs of numbers remembered per place and comparison: forty tell a shift by half a deviation, and these 4 KB are held for many places."""
-VARIED_MIN = 8
-"""Distinct pairs in which each version must differ from itself before its numbers are taken for drawn anew: eight coins lean all one way in
-less than one of a hundred."""
 WORDS_MAX = 64
 """Different pairs of values up to which a place has a few values that come again, as a state or a flag does."""
 WORD_MAX = 64
