@@ -41,7 +41,7 @@ RUNS_MIN = 20
 """Numbers of which it can be said whether each keeps near the one before."""
 RUNS_Z = -1.64
 """Fewer runs above and below the median than in all but one of twenty random orders."""
-BASE, CONTROL, BRANCH, AGAIN = range(2, 6)
+BASE, CONTROL, BRANCH, AGAIN = range(1, 5)
 """Where the values stand."""
 EXACT_MAX = 2000
 """Exchanges up to which the chance of a sum is exact; beyond it is bounded from above (Hoeffding 1963)."""
@@ -50,7 +50,6 @@ EXACT_MAX = 2000
 class Four(NamedTuple):
     """The values of one place in one exchange, as short texts; empty where it is missing."""
 
-    seq: int
     target: str
     base: str
     control: str
@@ -59,14 +58,14 @@ class Four(NamedTuple):
 
 
 def four_of(
-    seq: int, target: str, x: tuple[str, str] | None, a: tuple[str, str] | None, b: tuple[str, str] | None
+    target: str, x: tuple[str, str] | None, a: tuple[str, str] | None, b: tuple[str, str] | None
 ) -> Four | None:
     """The four values from what was seen in three comparisons; None where these speak of different parts of an answer."""
     base = x[0] if x else a[0] if a else b[0] if b else ""
     branch = x[1] if x else base
     if (a and a[0] != base) or (b and b[0] != branch):
         return None
-    return Four(seq, target, *map(short, (base, a[1] if a else base, branch, b[1] if b else branch)))
+    return Four(target, *map(short, (base, a[1] if a else base, branch, b[1] if b else branch)))
 
 
 def short(text: str) -> str:
@@ -91,9 +90,10 @@ def only(fours: Sequence[Four]) -> list[Sides]:
         return []  # what only branch draws anew is noise of its own, which its control shows
     often = Counter[str]()
     for four in fours:
-        often.update({value for value in four[2:] if step(four, value)})
+        often.update({value for value in four[1:] if step(four, value)})
     found: list[Sides] = []
-    for value in sorted(often, key=lambda value: (-often[value], value))[:CHOICES]:
+    asked = [value for value, count in often.items() if count >= COINS_MIN]
+    for value in sorted(asked, key=lambda value: (-often[value], value))[:CHOICES]:
         controls = tuple(
             (
                 sum(value == four[twin] != four[own] for four in fours),
@@ -129,8 +129,8 @@ def lively(fours: Sequence[Four]) -> bool:
 
 def beyond(fours: Sequence[Four], numbers: Mapping[str, float]) -> Sides | None:
     """How many of the outermost numbers are one version's before the first of the other; of the two ends the one that says more."""
-    fours = [four for four in fours if all(text in numbers for text in four[2:])]
-    values = [[numbers[text] for text in four[2:]] for four in fours]
+    fours = [four for four in fours if all(text in numbers for text in four[1:])]
+    values = [[numbers[text] for text in four[1:]] for four in fours]
     steady = all(drawn_anew([four[index] for four in values]) for index in (0, 2))
     best: Sides | None = None
     for end in (1, -1):

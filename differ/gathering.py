@@ -132,7 +132,7 @@ class Gathering:
                 shifts.add(pair, row["d_kind"][index], *values)
         times = {where for where, klass in zip(row["d_where"], klasses, strict=True) if klass == "time"}
         for where, three in seen.items():
-            four = four_of(row["seq"], row["target"], three[X], three[A], three[B]) if len(three) == PAIRS else None
+            four = four_of(row["target"], three[X], three[A], three[B]) if len(three) == PAIRS else None
             if four is None or self._fours >= FOURS_ALL_MAX or (shifts := self._shifts(endpoint, where)) is None:
                 continue
             self._fours += len(shifts.fours) < FOURS_MAX

@@ -140,7 +140,7 @@ class Shifts:
             for measure, value in (("null", "null"), ("presence", "")):
                 if size := step(four, value):  # where none has it, or as many of either, nothing is said
                     self.counts.setdefault(measure, Leaning()).steps[size] += 1
-        if len(self.fours) < FOURS_MAX and not (time and not all(map(_instant, four[2:]))):
+        if len(self.fours) < FOURS_MAX and not (time and not all(map(_instant, four[1:]))):
             self.fours.append(four)
 
     def add(self, pair: int, kind: str, old: str, new: str) -> None:
@@ -199,7 +199,7 @@ class Shifts:
 
     def _read(self) -> dict[str, float]:
         """The numbers among the values that are remembered."""
-        found = {text: number(text) for text in {text for four in self.fours for text in four[2:]}}
+        found = {text: number(text) for text in {text for four in self.fours for text in four[1:]}}
         return {text: value for text, value in found.items() if value is not None}
 
     def _common(self) -> Leaning:

@@ -185,7 +185,7 @@ def test_a_load_that_moves_slowly_counts_by_its_runs() -> None:
     texts = [[str(50 + n % 7), str(50 + n % 5), str(50 + n % 3), str(51 + n % 4)] for n in range(60)]
     for n in range(20, 40):
         texts[n][2:] = ["90", "91"]
-    fours = [Four(n, "/", *four) for n, four in enumerate(texts)]
+    fours = [Four("/", *four) for four in texts]
     sides = beyond(fours, {text: float(text) for four in texts for text in four})
     assert sides is not None
     assert (sides.branch, sides.base) == (1, 0)
@@ -216,8 +216,8 @@ _VALUES = st.lists(st.sampled_from("abc"), min_size=4, max_size=4)
 @given(st.lists(_VALUES, max_size=40))
 def test_swapping_the_versions_swaps_the_sides(values: list[list[str]]) -> None:
     """Nothing that is counted knows which version is which; only that base has to vary does."""
-    fours = [Four(n, "/", *four) for n, four in enumerate(values)]
-    swapped = [Four(n, "/", *four[2:], *four[:2]) for n, four in enumerate(values)]
+    fours = [Four("/", *four) for four in values]
+    swapped = [Four("/", *four[2:], *four[:2]) for four in values]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("differ.fourfold.VARIED_MIN", 0)
         one, two = only(fours), only(swapped)
@@ -242,11 +242,11 @@ def test_a_coin_counts_again_only_when_something_else_was_drawn() -> None:
 
 def test_four_values_from_three_comparisons() -> None:
     """What no comparison speaks of is as it is in the other answer; comparisons of different elements say nothing."""
-    assert four_of(1, "/", ("a", "b"), None, None) == Four(1, "/", "a", "a", "b", "b")
-    assert four_of(1, "/", None, ("a", "c"), None) == Four(1, "/", "a", "c", "a", "a")
-    assert four_of(1, "/", ("a", "b"), ("a", "c"), ("b", "d")) == Four(1, "/", "a", "c", "b", "d")
-    assert four_of(1, "/", ("a", "b"), ("x", "c"), None) is None
-    assert four_of(1, "/", ("a", "b"), None, ("x", "c")) is None
-    long = four_of(1, "/", ("a" * 90, "b"), None, None)
+    assert four_of("/", ("a", "b"), None, None) == Four("/", "a", "a", "b", "b")
+    assert four_of("/", None, ("a", "c"), None) == Four("/", "a", "c", "a", "a")
+    assert four_of("/", ("a", "b"), ("a", "c"), ("b", "d")) == Four("/", "a", "c", "b", "d")
+    assert four_of("/", ("a", "b"), ("x", "c"), None) is None
+    assert four_of("/", ("a", "b"), None, ("x", "c")) is None
+    long = four_of("/", ("a" * 90, "b"), None, None)
     assert long is not None
     assert len(long.base) < 48
