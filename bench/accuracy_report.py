@@ -29,7 +29,8 @@ endpoint stands among 14 others that are seen once each.
 Promises: `steady` – a facet that never varies within a version, of no generative class; `elsewhere` – generative values and orders;
 `restless` – the facet varies in the controls too, so that nothing is promised; `harmless` – the change means nothing and must not be reported.
 Where a facet is restless every case is judged a second time, the same exchanges with nothing planted: who shows the place then, too, gives a
-false alarm, and it is no recall. With fewer than seven changed exchanges no test can tell such a change: six of six are 1 in 64 by chance.
+false alarm, and it is no recall. With fewer than seven changed exchanges no test that takes nothing for granted of how values are drawn can tell
+such a change: six of six are 1 in 64 by chance.
 """
 
 
