@@ -137,8 +137,9 @@ class Shifts:
     def four(self, four: Four, *, time: bool) -> None:
         """One exchange with all its answers; of times and durations only instants are looked at: to be slower is another question."""
         if not time:
-            for measure, value in (("null", "null"), ("presence", "")):
-                if size := step(four, value):  # where none has it, or as many of either, nothing is said
+            # Where none has it, or as many of either, nothing is said. To be there is not to be missing.
+            for measure, size in (("null", step(four, "null")), ("presence", -step(four, ""))):
+                if size:
                     self.counts.setdefault(measure, Leaning()).steps[size] += 1
         if len(self.fours) < FOURS_MAX and not (time and not all(map(_instant, four[1:]))):
             self.fours.append(four)

@@ -17,6 +17,7 @@ from differ.evidence import Observed
 from differ.fourfold import Four, beyond, coins, drawn_anew, flipped, four_of, least, only
 from differ.gathering import gather
 from differ.judging import Judgement, judge
+from differ.shifts import Shifts
 
 WHERE = "body:$.n"
 Instance = Callable[[int], Any]
@@ -250,3 +251,17 @@ def test_four_values_from_three_comparisons() -> None:
     long = four_of("/", ("a" * 90, "b"), None, None)
     assert long is not None
     assert len(long.base) < 48
+
+
+@pytest.mark.parametrize(("old", "new", "measure", "higher"), [("1", "", "presence", False), ("", "1", "presence", True), ("1", "null", "null", True), ("null", "1", "null", False)])  # fmt: skip
+def test_what_is_said_of_a_rate_is_the_way_it_went(old: str, new: str, measure: str, higher: bool) -> None:
+    """There more often is not missing more often, whichever of the two is counted."""
+    shifts = Shifts()
+    for n in range(20):
+        kind = "type" if measure == "null" else "added" if higher else "missing"
+        shifts.add(0, kind, old, new)
+        shifts.four(Four(f"/{n}", old, old, new, new), time=False)
+    leaning = shifts.counts[measure]
+
+    assert leaning.higher == higher == (leaning.up[0] > leaning.down[0])
+    assert leaning.p_value(0) < 1e-5
