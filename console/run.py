@@ -15,6 +15,7 @@ import msgspec
 
 from console.asking import WAIT_S, ask
 from console.conduct import conduct
+from console.firing_flags import add_firing_flags, firing_of
 from console.flags import http_url, positive, service_name, time_span_ns
 from console.outputs import add_output_flags, check_outputs
 from console.rewrites import explain_plan
@@ -60,8 +61,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--last", metavar="SPAN", help="only what was recorded in the last SPAN, for example 30m")
     chosen.add_argument("--recording", metavar="ID", help="only this recording (`echolane recordings`)")
-    parser.add_argument("--pace", metavar="P", help="recorded, 2x, 200/s or max (default: max)")
+    parser.add_argument(
+        "--pace", metavar="P", help="recorded, 2x, 200/s, max, or a ramp: '10/s..500/s over 5m' (default: max)"
+    )
     parser.add_argument("--concurrency", type=positive, metavar="N", help="requests in flight per target (default: 16)")
+    add_firing_flags(parser)
     parser.add_argument("--methods", choices=["safe", "all"], help="safe fires GET, HEAD, OPTIONS only (default: safe)")
     parser.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME", help="a target outside this machine"
@@ -215,6 +219,7 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
         rules=rules,
         branch_name=branch_name,
         stop_early=args.stop_early,
+        firing=firing_of(args, settings),
         base_version=version_name(args),
         partitions=partitions_of(args, settings),
     )

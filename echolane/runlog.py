@@ -22,7 +22,7 @@ RUNS = "runs"
 ASKED, BEGAN, PAUSE, RESUME, CANCEL, CLOSING, ENDED = "asked", "began", "pause", "resume", "cancel", "closing", "ended"
 CLOSING_NS = 60_000_000_000
 """After so long without an end another one may close: a close takes seconds, and who began it is dead by then."""
-SPEAKS = 1
+SPEAKS = 2
 """Grows when a run may ask for what workers of before would not do; they leave such runs to others."""
 TROUBLES_MAX = 16
 """Troubles of a run's workers that are remembered; a person reads the first and the last few."""

@@ -10,6 +10,17 @@ from echolane.rules import Rule
 from echolane.settings import Differ
 
 
+class Firing(msgspec.Struct, frozen=True):
+    """How a run is fired, beside its pace and its concurrency."""
+
+    think_max_s: float = 0.0
+    """Recorded pauses longer than this are cut to it; 0 leaves them."""
+    late: str = "fire"
+    """What becomes of an exchange that is late: ``fire`` it nevertheless, or ``skip`` it."""
+    late_after_s: float = 1.0
+    """How late it must be to be skipped."""
+
+
 class RunSpec(msgspec.Struct, frozen=True):
     """One run, as planned. Kept as JSON in the store's ``runs.spec``."""
 
@@ -44,5 +55,6 @@ class RunSpec(msgspec.Struct, frozen=True):
     """Of the work of a run that workers share; 0 where the process that was asked does it."""
     branch_name: str = ""
     """What the branch is called, where rules are bound to branches."""
+    firing: Firing = Firing()
     base_version: str = ""
     """The name of the version that base is (for ``git:REF CMD`` its commit), to which its noise profile is bound; empty where it is unknown."""

@@ -44,6 +44,9 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     concurrency: int = 16
     methods: str = "safe"
     correlate: bool = True
+    think_max_s: float = 0.0
+    late: str = "fire"
+    late_after_s: float = 1.0
     connect_timeout_s: float = 3.0
     first_byte_timeout_s: float = 10.0
     total_timeout_s: float = 30.0
@@ -124,10 +127,13 @@ WHAT = {
     "capture.not_paths": "path prefixes that are not recorded, for example /healthz",
     "capture.spool_bytes": "bytes on the disk (HOME/spool) for what is recorded of a service while a journal on Kafka is away; 0 for none",
     "capture.spool_policy": "what goes when they are used up: drop-oldest or drop-newest; it is counted as dropped{spool-full}",
-    "replay.pace": "recorded, 2x, 200/s or max",
+    "replay.pace": "recorded, 2x, 200/s, max, or a ramp: 10/s..500/s over 5m",
     "replay.concurrency": "requests in flight per target",
     "replay.methods": "safe (GET, HEAD, OPTIONS) or all",
     "replay.correlate": "whether ids, tokens and cursors that a target answers replace the recorded ones in later requests",
+    "replay.think_max_s": "seconds to which pauses of the recording are cut, with a pace that follows it; 0 leaves them",
+    "replay.late": "what becomes of an exchange that is late: fire it nevertheless, or skip it (skipped{late})",
+    "replay.late_after_s": "seconds that it must be late to be skipped",
     "replay.connect_timeout_s": "seconds until a connection must stand",
     "replay.first_byte_timeout_s": "seconds until an answer must begin",
     "replay.total_timeout_s": "seconds until an answer must be whole",
@@ -160,6 +166,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "capture.sampling": (0, 1),
     "capture.spool_bytes": (0, 1024 * 1024 * MIB),
     "replay.concurrency": (1, 4096),
+    "replay.think_max_s": (0, 86_400),
+    "replay.late_after_s": (0.001, 3600),
     "replay.connect_timeout_s": (0.01, 600),
     "replay.first_byte_timeout_s": (0.01, 600),
     "replay.total_timeout_s": (0.01, 3600),
@@ -179,7 +187,11 @@ _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no"
 _KINDS: dict[type[Any], str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 _FORMS = {
     "capture.spool_policy": (re.compile(r"drop-oldest|drop-newest"), "`drop-oldest` or `drop-newest`"),
-    "replay.pace": (re.compile(r"recorded|max|\d+(\.\d+)?x|\d+(\.\d+)?/s"), "`recorded`, `2x`, `200/s` or `max`"),
+    "replay.pace": (
+        re.compile(r"recorded|max|\d+(\.\d+)?(x|/s)(\s*\.\.\s*\d+(\.\d+)?(x|/s)\s+over\s+\d+(\.\d+)?(ms|s|m|h|d))?"),
+        "`recorded`, `2x`, `200/s`, `max` or `10/s..500/s over 5m`",
+    ),
+    "replay.late": (re.compile(r"fire|skip"), "`fire` or `skip`"),
     "replay.methods": (re.compile(r"safe|all"), "`safe` or `all`"),
     "replay.workers": (re.compile(r"own|shared|auto"), "`own`, `shared` or `auto`"),
     "home": (re.compile(r"[^\0]+"), "a folder"),

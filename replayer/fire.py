@@ -8,14 +8,12 @@ went down: then what was not fired is observed as skipped (``interrupted``, ``ta
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import itertools
-import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import TypeVar, TypeVarTuple, cast
+from typing import TypeVar, TypeVarTuple
 
 from echolane import ids
 from echolane.exchange import WorkItem
@@ -26,14 +24,16 @@ from echolane.settings import Settings
 from replayer.carrying import Carriers
 from replayer.connection import SWEEP_S, Pool
 from replayer.feeding import Past, count_work, learn_again, read_past, work_items
-from replayer.firing import Parts, Volleys
+from replayer.firing import Volleys
 from replayer.flight import PLACES, Flight, flight_of
 from replayer.health import Health
 from replayer.intents import Intents, intents_topic
 from replayer.observing import Observer, Outlet, in_doubt, observations_topic, skipped
 from replayer.options import WHOLE, Part, ReplayOptions, ReplaySummary, never
+from replayer.parts import Parts
 from replayer.plan import work_topic
 from replayer.preparing import prepared
+from replayer.quiet import first_of, undisturbed
 from replayer.schedule import Schedule
 from replayer.targets import Target
 from replayer.timer import Timer
@@ -45,7 +45,6 @@ AHEAD_BYTES = 16 * 1024 * 1024
 """And what their bodies may weigh."""
 PREPARE_SLICE = 16
 """Prepared between two turns of the loop with pace ``max``; one at a time where instants count."""
-SWITCH_S = 0.0002
 COLLECT_TURNS = 50
 """Sweeps between two looks of the cyclic collector: 5 s, so that its milliseconds stay below a thousandth of all."""
 
@@ -102,12 +101,12 @@ class Replay:
         try:
             async with asyncio.TaskGroup() as tasks:
                 await self._assemble(thread, timer, tasks)
-                with _undisturbed():
+                with undisturbed():
                     await self._fire(tasks, stop, on_progress)
                 await self._account()
                 on_progress(self._done(), self.summary.selected)
         except BaseExceptionGroup as group:
-            raise _first_of(group) from group
+            raise first_of(group) from group
         finally:
             timer.close()
             if thread is not self._part.thread:
@@ -155,6 +154,8 @@ class Replay:
             seed=options.seed,
             sampling=options.sampling,
             paced=options.paced,
+            late_ns=options.late_ns,
+            skip=self._pass_over,
             gate=gate,
             carriers=carriers,
         )
@@ -271,6 +272,9 @@ class Replay:
         self.summary.skipped[reason] += 1
         self._observer.add(skipped(item, reason, attempt))
 
+    def _pass_over(self, flight: Flight, reason: str) -> None:
+        self._skip(flight.item, reason, flight.attempt)
+
     async def _tick(self, on_progress: OnProgress) -> None:
         """Ten times a second: give up what waits too long, and say how far the run is."""
         for turn in itertools.count(1):
@@ -360,35 +364,6 @@ class Replay:
 
     def _done(self) -> int:
         return min(self.summary.selected, self._past.done + self._volleys.landed + self.summary.skipped.total())
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Generator[None]:
-    """Keep the cyclic collector out of the volleys: it cost a fifth of all time, and flights leave no circles behind.
-
-    :meth:`Replay._tick` has it look at what else may have gathered (errors of connecting) every few seconds. And let the
-    journal's thread give way to a shot that is due after a fraction of a millisecond instead of five.
-    """
-    enabled, interval = gc.isenabled(), sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_S)
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(interval)
-        gc.unfreeze()
-        if enabled:
-            gc.enable()
-
-
-def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What went wrong first, without the group around it."""
-    first = group.exceptions[0]
-    return (
-        _first_of(cast("BaseExceptionGroup[BaseException]", first)) if isinstance(first, BaseExceptionGroup) else first
-    )
 
 
 __all__ = ["Replay", "ReplayOptions", "ReplaySummary", "replay"]

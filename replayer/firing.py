@@ -13,78 +13,19 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 from replayer.carrying import Carriers
-from replayer.connection import Connection, Pool
+from replayer.connection import Connection
 from replayer.flight import PLACES, Flight, FlightShot, flight_of
 from replayer.health import Health
-from replayer.hiding import Hiding
-from replayer.intents import Intents
-from replayer.observing import Observer, in_doubt, observe
-from replayer.schedule import Schedule
-from replayer.targets import Target
+from replayer.observing import in_doubt, observe
+from replayer.parts import Parts, every
 from replayer.timer import Timer
 
 CONTROLS = (1, 3)
 LATENESS_SAMPLES = 100_000
 """Lateness of the first so many shots; percentiles of more would say the same and cost memory."""
 _mono_ns = time.monotonic_ns
-
-Sampling = Callable[[str, int], bool]
-"""(endpoint, how many of it were fired before) → whether the controls get this one, too."""
-
-
-def every(endpoint: str, nth: int) -> bool:  # noqa: ARG001
-    """Controls get everything."""
-    return True
-
-
-def thinned(endpoint: str, nth: int) -> bool:  # noqa: ARG001
-    """Controls get the first 200 of an endpoint, then every fifth: enough to see its noise move."""
-    return nth < 200 or nth % 5 == 0
-
-
-class Gate(Protocol):
-    """Who has a say in the firing of a part of a run that is shared with other workers."""
-
-    def may_fire(self) -> bool:
-        """Whether anything may be fired now."""
-        ...
-
-    def may_write(self) -> bool:
-        """Whether what came of it is still for this worker to write down."""
-        ...
-
-    def has_room(self) -> bool:
-        """Whether the worker has a place for one flight more, whatever part it is of."""
-        ...
-
-    def landed(self) -> None:
-        """A place is free; let whoever has least in the air fire."""
-        ...
-
-
-@dataclass(slots=True)
-class Parts:
-    """What the firing works with."""
-
-    targets: Sequence[Target | None]
-    """Four places; None where a run has no such target."""
-    pools: Sequence[Pool | None]
-    schedule: Schedule
-    observer: Observer
-    intents: Intents
-    hiding: Hiding
-    """So that no secret stands in what is said of a rewrite."""
-    concurrency: int = 16
-    seed: int = 0
-    sampling: Sampling = every
-    paced: bool = False
-    gate: Gate | None = None
-    carriers: Carriers | None = None
-    """What the targets gave before, where anything is known of that."""
 
 
 class Volleys:
@@ -112,6 +53,7 @@ class Volleys:
         self._schedule = parts.schedule
         self._pools = parts.pools
         self._limit = parts.concurrency
+        self._late_ns = parts.late_ns if parts.paced else 0
         self._present = [index for index, target in enumerate(parts.targets) if target is not None]
         self._in_flight = [0] * PLACES
         self._carriers = parts.carriers or Carriers(parts.targets, parts.hiding)
@@ -143,7 +85,10 @@ class Volleys:
             while ready and max(in_flight) < limit and (gate is None or gate.has_room()):
                 flight = ready.popleft()
                 assert isinstance(flight, Flight)  # noqa: S101 - nothing else is ever added
-                self._launch(flight)
+                if self._late_ns and self._is_too_late(flight):
+                    self._pass_late(flight)
+                else:
+                    self._launch(flight)
             if due_ns is not None:
                 self._timer.set(self.start_ns + due_ns)
         finally:
@@ -152,6 +97,20 @@ class Volleys:
     def idle(self) -> bool:
         """Whether nothing is in the air or held back."""
         return not self.flying and not self._held
+
+    def _is_too_late(self, flight: Flight) -> bool:
+        """Whether it is skipped for its lateness. What later requests take their ids and cookies from never is: they would all fail."""
+        late_ns = _mono_ns() - self.start_ns - max(flight.due_ns, flight.free_ns)
+        if late_ns <= self._late_ns or flight.item.gives:
+            return False
+        answer = flight.item.exchange.response
+        return answer is None or not answer.headers  # only cookies are left of it
+
+    def _pass_late(self, flight: Flight) -> None:
+        self.loaded_bytes -= flight.weight
+        self._schedule.done(flight, _mono_ns() - self.start_ns)
+        self.parts.skip(flight, "late")
+        self._changed()
 
     def _launch(self, flight: Flight) -> None:
         flight.launched = True

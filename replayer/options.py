@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from echolane.observation import Observation
 from replayer.breaker import PROBE_GAP_S
 from replayer.connection import Patience
-from replayer.firing import Gate, Sampling, every
 from replayer.health import PROBE_PATIENCE
 from replayer.hiding import Hiding
 from replayer.observing import Mask
+from replayer.parts import Gate, Sampling, every
 from replayer.wire import OpenSeal
 
 DRAIN_S = 5.0
@@ -41,6 +41,8 @@ class ReplayOptions:
     hiding: Hiding = field(default_factory=lambda: Hiding(os.urandom(32)))
     """Masks what is said of a rewrite."""
     sampling: Sampling = every
+    late_ns: int = 0
+    """Exchanges that are later than this are skipped; 0 for none."""
     probe_gap_s: float = PROBE_GAP_S
     probe_patience: Patience = PROBE_PATIENCE
     drain_s: float = DRAIN_S

@@ -30,7 +30,7 @@ from echolane.templating import Templates
 from replayer.deciding import Links, decide
 from replayer.linking import Linker, Mask
 from replayer.order import Order, Shares
-from replayer.pace import Pace, parse_pace
+from replayer.pace import Pace, Pauses, parse_pace
 from replayer.wire import SAFE_METHODS
 
 WORK_ITEMS_MAX = 64
@@ -111,7 +111,10 @@ def planned(
     if settings.replay.correlate:
         mask = _masking(home)
         links = find_links(in_order(journal, spec.recording, frames), spec.methods, templates, mask)
-    planner = Planner(parse_pace(spec.pace), spec.methods, templates, links, strict=spec.concurrency == 1)
+    pauses = Pauses(int(spec.firing.think_max_s * 1e9))
+    planner = Planner(
+        parse_pace(spec.pace), spec.methods, templates, links, strict=spec.concurrency == 1, pauses=pauses
+    )
     return planner.summary, map(planner.plan, in_order(journal, spec.recording, frames))
 
 
@@ -155,7 +158,14 @@ class Planner:
     """Decides about one exchange after the other, given in recorded order."""
 
     def __init__(
-        self, pace: Pace, methods: str, templates: Templates, links: Links = NO_LINKS, *, strict: bool = False
+        self,
+        pace: Pace,
+        methods: str,
+        templates: Templates,
+        links: Links = NO_LINKS,
+        *,
+        strict: bool = False,
+        pauses: Pauses | None = None,
     ) -> None:
         self.summary = PlanSummary()
         self._pace = pace
@@ -164,6 +174,7 @@ class Planner:
         self._links = links
         self._strict = strict
         """One exchange after another, whoever sent it."""
+        self._pauses = pauses or Pauses(0)
         self._order = Order()
         self._first_ns = 0
         self._fired = 0
@@ -184,7 +195,7 @@ class Planner:
         else:
             if not self._fired:
                 self._first_ns = start_ns
-            due_ns = self._pace.due_ns(self._fired, start_ns - self._first_ns)
+            due_ns = self._pace.due_ns(self._fired, self._pauses.shortened(start_ns - self._first_ns))
             self._fired += 1
             if self._strict:
                 follows, self._last = self._last, [rank]

@@ -13,9 +13,9 @@ from echolane.runspec import RunSpec
 from echolane.seal import Opener
 from echolane.settings import Settings
 from replayer.connection import Patience
-from replayer.firing import every, thinned
 from replayer.hiding import Hiding
 from replayer.options import ReplayOptions, never
+from replayer.parts import every, thinned
 from replayer.targets import Target, make_targets, resolve
 
 
@@ -46,6 +46,7 @@ async def prepared(
         open_seal=opened,
         hiding=Hiding(seal_keys.current.mask_key()),
         sampling=thinned if spec.sample_controls else every,
+        late_ns=int(spec.firing.late_after_s * 1e9) if spec.firing.late == "skip" else 0,
         decided=decided,
     )
     return targets, options

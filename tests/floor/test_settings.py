@@ -75,7 +75,7 @@ def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
         ("[capture]\npaths = '/a'\nmethods = [1]", "line 3: setting `capture.methods` needs a list of texts, not [1]"),
         (
             "[replay]\npace = 'quick'",
-            "line 2: setting `replay.pace` is 'quick'; it must be `recorded`, `2x`, `200/s` or `max`",
+            "line 2: setting `replay.pace` is 'quick'; it must be `recorded`, `2x`, `200/s`, `max` or `10/s..500/s over 5m`",
         ),
         ("[replay]\nmethods = 'unsafe'", "line 2: setting `replay.methods` is 'unsafe'; it must be `safe` or `all`"),
         ("home = ''", "line 1: setting `home` is ''; it must be a folder"),

@@ -11,7 +11,7 @@ from echolane.exchange import Body, WorkItem
 from echolane.frame import decode_frame
 from echolane.observation import TargetInfo
 from echolane.recordings import Range, Recording, everything, topic_of
-from echolane.runspec import RunSpec
+from echolane.runspec import Firing, RunSpec
 from echolane.settings import Settings
 from replayer.plan import make_plan, work_topic
 
@@ -66,6 +66,19 @@ def test_due_times_follow_the_pace_and_skip_what_is_not_fired(stage, exchange):
     stage.record([exchange(n, "/", method=method, start_ms=10 * n) for n, method in enumerate(methods)])
     for pace, dues in (("100/s", [0, 10, 20]), ("recorded", [0, 20, 30]), ("2x", [0, 10, 15]), ("max", [0, 0, 0])):
         stage.plan(URLS, pace=pace)
+        assert [item.due_ns / 1e6 for item in work_of(stage) if not item.skip] == dues
+        stage.journal.drop(work_topic(stage.spec.run))
+
+
+def test_pauses_of_the_recording_are_cut_before_any_speed(stage, exchange):
+    """Ten minutes of silence count as the two seconds that are allowed, at twice the speed as one; what is skipped makes no gap shorter."""
+    starts = [0, 100, 600_100, 600_200, 601_000]
+    methods = ["GET", "GET", "POST", "GET", "GET"]
+    stage.record([
+        exchange(n, "/", start_ms=at, method=method) for n, (at, method) in enumerate(zip(starts, methods, strict=True))
+    ])  # fmt: skip
+    for pace, dues in (("recorded", [0, 100, 2100, 2900]), ("2x", [0, 50, 1050, 1450]), ("10/s", [0, 100, 200, 300])):
+        stage.plan(URLS, pace=pace, firing=Firing(think_max_s=2.0))
         assert [item.due_ns / 1e6 for item in work_of(stage) if not item.skip] == dues
         stage.journal.drop(work_topic(stage.spec.run))
 

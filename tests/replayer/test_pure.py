@@ -11,7 +11,7 @@ from echolane.clock import ManualClock
 from echolane.errors import UsageError
 from replayer.breaker import DOWN, OPEN, PAUSED, Breaker
 from replayer.order import FOLLOWS_MAX, SESSIONS_MAX, Order
-from replayer.pace import parse_pace
+from replayer.pace import Pace, Pauses, parse_pace
 from replayer.rewrite import Jar
 from replayer.schedule import Schedule
 
@@ -25,7 +25,9 @@ SECOND = 1_000_000_000
     ("text", "due"),
     [
         ("recorded", 3 * SECOND), ("2x", 3 * SECOND // 2), ("0.5x", 6 * SECOND), ("200/s", 4 * SECOND // 200), ("max", 0),
-        (" MAX ", 0), ("1.5/s", int(4e9 / 1.5)),
+        (" MAX ", 0), ("1.5/s", int(4e9 / 1.5)), ("1/s..3/s over 2s", 2 * SECOND),
+        ("2/s..1/s over 1s", int(3.5e9)), ("1x..2x over 2s", 2 * SECOND), ("0/s..8/s over 1s", SECOND),
+        ("3x..3x over 1m", SECOND), ("10/s .. 10/s over 1h", int(4e8)),
     ],
 )  # fmt: skip
 def test_a_pace_says_when_the_fifth_exchange_is_due(text, due):
@@ -33,10 +35,13 @@ def test_a_pace_says_when_the_fifth_exchange_is_due(text, due):
     assert parse_pace(text).due_ns(4, 3 * SECOND) == due
 
 
-@pytest.mark.parametrize("text", ["", "fast", "x", "0x", "-2x", "2", "10/m", "1e3/s", "inf/s", "99999999/s", "2 x"])
+@pytest.mark.parametrize("text", ["", "fast", "x", "0x", "-2x", "2", "10/m", "1e3/s", "inf/s", "99999999/s", "2 x",
+    "1/s..2/s", "1/s..2/s over 5", "1/s over 5m", "..2/s over 1m", "1/s..2/s over 5mm"])  # fmt: skip
 def test_what_is_no_pace_is_refused_with_the_ways_to_say_it(text):
-    """The message names what was given and all four forms."""
-    with pytest.raises(UsageError, match="recorded, max, a speed such as 2x or a rate such as 200/s"):
+    """The message names what was given and all its forms."""
+    with pytest.raises(
+        UsageError, match="recorded, max, a speed such as 2x, a rate such as 200/s, or a ramp such as `10/s"
+    ):
         parse_pace(text)
 
 
@@ -46,6 +51,42 @@ def test_a_whole_day_at_a_rate_never_drifts(rate, ranks):
     pace, clock = parse_pace(f"{rate}/s"), ManualClock(0)
     clock.advance_s(86_400 + ranks / rate)
     assert abs(pace.due_ns(rate * 86_400 + ranks, 0) - clock.mono_ns()) < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("1/s..2x over 1m", "from one kind to another"), ("1/s..0/s over 1m", "must end above 0"),
+        ("1/s..9999999/s over 1m", "no number above"), ("1/s..2/s over 0s", "longer than no time"), ("1x..2x over 8d", "at most a week"),
+    ],
+)  # fmt: skip
+def test_a_ramp_that_cannot_be_is_refused_with_the_reason(text, why):
+    """Mixed kinds, an end at which nothing is fired any more, no duration."""
+    with pytest.raises(UsageError, match=why):
+        parse_pace(text)
+
+
+@given(st.floats(0, 1e4), st.floats(0.01, 1e4), st.integers(1, 1_000_000), st.integers(0, 100_000))
+def test_a_ramp_has_fired_what_its_rate_adds_up_to(first, last, over_ms, rank):
+    """Due times never go back; by the instant an exchange is due, the area under the rate is its rank; after the ramp the rate is level."""
+    over_s = over_ms / 1000
+    pace = Pace("rate", last, first, over_s)
+    due_s = pace.due_ns(rank, 0) / 1e9
+    assert pace.due_ns(rank + 1, 0) >= pace.due_ns(rank, 0)
+    within = min(due_s, over_s)
+    area = first * within + (last - first) * within * within / (2 * over_s) + last * max(0.0, due_s - over_s)
+    # A due time is whole nanoseconds: at ten thousand a second that is a hundred thousandth of an exchange.
+    assert abs(area - rank) <= 1e-5 * max(first, last) * 1e-3 + rank * 1e-9 + 1e-6
+
+
+@given(st.lists(st.integers(0, 60_000), max_size=40), st.integers(0, 5_000))
+def test_pauses_are_cut_and_nothing_else_is(gaps_ms, max_ms):
+    """Each distance is the sum of the gaps before it, none longer than allowed; 0 leaves all."""
+    pauses, at, wanted = Pauses(max_ms), 0, 0
+    assert pauses.shortened(0) == 0
+    for gap in gaps_ms:
+        at, wanted = at + gap, wanted + (min(gap, max_ms) if max_ms else gap)
+        assert pauses.shortened(at) == wanted
 
 
 # order

@@ -19,8 +19,8 @@ from echolane.marks import verify
 from echolane.observation import TargetInfo
 from replayer.connection import Patience
 from replayer.fire import Replay
-from replayer.firing import thinned
 from replayer.intents import Intents, intents_topic
+from replayer.parts import thinned
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 
