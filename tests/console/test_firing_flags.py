@@ -42,5 +42,5 @@ def test_a_late_policy_that_is_none_is_refused(text, capsys):
 @pytest.mark.parametrize("text", ["2", "-1s", "2d", "a while"])
 def test_a_longest_pause_that_is_none_is_refused(text):
     """A number without a unit, below nothing, beyond a day."""
-    with pytest.raises(UsageError, match="think-max|span of time"):
+    with pytest.raises(UsageError, match=r"think-max|span of time"):
         asked([f"--think-max={text}"])
