@@ -42,7 +42,8 @@ from replayer.fire import ReplaySummary
 from replayer.intents import intents_topic
 from replayer.observing import observations_topic
 from replayer.plan import make_plan, work_topic
-from replayer.targets import check_reachable, host_of, is_loopback
+from replayer.probing import check_targets
+from replayer.targets import host_of, is_loopback
 
 NOBODY_S = 60.0
 """After so long without a word of a worker the person who waits is told."""
@@ -80,7 +81,7 @@ def ask(args: argparse.Namespace, home: Home, settings: Settings, spec: RunSpec,
         if shared is None:
             selected, turn = planned(journal, store, home, settings, spec, words, resume=resume)
             spec = stack.enter_context(started_copies(home, spec, say))
-            check_reachable(spec.targets)
+            check_targets(home, spec)
             save_run(store, spec, "shared")
             asked = Asked(spec, selected, turn, machine(), load_seal_keys(home.keys, os.environ).current.id.hex())
             words.say(spec.run, ASKED, msgspec.json.encode(asked))

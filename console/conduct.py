@@ -45,7 +45,7 @@ from echolane.store import Store
 from replayer.copies import started_copies
 from replayer.fire import ReplaySummary, replay
 from replayer.plan import make_plan
-from replayer.targets import check_reachable
+from replayer.probing import check_targets
 
 EXITS = {"pass": EXIT_PASS, "fail": EXIT_FAIL, "inconclusive": EXIT_INCONCLUSIVE}
 EXIT_OF_REASON = {"interrupted": EXIT_INTERRUPTED, "target-unavailable": EXIT_UNAVAILABLE}
@@ -65,7 +65,7 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
             if plan.selected == 0:
                 raise Inconclusive(f"the recording of `{spec.service}` is empty, so there is nothing to compare")
         spec = stack.enter_context(started_copies(home, spec, say))
-        check_reachable(spec.targets)
+        check_targets(home, spec)
         save_run(store, spec, "running")
         try:
             summary = fire_and_compare(home, journal, settings, spec)

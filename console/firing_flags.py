@@ -26,6 +26,11 @@ def add_firing_flags(parser: argparse.ArgumentParser) -> None:
         help="what becomes of an exchange that is late: fire it nevertheless, skip it once it is later than a second, "
         "or `skip:200ms` (default: fire)",
     )
+    parser.add_argument(
+        "--no-lane-check",
+        action="store_true",
+        help="fire into the lane although no answer proves that it is served (x-lane-served)",
+    )
 
 
 def firing_of(args: argparse.Namespace, settings: Settings) -> Firing:
@@ -35,6 +40,7 @@ def firing_of(args: argparse.Namespace, settings: Settings) -> Firing:
     return Firing(
         think_max_s=_seconds(args.think_max, "--think-max", 0.0, THINK_MAX_S, replay.think_max_s),
         late=late,
+        lane_check=not args.no_lane_check,
         late_after_s=replay.late_after_s if after_s is None else after_s,
     )
 

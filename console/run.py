@@ -26,6 +26,7 @@ from echolane import ids, recordings
 from echolane.errors import UsageError
 from echolane.home import Home
 from echolane.journal import open_journal
+from echolane.marks import lane_ok
 from echolane.observation import TargetInfo
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
@@ -155,7 +156,7 @@ def targets_of(args: argparse.Namespace) -> list[TargetInfo]:
     found: list[TargetInfo] = []
     for version, control in (("base", "control"), ("branch", "branch_control")):
         url, command, twin = getattr(args, version), getattr(args, f"{version}_cmd"), getattr(args, control)
-        lane = args.lane if version == "branch" else None
+        lane = lane_name(args.lane) if version == "branch" else None
         twin_flag = f"--{control.replace('_', '-')}"
         if command:
             if twin:
@@ -177,6 +178,13 @@ def targets_of(args: argparse.Namespace) -> list[TargetInfo]:
     if base.url and base.url == branch.url and not args.lane:
         raise UsageError(f"--base and --branch are both {base.url}; give two addresses, or --lane for the branch")
     return found
+
+
+def lane_name(text: str | None) -> str | None:
+    """A lane's name, which stands in headers."""
+    if text is not None and not lane_ok(text):
+        raise UsageError(f"--lane is {text!r}; use 1-63 letters, digits and inner `.`, `_` or `-`, for example feat-1")
+    return text
 
 
 def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: list[TargetInfo]) -> RunSpec:

@@ -11,10 +11,13 @@ from differ.header_changes import DIGESTED, changed
 from differ.header_grammars import GRAMMARS
 from differ.sink import MISSING, Change, Sink, texts
 from echolane.exchange import Headers, Response
+from echolane.marks import LANE_SERVED
 
 HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"transfer-encoding", b"te", b"trailer", b"upgrade", b"proxy-connection")
 )
+LEFT_OUT = HOP_BY_HOP | {LANE_SERVED}
+"""They belong to a connection, or to the lane that was asked for, and not to what is said."""
 HEADERS_MAX = 2000
 FOLLOWING = LENGTHS | DIGESTED
 Grouped = dict[bytes, list[bytes]]
@@ -70,7 +73,7 @@ def fields(
 ) -> None:
     """Values by name: missing, added, more or fewer lines, or another meaning."""
     for raw_name in [*old, *[name for name in new if name not in old]]:
-        if raw_name in HOP_BY_HOP or old.get(raw_name) == new.get(raw_name):
+        if raw_name in LEFT_OUT or old.get(raw_name) == new.get(raw_name):
             continue
         name = raw_name.decode("latin-1")
         if raw_name not in new:

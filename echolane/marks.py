@@ -17,6 +17,8 @@ from echolane.exchange import Headers
 
 MARK = b"x-echolane-replay"
 LANE = b"x-lane"
+LANE_SERVED = b"x-lane-served"
+"""The answer's word for the lane that it came from, set by whoever serves lanes."""
 BAGGAGE = b"baggage"
 TRACEPARENT = b"traceparent"
 

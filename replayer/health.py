@@ -13,8 +13,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from replayer.breaker import COUNTED, DOWN, PROBE_GAP_S, WITHDRAWN_MAX, Breaker
-from replayer.connection import Connection, LiveShot, Patience, Pool
+from replayer.connection import Patience
 from replayer.flight import Flight, FlightShot
+from replayer.probing import probe
 from replayer.targets import Target
 
 PROBE_PATIENCE = Patience(connect_s=3.0, first_byte_s=5.0, total_s=5.0)
@@ -109,38 +110,16 @@ class Health:
             await asyncio.sleep(max(0.0, self._gap_s - (time.monotonic() - begun)))
 
     async def _ask(self, index: int) -> bool:
-        """One probe: whether the target connects and answers anything."""
+        """One probe: whether the target connects and answers anything; an answer of any kind is a sign of life."""
         target = self._targets[index]
         if target is None:
             return True
         wire, head_only = self.last_safe[index]
-        answered: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        shot = _Probe(wire or self._probe_wire(index), head_only or not wire, answered=answered)
-        pool = Pool(target.address, self._spawn, patience=self._patience)
-
-        def opened(connection: Connection | None, failure: str) -> None:
-            if connection is None:
-                shot.failure = failure
-                shot.settled()
-            else:
-                connection.fire(shot)
-
-        pool.open(opened)
-        try:
-            async with asyncio.timeout(self._patience.connect_s + self._patience.first_byte_s):
-                return await answered
-        except TimeoutError:
-            return False
-        finally:
-            pool.close()
-
-
-class _Probe(LiveShot, kw_only=True, eq=False):
-    """A shot of no flight."""
-
-    answered: asyncio.Future[bool]
-
-    def settled(self) -> None:
-        """An answer of any kind is a sign of life."""
-        if not self.answered.done():
-            self.answered.set_result(not self.failure or self.failure not in COUNTED)
+        shot = await probe(
+            target.address,
+            self._spawn,
+            wire or self._probe_wire(index),
+            self._patience,
+            head_only=head_only or not wire,
+        )
+        return not shot.failure or shot.failure not in COUNTED
