@@ -46,6 +46,7 @@ from replayer.copies import started_copies
 from replayer.fire import ReplaySummary, replay
 from replayer.plan import make_plan
 from replayer.probing import check_targets
+from replayer.switch import Switch
 
 EXITS = {"pass": EXIT_PASS, "fail": EXIT_FAIL, "inconclusive": EXIT_INCONCLUSIVE}
 EXIT_OF_REASON = {"interrupted": EXIT_INTERRUPTED, "target-unavailable": EXIT_UNAVAILABLE}
@@ -55,6 +56,9 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
     """Carry the run out and write its outputs; the exit code of its verdict."""
     with ExitStack() as stack:
         stack.enter_context(held(home.path / "runs" / f"{spec.run}.lock", f"run {spec.run}"))
+        switch = Switch(home, spec.run)
+        switch.take_back()
+        stack.callback(switch.take_back)
         journal = open_journal(home)
         stack.callback(journal.close)
         store = stack.enter_context(store_of(args, home))

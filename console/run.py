@@ -32,6 +32,7 @@ from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from replayer.copies import commit_of
 from replayer.pace import parse_pace
+from replayer.switch import refuse_while_stopped
 from replayer.targets import check_allowed
 
 EPILOG = """examples:
@@ -128,6 +129,7 @@ def execute(args: argparse.Namespace) -> int:
                 "--explain goes with a new run; `echolane show RUN --rewrites` tells what one has rewritten"
             )
         home = home_in(settings)
+        refuse_while_stopped(home)
         spec = resumed(args, home)
         return (ask if spec.partitions else conduct)(args, home, settings, spec, resume=True)
     targets = targets_of(args)
@@ -136,6 +138,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.explain:
         explain_plan(home, settings, spec)
         return 0
+    refuse_while_stopped(home)
     return (ask if spec.partitions else conduct)(args, home, settings, spec, resume=False)
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import time
 
+import msgspec
 import orjson
 
 from console.output import say, table
 from console.show import find_run
-from console.surroundings import home_of, store_of
+from console.surroundings import home_of, same_place, store_of
 from echolane import ids
 from echolane.errors import UsageError
 from echolane.home import Home
 from echolane.journal import open_journal
 from echolane.lease import is_held
 from echolane.runlog import CANCEL, PAUSE, RESUME, RunLog
+from echolane.runspec import RunSpec
+from replayer.switch import Switch
 
 WORDS = {"cancel": CANCEL, "pause": PAUSE, "resume": RESUME}
 LISTED_MAX = 200
@@ -28,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "action",
         nargs="?",
         choices=list(WORDS),
-        help="give up, hold or go on with a run that workers do (default: list runs)",
+        help="cancel: end a run, within a second; pause, resume: of one that workers do (default: list runs)",
     )
     parser.add_argument("run", nargs="?", metavar="RUN", help="which run")
     parser.add_argument("--service", help="only runs of this service")
@@ -69,7 +72,13 @@ def tell_workers(args: argparse.Namespace, home: Home) -> int:
     """Say a word about a run to its workers."""
     action: str = args.action
     with store_of(args, home) as store:
-        run = str(find_run(store, args.run)["run"])
+        row = find_run(store, args.run)
+    run = str(row["run"])
+    own = not msgspec.json.decode(str(row["spec"]), type=RunSpec).partitions
+    if action == "cancel" and own and is_held(home.runs / f"{run}.lock"):
+        Switch(home, run).cancel()
+        say(f"cancelled run {run}; go on with: echolane run --resume {run}{same_place(args)}")
+        return 0
     journal = open_journal(home)
     try:
         words = RunLog(journal, ids.uuid7(time.time_ns()))

@@ -39,7 +39,10 @@ class Facts:
 def decide(facts: Facts) -> tuple[str, str, str]:
     """(verdict, reason_code, reason)."""
     early = {
-        "interrupted": ("interrupted", "the run was interrupted; `echolane run --resume` goes on with it"),
+        "interrupted": (
+            "interrupted",
+            f"{facts.reason or 'the run was interrupted'}; `echolane run --resume` goes on with it",
+        ),
         "unavailable": ("target-unavailable", facts.reason or "a target stopped answering"),
         "refused": ("refused", facts.reason),
     }

@@ -182,6 +182,7 @@ class Pool:
         """Newest last; the newest is used next, it is the least likely to have been closed."""
         self._all: set[Connection] = set()
         self._spawn = spawn
+        self._halted = False
         self._idle_max = idle_max
         """As many as can be in flight; a server may count open connections against us."""
 
@@ -246,6 +247,11 @@ class Pool:
         for connection in tuple(self._all):
             connection.abort(failure)
 
+    def halt(self) -> None:
+        """Send nothing any more, also not once what is being connected stands."""
+        self._halted = True
+        self.close()
+
     def close(self) -> None:
         """Close what is idle and give up what is not."""
         self.abort("closed")
@@ -265,6 +271,9 @@ class Pool:
             if error.errno in _OUT_OF_FILES:
                 raise HomeError("too many open files; raise the limit (`ulimit -n`) or lower --concurrency") from error
             failure = "refused"
+        if not failure and self._halted:
+            connection.close()
+            failure = "closed"
         if not failure:
             self._all.add(connection)
         opened(None if failure else connection, failure)

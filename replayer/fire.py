@@ -88,6 +88,8 @@ class Replay:
         self._ahead_items, self._ahead_bytes = max(1, AHEAD_ITEMS // part.partitions), AHEAD_BYTES // part.partitions
         self._early = False
         """Whether it stops because what was to be known is known."""
+        self._halted = ""
+        """Why the kill switch was thrown."""
         self._room = asyncio.Event()
         self._over = asyncio.Event()
         self._items: Iterator[list[WorkItem]] = iter(())
@@ -171,6 +173,8 @@ class Replay:
 
     async def _fire(self, tasks: asyncio.TaskGroup, stop: asyncio.Event, on_progress: OnProgress) -> None:
         begun = time.monotonic()
+        self._items = self._work()
+        self._is_halted()
         self._start()
         helpers = [
             tasks.create_task(self._feed()),
@@ -202,7 +206,6 @@ class Replay:
 
     async def _feed(self) -> None:
         """Make flights of work, a little ahead of the firing."""
-        self._items = self._work()
         slice_ = 1 if self._options.paced else PREPARE_SLICE
         count = 0
         while not self._volleys.stopping:
@@ -281,6 +284,8 @@ class Replay:
             await asyncio.sleep(SWEEP_S)
             if turn % COLLECT_TURNS == 0:
                 gc.collect(0)
+            if self._is_halted():
+                continue
             now_ns = time.monotonic_ns()
             for pool in self._pools:
                 if pool:
@@ -292,6 +297,13 @@ class Replay:
                 self._changed()
             if self._observer.error is not None:
                 raise self._observer.error
+
+    def _is_halted(self) -> bool:
+        """Whether the kill switch was thrown; then nothing is sent from here on."""
+        if not self._halted and (why := self._options.halted()):
+            self._halted = why
+            self._volleys.halt()
+        return bool(self._halted)
 
     async def _heed(self, stop: asyncio.Event) -> None:
         """Stop when asked to: no new shots; what is in the air has a few seconds."""
@@ -354,7 +366,7 @@ class Replay:
         if self._early:
             return "decided"
         if volleys.stopping:
-            summary.state, summary.reason = "interrupted", "stopped by a signal"
+            summary.state, summary.reason = "interrupted", self._halted or "the run was interrupted"
             return "interrupted"
         return ""
 

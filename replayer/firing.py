@@ -266,7 +266,12 @@ class Volleys:
         self._schedule.done(flight, _mono_ns() - self.start_ns)
         if flight.absent >= 0:
             self._take_back(flight)
-        elif self.health is not None and self.health.paused and any(shot and shot.failure for shot in flight.shots):
+        elif (
+            not self.aborted
+            and self.health is not None
+            and self.health.paused
+            and any(shot and shot.failure for shot in flight.shots)
+        ):
             self._held.append(flight)
         else:
             self.parts.observer.take(flight)
@@ -334,6 +339,21 @@ class Volleys:
         for pool in self._pools:
             if pool:
                 pool.abort("closed")
+
+    def halt(self) -> None:
+        """Send nothing any more: give up what is in the air, what is connecting, what is held back, and the probes."""
+        self.stopping = True
+        self.aborted = "cancelled"
+        if self.health is not None:
+            self.health.halt()
+        for pool in self._pools:
+            if pool:
+                pool.halt()
+        held, self._held = self._held, []
+        for flight in held:
+            flight.not_compared = "cancelled"
+            self.parts.observer.take(flight)
+        self._changed()
 
     def _take_back(self, flight: Flight) -> None:
         """Fire it again, or count it as unavailable."""

@@ -63,6 +63,8 @@ class Health:
         self._gap_s = gap_s
         self._patience = patience
         self._failed_lately: OrderedDict[int, Flight] = OrderedDict()
+        self._probing: dict[int, object] = {}
+        self._halted = False
 
     def __repr__(self) -> str:
         return f"<Health {', '.join(breaker.state for breaker in self.breakers)}>"
@@ -78,9 +80,17 @@ class Health:
             return
         if shot.failure in COUNTED:
             self._remember(flight)
-        if breaker.failed(flight.seq, shot.failure, shot.sent_ns or shot.done_ns, shot.done_ns):
+        down = breaker.failed(flight.seq, shot.failure, shot.sent_ns or shot.done_ns, shot.done_ns)
+        if down and not self._halted:
             self.paused.add(index)
-            self._spawn(self._probe(index))
+            self._probing[index] = self._spawn(self._probe(index))
+
+    def halt(self) -> None:
+        """Probe no more."""
+        self._halted = True
+        for task in self._probing.values():
+            if isinstance(task, asyncio.Task):
+                task.cancel()
 
     def _remember(self, flight: Flight) -> None:
         """Keep a flight for withdrawal. Its answers are let go as soon as they are observed; what is kept is its request."""

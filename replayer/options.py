@@ -26,6 +26,11 @@ def never() -> bool:
     return False
 
 
+def no_halt() -> str:
+    """The kill switch of a run that has none."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
     """How a run fires."""
@@ -48,6 +53,8 @@ class ReplayOptions:
     drain_s: float = DRAIN_S
     decided: Callable[[], bool] = never
     """Asked ten times a second: once it says so, no more is fired, and the rest is ``skipped{decided}``."""
+    halted: Callable[[], str] = no_halt
+    """Asked ten times a second: once it says why, nothing is sent any more, and what is in the air is given up."""
 
 
 @dataclass(frozen=True, slots=True)

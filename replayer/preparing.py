@@ -16,6 +16,7 @@ from replayer.connection import Patience
 from replayer.hiding import Hiding
 from replayer.options import ReplayOptions, never
 from replayer.parts import every, thinned
+from replayer.switch import Switch
 from replayer.targets import Target, make_targets, resolve
 
 
@@ -48,6 +49,7 @@ async def prepared(
         sampling=thinned if spec.sample_controls else every,
         late_ns=int(spec.firing.late_after_s * 1e9) if spec.firing.late == "skip" else 0,
         decided=decided,
+        halted=Switch(home, spec.run).thrown,
     )
     return targets, options
 

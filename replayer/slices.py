@@ -146,7 +146,7 @@ class Slice(Replay):
     def may_fire(self) -> bool:
         """Whether it is this worker's, and the run goes on."""
         shared = self._shared
-        return bool(shared.began_ns) and not shared.paused_ns and self.may_write()
+        return bool(shared.began_ns) and not shared.paused_ns and not self._halted and self.may_write()
 
     def may_write(self) -> bool:
         """Whether it is this worker's. Once it was not, it never is again: another one may have had it meanwhile."""
@@ -221,6 +221,11 @@ class Slice(Replay):
     def _durable(self, batch: Sequence[Observation]) -> None:
         for observation in batch:
             self._window.done(observation.seq)
+
+    def _is_halted(self) -> bool:
+        """A worker holds its fire while it is told to, and goes on afterwards: the run is others', too."""
+        self._halted = self._options.halted()
+        return False
 
     def _look(self) -> None:
         if not self._hold.holds() or (self._closed and not self._leaving):

@@ -38,6 +38,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers everything alike."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # head and body in one segment
     server: Gateway
 
     def do_GET(self) -> None:

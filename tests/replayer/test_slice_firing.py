@@ -31,6 +31,7 @@ from replayer.slices import Crowd, Hold, Slice
 from replayer.targets import make_targets, resolve
 from replayer.worker import GONE_S, ReplayWorker, _Serving
 from tests.replayer.conftest import QUICK
+from tests.replayer.test_switch import settled
 
 GROUP = "replayer.1"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -101,6 +102,25 @@ async def test_a_part_is_fired_to_its_end_and_committed(stage, exchange, serving
     assert hands.commits[-1] == stage.journal.end(work_topic(stage.spec.run), 0)
     assert hands.crowd.slices == []
     assert hands.crowd.fired() == 40
+
+
+async def test_a_worker_holds_its_fire_while_the_switch_is_thrown_and_then_goes_on(stage, exchange, serving):
+    """The run is others', too, so it does not end; nothing arrives meanwhile, and all of it afterwards."""
+    thrown = []
+    async with serving(slowly, slowly, slowly, slowly) as servers:
+        planned(stage, exchange, servers)
+        with threads() as pair:
+            hands = Hands(stage, pair)
+            hands.options = replace(hands.options, halted=lambda: thrown[0] if thrown else "")
+            working = asyncio.ensure_future((await hands.slice()).work_off(asyncio.Event()))
+            await arrived(servers[0], 12)
+            thrown.append("stopped by a test")
+            assert await settled(servers) < 4 * 40
+            assert not working.done()
+            thrown.clear()
+            await working
+    assert [one.seq for one in stage.observations()] == list(range(40))
+    assert sorted(servers[0].lines) == sorted(f"GET /{n}" for n in range(40))
 
 
 async def test_what_is_another_s_is_left_alone_at_once(stage, exchange, serving):
