@@ -13,6 +13,7 @@ from rich.text import Text
 from console import words
 from console.escapes import short, telling, terminal
 from console.words_profile import profile_line
+from console.words_timing import timing_lines
 
 FINDINGS_MAX = 8
 """One screen; the page and ``show --json`` have all."""
@@ -108,6 +109,8 @@ def _account(result: words.Result, width: int) -> list[Text]:
         lines += _wrapped(Text(f"  {hint}", style="dim"), width, "    ")
     if profile := profile_line(result):
         lines += _wrapped(Text(terminal(short(profile, SUMS_MAX))), width, "    ")
+    for line in timing_lines(result):
+        lines += _wrapped(Text(terminal(short(line, SUMS_MAX))), width, "    ")
     rate = words.section(result, "rates").get("fired_per_s")
     facts = [
         f"account {terminal(short(words.balance(ledger), SUMS_MAX))}",

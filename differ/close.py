@@ -19,6 +19,7 @@ from differ.profile_rows import Ended, profile_json, profile_of, save_profile
 from differ.relating import related
 from differ.result import PLACES_ID, Sample, Told, Wanted, line, places_json, places_read, result_json, wanted_of
 from differ.ruled import Ruled, tell_rules
+from differ.timing import timing
 from echolane.errors import EcholaneError
 from echolane.observation import BRANCH_CONTROL, CONTROL, TARGETS
 from echolane.runspec import RunSpec
@@ -80,6 +81,7 @@ def close_run(
     shown = samples(store, spec.run, judgement, gathering.ruled)
     result = result_json(spec, judgement, observed, shown, told)
     tell_rules(result, spec, gathering, observed, shown)
+    result["timing"] = timing(store, spec)
     result["profile"] = profile_json(kept, spec, judgement)
     learned = [Ended(row["endpoint"], row["control"], row["first_ns"], row["last_ns"]) for row in ended]
     save_profile(store, spec, gathering.learning, learned, result["reason_code"])

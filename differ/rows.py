@@ -35,7 +35,7 @@ DURATION_MAX = 0xFFFF_FFFF
 CONSTANT = ("run", "service", "topic")
 VARYING = (
     *("id", "version", "seq", "exchange", "method", "target", "endpoint", "recorded_status", "verdict", "reason"),
-    *("outcomes", "statuses", "durations_us", "fired_at", "partition", "position"),
+    *("outcomes", "statuses", "durations_us", "fired_at", "lateness_us", "session_wait_us", "partition", "position"),
 )
 DIFFERING = (
     *("d_pair", "d_where", "d_kind", "d_facet", "d_klass", "d_flags"),
@@ -117,6 +117,8 @@ class RowMaker:
                 [first.status] * 4 if first is not None else statuses(observation),
                 [us if (us := shot.duration_ns // 1000) < DURATION_MAX else DURATION_MAX for shot in shots],
                 observation.fired_at_ns,
+                observation.lateness_ns // 1000,
+                observation.session_wait_ns // 1000,
                 partition,
                 position,
             )
