@@ -8,6 +8,7 @@ from console.flags import time_span_ns
 from echolane.errors import UsageError
 from echolane.runspec import Firing
 from echolane.settings import Settings
+from replayer.stopping import parse_condition
 
 THINK_MAX_S, LATE_MIN_S, LATE_MAX_S = 86_400.0, 0.001, 3600.0
 
@@ -27,6 +28,12 @@ def add_firing_flags(parser: argparse.ArgumentParser) -> None:
         "or `skip:200ms` (default: fire)",
     )
     parser.add_argument(
+        "--stop-on",
+        action="append",
+        metavar="CONDITION",
+        help="end the run once this holds of a target's last 200 requests: errors>5%%, p99>2s, branch:errors>5%%",
+    )
+    parser.add_argument(
         "--no-lane-check",
         action="store_true",
         help="fire into the lane although no answer proves that it is served (x-lane-served)",
@@ -40,6 +47,7 @@ def firing_of(args: argparse.Namespace, settings: Settings) -> Firing:
     return Firing(
         think_max_s=_seconds(args.think_max, "--think-max", 0.0, THINK_MAX_S, replay.think_max_s),
         late=late,
+        stop_on=[parse_condition(text).text for text in args.stop_on or replay.stop_on],
         lane_check=not args.no_lane_check,
         late_after_s=replay.late_after_s if after_s is None else after_s,
     )

@@ -198,6 +198,7 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
             check_allowed(target.url, args.allow_host, args.allow_writes, methods)
     pace = args.pace or settings.replay.pace
     parse_pace(pace)
+    firing = firing_of(args, settings)
     rules, branch_name = rules_of_run(service, args.branch_name)
     now = time.time_ns()
     journal = open_journal(home)
@@ -230,7 +231,7 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
         rules=rules,
         branch_name=branch_name,
         stop_early=args.stop_early,
-        firing=firing_of(args, settings),
+        firing=firing,
         base_version=version_name(args),
         partitions=partitions_of(args, settings),
     )

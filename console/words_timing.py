@@ -25,6 +25,12 @@ def timing_lines(result: words.Result) -> Iterator[str]:
         waited = f" · {int(waits['count']):,} waited for their session, {_percentiles(waits)}" if waits else ""
         yield f"sent late by {_percentiles(late)}{waited}"
 
+    for name, one in words.section(found, "retry_after").items():
+        yield (
+            f"{name} asked for time {words.count(int(one['times']), 'time')} (Retry-After, up to {one['longest_s']:,.0f} s): "
+            f"waited {one['waited_s']:,.0f} s in all, {words.count(int(one['fired_again']), 'request')} fired again"
+        )
+
 
 def _percentiles(one: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {duration(float(one[f'{name}_us']))}" for name in ("p50", "p99") if f"{name}_us" in one)

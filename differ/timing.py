@@ -48,6 +48,7 @@ def timing_json(rows: Iterable[Row], pace: str) -> dict[str, Any]:
     paced = pace != "max"
     return {
         "pace": pace,
+        "retry_after": None,
         "lateness": folded(series.get("lateness", [])) if paced else None,
         "session_wait": folded(series.get("session_wait", [])) if paced else None,
         "targets": {

@@ -21,7 +21,7 @@ class Facts:
     """What the verdict of a run depends on."""
 
     state: str
-    """finished, interrupted, unavailable or refused."""
+    """finished, interrupted, stopped, unavailable or refused."""
     reason: str
     ledger: Mapping[str, Any]
     regressions: Sequence[Mapping[str, Any]]
@@ -52,25 +52,16 @@ def decide(facts: Facts) -> tuple[str, str, str]:
         return "inconclusive", "nothing-compared", nothing(facts.ledger)
     if broken := run_identities(facts.ledger):
         return "inconclusive", "ledger", f"the account does not balance: {broken[0]}"
-    if facts.unauthorised > UNAUTHORISED_MAX:
-        share = f"{facts.unauthorised:.0%}"
-        recorded = " that were answered otherwise when recorded" if facts.fidelity is not None else ""
-        why = f"base answered 401 or 403 to {share} of the requests{recorded}"
-        return (
-            "inconclusive",
-            "fidelity",
-            f"{why}; give the targets credentials they accept, or record again with seals",
-        )
-    if facts.fidelity is not None and facts.fidelity < FIDELITY_MIN:
-        why = f"only {facts.fidelity:.1%} of base's answers have the recorded status class"
-        worst = f" (the fewest at {facts.unfaithful})" if facts.unfaithful else ""
-        return "inconclusive", "fidelity", f"{why}{worst}; start base in the state in which it was recorded"
+    if unfaithful := _unfaithful(facts):
+        return "inconclusive", "fidelity", unfaithful
     if facts.regressions:
         return (
             "fail",
             "regressions",
             f"{count(len(facts.regressions), 'regression')} in {count(facts.endpoints, 'endpoint')}",
         )
+    if facts.state == "stopped":
+        return "inconclusive", "interrupted", f"{facts.reason}; `echolane run --resume` goes on with the rest"
     if facts.uncontrolled:
         return (
             "inconclusive",
@@ -87,6 +78,20 @@ def decide(facts: Facts) -> tuple[str, str, str]:
             f"{why}, and {count(skipped, 'exchange')} were not fired; run without --stop-early",
         )
     return "pass", "passed", f"no regression in {count(facts.ledger['compared'], 'compared exchange')}"
+
+
+def _unfaithful(facts: Facts) -> str:
+    """Why base did not do what was recorded; empty where it did."""
+    if facts.unauthorised > UNAUTHORISED_MAX:
+        share = f"{facts.unauthorised:.0%}"
+        recorded = " that were answered otherwise when recorded" if facts.fidelity is not None else ""
+        why = f"base answered 401 or 403 to {share} of the requests{recorded}"
+        return f"{why}; give the targets credentials they accept, or record again with seals"
+    if facts.fidelity is not None and facts.fidelity < FIDELITY_MIN:
+        why = f"only {facts.fidelity:.1%} of base's answers have the recorded status class"
+        worst = f" (the fewest at {facts.unfaithful})" if facts.unfaithful else ""
+        return f"{why}{worst}; start base in the state in which it was recorded"
+    return ""
 
 
 def nothing(ledger: Mapping[str, Any]) -> str:

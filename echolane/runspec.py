@@ -19,6 +19,8 @@ class Firing(msgspec.Struct, frozen=True):
     """What becomes of an exchange that is late: ``fire`` it nevertheless, or ``skip`` it."""
     late_after_s: float = 1.0
     """How late it must be to be skipped."""
+    stop_on: list[str] = []
+    """Conditions that end it early (:mod:`replayer.stopping`)."""
     lane_check: bool = True
     """Whether a lane must be proven before it is fired into."""
 

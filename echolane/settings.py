@@ -47,6 +47,8 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     think_max_s: float = 0.0
     late: str = "fire"
     late_after_s: float = 1.0
+    stop_on: list[str] = []
+    retry_after_max_s: float = 30.0
     connect_timeout_s: float = 3.0
     first_byte_timeout_s: float = 10.0
     total_timeout_s: float = 30.0
@@ -134,6 +136,8 @@ WHAT = {
     "replay.think_max_s": "seconds to which pauses of the recording are cut, with a pace that follows it; 0 leaves them",
     "replay.late": "what becomes of an exchange that is late: fire it nevertheless, or skip it (skipped{late})",
     "replay.late_after_s": "seconds that it must be late to be skipped",
+    "replay.stop_on": "conditions that end a run early, for example errors>5% or branch:p99>2s",
+    "replay.retry_after_max_s": "seconds that a target is given at once that answers 429 or 503 with Retry-After; 0 for none",
     "replay.connect_timeout_s": "seconds until a connection must stand",
     "replay.first_byte_timeout_s": "seconds until an answer must begin",
     "replay.total_timeout_s": "seconds until an answer must be whole",
@@ -168,6 +172,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "replay.concurrency": (1, 4096),
     "replay.think_max_s": (0, 86_400),
     "replay.late_after_s": (0.001, 3600),
+    "replay.retry_after_max_s": (0, 300),
     "replay.connect_timeout_s": (0.01, 600),
     "replay.first_byte_timeout_s": (0.01, 600),
     "replay.total_timeout_s": (0.01, 3600),

@@ -34,7 +34,9 @@ from replayer.parts import Parts
 from replayer.plan import work_topic
 from replayer.preparing import prepared
 from replayer.quiet import first_of, undisturbed
+from replayer.restraint import Restraint
 from replayer.schedule import Schedule
+from replayer.stopping import Watch
 from replayer.targets import Target
 from replayer.timer import Timer
 from replayer.wire import SAFE_METHODS, Unsendable, Wires
@@ -83,6 +85,9 @@ class Replay:
         self._indexes = [target.index for target in targets]
         self._wires = Wires(run, self._targets, options.mark_key, options.open_seal)
         self._schedule = Schedule()
+        self._watch = Watch(options.stop_on)
+        self._stopped = ""
+        """The condition that ended it."""
         self._past = Past()
         self._fed = False
         self._ahead_items, self._ahead_bytes = max(1, AHEAD_ITEMS // part.partitions), AHEAD_BYTES // part.partitions
@@ -156,6 +161,8 @@ class Replay:
             seed=options.seed,
             sampling=options.sampling,
             paced=options.paced,
+            restraint=Restraint(options.retry_after_max_s),
+            watch=self._watch,
             late_ns=options.late_ns,
             skip=self._pass_over,
             gate=gate,
@@ -295,6 +302,9 @@ class Replay:
             if not self._volleys.stopping and self._options.decided():
                 self._early = self._volleys.stopping = True
                 self._changed()
+            if self._watch.any and not self._volleys.stopping and (why := self._watch.holds()):
+                self._stopped, self._volleys.stopping = why, True
+                self._changed()
             if self._observer.error is not None:
                 raise self._observer.error
 
@@ -347,6 +357,7 @@ class Replay:
                 frame = await self._in_thread(self._next_frame)
         await self._observer.wait_written()
         summary.fired, summary.shots = volleys.landed, volleys.shots
+        summary.retry_after = volleys.parts.restraint.told()
         late = sorted(volleys.lateness)
         if late:
             summary.lateness_us_p50, summary.lateness_us_p99 = (
@@ -365,6 +376,9 @@ class Replay:
             return "target-unavailable"
         if self._early:
             return "decided"
+        if self._stopped:
+            summary.state, summary.reason = "stopped", self._stopped
+            return "interrupted"
         if volleys.stopping:
             summary.state, summary.reason = "interrupted", self._halted or "the run was interrupted"
             return "interrupted"

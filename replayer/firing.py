@@ -11,18 +11,19 @@ import itertools
 import random
 import time
 from array import array
-from collections import Counter
 from collections.abc import Callable, Sequence
 
+from replayer.answer import headers_of
 from replayer.carrying import Carriers
 from replayer.connection import Connection
-from replayer.flight import PLACES, Flight, FlightShot, flight_of
+from replayer.flight import PLACES, Flight, FlightShot, flight_of, recorded_status
 from replayer.health import Health
 from replayer.observing import in_doubt, observe
-from replayer.parts import Parts, every
+from replayer.parts import Parts
+from replayer.restraint import AGAIN_MAX, BUSY
+from replayer.sparing import Sparing
 from replayer.timer import Timer
 
-CONTROLS = (1, 3)
 LATENESS_SAMPLES = 100_000
 """Lateness of the first so many shots; percentiles of more would say the same and cost memory."""
 _mono_ns = time.monotonic_ns
@@ -53,11 +54,11 @@ class Volleys:
         self._schedule = parts.schedule
         self._pools = parts.pools
         self._limit = parts.concurrency
+        self._watch = parts.watch
         self._late_ns = parts.late_ns if parts.paced else 0
-        self._present = [index for index, target in enumerate(parts.targets) if target is not None]
+        self._sparing = Sparing(parts.targets, parts.sampling)
         self._in_flight = [0] * PLACES
         self._carriers = parts.carriers or Carriers(parts.targets, parts.hiding)
-        self._nth: Counter[str] = Counter()
         self._random = random.Random(parts.seed).random  # noqa: S311 - a seed must replay it
         self._orders = {n: list(itertools.permutations(range(n))) for n in range(1, PLACES + 1)}
         self._pumping = False
@@ -76,6 +77,9 @@ class Volleys:
         if self._pumping or self.stopping or self.parts.observer.full or (health and health.paused):
             return
         if gate is not None and not gate.may_fire():
+            return
+        if (until_ns := self.parts.restraint.until_ns) > _mono_ns():
+            self._timer.set(until_ns)
             return
         self._pumping = True
         try:
@@ -101,7 +105,7 @@ class Volleys:
     def _is_too_late(self, flight: Flight) -> bool:
         """Whether it is skipped for its lateness. What later requests take their ids and cookies from never is: they would all fail."""
         late_ns = _mono_ns() - self.start_ns - max(flight.due_ns, flight.free_ns)
-        if late_ns <= self._late_ns or flight.item.gives:
+        if late_ns <= self._late_ns or flight.item.gives or flight.tries:
             return False
         answer = flight.item.exchange.response
         return answer is None or not answer.headers  # only cookies are left of it
@@ -115,7 +119,7 @@ class Volleys:
     def _launch(self, flight: Flight) -> None:
         flight.launched = True
         self.flying += 1
-        indexes = self._whom(flight)
+        indexes = self._sparing.whom(flight)
         flight.pending = len(indexes)
         for index in indexes:
             self._in_flight[index] += 1
@@ -130,28 +134,6 @@ class Volleys:
                 self._leave_in_doubt(flight, indexes)
 
         self.parts.intents.ask(flight.item.exchange.id, indexes, flight.attempt, granted)
-
-    def _whom(self, flight: Flight) -> list[int]:
-        """The targets that get this flight; the others are spared, with the reason."""
-        indexes = self._present
-        reason = ""
-        if not flight.safe:
-            reason = "unsafe"
-            spare = [i for i in CONTROLS if (target := self.parts.targets[i]) is not None and not target.own_instance]
-        elif self.parts.sampling is every:
-            spare = []
-        else:
-            endpoint = flight.item.endpoint
-            reason = "sampled"
-            spare = [] if self.parts.sampling(endpoint, self._nth[endpoint]) else list(CONTROLS)
-            self._nth[endpoint] += 1
-        if len(indexes) < PLACES:
-            flight.spared = ["" if i in indexes else "sampled" for i in range(PLACES)]
-        if not spare:
-            return indexes
-        for index in spare:
-            flight.spared[index] = reason
-        return [index for index in indexes if index not in spare]
 
     def _connect(self, flight: Flight, indexes: Sequence[int]) -> None:
         """Get a connection to each target, so that all can be written to at once."""
@@ -247,14 +229,36 @@ class Volleys:
         self._in_flight[shot.index] -= 1
         if self.health is not None:
             self.health.note(flight, shot)
+        answer = shot.answer
+        if answer is not None and answer.status in BUSY:
+            headers = headers_of(answer.head)[2]
+            if self.parts.restraint.heard(shot.index, headers, recorded_status(flight), _mono_ns()):
+                flight.busy = shot.index
+        if self._watch.any:
+            us = (shot.done_ns - shot.sent_ns) / 1000 if shot.sent_ns else 0.0
+            self._watch.note(shot.index, answer.status if answer else 0, recorded_status(flight), us)
         flight.pending -= 1
         if not flight.pending:
             self._landed(flight)
         elif self._schedule.ready and max(self._in_flight) < self._limit:
             self.pump()
 
+    def _ask_again(self, flight: Flight) -> None:
+        """Fire once more what a busy target did not answer, before anything that follows it."""
+        self.flying -= 1
+        self.parts.restraint.asked[flight.busy].again += 1
+        fresh = flight_of(flight.item, flight.prepared, flight.attempt)
+        fresh.due_ns, fresh.free_ns, fresh.tries = flight.due_ns, flight.free_ns, flight.tries + 1
+        fresh.followers = flight.followers
+        self._schedule.again(fresh)
+        self._changed()
+        self._go_on()
+
     def _landed(self, flight: Flight) -> None:
         """Every target has answered or failed."""
+        if flight.busy >= 0 and flight.safe and flight.tries < AGAIN_MAX and not self.stopping:
+            self._ask_again(flight)
+            return
         self.flying -= 1
         self.landed += 1
         self.loaded_bytes -= flight.weight

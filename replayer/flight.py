@@ -64,6 +64,10 @@ class Flight(msgspec.Struct, eq=False):
     """The target whose failure is withdrawn, because it was down."""
     again: bool = False
     """Whether it is then fired again."""
+    busy: int = -1
+    """A target that asked for time instead of answering it."""
+    tries: int = 0
+    """How often it was fired again because of that."""
 
     def release(self) -> None:
         """Let go of what an observation was made of: answers, bytes, and the circle of references that would keep them."""
@@ -80,6 +84,12 @@ class Flight(msgspec.Struct, eq=False):
 
     def __repr__(self) -> str:
         return f"<Flight {self.seq}, {'launched' if self.launched else 'waiting'}, {self.pending} pending>"
+
+
+def recorded_status(flight: Flight) -> int:
+    """What was answered when it was recorded; 0 where no answer was."""
+    recorded = flight.item.exchange.response
+    return recorded.status if recorded is not None else 0
 
 
 def flight_of(item: WorkItem, prepared: Prepared, attempt: int) -> Flight:

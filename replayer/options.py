@@ -15,6 +15,7 @@ from replayer.health import PROBE_PATIENCE
 from replayer.hiding import Hiding
 from replayer.observing import Mask
 from replayer.parts import Gate, Sampling, every
+from replayer.stopping import Condition
 from replayer.wire import OpenSeal
 
 DRAIN_S = 5.0
@@ -46,6 +47,9 @@ class ReplayOptions:
     hiding: Hiding = field(default_factory=lambda: Hiding(os.urandom(32)))
     """Masks what is said of a rewrite."""
     sampling: Sampling = every
+    retry_after_max_s: float = 30.0
+    """How long a target is given at once that asks for time (Retry-After); 0 for never."""
+    stop_on: Sequence[Condition] = ()
     late_ns: int = 0
     """Exchanges that are later than this are skipped; 0 for none."""
     probe_gap_s: float = PROBE_GAP_S
@@ -78,7 +82,7 @@ class ReplaySummary:
     """What a replay did."""
 
     state: str = "finished"
-    """``finished``, ``interrupted`` or ``unavailable``."""
+    """``finished``, ``interrupted``, ``stopped`` (by a condition) or ``unavailable``."""
     reason: str = ""
     """For a person; empty when finished."""
     selected: int = 0
@@ -89,6 +93,8 @@ class ReplaySummary:
     seconds: float = 0.0
     lateness_us_p50: float = 0.0
     lateness_us_p99: float = 0.0
+    retry_after: dict[str, dict[str, float | int]] = field(default_factory=dict[str, dict[str, float | int]])
+    """By target, how often it asked for time, and what it was given."""
     down: str = ""
     """The name of the target that is unavailable."""
 

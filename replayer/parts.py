@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from replayer.carrying import Carriers
@@ -12,7 +12,9 @@ from replayer.flight import Flight
 from replayer.hiding import Hiding
 from replayer.intents import Intents
 from replayer.observing import Observer
+from replayer.restraint import Restraint
 from replayer.schedule import Schedule
+from replayer.stopping import Watch
 from replayer.targets import Target
 
 Sampling = Callable[[str, int], bool]
@@ -69,6 +71,10 @@ class Parts:
     seed: int = 0
     sampling: Sampling = every
     paced: bool = False
+    restraint: Restraint = field(default_factory=lambda: Restraint(0.0))
+    """What targets asked for."""
+    watch: Watch = field(default_factory=lambda: Watch(()))
+    """What would end the run."""
     late_ns: int = 0
     """An exchange that is later than this is skipped; 0 for however late."""
     skip: Callable[[Flight, str], None] = no_skip

@@ -16,6 +16,7 @@ from replayer.connection import Patience
 from replayer.hiding import Hiding
 from replayer.options import ReplayOptions, never
 from replayer.parts import every, thinned
+from replayer.stopping import parse_condition
 from replayer.switch import Switch
 from replayer.targets import Target, make_targets, resolve
 
@@ -47,6 +48,8 @@ async def prepared(
         open_seal=opened,
         hiding=Hiding(seal_keys.current.mask_key()),
         sampling=thinned if spec.sample_controls else every,
+        retry_after_max_s=settings.replay.retry_after_max_s,
+        stop_on=[parse_condition(text) for text in spec.firing.stop_on],
         late_ns=int(spec.firing.late_after_s * 1e9) if spec.firing.late == "skip" else 0,
         decided=decided,
         halted=Switch(home, spec.run).thrown,

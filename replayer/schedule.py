@@ -75,6 +75,11 @@ class Schedule:
         self._unfinished[flight.seq] = flight
         self.ready.append(flight)
 
+    def again(self, flight: Scheduled) -> None:
+        """Take in a flight that stands for one that was fired and is not done: who followed that one follows it."""
+        self._unfinished[flight.seq] = flight
+        self.ready.appendleft(flight)
+
     def advance(self, now_ns: int) -> int | None:
         """Let what is due become ready; the instant at which the next one is due, None when none is loaded."""
         upcoming = self._upcoming

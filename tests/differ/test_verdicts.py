@@ -351,6 +351,8 @@ def test_a_finding_is_as_grave_as_the_gravest_that_it_covers() -> None:
         ({"fidelity": 0.2}, ("inconclusive", "fidelity")),
         ({"unauthorised": 0.9}, ("inconclusive", "fidelity")),
         ({"state": "interrupted", "regressions": [{"kind": "value"}]}, ("inconclusive", "interrupted")),
+        ({"state": "stopped", "reason": "too slow"}, ("inconclusive", "interrupted")),
+        ({"state": "stopped", "regressions": [{"kind": "value"}]}, ("fail", "regressions")),
         ({"state": "unavailable"}, ("inconclusive", "target-unavailable")),
         ({"ledger": {**LEDGER, "same": 9}, "regressions": [{"kind": "value"}]}, ("inconclusive", "ledger")),
         ({"ledger": {**LEDGER, "compared": 0}}, ("inconclusive", "nothing-compared")),

@@ -27,6 +27,11 @@ class Target(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.arrived: list[float] = []
+        self.noting = threading.Lock()
+        self.breaks_after = 10**9
+        """From the next on it answers 500."""
+        self.busy_at = 0
+        """At this one it asks for a second."""
 
     @property
     def url(self) -> str:
@@ -43,10 +48,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Note it and answer."""
+        number = 0
         if self.headers.get("x-echolane-replay"):
-            self.server.arrived.append(time.monotonic())
+            with self.server.noting:
+                self.server.arrived.append(time.monotonic())
+                number = len(self.server.arrived)
             time.sleep(0.02)
-        self.send_response(200)
+        if number == self.server.busy_at and number:
+            self.send_response(503)
+            self.send_header("Retry-After", "1")
+        else:
+            self.send_response(500 if number > self.server.breaks_after else 200)
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"ok")

@@ -1,0 +1,67 @@
+"""Conditions and requests for time, as a user meets them: exit codes, what is said, and what the result holds."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.test_kill_switch import Target, targets
+from tests.e2e.world import World
+
+__all__ = ["targets"]
+COUNT = 150
+
+
+def recorded(world: World, base: Target) -> None:
+    """A session of requests."""
+    world.record(base.server_address[1], [(f"/items/{n}", {}) for n in range(COUNT)])
+
+
+@pytest.mark.parametrize(
+    ("condition", "breaks", "code", "said"),
+    [
+        ("branch:errors>20%", True, 1, "regression"),
+        ("p50>1ms", False, 130, "--stop-on p50>1ms:"),
+        ("errors>20%", False, 0, "no regression"),
+    ],
+)
+def test_a_condition_ends_a_run(
+    world: World, targets: list[Target], condition: str, breaks: bool, code: int, said: str
+) -> None:
+    """What was fired is compared: regressions fail, else the condition is the reason; one that never holds changes nothing."""
+    base, branch = targets
+    recorded(world, base)
+    branch.breaks_after = 60 if breaks else 10**9
+    done, result = world.run("--base", base.url, "--branch", branch.url, "--stop-on", condition)
+    assert done.code == code, done.err
+    assert said in result["reason"]
+    assert ("interrupted" in result["ledger"]["skipped"]) is (code != 0)
+    assert result["timing"]["targets"]["branch"]["service"]["count"] == result["ledger"]["answered"]["branch"]
+    assert ("--resume" in done.err) is (code != 0)
+
+
+def test_time_that_a_target_asks_for_is_said(world: World, targets: list[Target]) -> None:
+    """The run passes, since what was refused was asked again; the summary and the result say how long that took."""
+    base, branch = targets
+    recorded(world, base)
+    branch.busy_at = 30
+    done, result = world.run("--base", base.url, "--branch", branch.url)
+    assert done.code == 0, done.err
+    (asked,) = result["timing"]["retry_after"].items()
+    assert asked[0] in {"branch", "branch_control"}
+    assert (asked[1]["times"], asked[1]["longest_s"], asked[1]["fired_again"]) == (1, 1, 1)
+    assert (
+        f"{asked[0]} asked for time 1 time (Retry-After, up to 1 s): waited 1 s in all, 1 request fired again"
+        in " ".join(done.err.split())
+    )
+
+
+@pytest.mark.parametrize(
+    "flag", ["--stop-on=errors>5", "--stop-on=p5>1s", "--late=never", "--think-max=2", "--pace=1/s..0/s over 1m"]
+)
+def test_what_is_no_condition_or_pace_is_one_line(world: World, flag: str) -> None:
+    """Exit 2, and the line names it."""
+    words = ("--base", "http://127.0.0.1:1", "--branch", "http://127.0.0.1:2")
+    done = world.call("run", "--service", "shop", "--home", world.home, *words, flag)
+    assert done.code == 2
+    assert "Traceback" not in done.err
+    assert flag.partition("=")[2].partition(" ")[0] in done.err.splitlines()[-1]
