@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from console.flags import time_span_ns
+from console.write_rules import write_rules
 from echolane.errors import UsageError
 from echolane.runspec import Firing
 from echolane.settings import Settings
@@ -48,6 +49,7 @@ def firing_of(args: argparse.Namespace, settings: Settings) -> Firing:
         think_max_s=_seconds(args.think_max, "--think-max", 0.0, THINK_MAX_S, replay.think_max_s),
         late=late,
         stop_on=[parse_condition(text).text for text in args.stop_on or replay.stop_on],
+        writes=write_rules(),
         lane_check=not args.no_lane_check,
         late_after_s=replay.late_after_s if after_s is None else after_s,
     )

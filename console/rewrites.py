@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ from echolane.journal import open_journal
 from echolane.observation import TARGETS, Observation
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
+from echolane.writes import REFUSED, WriteRule, rule_for
 from replayer.plan import planned
 from replayer.wire import SAFE_METHODS
 
@@ -33,7 +34,7 @@ def explain_plan(home: Home, settings: Settings, spec: RunSpec) -> None:
         summary, items = planned(journal, home, spec, settings)
         for item in items:
             tied += bool(item.takes)
-            for line in plan_lines(item):
+            for line in plan_lines(item, spec.firing.writes):
                 sys.stdout.write(terminal(line) + "\n")
     finally:
         journal.close()
@@ -46,17 +47,23 @@ def explain_plan(home: Home, settings: Settings, spec: RunSpec) -> None:
     )
 
 
-def plan_lines(item: WorkItem) -> Iterator[str]:
+def plan_lines(item: WorkItem, writes: Sequence[WriteRule] = ()) -> Iterator[str]:
     """One exchange of a plan, as it is printed."""
     request = item.exchange.request
     what = f"{request.method} {request.target}"
+    rule = None if request.method in SAFE_METHODS else rule_for(writes, request.method, request.target)
     if item.skip:
-        yield f"{item.seq} skip {what}: {item.skip}"
+        yield f"{item.seq} skip {what}: {item.skip}" + (f" ({_why(rule)})" if rule and item.skip == REFUSED else "")
         return
-    yield f"{item.seq} fire {what}" + ("" if request.method in SAFE_METHODS else " (a write)")
+    write = f" (a write; {_why(rule)})" if rule else " (a write)"
+    yield f"{item.seq} fire {what}" + ("" if request.method in SAFE_METHODS else write)
     for take in item.takes:
         other = f" (or, as likely, {', '.join(take.whys[1 : take.tied])})" if take.tied > 1 else ""
         yield f"    {take.where} is {take.whys[0]}{other}"
+
+
+def _why(rule: WriteRule) -> str:
+    return f"{rule.reason}; {rule.source}"
 
 
 def print_rewrites(home: Home, run: Mapping[str, Any], *, as_json: bool) -> None:

@@ -315,6 +315,7 @@ def skipped_hint(ledger: Mapping[str, Any]) -> str:
     skipped = section(ledger, "skipped")
     hints = {
         "unsafe-method": "--methods all includes what was skipped as unsafe-method",
+        "write-refused": "[[writes]] of echolane.toml keep back what was skipped as write-refused",
         "decided": "a run without --stop-early includes what was skipped as decided",
     }
     return "; ".join(hint for reason, hint in hints.items() if skipped.get(reason))

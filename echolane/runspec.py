@@ -8,6 +8,7 @@ from echolane.observation import TargetInfo
 from echolane.recordings import Recording
 from echolane.rules import Rule
 from echolane.settings import Differ
+from echolane.writes import WriteRule
 
 
 class Firing(msgspec.Struct, frozen=True):
@@ -21,6 +22,8 @@ class Firing(msgspec.Struct, frozen=True):
     """How late it must be to be skipped."""
     stop_on: list[str] = []
     """Conditions that end it early (:mod:`replayer.stopping`)."""
+    writes: list[WriteRule] = []
+    """Which writes are fired; the first that fits decides, and what none fits is fired."""
     lane_check: bool = True
     """Whether a lane must be proven before it is fired into."""
 

@@ -211,8 +211,8 @@ _SERVICE_LINK = re.compile(
 )
 _SHORT = {"journal": "journal.url"}
 """Other names of settings, in the file and, behind ``ECHOLANE_``, in the environment."""
-ELSEWHERE = "rules"
-"""A key of the file that is no setting: rules have a reader of their own."""
+ELSEWHERE = frozenset({"rules", "writes"})
+"""Keys of the file that are no settings: rules have readers of their own."""
 NOT_SETTINGS = {
     "ECHOLANE_SEAL_KEY",
     "ECHOLANE_SEAL_KEY_COMMAND",
@@ -257,7 +257,7 @@ def _from_toml(path: Path) -> Iterator[tuple[str, Any, str]]:
         raise UsageError(f"{path} is not TOML: {error}") from error
     for found, value in _flat(tree, ""):
         key = _SHORT.get(found, found)
-        if key == ELSEWHERE:
+        if key in ELSEWHERE:
             continue
         line = _line_of(text, found)
         if key not in WHAT:

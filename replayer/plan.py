@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -27,6 +27,7 @@ from echolane.recordings import Recording, topic_of
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.templating import Templates
+from echolane.writes import REFUSED, WriteRule, rule_for
 from replayer.deciding import Links, decide
 from replayer.linking import Linker, Mask
 from replayer.order import Order, Shares
@@ -110,11 +111,13 @@ def planned(
     links = NO_LINKS
     if settings.replay.correlate:
         mask = _masking(home)
-        links = find_links(in_order(journal, spec.recording, frames), spec.methods, templates, mask)
+        exchanges = in_order(journal, spec.recording, frames)
+        links = find_links(exchanges, spec.methods, templates, mask, spec.firing.writes)
     pauses = Pauses(int(spec.firing.think_max_s * 1e9))
     planner = Planner(
         parse_pace(spec.pace), spec.methods, templates, links, strict=spec.concurrency == 1, pauses=pauses
     )
+    planner.writes = spec.firing.writes
     return planner.summary, map(planner.plan, in_order(journal, spec.recording, frames))
 
 
@@ -174,6 +177,8 @@ class Planner:
         self._links = links
         self._strict = strict
         """One exchange after another, whoever sent it."""
+        self.writes: Sequence[WriteRule] = ()
+        """Which of the unsafe ones are fired."""
         self._pauses = pauses or Pauses(0)
         self._order = Order()
         self._first_ns = 0
@@ -187,7 +192,7 @@ class Planner:
         request = exchange.request
         start_ns = exchange.captured_at_ns
         session = self._order.name_of(exchange)
-        skip = skip_reason(exchange, self._methods)
+        skip = skip_reason(exchange, self._methods, self.writes)
         follows: list[int] = []
         due_ns = 0
         if skip:
@@ -212,18 +217,24 @@ def _masking(home: Home) -> Mask:
     return lambda text: atoms.mask(text.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
 
 
-def find_links(exchanges: Iterable[Exchange], methods: str, templates: Templates, mask: Mask | None = None) -> Links:
+def find_links(
+    exchanges: Iterable[Exchange],
+    methods: str,
+    templates: Templates,
+    mask: Mask | None = None,
+    writes: Sequence[WriteRule] = (),
+) -> Links:
     """What ties the requests of a recording to its earlier answers, as far as they will be fired."""
     order, linker = Order(), Linker(mask)
     for rank, exchange in enumerate(exchanges):
         session = order.name_of(exchange)
-        if not skip_reason(exchange, methods):
+        if not skip_reason(exchange, methods, writes):
             request = exchange.request
             linker.see(exchange, session, rank, templates.template(request.method, request.target))
     return decide(linker)
 
 
-def skip_reason(exchange: Exchange, methods: str) -> str:
+def skip_reason(exchange: Exchange, methods: str, writes: Sequence[WriteRule] = ()) -> str:
     """Why an exchange is not fired; empty when it is."""
     request = exchange.request
     if not request.method or not request.target:
@@ -232,6 +243,10 @@ def skip_reason(exchange: Exchange, methods: str) -> str:
         return "not-replayable"
     if methods != "all" and request.method not in SAFE_METHODS:
         return "unsafe-method"
+    if writes and request.method not in SAFE_METHODS:
+        rule = rule_for(writes, request.method, request.target)
+        if rule is not None and not rule.fire:
+            return REFUSED
     if request.body.truncated:
         return "truncated-body"
     return ""

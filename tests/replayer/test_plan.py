@@ -7,12 +7,14 @@ import tracemalloc
 
 import pytest
 
+from console.rewrites import plan_lines
 from echolane.exchange import Body, WorkItem
 from echolane.frame import decode_frame
 from echolane.observation import TargetInfo
 from echolane.recordings import Range, Recording, everything, topic_of
 from echolane.runspec import Firing, RunSpec
 from echolane.settings import Settings
+from echolane.writes import WriteRule
 from replayer.plan import make_plan, work_topic
 
 URLS = [f"http://127.0.0.1:{port}" for port in (1, 2, 3, 4)]
@@ -102,6 +104,24 @@ def test_what_cannot_be_fired_is_skipped_with_its_reason(stage, exchange):
     assert [item.skip for item in work_of(stage)] == [
         "unsafe-method", "not-replayable", "no-request", "not-replayable", "truncated-body", "",
     ]  # fmt: skip
+
+
+def test_a_rule_keeps_writes_back_by_their_route(stage, exchange):
+    """The first that fits decides; safe requests are no writes, and what no rule fits is fired as the run says."""
+    stage.record([
+        exchange(0, "/orders", method="POST"), exchange(1, "/orders/1/pay?x=1", method="POST"), exchange(2, "/orders/1/pay"),
+        exchange(3, "/users", method="DELETE"),
+    ])  # fmt: skip
+    rules = [WriteRule("POST /orders/*/pay", False, "charges a card"), WriteRule("DELETE /**", True, "test data")]
+    stage.plan(URLS, methods="all", firing=Firing(writes=rules))
+    work = work_of(stage)
+    assert [item.skip for item in work] == ["", "write-refused", "", ""]
+    lines = [next(iter(plan_lines(item, rules))) for item in work]
+    assert lines[0] == "0 fire POST /orders (a write)"
+    assert lines[1].startswith("1 skip POST /orders/1/pay?x=1: write-refused (charges a card; ")
+    assert lines[3].startswith("3 fire DELETE /users (a write; test data; ")
+    stage.journal.drop(work_topic(stage.spec.run))
+    assert stage.plan(URLS, firing=Firing(writes=rules)).skipped == {"unsafe-method": 3}
 
 
 def test_a_recording_chooses_by_range_and_tags(stage, exchange):
