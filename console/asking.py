@@ -69,6 +69,8 @@ def ask(args: argparse.Namespace, home: Home, settings: Settings, spec: RunSpec,
     """Have a run done and write its outputs; the exit code of its verdict."""
     if spec.stop_early:
         raise UsageError("--stop-early is for runs of one process; leave it out, or add --workers own")
+    if spec.firing.dry_run_header:
+        raise UsageError("--dry-run is for runs of one process, which says what was not proven; add --workers own")
     if spec.firing.stop_on:
         raise UsageError("--stop-on is for runs of one process; leave it out, or add --workers own")
     with ExitStack() as stack:

@@ -133,6 +133,8 @@ def tell(args: argparse.Namespace, result: dict[str, Any], summary: ReplaySummar
     print_verdict(result)
     if dead := result["ledger"]["not_compared"].get(REASON):
         say(f"{count(dead, 'dead letter')}, not compared: echolane dlq ls --run {result['run']}{same_place(args)}")
+    for note in summary.notes:
+        say(note)
     if summary.state != "finished":
         say(f"go on with: echolane run --resume {result['run']}{same_place(args)}")
     else:

@@ -9,6 +9,7 @@ from console.write_rules import write_rules
 from echolane.errors import UsageError
 from echolane.runspec import Firing
 from echolane.settings import Settings
+from replayer.dryrun import checked_name
 from replayer.stopping import parse_condition
 
 THINK_MAX_S, LATE_MIN_S, LATE_MAX_S = 86_400.0, 0.001, 3600.0
@@ -35,6 +36,11 @@ def add_firing_flags(parser: argparse.ArgumentParser) -> None:
         help="end the run once this holds of a target's last 200 requests: errors>5%%, p99>2s, branch:errors>5%%",
     )
     parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="with --methods all: writes ask by a header to change nothing, and go only where the answers echo it",
+    )
+    parser.add_argument(
         "--no-lane-check",
         action="store_true",
         help="fire into the lane although no answer proves that it is served (x-lane-served)",
@@ -50,6 +56,7 @@ def firing_of(args: argparse.Namespace, settings: Settings) -> Firing:
         late=late,
         stop_on=[parse_condition(text).text for text in args.stop_on or replay.stop_on],
         writes=write_rules(),
+        dry_run_header=checked_name(replay.dry_run_header) if args.dry_run else "",
         lane_check=not args.no_lane_check,
         late_after_s=replay.late_after_s if after_s is None else after_s,
     )

@@ -199,6 +199,8 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
     pace = args.pace or settings.replay.pace
     parse_pace(pace)
     firing = firing_of(args, settings)
+    if firing.dry_run_header and methods == "safe":
+        raise UsageError("--dry-run says how writes are fired, so it goes with --methods all; --explain sends nothing")
     rules, branch_name = rules_of_run(service, args.branch_name)
     now = time.time_ns()
     journal = open_journal(home)

@@ -316,6 +316,7 @@ def skipped_hint(ledger: Mapping[str, Any]) -> str:
     hints = {
         "unsafe-method": "--methods all includes what was skipped as unsafe-method",
         "write-refused": "[[writes]] of echolane.toml keep back what was skipped as write-refused",
+        "dry-run-unproven": "an application that echoes the header of the dry run gets what was skipped as dry-run-unproven",
         "decided": "a run without --stop-early includes what was skipped as decided",
     }
     return "; ".join(hint for reason, hint in hints.items() if skipped.get(reason))

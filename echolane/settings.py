@@ -49,6 +49,7 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     late_after_s: float = 1.0
     stop_on: list[str] = []
     retry_after_max_s: float = 30.0
+    dry_run_header: str = "x-echolane-dry-run"
     connect_timeout_s: float = 3.0
     first_byte_timeout_s: float = 10.0
     total_timeout_s: float = 30.0
@@ -138,6 +139,7 @@ WHAT = {
     "replay.late_after_s": "seconds that it must be late to be skipped",
     "replay.stop_on": "conditions that end a run early, for example errors>5% or branch:p99>2s",
     "replay.retry_after_max_s": "seconds that a target is given at once that answers 429 or 503 with Retry-After; 0 for none",
+    "replay.dry_run_header": "the header that writes carry with --dry-run (as NAME: 1), and that an application echoes that changes nothing",
     "replay.connect_timeout_s": "seconds until a connection must stand",
     "replay.first_byte_timeout_s": "seconds until an answer must begin",
     "replay.total_timeout_s": "seconds until an answer must be whole",

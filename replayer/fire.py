@@ -23,6 +23,7 @@ from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from replayer.carrying import Carriers
 from replayer.connection import SWEEP_S, Pool
+from replayer.dryrun import DryRun
 from replayer.feeding import Past, count_work, learn_again, read_past, work_items
 from replayer.firing import Volleys
 from replayer.flight import PLACES, Flight, flight_of
@@ -83,7 +84,9 @@ class Replay:
             self._targets[target.index] = target
         self._options = options
         self._indexes = [target.index for target in targets]
-        self._wires = Wires(run, self._targets, options.mark_key, options.open_seal)
+        header = options.dry_run_header
+        self._wires = Wires(run, self._targets, options.mark_key, options.open_seal, header)
+        self._dry_run = DryRun(header, options.dry_run_silent) if header else None
         self._schedule = Schedule()
         self._watch = Watch(options.stop_on)
         self._stopped = ""
@@ -163,6 +166,7 @@ class Replay:
             paced=options.paced,
             restraint=Restraint(options.retry_after_max_s),
             watch=self._watch,
+            dry_run=self._dry_run,
             late_ns=options.late_ns,
             skip=self._pass_over,
             gate=gate,
@@ -357,6 +361,7 @@ class Replay:
                 frame = await self._in_thread(self._next_frame)
         await self._observer.wait_written()
         summary.fired, summary.shots = volleys.landed, volleys.shots
+        summary.notes = self._dry_run.notes if self._dry_run else ()
         summary.retry_after = volleys.parts.restraint.told()
         late = sorted(volleys.lateness)
         if late:

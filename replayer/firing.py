@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from replayer.answer import headers_of
 from replayer.carrying import Carriers
 from replayer.connection import Connection
+from replayer.dryrun import UNPROVEN, DryRun
 from replayer.flight import PLACES, Flight, FlightShot, flight_of, recorded_status
 from replayer.health import Health
 from replayer.observing import in_doubt, observe
@@ -54,7 +55,7 @@ class Volleys:
         self._schedule = parts.schedule
         self._pools = parts.pools
         self._limit = parts.concurrency
-        self._watch = parts.watch
+        self._watch, self._dry_run = parts.watch, parts.dry_run
         self._late_ns = parts.late_ns if parts.paced else 0
         self._sparing = Sparing(parts.targets, parts.sampling)
         self._in_flight = [0] * PLACES
@@ -90,8 +91,8 @@ class Volleys:
                 flight = ready.popleft()
                 assert isinstance(flight, Flight)  # noqa: S101 - nothing else is ever added
                 if self._late_ns and self._is_too_late(flight):
-                    self._pass_late(flight)
-                else:
+                    self._pass(flight, "late")
+                elif flight.safe or self._dry_run is None or self._may_write(flight, self._dry_run):
                     self._launch(flight)
             if due_ns is not None:
                 self._timer.set(self.start_ns + due_ns)
@@ -110,10 +111,22 @@ class Volleys:
         answer = flight.item.exchange.response
         return answer is None or not answer.headers  # only cookies are left of it
 
-    def _pass_late(self, flight: Flight) -> None:
+    def _may_write(self, flight: Flight, dry_run: DryRun) -> bool:
+        """Whether a write goes out as a dry run now; else it is skipped, or waits for the first one of its endpoint."""
+        if dry_run.refuses(flight.item.endpoint):
+            self._pass(flight, UNPROVEN)
+            return False
+        return not dry_run.holds(flight)
+
+    def _heard_dry(self, flight: Flight) -> None:
+        """A write has landed: what waited for it may go, or may not."""
+        if self._dry_run is not None and not flight.safe:
+            self._schedule.ready.extendleft(reversed(self._dry_run.heard(flight)))
+
+    def _pass(self, flight: Flight, reason: str) -> None:
         self.loaded_bytes -= flight.weight
         self._schedule.done(flight, _mono_ns() - self.start_ns)
-        self.parts.skip(flight, "late")
+        self.parts.skip(flight, reason)
         self._changed()
 
     def _launch(self, flight: Flight) -> None:
@@ -268,6 +281,7 @@ class Volleys:
         if self.aborted and any(shot and shot.failure for shot in flight.shots):
             flight.not_compared = self.aborted
         self._schedule.done(flight, _mono_ns() - self.start_ns)
+        self._heard_dry(flight)
         if flight.absent >= 0:
             self._take_back(flight)
         elif (
@@ -296,6 +310,7 @@ class Volleys:
         self.landed += 1
         self.loaded_bytes -= flight.weight
         self._schedule.done(flight, _mono_ns() - self.start_ns)
+        self._heard_dry(flight)
         self.parts.observer.add(in_doubt(flight.item, indexes, flight.attempt))
         self._changed()
         self._go_on()

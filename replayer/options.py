@@ -47,6 +47,10 @@ class ReplayOptions:
     hiding: Hiding = field(default_factory=lambda: Hiding(os.urandom(32)))
     """Masks what is said of a rewrite."""
     sampling: Sampling = every
+    dry_run_header: str = ""
+    """The header that writes carry; empty where they are meant (:mod:`replayer.dryrun`)."""
+    dry_run_silent: Sequence[str] = ()
+    """Targets that did not echo it."""
     retry_after_max_s: float = 30.0
     """How long a target is given at once that asks for time (Retry-After); 0 for never."""
     stop_on: Sequence[Condition] = ()
@@ -95,6 +99,8 @@ class ReplaySummary:
     lateness_us_p99: float = 0.0
     retry_after: dict[str, dict[str, float | int]] = field(default_factory=dict[str, dict[str, float | int]])
     """By target, how often it asked for time, and what it was given."""
+    notes: Sequence[str] = ()
+    """What else a person should know."""
     down: str = ""
     """The name of the target that is unavailable."""
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from replayer.carrying import Carriers
 from replayer.connection import Pool
+from replayer.dryrun import DryRun
 from replayer.flight import Flight
 from replayer.hiding import Hiding
 from replayer.intents import Intents
@@ -75,6 +76,8 @@ class Parts:
     """What targets asked for."""
     watch: Watch = field(default_factory=lambda: Watch(()))
     """What would end the run."""
+    dry_run: DryRun | None = None
+    """What is known of the echo of a dry run, where writes are one."""
     late_ns: int = 0
     """An exchange that is later than this is skipped; 0 for however late."""
     skip: Callable[[Flight, str], None] = no_skip

@@ -13,6 +13,7 @@ from echolane.runspec import RunSpec
 from echolane.seal import Opener
 from echolane.settings import Settings
 from replayer.connection import Patience
+from replayer.dryrun import unechoed
 from replayer.hiding import Hiding
 from replayer.options import ReplayOptions, never
 from replayer.parts import every, thinned
@@ -36,6 +37,7 @@ async def prepared(
         request = opener.open(exchange.request, exchange.seal)
         return request, masker.request(request).known
 
+    mark_key, dry_run = load_mark_key(home.keys, os.environ), spec.firing.dry_run_header
     options = ReplayOptions(
         concurrency=spec.concurrency,
         paced=spec.pace != "max",
@@ -43,7 +45,9 @@ async def prepared(
         patience=Patience(
             settings.replay.connect_timeout_s, settings.replay.first_byte_timeout_s, settings.replay.total_timeout_s
         ),
-        mark_key=load_mark_key(home.keys, os.environ),
+        mark_key=mark_key,
+        dry_run_header=dry_run,
+        dry_run_silent=await unechoed(targets, dry_run, mark_key, spec.run) if dry_run else (),
         mask=mask,
         open_seal=opened,
         hiding=Hiding(seal_keys.current.mask_key()),

@@ -12,6 +12,8 @@ import os
 import re
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from echolane.bodies import encode
 from echolane.exchange import Exchange, Headers, Request
 from echolane.marks import HeaderRefused, Signer, fresh_traceparent, prepare_headers
@@ -104,7 +106,16 @@ def _fresh_trace() -> bytes:
 class Wires:
     """Writes requests for the targets of one run."""
 
-    def __init__(self, run: str, targets: Sequence[Target | None], mark_key: bytes, open_seal: OpenSeal | None) -> None:
+    def __init__(
+        self,
+        run: str,
+        targets: Sequence[Target | None],
+        mark_key: bytes,
+        open_seal: OpenSeal | None,
+        dry_run: str = "",
+    ) -> None:
+        self._dry_run = dry_run.encode("ascii")
+        """The header that writes carry so that nothing is changed; empty for none."""
         self._signer = Signer(mark_key, run)
         self._open_seal = open_seal
         self._authorities = [_authority_of(target) for target in targets]
@@ -120,10 +131,15 @@ class Wires:
 
     def version(self, exchange: Exchange, mark: bytes, *, opened: bool) -> _Version:
         """The request of an exchange as it may be sent. Raises :class:`Unsendable`."""
+        request, secrets = exchange.request, ()
         if opened and self._open_seal is not None:
             request, secrets = self._open_seal(exchange)
-            return _Version(request, secrets, mark)
-        return _Version(exchange.request, (), mark)
+        if self._dry_run and request.method not in SAFE_METHODS:
+            # What was recorded of that header keeps its place, so that places of other headers stay true.
+            kept = [(n, b"1" if n.lower() == self._dry_run else value) for n, value in request.headers]
+            found = any(n.lower() == self._dry_run for n, _ in kept)
+            request = replace(request, headers=kept if found else [*kept, (self._dry_run, b"1")])
+        return _Version(request, secrets, mark)
 
     def place(self, exchange: Exchange, index: int) -> tuple[bytes, str | None, bool]:
         """Authority and lane of a target, and whether the seal is opened for it."""

@@ -55,6 +55,19 @@ def test_time_that_a_target_asks_for_is_said(world: World, targets: list[Target]
     )
 
 
+def test_a_dry_run_is_of_writes(world: World, targets: list[Target]) -> None:
+    """Alone it is a mistake that is told; with writes, a target that echoes nothing gets none, and both are said."""
+    base, branch = targets
+    words = ("--base", base.url, "--branch", branch.url, "--dry-run")
+    world.record(base.server_address[1], [("/items/1", {}), ("/items/2", {})])
+    done, _ = world.run(*words)
+    assert (done.code, "--methods all" in done.err) == (2, True)
+    done, result = world.run(*words, "--methods", "all")
+    assert done.code == 0, done.err
+    assert "writes were not fired" in done.err
+    assert result["ledger"]["fired"] == 2
+
+
 @pytest.mark.parametrize(
     "flag", ["--stop-on=errors>5", "--stop-on=p5>1s", "--late=never", "--think-max=2", "--pace=1/s..0/s over 1m"]
 )
