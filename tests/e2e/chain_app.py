@@ -6,7 +6,7 @@ Its sets are ordered by the process's own hash seed, its sessions are random, it
 is sorted the other way), ``feature`` (the header of hash-ordered features gets another member), ``price`` (one field's value),
 ``poison=WAY`` (item 7 says a word at which a comparison in tests dies).
 ``posts=FILE`` notes every POST, ``seen=FILE`` every request, when it comes; an order (``POST /orders/…``) has a total and a word that is
-drawn anew.
+drawn anew. A login (``POST /login``) gives the client another session.
 """
 
 from __future__ import annotations
@@ -68,6 +68,12 @@ class App(BaseHTTPRequestHandler):
         self.note(self.posts)
         self.note(self.seen)
         body: dict[str, object] = {"done": self.path}
+        if self.path.startswith("/login"):  # another session from here on; what it was called before is worth nothing
+            SESSIONS.discard(self.cookies().get("sid", ""))
+            name = os.urandom(16).hex()
+            SESSIONS.add(name)
+            self.say(200, {"welcome": True}, {"Set-Cookie": f"sid={name}; Path=/; HttpOnly"})
+            return
         if self.path.startswith("/orders"):
             body |= {"total": 101 if "price" in self.changes else 100, "when": "".join(random.choices(SYLLABLES, k=3))}
         self.say(201, body, {})
@@ -98,7 +104,7 @@ class App(BaseHTTPRequestHandler):
 
     def guarded(self, door: str, query: dict[str, list[str]]) -> None:
         """What is shown only to who has the right credentials."""
-        cookies = dict(pair.strip().partition("=")[::2] for pair in self.headers.get("Cookie", "").split(";") if pair)
+        cookies = self.cookies()
         authorization = self.headers.get("Authorization", "")
         value, _, sign = cookies.get("login", "").partition(".")
         allowed = {
@@ -114,6 +120,10 @@ class App(BaseHTTPRequestHandler):
             return
         balance = 101 if "price" in self.changes else 100
         self.say(200, {"door": door, "for": query.get("n", ["0"])[0], "balance": balance}, {})
+
+    def cookies(self) -> dict[str, str]:
+        """What the client's Cookie header holds."""
+        return dict(pair.strip().partition("=")[::2] for pair in self.headers.get("Cookie", "").split(";") if pair)
 
     def say(self, status: int, body: object, headers: dict[str, str]) -> None:
         """Answer with JSON."""

@@ -15,10 +15,4 @@ def world(tmp_path: Path) -> Iterator[World]:
     """A fresh home and its processes."""
     found = World(tmp_path)
     yield found
-    for process in reversed(found.started):
-        if process.poll() is None:
-            process.kill()
-        process.wait(10)
-        for stream in (process.stdout, process.stderr, process.stdin):
-            if stream is not None:
-                stream.close()
+    found.end()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,21 +30,29 @@ NAMES = ("base", "control", "branch", "branch_control")
 class Stage:
     """A recording whose sessions go on side by side: exchange ``n`` is of session ``n % sessions``, every fifth writes."""
 
-    def __init__(self, world: World, exchanges: int, sessions: int, journal: str = "", lease_s: float = 3.0) -> None:
+    FOUND = frozenset({("body:$.price", "value")})
+    """What branch changes."""
+
+    def __init__(
+        self,
+        world: World,
+        exchanges: int,
+        sessions: int,
+        journal: str = "",
+        lease_s: float = 3.0,
+        store: str = "",
+    ) -> None:
         self.world, self.exchanges, self.sessions, self.journal = world, exchanges, sessions, journal
+        self.store = store
         world.environ |= {"ECHOLANE_REPLAY_LEASE_S": str(lease_s)}
         if journal:
             world.environ["ECHOLANE_JOURNAL"] = journal
+        if store:
+            world.environ["ECHOLANE_STORE"] = store
         upstream = world.app()
         process, port = world.recorder(upstream)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-        for n in range(exchanges):
-            headers = {"Authorization": f"Bearer client-number-{n % sessions}-abcdef"}
-            if self.writes(n):
-                connection.request("POST", f"/do/{n}?n={n}", body=b"x", headers=headers)
-            else:
-                connection.request("GET", f"/items/{n % 40 + 1}?n={n}", headers=headers)
-            connection.getresponse().read()
+        self.record(connection)
         connection.close()
         assert stop(process) == 0
         world.check_capture(stored=exchanges)
@@ -56,16 +65,28 @@ class Stage:
             self.flags += [f"--{NAMES[n].replace('_', '-')}", f"http://127.0.0.1:{port}"]
         self.flags += ["--methods", "all", "--seed", "7"]
 
+    def record(self, connection: http.client.HTTPConnection) -> None:
+        """Say to the recorder what is to be replayed."""
+        for n in range(self.exchanges):
+            headers = {"Authorization": f"Bearer client-number-{n % self.sessions}-abcdef"}
+            if self.writes(n):
+                connection.request("POST", f"/do/{n}?n={n}", body=b"x", headers=headers)
+            else:
+                connection.request("GET", f"/items/{n % 40 + 1}?n={n}", headers=headers)
+            connection.getresponse().read()
+
     def writes(self, number: int) -> bool:
         """Whether an exchange is unsafe."""
         return number // self.sessions % 5 == 4
 
-    def worker(self, role: str, *, wait: bool = True) -> subprocess.Popen[bytes]:
+    def worker(
+        self, role: str, *, wait: bool = True, program: Sequence[object] = ("-m", "console.main")
+    ) -> subprocess.Popen[bytes]:
         """A worker more; it listens for runs when this returns, unless that is not waited for."""
         words = ["worker", role, "--home", self.world.home]
         path = self.world.folder / f"worker-{len(self.world.started)}"
         with path.open("wb") as said:
-            process = self.world.start(sys.executable, "-m", "console.main", *words, stderr=said)
+            process = self.world.start(sys.executable, *program, *words, stderr=said)
         deadline = time.monotonic() + WAIT_S
         while wait and "waits for runs" not in path.read_text("utf-8"):
             assert process.poll() is None, path.read_text("utf-8")
@@ -92,7 +113,7 @@ class Stage:
 
     def latest(self) -> str:
         """The newest run's id."""
-        with open_store(self.world.home) as store:
+        with open_store(self.world.home, self.store) as store:
             return str(store.query("SELECT run FROM runs_v ORDER BY started_at DESC LIMIT 1")[0]["run"])
 
     def wait_fired(self, number: int, seconds: float = WAIT_S) -> None:
@@ -106,7 +127,7 @@ class Stage:
         """The result of the newest run, once somebody has closed it."""
         deadline = time.monotonic() + seconds
         while True:
-            with open_store(self.world.home) as store:
+            with open_store(self.world.home, self.store) as store:
                 row = store.query("SELECT state, result FROM runs_v ORDER BY started_at DESC LIMIT 1")[0]
             if row["state"] == "finished":
                 return dict(json.loads(row["result"]))
@@ -167,15 +188,13 @@ class Stage:
         ledger = result["ledger"]
         assert run_identities(ledger) == [], ledger
         assert ledger["selected"] == self.exchanges
-        with open_store(self.world.home) as store:
+        with open_store(self.world.home, self.store) as store:
             asked = "SELECT count() AS n, uniqExact(exchange) AS different FROM results_v WHERE run = {run:String}"
             row = store.query(asked, {"run": result["run"]})[0]
             states = store.query("SELECT state, verdict FROM runs_v WHERE run = {run:String}", {"run": result["run"]})
         assert row["n"] == row["different"] == self.exchanges
         assert states == [{"state": "finished", "verdict": "fail"}]
-        assert {(place, one["kind"]) for one in result["groups"] for place in one["places"]} == {
-            ("body:$.price", "value")
-        }
+        assert {(place, one["kind"]) for one in result["groups"] for place in one["places"]} == self.FOUND
 
     def in_order(self) -> None:
         """At every target each session's first arrivals came in recorded order."""

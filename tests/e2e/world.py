@@ -63,7 +63,7 @@ class World:
         ours = {
             name: value
             for name, value in os.environ.items()
-            if name not in {"ECHOLANE_KILLS", "ECHOLANE_SEED", "ECHOLANE_RESTARTS"}
+            if name not in {"ECHOLANE_KILLS", "ECHOLANE_SEED", "ECHOLANE_RESTARTS", "ECHOLANE_SEEDS", "ECHOLANE_SOAK"}
         }
         self.environ = {**ours, "PYTHONHASHSEED": "random"}
 
@@ -73,6 +73,16 @@ class World:
         process = subprocess.Popen([str(word) for word in command], env=self.environ, **options)
         self.started.append(process)
         return process
+
+    def end(self) -> None:
+        """End all that was started."""
+        for process in reversed(self.started):
+            if process.poll() is None:
+                process.kill()
+            process.wait(10)
+            for stream in (process.stdout, process.stderr, process.stdin):
+                if stream is not None:
+                    stream.close()
 
     def app(self, *words: str) -> int:
         """The application; its port."""

@@ -1,0 +1,234 @@
+"""A run under fire: what hurts workers, broker and server at random, and the readers that count afterwards without asking Echolane."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from echolane.home import Home
+from echolane.journal import open_journal
+from echolane.store.address import address_of
+from tests.e2e.kills_parts import pids_of
+from tests.e2e.workers_parts import WAIT_S, Stage
+from tests.e2e.world import HERE
+
+DYING = (str(HERE / "dying_cli.py"),)
+POINTS = {"replay": ("intent", "append"), "diff": ("rows",)}
+ROLES = ("replay", "replay", "diff", "diff")
+
+
+class Mortal(Protocol):
+    """A server that can be ended like by a power cut, and started again on its data."""
+
+    def kill(self) -> None:
+        """End it."""
+        ...
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        ...
+
+
+class Shop(Stage):
+    """Clients side by side that log in half way: what they bear from then on names another session, which they need."""
+
+    FOUND = frozenset({("body:$.price", "value"), ("body:$.balance", "value")})
+
+    def record(self, connection: http.client.HTTPConnection) -> None:
+        """Every client brings a cookie of its own, and bears the one that its login gives from then on."""
+        cookies = [f"sid=brought-along-{n:08d}-5f3a" for n in range(self.sessions)]
+        for n in range(self.exchanges):
+            client, turn = n % self.sessions, n // self.sessions
+            method, path = "GET", f"/items/{n % 40 + 1}"
+            if self.writes(n):
+                method, path = "POST", "/login" if turn == self.login else f"/do/{n}"
+            elif turn > self.login and turn % 2:
+                path = "/mine"
+            connection.request(method, f"{path}?n={n}", headers={"Cookie": cookies[client]})
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status < 300, path
+            if given := answer.headers["Set-Cookie"]:
+                cookies[client] = given.partition(";")[0]
+
+    @property
+    def login(self) -> int:
+        """The turn in which every client logs in."""
+        return self.exchanges // self.sessions // 2
+
+    def writes(self, number: int) -> bool:
+        """Whether an exchange is unsafe."""
+        turn = number // self.sessions
+        return turn % 5 == 4 or turn == self.login
+
+
+class Fire:
+    """Hurts workers, the broker and the store while a run goes on: so many events, about ``every_s`` apart."""
+
+    def __init__(
+        self, stage: Stage, dice: random.Random, lease_s: float, once: Mapping[str, Mortal], events: int, every_s: float
+    ) -> None:
+        self.stage, self.dice, self.lease_s, self.every_s = stage, dice, lease_s, every_s
+        self.workers: list[tuple[str, subprocess.Popen[bytes]]] = [(role, self._worker(role)) for role in ROLES]
+        self.happened: Counter[str] = Counter()
+        self._once, self._threads = once, list[threading.Thread]()
+        plan = ["worker"] * events
+        for name in once:
+            plan[dice.randrange(1, events - 1)] = name
+        self._plan = plan
+        self._asleep: list[tuple[float, int]] = []
+
+    def _worker(self, role: str) -> subprocess.Popen[bytes]:
+        """A worker, one in three with a point at which it will die."""
+        environ = self.stage.world.environ
+        if self.dice.random() < 0.3:
+            environ["DIES_AT"] = f"{self.dice.choice(POINTS[role])}:{self.dice.randint(1, 12)}"
+        try:
+            return self.stage.worker(role, wait=False, program=DYING)
+        finally:
+            environ.pop("DIES_AT", None)
+
+    def rage(self, asking: subprocess.Popen[bytes], seconds: float) -> None:
+        """Until the run has ended."""
+        deadline, next_at = time.monotonic() + seconds, 0.0
+        while asking.poll() is None:
+            assert time.monotonic() < deadline, f"the run does not end after {dict(self.happened)}"
+            self._wake()
+            self._replace()
+            if self._plan and time.monotonic() > next_at and self.stage.arrived():
+                self._hurt(self._plan.pop(0))
+                next_at = time.monotonic() + self.every_s * self.dice.uniform(0.2, 1.8)
+            time.sleep(0.05)
+        for thread in self._threads:
+            thread.join(WAIT_S)
+        self._wake(everybody=True)
+
+    def _replace(self) -> None:
+        """Who died by itself, at its point, is followed by another one."""
+        for index, (role, process) in enumerate(self.workers):
+            if process.poll() is not None:
+                self.happened[f"{role} died at its point" if process.returncode == -9 else f"{role} ended"] += 1
+                self.workers[index] = (role, self._worker(role))
+
+    def _hurt(self, what: str) -> None:
+        if what in self._once:
+            self._threads.append(threading.Thread(target=self._away, args=(what, self.dice.uniform(0.2, 2.0))))
+            self._threads[-1].start()
+            return
+        index = self.dice.randrange(len(self.workers))
+        role, process = self.workers[index]
+        pid = process.pid
+        if role == "diff" and self.dice.random() < 0.5:  # the one of its processes that compares
+            pid = self.dice.choice([*pids_of(self.stage.world.home, "differ"), pid])
+        if self.dice.random() < 0.6:
+            self.happened[f"{role} killed"] += 1
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            if pid == process.pid:
+                process.wait(10)
+                self.workers[index] = (role, self._worker(role))
+        else:
+            self.happened[f"{role} slept"] += 1
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+            self._asleep.append((time.monotonic() + self.lease_s * self.dice.uniform(1.1, 1.6), pid))
+
+    def _wake(self, *, everybody: bool = False) -> None:
+        for one in list(self._asleep):
+            if everybody or time.monotonic() > one[0]:
+                self._asleep.remove(one)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(one[1], signal.SIGCONT)
+
+    def _away(self, what: str, seconds: float) -> None:
+        self.happened[f"{what} killed"] += 1
+        self._once[what].kill()
+        time.sleep(seconds)
+        self._once[what].start()
+
+    def over(self) -> None:
+        """End all workers."""
+        for _, process in self.workers:
+            process.kill()
+            process.wait(10)
+
+
+class Raw:
+    """Reads the store's tables by the driver alone: no door, no view, no folding but Python's."""
+
+    def __init__(self, url: str) -> None:
+        from clickhouse_driver import Client
+
+        address = address_of(url, os.environ)
+        host = address.hosts[0]
+        self._client: Any = Client(
+            host[0], host[1], user=address.user, password=address.password, database=address.database
+        )
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """What it answers."""
+        return list(self._client.execute(sql))
+
+    def close(self) -> None:
+        """End."""
+        self._client.disconnect()
+
+
+def check_raw(raw: Raw, run: str, planned: int) -> int:
+    """Every planned exchange has one result, folded here from the raw rows; how many rows there were more than that."""
+    rows = raw.rows(f"SELECT id, version, seq, exchange, verdict, outcomes, statuses FROM results WHERE run = '{run}'")
+    of: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+    exchanges: dict[str, tuple[str, int]] = {}
+    for name, version, seq, exchange, *content in rows:
+        assert exchanges.setdefault(name, (exchange, seq)) == (exchange, seq), f"one identity, two exchanges: {name}"
+        of[name][version].add(repr(content))
+    assert len(of) == planned
+    assert sorted(seq for _, seq in exchanges.values()) == list(range(planned))
+    assert len({exchange for exchange, _ in exchanges.values()}) == planned
+    # Rows of one version replace each other, so whichever stays must say the same.
+    torn = {name: kinds for name, versions in of.items() if len(kinds := versions[max(versions)]) > 1}
+    assert not torn, torn
+    return len(rows) - planned
+
+
+def check_views(raw: Raw) -> None:
+    """No view shows anything twice, by the key of its table."""
+    keys = dict(raw.rows("SELECT name, sorting_key FROM system.tables WHERE database = currentDatabase()"))
+    views = [name for name in keys if name.endswith("_v")]
+    assert {"runs_v", "results_v", "samples_v", "findings_v"} <= set(views)
+    for view in views:
+        key = keys.get(view.removesuffix("_v"))
+        if view == "noise_v":
+            key = "service, target, endpoint, `where`, facet"
+        elif view == "noise_runs_v":
+            key = keys["noise"]
+        if key:
+            ((count, different),) = raw.rows(f"SELECT count(), uniqExact(tuple({key})) FROM {view}")
+            assert count == different, f"{view}: {count} rows, {different} keys ({key})"
+
+
+def forget(stage: Stage, run: str) -> None:
+    """Drop a run's topics: a broker that carries the partitions of many runs is slow for that alone."""
+    journal = open_journal(Home(stage.world.home, stage.journal))
+    try:
+        for topic in journal.topics():
+            if topic.endswith(run):
+                journal.drop(topic)
+    finally:
+        journal.close()
+
+
+def asked(stage: Stage, *words: object) -> subprocess.Popen[bytes]:
+    """A run that workers do; what it says goes to a file."""
+    with (stage.world.folder / "asking.log").open("ab") as said:
+        return stage.world.start(sys.executable, "-m", "console.main", *stage.words(*words), stderr=said)

@@ -1,0 +1,98 @@
+"""The kill run: workers die and sleep at random, the broker and the store are killed, and every exchange has one result.
+
+Three seeds of a short form in the suite; ``make soak`` runs the full form (10,000 exchanges) with ``SEEDS`` seeds (20). Each seed is
+printed, and ``ECHOLANE_SEED`` has the first one again.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import pytest
+
+from bench import broker as kafka
+from tests.e2e.kills_parts import SEED
+from tests.e2e.soak_parts import Fire, Mortal, Raw, Shop, asked, check_raw, check_views, forget
+from tests.e2e.workers_parts import WAIT_S
+from tests.e2e.world import World
+from tests.store.bridge import Bridge, database_of, free_port
+
+EXCHANGES = int(os.environ.get("ECHOLANE_SOAK", "2000"))
+SEEDS = int(os.environ.get("ECHOLANE_SEEDS", "3"))
+SESSIONS = 40
+EVENTS = 20
+LEASE_S = 2.0
+CONCURRENCY = 8
+WINDOW = 2 * CONCURRENCY
+"""Exchanges of one worker that are in the air or have landed and are on their way to the disk."""
+RUN_S = EXCHANGES / 250
+"""A run's length when nothing happens: 8 s, so that three fit into a suite, and the events still into each of them."""
+
+
+class Ground(NamedTuple):
+    """What all seeds share: the recording and the targets, a broker and a store."""
+
+    shop: Shop
+    mortals: dict[str, Mortal]
+
+
+@pytest.fixture(scope="module")
+def ground(
+    require_module: Callable[..., str], lacking: Callable[[str], None], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ground]:
+    """A world whose broker and store may be killed."""
+    require_module("kafka", "pip install 'kafka-python[crc32c]'")
+    require_module("clickhouse_driver", "pip install 'echolane[clickhouse]'")
+    if lack := kafka.lacks():
+        lacking(f"needs {lack} for Apache Kafka: {kafka.HINT}")
+    kafka.install()
+    folder = tmp_path_factory.mktemp("soak")
+    world, broker, bridge = World(folder), kafka.Broker(folder / "kafka"), Bridge(folder / "bridge", free_port())
+    try:
+        broker.start()
+        bridge.start()
+        store = database_of(bridge, "wait_s=120&answer_s=5&connect_s=2")
+        shop = Shop(world, EXCHANGES, SESSIONS, broker.url("prefix=soak."), LEASE_S, store)
+        yield Ground(shop, {"broker": broker, "store": bridge})
+    finally:
+        world.end()
+        bridge.kill()
+        broker.kill()
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + SEEDS), ids=lambda seed: f"seed{seed - SEED}")
+def test_every_exchange_has_one_result_whatever_dies(ground: Ground, seed: int) -> None:
+    """Twenty kills and sleeps, broker and store killed once: results = planned, none twice, no write twice, few reads again."""
+    print(f"ECHOLANE_SEED={seed} ECHOLANE_SOAK={EXCHANGES}", flush=True)
+    shop, begun = ground.shop, time.monotonic()
+    for log in shop.logs:
+        log.unlink(missing_ok=True)
+    fire = Fire(shop, random.Random(f"soak {seed}"), LEASE_S, ground.mortals, EVENTS, RUN_S / EVENTS)
+    pace = f"{EXCHANGES / RUN_S:.0f}/s"
+    asking = asked(shop, "--workers", "shared", "--pace", pace, "--wait", "120", "--concurrency", CONCURRENCY)
+    try:
+        fire.rage(asking, WAIT_S + EXCHANGES / 20)
+    finally:
+        fire.over()
+    assert asking.returncode in {1, 3}, (shop.world.folder / "asking.log").read_text("utf-8")[-2000:]
+    result = shop.result()
+
+    shop.check(result)
+    shop.in_order()
+    writes, again = shop.twice()
+    assert writes == []
+    events = sum(fire.happened.values())
+    assert events >= EVENTS // 2, f"the run was over before anything happened: {dict(fire.happened)}"
+    # A worker that goes and another that comes: each time what was in the air, and what had landed and was on its way to the disk.
+    assert again <= len(shop.logs) * 2 * events * WINDOW, f"{again} came again after {events} events"
+    raw = Raw(shop.store)
+    more = check_raw(raw, result["run"], EXCHANGES)
+    check_views(raw)
+    raw.close()
+    forget(shop, result["run"])
+    took_s = time.monotonic() - begun
+    print(f"{took_s:.0f} s, {dict(fire.happened)}, {again} shots again, {more} rows replaced, {result['ledger']}")
