@@ -240,8 +240,13 @@ class Clients:
             log.event("journal.producer-left", error=str(error))
 
     @contextmanager
-    def consumer(self) -> Generator[Any]:
-        """A consumer of one's own while the block lasts. It is in no group, so slow work disturbs nobody."""
+    def consumer(self, *, fresh: bool = False) -> Generator[Any]:
+        """A consumer of one's own while the block lasts. It is in no group, so slow work disturbs nobody.
+
+        ``fresh``: one that nobody has used, and those that wait to be used again are let go of.
+        """
+        if fresh:
+            self._let_idle_go()
         consumer = self._a_consumer()
         try:
             yield consumer
@@ -260,6 +265,12 @@ class Clients:
                 self._idle.append(consumer)
                 return
         consumer.close(autocommit=False)
+
+    def _let_idle_go(self) -> None:
+        with self._guard:
+            idle, self._idle = self._idle, []
+        for consumer in idle:
+            consumer.close(autocommit=False, timeout_ms=0)
 
     def _a_consumer(self) -> Any:
         with self._guard:

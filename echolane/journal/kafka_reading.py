@@ -14,20 +14,27 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from echolane import log
-from echolane.errors import EcholaneError, HomeError
+from echolane.errors import EcholaneError, HomeError, JournalDown
 from echolane.frame import FrameDamaged, check_frame
 from echolane.journal import Entry
-from echolane.journal.kafka_clients import Clients
+from echolane.journal.kafka_clients import RETRY_S, Clients
 
 POLL_MS = 250
 RECORDS = 500
 """Records taken over at a time; they are small or few."""
 ASK_S = 2.0
 """A reader that hears nothing asks after this whether the topic is still there."""
+SILENT_S = 3.0
+"""A reader that knows of entries and gets none begins again after this with a client that has no past: after a broker's death and return
+one may ask for nothing any more, for ever (kafka-python 3.0.12)."""
 MS_NS = 1_000_000
 RANGES_CHARS = 3500
 """Room for ranges in a commit's metadata, of which Kafka keeps 4096 bytes; older ranges are then kept as a sum."""
 _RANGES = re.compile(r"(?:(\d+)<(\d+);)?((?:\d+-\d+,?)*)")
+
+
+class _Silent(Exception):  # noqa: N818 - what the client is
+    """A client gives nothing where there is something."""
 
 
 class Reading:
@@ -38,6 +45,9 @@ class Reading:
         self._lost: tuple[int, int, str] | None = None
         self._why = ""
         """Why what stands at ``at`` cannot be opened."""
+        self._tried = False
+        self._silent_since = 0.0
+        """Since when nothing came; 0 when something did."""
         errors = clients.errors
         self._damage = (
             errors.CorruptRecordError,
@@ -49,37 +59,56 @@ class Reading:
 
     def entries(self, set_aside: Callable[[int, int, str], None], ask: Callable[[], None]) -> Iterator[Entry]:
         """The sound entries, in order; the others are told to ``set_aside``. ``ask`` raises when the topic is gone."""
-        with self._clients.consumer() as consumer, self._clients.translated(self._topic):
-            consumer.assign([self._place])
-            consumer.seek(self._place, self._at)
-            try:
-                while self._at < self._stop:
-                    for record in self._records(consumer, ask):
-                        if record.offset >= self._stop:
-                            return
-                        self._at = record.offset + 1
-                        data = record.value or b""
-                        try:
-                            check_frame(data)
-                        except FrameDamaged as error:
-                            self._lose(record.offset, str(error), set_aside)
-                        else:
-                            self._report(set_aside)
-                            yield Entry(record.offset, record.timestamp * MS_NS, data)
-                    self._step_over(consumer, set_aside)
-            finally:
-                self._report(set_aside)
+        try:
+            while self._at < self._stop:
+                try:
+                    with self._clients.consumer(fresh=self._tried) as consumer, self._clients.translated(self._topic):
+                        consumer.assign([self._place])
+                        consumer.seek(self._place, self._at)
+                        yield from self._through(consumer, set_aside, ask)
+                        return
+                except _Silent:
+                    self._tried = True
+                    log.event("journal.reader-renewed", topic=self._topic, position=self._at)
+                except JournalDown:
+                    # A fresh client finds no broker at once; the reading may wait for one.
+                    if not self._tried or not self._has_patience():
+                        raise
+                    time.sleep(RETRY_S[1])
+        finally:
+            self._report(set_aside)
+
+    def _through(
+        self, consumer: Any, set_aside: Callable[[int, int, str], None], ask: Callable[[], None]
+    ) -> Iterator[Entry]:
+        """What one consumer gives."""
+        while self._at < self._stop:
+            for record in self._records(consumer, ask):
+                if record.offset >= self._stop:
+                    return
+                self._at = record.offset + 1
+                data = record.value or b""
+                try:
+                    check_frame(data)
+                except FrameDamaged as error:
+                    self._lose(record.offset, str(error), set_aside)
+                else:
+                    self._report(set_aside)
+                    yield Entry(record.offset, record.timestamp * MS_NS, data)
+            self._step_over(consumer, set_aside)
 
     def _records(self, consumer: Any, ask: Callable[[], None]) -> list[Any]:
         """The next records; none where what stands there cannot be opened."""
         started = asked = time.monotonic()
+        self._silent_since = self._silent_since or started
         while True:
             try:
                 records = consumer.poll(timeout_ms=POLL_MS, max_records=RECORDS).get(self._place)
             except self._damage as error:
-                self._why = str(error)
+                self._why, self._silent_since = str(error), 0.0
                 return []
             if records:
+                self._silent_since = 0.0
                 return records
             if consumer.position(self._place) >= self._stop:  # nothing but gaps were left
                 self._at = self._stop
@@ -88,11 +117,18 @@ class Reading:
             if now - asked > ASK_S:
                 asked = now
                 ask()
-            if now - started > self._clients.address.wait_s:
+            if not self._has_patience():
                 raise HomeError(
                     f"topic `{self._topic}` on {self._clients.address.shown} gave nothing behind position {self._at} in "
                     f"{self._clients.address.wait_s:g} s; is the broker that leads it running?"
                 )
+            if now - started > SILENT_S:
+                raise _Silent
+
+    def _has_patience(self) -> bool:
+        """Whether it may be waited on."""
+        silent_s = time.monotonic() - self._silent_since if self._silent_since else 0.0
+        return silent_s <= self._clients.address.wait_s
 
     def _step_over(self, consumer: Any, set_aside: Callable[[int, int, str], None]) -> None:
         """Go on behind what cannot be opened."""

@@ -38,6 +38,16 @@ def deadly(function: Callable[..., Any], left: int) -> Callable[..., Any]:
     return call
 
 
+def once(start: Callable[..., None]) -> Callable[..., None]:
+    """Starting a process, of which only the first one dies."""
+
+    def call(process: comparing.Process) -> None:
+        start(process)
+        os.environ.pop("DIES_AT", None)
+
+    return call
+
+
 if __name__ == "__main__":
     if POINT == "intent":
         Intents.append = deadly(Intents.append, int(NTH))  # type: ignore[method-assign]
@@ -48,4 +58,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "differ":
         sys.exit(worker.main(sys.argv[2:]))
     comparing.WORKER[:] = [sys.executable, str(Path(__file__).resolve()), "differ"]
+    comparing.Process._start = once(comparing.Process._start)  # type: ignore[method-assign]
     sys.exit(main.main())

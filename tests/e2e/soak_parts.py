@@ -73,12 +73,12 @@ class Shop(Stage):
 
 
 class Fire:
-    """Hurts workers, the broker and the store while a run goes on: so many events, about ``every_s`` apart."""
+    """Hurts workers, the broker and the store while a run goes on: so many events, spread over it."""
 
     def __init__(
-        self, stage: Stage, dice: random.Random, lease_s: float, once: Mapping[str, Mortal], events: int, every_s: float
+        self, stage: Stage, dice: random.Random, lease_s: float, once: Mapping[str, Mortal], events: int
     ) -> None:
-        self.stage, self.dice, self.lease_s, self.every_s = stage, dice, lease_s, every_s
+        self.stage, self.dice, self.lease_s = stage, dice, lease_s
         self.workers: list[tuple[str, subprocess.Popen[bytes]]] = [(role, self._worker(role)) for role in ROLES]
         self.happened: Counter[str] = Counter()
         self._once, self._threads = once, list[threading.Thread]()
@@ -100,14 +100,19 @@ class Fire:
 
     def rage(self, asking: subprocess.Popen[bytes], seconds: float) -> None:
         """Until the run has ended."""
-        deadline, next_at = time.monotonic() + seconds, 0.0
+        deadline, moved_at = time.monotonic() + seconds, time.monotonic()
+        gap, arrived = self.stage.exchanges // (len(self._plan) + 2), 0
+        next_at = self.dice.randint(1, gap)
         while asking.poll() is None:
             assert time.monotonic() < deadline, f"the run does not end after {dict(self.happened)}"
             self._wake()
             self._replace()
-            if self._plan and time.monotonic() > next_at and self.stage.arrived():
+            arrived = self.stage.arrived()
+            # What stands still because everybody is dead or asleep is hurt further, too, but not for ever.
+            if self._plan and arrived and (arrived >= next_at or time.monotonic() - moved_at > self.lease_s):
+                time.sleep(self.dice.uniform(0.0, 0.1))
                 self._hurt(self._plan.pop(0))
-                next_at = time.monotonic() + self.every_s * self.dice.uniform(0.2, 1.8)
+                next_at, moved_at = arrived + self.dice.randint(1, gap), time.monotonic()
             time.sleep(0.05)
         for thread in self._threads:
             thread.join(WAIT_S)

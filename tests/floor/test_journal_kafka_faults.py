@@ -22,6 +22,7 @@ from echolane.frame import INTENTS, decode_frame, encode_frame
 from echolane.journal.kafka import KafkaJournal
 from echolane.journal.kafka_address import parse_address
 from echolane.journal.kafka_clients import REQUEST_S
+from echolane.journal.kafka_reading import SILENT_S
 from echolane.observation import Intent
 
 PREFIXES = count(1)
@@ -195,6 +196,37 @@ def test_a_reader_that_takes_its_time_loses_nothing(own: Broker, journal_at: Cal
     own.start()
     read += [number_in(entry.frame) for entry in reading]
     journal.close()
+
+    assert read == list(range(40))
+
+
+def test_a_reader_whose_client_has_gone_dumb_takes_another(
+    own: Broker, journal_at: Callable[[float], KafkaJournal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that asks for nothing any more, as some do that saw a broker die, costs seconds and not the reading."""
+    journal = journal_at(20)
+    journal.append("t", 0, [frame_of(number) for number in range(3)])
+    assert len(list(journal.read("t", 0))) == 3
+    (dumb,) = journal._clients._idle
+    monkeypatch.setattr(dumb, "poll", lambda **_: {})
+
+    assert [number_in(entry.frame) for entry in journal.read("t", 0)] == [0, 1, 2]
+    assert dumb not in journal._clients._idle
+
+
+def test_a_reader_waits_for_a_broker_that_comes_back(own: Broker, journal_at: Callable[[float], KafkaJournal]) -> None:
+    """Between two polls the broker is gone for longer than a client is waited for: the reading ends whole all the same."""
+    journal = journal_at(60)
+    for number in range(40):
+        journal.append("t", 0, [frame_of(number, 400_000)])
+    reading = journal.read("t", 0)
+    read = [number_in(next(reading).frame)]
+    own.kill()
+    with ThreadPoolExecutor(1) as pool:
+        rest = pool.submit(lambda: [number_in(entry.frame) for entry in reading])
+        time.sleep(2 * SILENT_S)
+        own.start()
+        read += rest.result(90)
 
     assert read == list(range(40))
 
