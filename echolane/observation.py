@@ -71,6 +71,9 @@ class Observation(msgspec.Struct, array_like=True, frozen=True, gc=False):
     lateness_ns: int = 0
     """Sending against the due time; waiting for a predecessor (``session_wait_ns``) is not lateness."""
     session_wait_ns: int = 0
+    sealed: bytes = b""
+    """What these answers gave that later requests take and that is masked in them (a session's cookie), under the installation's seal:
+    for whoever goes on with the run (:mod:`replayer.keeping`)."""
 
     def answer_of(self, index: int) -> Response | None:
         """The answer of one target, through ``same_as``; None unless it answered."""

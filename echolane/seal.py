@@ -3,7 +3,8 @@
 Layout: version (1 byte) · key id (4) · salt (16) · counter (8) · ciphertext and tag of ChaCha20-Poly1305. Each process seals
 under a key of its own, derived from the installation's key and a random salt, with a counter as nonce: random nonces under one key
 would be exhausted after 2³² exchanges. What is authenticated besides is the masked request line, so a seal fits no other
-request. :class:`~echolane.masks.Masker` makes seals; only the replayer opens them, with :func:`open_seal`.
+request. :class:`~echolane.masks.Masker` makes seals; only the replayer opens them, with :func:`open_seal`. The replayer seals what
+targets gave in the same way (:meth:`Sealer.seal_data`), for whoever goes on with its work.
 """
 
 from __future__ import annotations
@@ -64,11 +65,15 @@ class Sealer:
 
     def seal(self, masked: Request, originals: Originals) -> bytes:
         """The seal of one masked request."""
+        return self.seal_data(_ENCODER.encode(originals), _context(masked))
+
+    def seal_data(self, data: bytes, context: bytes) -> bytes:
+        """The seal of any data; it opens with the same ``context`` only."""
         aead = self._aead
         if aead.pid != os.getpid():  # A fork would count on with the same key and the same nonces.
             aead = self._aead = self._fresh()
         number = next(aead.counter)
-        sealed = aead.cipher.encrypt(_NONCE.pack(number), _ENCODER.encode(originals), _context(masked))
+        sealed = aead.cipher.encrypt(_NONCE.pack(number), data, context)
         return aead.prefix + number.to_bytes(8, "big") + sealed
 
     def _fresh(self) -> _Aead:
@@ -88,20 +93,26 @@ class Opener:
         """The request as it was sent, byte for byte; itself where there is no seal."""
         if not seal:
             return request
+        what = f"{request.method} {request.target[:60]}"
+        data = self.open_data(seal, _context(request), what)
+        try:
+            return _restored(request, _DECODER.decode(data))
+        except (msgspec.DecodeError, ValueError, IndexError) as error:
+            raise _broken(seal, what) from error
+
+    def open_data(self, seal: bytes, context: bytes, what: str) -> bytes:
+        """What :meth:`Sealer.seal_data` sealed with the same context; ``what`` names it in messages."""
         if len(seal) < _HEAD.size + 16 or seal[0] != VERSION:
             raise SealBroken(
-                f"a seal of {len(seal)} bytes and version {seal[0]} is none of this Echolane; was it written by a newer one?"
+                f"a seal of {len(seal)} bytes and version {seal[0] if seal else 0} is none of this Echolane; "
+                "was it written by a newer one?"
             )
         _, key_id, salt, number = _HEAD.unpack_from(seal)
         cipher = self._cipher(key_id, salt)
         try:
-            held = _DECODER.decode(cipher.decrypt(_NONCE.pack(number), seal[_HEAD.size :], _context(request)))
-            return _restored(request, held)
-        except (InvalidTag, msgspec.DecodeError, ValueError, IndexError) as error:
-            raise SealBroken(
-                f"the seal of {request.method} {request.target[:60]} does not open with key {key_id.hex()}: "
-                "it is damaged or belongs to another request"
-            ) from error
+            return cipher.decrypt(_NONCE.pack(number), seal[_HEAD.size :], context)
+        except InvalidTag as error:
+            raise _broken(seal, what) from error
 
     def _cipher(self, key_id: bytes, salt: bytes) -> ChaCha20Poly1305:
         found = self._ciphers.get(key_id + salt)
@@ -125,6 +136,13 @@ def open_seal(request: Request, seal: bytes, keys: SealKeys) -> Request:
 
 def _cipher(secret: bytes, salt: bytes) -> ChaCha20Poly1305:
     return ChaCha20Poly1305(hashlib.blake2b(salt, digest_size=32, key=secret, person=b"echolane-seal").digest())
+
+
+def _broken(seal: bytes, what: str) -> SealBroken:
+    _, key_id, _, _ = _HEAD.unpack_from(seal)
+    return SealBroken(
+        f"the seal of {what} does not open with key {key_id.hex()}: it is damaged or belongs to another request"
+    )
 
 
 def _context(masked: Request) -> bytes:

@@ -15,10 +15,12 @@ from urllib.parse import unquote, unquote_plus
 from msgspec.structs import replace as with_fields
 
 from echolane.exchange import Given, Request, Response, Taken
+from echolane.observation import Shot
 from replayer.answer import headers_of
 from replayer.fitting import fits
 from replayer.flight import PLACES, Flight, FlightShot
 from replayer.hiding import Hiding, is_secret
+from replayer.keeping import Cookie, Gave, Kept
 from replayer.observing import response_of
 from replayer.origins import Reader
 from replayer.pieces import put
@@ -53,21 +55,28 @@ class Learned:
 
     def learn(
         self, gives: Sequence[Given], answer: Response, recorded: int = 0, masked: Callable[[str], bool] | None = None
-    ) -> None:
-        """Take in an answer of the target; ``recorded`` is the recorded answer's status.
+    ) -> list[tuple[int, str]]:
+        """Take in an answer of the target; ``recorded`` is the recorded answer's status. What was learned, by number.
 
         Where one of them is an error and the other is none, the answer is about something else, whatever stands in it. Of a stored
         answer, ``masked`` says which values are masks: what they stand for is not known here any more.
         """
         if recorded and (recorded >= _ERROR) != (answer.status >= _ERROR):
-            return
+            return []
         reader = Reader(answer)
+        found: list[tuple[int, str]] = []
         for given in gives:
             value = reader.value(given)
-            if not value or len(value) > TEXT_MAX or (masked is not None and masked(value)):
-                continue
-            old = self._values.pop(given.id, None)
-            self._values[given.id] = value
+            if value and len(value) <= TEXT_MAX and (masked is None or not masked(value)):
+                found.append((given.id, value))
+        self.take(found)
+        return found
+
+    def take(self, found: Sequence[tuple[int, str]]) -> None:
+        """Take in values that were learned now or before."""
+        for number, value in found:
+            old = self._values.pop(number, None)
+            self._values[number] = value
             self._bytes += len(value) - len(old or "")
         while self._values and (len(self._values) > VALUES_MAX or self._bytes > BYTES_MAX):
             self._bytes -= len(self._values.popitem(last=False)[1])
@@ -229,19 +238,33 @@ class Carriers:
         for shot in flight.shots:
             if shot is None or shot.answer is None:
                 continue
+            cookies: list[Cookie] = []
+            values: list[tuple[int, str]] = []
             if recorded is not None and recorded.headers and b"et-cookie:" in shot.answer.head.lower():
                 self.any = True
-                self._jars[shot.index].learn(item.exchange.session, recorded.headers, headers_of(shot.answer.head)[2])
+                answered = headers_of(shot.answer.head)[2]
+                cookies = self._jars[shot.index].learn(item.exchange.session, recorded.headers, answered)
             if item.gives:
                 self.any = True
-                self._learned[shot.index].learn(
+                values = self._learned[shot.index].learn(
                     item.gives, response_of(shot.answer), recorded.status if recorded else 0
                 )
+            if cookies or values:
+                shot.gave = Gave(cookies, values)
 
     def learn_again(self, index: int, gives: Sequence[Given], answer: Response, recorded: int) -> None:
         """A target has answered before: to an earlier attempt, or to another worker. The answer is masked, as it was stored."""
         self.any = True
         self._learned[index].learn(gives, answer, recorded, self._hiding.is_mask)
+
+    def recall(self, kept: Kept, shots: Sequence[Shot]) -> None:
+        """What an earlier observation kept under its seal."""
+        for index, shot in enumerate(shots):
+            gave = kept.of.get(shot.same_as if shot.same_as >= 0 else index)
+            if gave is not None:
+                self.any = True
+                self._jars[index].take(kept.session, gave.cookies)
+                self._learned[index].take(gave.values)
 
     def load(self, shot: FlightShot, flight: Flight) -> None:
         """Put into a shot what its target gave."""

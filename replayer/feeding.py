@@ -15,6 +15,8 @@ from echolane.exchange import Exchange, Given, Response, WorkItem
 from echolane.frame import FrameDamaged, decode_frame, peek
 from echolane.journal import Journal
 from echolane.observation import Shot
+from replayer.carrying import Carriers
+from replayer.keeping import Keeping
 from replayer.wire import SAFE_METHODS
 
 RETRIED_SKIPS = frozenset({"interrupted", "target-unavailable"})
@@ -37,6 +39,9 @@ class Seen(msgspec.Struct, array_like=True, gc=False):
     shots: msgspec.Raw
     skipped: str = ""
     not_compared: str = ""
+    lateness_ns: int = 0
+    session_wait_ns: int = 0
+    sealed: bytes = b""
 
 
 class _Giving(msgspec.Struct, array_like=True, gc=False):
@@ -57,6 +62,8 @@ class Past:
     def __init__(self) -> None:
         self.done = 0
         self.fired = 0
+        self.sealed = False
+        """Whether any of them keeps something under its seal."""
         self._done = bytearray()
         self._attempts: dict[int, int] = {}
 
@@ -66,6 +73,7 @@ class Past:
     def take(self, observation: Seen) -> None:
         """One observation, in the order of the journal."""
         seq = observation.seq
+        self.sealed = self.sealed or bool(observation.sealed)
         if seq >= len(self._done):
             self._done.extend(bytes(max(1024, seq + 1 - len(self._done))))
         done = not retriable(observation)
@@ -107,8 +115,12 @@ def learn_again(
     observations: str,
     partition: int,
     learn: Callable[[int, Sequence[Given], Response, int], None],
+    recall: Callable[[Seen, list[Shot]], None] | None = None,
 ) -> None:
-    """What the targets gave to whoever fired before: read from the answers that are in the journal, in their order."""
+    """What the targets gave to whoever fired before: read from the answers that are in the journal, in their order.
+
+    ``recall`` hears of those that keep something under their seal.
+    """
     gives: dict[int, tuple[list[Given], int]] = {}
     """And the recorded status. As many as the plan found ties (:data:`replayer.linking.USES_MAX`), at most."""
     for entry in journal.read(work, partition):
@@ -118,16 +130,32 @@ def learn_again(
                 for item in decode_frame(entry.frame, _Giving)
                 if item.gives
             )
-    if not gives:
+    if not gives and recall is None:
         return
     for entry in journal.read(observations, partition):
         for seen in decode_frame(entry.frame, Seen):
-            if seen.seq in gives:
-                shots = msgspec.msgpack.decode(seen.shots, type=list[Shot])
-                for index, shot in enumerate(shots):
-                    answer = shots[shot.same_as].answer if shot.same_as >= 0 else shot.answer
-                    if answer is not None:
-                        learn(index, gives[seen.seq][0], answer, gives[seen.seq][1])
+            if seen.seq not in gives and not (seen.sealed and recall):
+                continue
+            shots = msgspec.msgpack.decode(seen.shots, type=list[Shot])
+            for index, shot in enumerate(shots if seen.seq in gives else ()):
+                answer = shots[shot.same_as].answer if shot.same_as >= 0 else shot.answer
+                if answer is not None:
+                    learn(index, gives[seen.seq][0], answer, gives[seen.seq][1])
+            if seen.sealed and recall:
+                recall(seen, shots)
+
+
+def recalled(carriers: Carriers, keeping: Keeping | None) -> Callable[[Seen, list[Shot]], None] | None:
+    """Gives the carriers what observations keep under their seals."""
+    if keeping is None:
+        return None
+
+    def recall(seen: Seen, shots: list[Shot]) -> None:
+        kept = keeping.open(seen.exchange, seen.sealed)
+        if kept is not None:
+            carriers.recall(kept, shots)
+
+    return recall
 
 
 def _status(exchange: msgspec.Raw) -> int:

@@ -24,7 +24,7 @@ from echolane.settings import Settings
 from replayer.carrying import Carriers
 from replayer.connection import SWEEP_S, Pool
 from replayer.dryrun import DryRun
-from replayer.feeding import Past, count_work, learn_again, read_past, work_items
+from replayer.feeding import Past, count_work, learn_again, read_past, recalled, work_items
 from replayer.firing import Volleys
 from replayer.flight import PLACES, Flight, flight_of
 from replayer.health import Health
@@ -133,8 +133,9 @@ class Replay:
         self._past = await self._in_thread(read_past, journal, observations, part.partition)
         carriers = Carriers(self._targets, options.hiding)
         if self._past.done:
-            again = carriers.learn_again
-            await self._in_thread(learn_again, journal, work_topic(self._run), observations, part.partition, again)
+            again, recall = carriers.learn_again, recalled(carriers, options.keeping) if self._past.sealed else None
+            work = work_topic(self._run)
+            await self._in_thread(learn_again, journal, work, observations, part.partition, again, recall)
         self.summary.selected = await self._in_thread(self._count)
         spawn = tasks.create_task
         self._pools = [
@@ -148,7 +149,7 @@ class Replay:
             thread,
             paced=options.paced,
             emptied=self._emptied,
-            outlet=Outlet(part.partition, gate.may_write if gate else None, part.durable),
+            outlet=Outlet(part.partition, gate.may_write if gate else None, part.durable, options.keeping),
         )
         worker = ids.uuid7(time.time_ns())
         self._intents = Intents(journal, intents_of_run, worker, thread, spawn, part.partition)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from echolane.exchange import EMPTY, WorkItem
 from replayer.connection import Connection, LiveShot
+from replayer.keeping import Gave
 from replayer.schedule import Scheduled
 from replayer.wire import SAFE_METHODS, Prepared
 
@@ -24,6 +25,8 @@ class FlightShot(LiveShot, kw_only=True, eq=False):
     landed: Callable[[FlightShot], None]
     notes: list[str] = msgspec.field(default_factory=list[str])
     """What was rewritten for this target."""
+    gave: Gave | None = None
+    """What its answer gave that later requests take."""
 
     def settled(self) -> None:
         """Tell who fired."""
@@ -73,7 +76,7 @@ class Flight(msgspec.Struct, eq=False):
         """Let go of what an observation was made of: answers, bytes, and the circle of references that would keep them."""
         for shot in self.shots:
             if shot is not None:
-                shot.answer = shot.flight = None
+                shot.answer = shot.flight = shot.gave = None
                 shot.wire = b""
         self.connections = []
         if not self.safe:  # never fired again, and its body may be large

@@ -1,6 +1,6 @@
 """What may be told of a request that is sent: secrets are masked in it as the recorder masks them, whoever gave them.
 
-A target gives its own tokens and keys. They are put into requests, stay in memory, and are masked where an answer repeats them; the
+A target gives its own tokens and keys. They are put into requests, written under the seal only, and masked where an answer repeats them; the
 words that say what was rewritten go into the journal, so nothing of them may stand there.
 """
 

@@ -21,6 +21,7 @@ from echolane.journal import Journal
 from echolane.observation import ANSWERED, FAILED, IN_DOUBT, SPARED, Observation, Shot
 from replayer.answer import Answer, headers_of, pairs_of
 from replayer.flight import PLACES, Flight
+from replayer.keeping import Gave, Keeping
 
 BATCH_BYTES = 1024 * 1024
 BATCH_ITEMS = 2_000
@@ -46,6 +47,8 @@ class Outlet(NamedTuple):
     partition: int = 0
     may_write: Callable[[], bool] | None = None
     durable: Callable[[Sequence[Observation]], None] | None = None
+    keeping: Keeping | None = None
+    """Seals what answers gave."""
 
 
 class Observer:
@@ -125,7 +128,7 @@ class Observer:
     def _slice(self) -> None:
         for _ in range(min(1 if self._paced else SLICE, len(self._landed))):
             flight = self._landed.popleft()
-            observation = observe(flight, self._mask, paced=self._paced)
+            observation = observe(flight, self._mask, paced=self._paced, keeping=self._outlet.keeping)
             flight.release()
             self.add(observation, sum(len(s.answer.body.data) for s in observation.shots if s.answer))
         self._slicing = bool(self._landed)
@@ -178,11 +181,12 @@ class Observer:
             self._emptied()
 
 
-def observe(flight: Flight, mask: Mask | None, *, paced: bool) -> Observation:
-    """Sum a flight up. Pure but for ``mask``."""
+def observe(flight: Flight, mask: Mask | None, *, paced: bool, keeping: Keeping | None = None) -> Observation:
+    """Sum a flight up. Pure but for ``mask`` and the seal."""
     shots: list[Shot] = []
     answers: list[Answer | None] = []
     fired_at_ns = 0
+    gave: dict[int, Gave] = {}
     for index in range(PLACES):
         live = flight.shots[index]
         if live is None:
@@ -200,7 +204,9 @@ def observe(flight: Flight, mask: Mask | None, *, paced: bool) -> Observation:
             if same_as < 0 and not flight.not_compared:
                 response = response_of(answer)
                 if mask is not None:
-                    response = mask(response, flight.prepared.secrets)
+                    plain, response = response, mask(response, flight.prepared.secrets)
+                    if live.gave is not None and (response is not plain or live.gave.cookies):
+                        gave[index] = live.gave
         outcome = FAILED if live.failure else ANSWERED
         shots.append(
             Shot(outcome, live.failure, response, same_as, live.sent_wall_ns, took_ns, live.attempts, live.notes)
@@ -218,6 +224,7 @@ def observe(flight: Flight, mask: Mask | None, *, paced: bool) -> Observation:
         not_compared=flight.not_compared,
         lateness_ns=lateness_ns,
         session_wait_ns=session_wait_ns,
+        sealed=keeping.seal(flight.item.exchange.id, flight.item.exchange.session, gave) if keeping and gave else b"",
     )
 
 
@@ -272,6 +279,7 @@ def _of_item(  # noqa: PLR0913 - the fields of one record
     not_compared: str = "",
     lateness_ns: int = 0,
     session_wait_ns: int = 0,
+    sealed: bytes = b"",
 ) -> Observation:
     exchange = item.exchange
     return Observation(
@@ -288,4 +296,5 @@ def _of_item(  # noqa: PLR0913 - the fields of one record
         not_compared,
         lateness_ns,
         session_wait_ns,
+        sealed,
     )

@@ -13,6 +13,7 @@ from replayer.breaker import PROBE_GAP_S
 from replayer.connection import Patience
 from replayer.health import PROBE_PATIENCE
 from replayer.hiding import Hiding
+from replayer.keeping import Keeping
 from replayer.observing import Mask
 from replayer.parts import Gate, Sampling, every
 from replayer.stopping import Condition
@@ -44,6 +45,8 @@ class ReplayOptions:
     mask: Mask | None = None
     """Applied to each answer before it leaves this process's memory."""
     open_seal: OpenSeal | None = None
+    keeping: Keeping | None = None
+    """Seals what answers gave and is masked in them, and opens what others sealed."""
     hiding: Hiding = field(default_factory=lambda: Hiding(os.urandom(32)))
     """Masks what is said of a rewrite."""
     sampling: Sampling = every

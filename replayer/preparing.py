@@ -10,11 +10,12 @@ from echolane.home import Home
 from echolane.keys import load_mark_key, load_seal_keys
 from echolane.masks import Masker
 from echolane.runspec import RunSpec
-from echolane.seal import Opener
+from echolane.seal import Opener, Sealer
 from echolane.settings import Settings
 from replayer.connection import Patience
 from replayer.dryrun import unechoed
 from replayer.hiding import Hiding
+from replayer.keeping import Keeping
 from replayer.options import ReplayOptions, never
 from replayer.parts import every, thinned
 from replayer.stopping import parse_condition
@@ -50,6 +51,7 @@ async def prepared(
         dry_run_silent=await unechoed(targets, dry_run, mark_key, spec.run) if dry_run else (),
         mask=mask,
         open_seal=opened,
+        keeping=Keeping(spec.run, Sealer(seal_keys.current).seal_data, opener.open_data),
         hiding=Hiding(seal_keys.current.mask_key()),
         sampling=thinned if spec.sample_controls else every,
         retry_after_max_s=settings.replay.retry_after_max_s,

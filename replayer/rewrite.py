@@ -2,12 +2,14 @@
 
 The recorded answer set ``sid=A``, this target set ``sid=B``: later requests of the session that carry ``sid=A`` carry ``sid=B`` to
 this target. Recorded values are known by their masks (one value has one mask, so the mask serves as the key), the target's as it
-sent them; they stay in memory and are never written anywhere. What a request carried that no recorded answer set stays as it was.
+sent them; those are written nowhere but under the seal (:mod:`replayer.keeping`). What a request carried that no recorded answer set
+stays as it was.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from echolane.exchange import Headers
@@ -41,13 +43,17 @@ class Jar:
     def __contains__(self, session: str) -> bool:
         return session in self._of_session
 
-    def learn(self, session: str, recorded: Headers, answered: Headers) -> None:
-        """Take in the Set-Cookie headers of the recorded answer (masked) and of this target's (as sent)."""
+    def learn(self, session: str, recorded: Headers, answered: Headers) -> list[tuple[bytes, bytes, bytes]]:
+        """Take in the Set-Cookie headers of the recorded answer (masked) and of this target's (as sent): name, recorded value, its value."""
         theirs = dict(_set_cookies(answered))
-        for name, value in _set_cookies(recorded):
-            given = theirs.get(name)
-            if given is None or value in _GONE or given in _GONE:
-                continue
+        found = [(name, value, theirs[name]) for name, value in _set_cookies(recorded) if name in theirs]
+        found = [one for one in found if one[1] not in _GONE and one[2] not in _GONE]
+        self.take(session, found)
+        return found
+
+    def take(self, session: str, found: Sequence[tuple[bytes, bytes, bytes]]) -> None:
+        """Take in cookies that were learned now or before."""
+        for name, value, given in found:
             cookies = self._of_session.setdefault(session, OrderedDict())
             cookies[name, value] = given
             cookies.move_to_end((name, value))

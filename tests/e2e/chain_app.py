@@ -6,7 +6,7 @@ Its sets are ordered by the process's own hash seed, its sessions are random, it
 is sorted the other way), ``feature`` (the header of hash-ordered features gets another member), ``price`` (one field's value),
 ``poison=WAY`` (item 7 says a word at which a comparison in tests dies).
 ``posts=FILE`` notes every POST, ``seen=FILE`` every request, when it comes; an order (``POST /orders/…``) has a total and a word that is
-drawn anew. A login (``POST /login``) gives the client another session.
+drawn anew. A login (``POST /login``) gives the client another session, which ``given=FILE`` notes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class App(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # one write an answer: two meet Nagle's algorithm and wait 40 ms
-    posts = seen = poison = ""
+    posts = seen = given = poison = ""
     changes: frozenset[str] = frozenset()
     served = random.randrange(
         1 << 20
@@ -72,17 +72,18 @@ class App(BaseHTTPRequestHandler):
             SESSIONS.discard(self.cookies().get("sid", ""))
             name = os.urandom(16).hex()
             SESSIONS.add(name)
+            self.note(self.given, name)
             self.say(200, {"welcome": True}, {"Set-Cookie": f"sid={name}; Path=/; HttpOnly"})
             return
         if self.path.startswith("/orders"):
             body |= {"total": 101 if "price" in self.changes else 100, "when": "".join(random.choices(SYLLABLES, k=3))}
         self.say(201, body, {})
 
-    def note(self, path: str) -> None:
+    def note(self, path: str, line: str = "") -> None:
         """One line of a file that a test reads."""
         if path:
             with open(path, "a", encoding="ascii") as file:
-                file.write(self.path + "\n")
+                file.write((line or self.path) + "\n")
 
     def item(self, number: int) -> None:
         """An item whose sets have this process's order."""
@@ -143,6 +144,7 @@ def signature(value: str) -> str:
 if __name__ == "__main__":
     App.changes = frozenset(sys.argv[2:])
     App.seen = next((word.removeprefix("seen=") for word in sys.argv[2:] if word.startswith("seen=")), "")
+    App.given = next((word.removeprefix("given=") for word in sys.argv[2:] if word.startswith("given=")), "")
     App.posts = next((word.removeprefix("posts=") for word in sys.argv[2:] if word.startswith("posts=")), "")
     App.poison = next((word.removeprefix("poison=") for word in sys.argv[2:] if word.startswith("poison=")), "")
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), App)

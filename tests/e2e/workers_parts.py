@@ -60,7 +60,7 @@ class Stage:
         self.flags: list[object] = []
         self.targets: list[subprocess.Popen[bytes]] = []
         for n, log in enumerate(self.logs):
-            port = world.app(*(["price"] if n > 1 else []), f"seen={log}")
+            port = world.app(*(["price"] if n > 1 else []), f"seen={log}", f"given={log}-given")
             self.targets.append(world.started[-1])
             self.flags += [f"--{NAMES[n].replace('_', '-')}", f"http://127.0.0.1:{port}"]
         self.flags += ["--methods", "all", "--seed", "7"]
