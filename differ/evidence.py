@@ -91,6 +91,8 @@ class Evidence:
     """At all places of that name, wherever they stand, each exchange."""
     named_fired: int = 0
     """Exchanges of the endpoints at which one of them was seen to differ."""
+    fired: int = 0
+    """Exchanges of the endpoint."""
     alone: int = 0
     flapped: int = 0
     q_own: float = 1.0
@@ -181,7 +183,7 @@ def _stood_in(place: Place, evidence: Evidence, test: Unpaired) -> Weighed:
         return Weighed(REGRESSION, TESTED, test.p_value, evidence.q_unpaired, why, by_profile=True)
     if why := _why_known(place, evidence):
         return Weighed(NOISE, TESTED, test.p_value, evidence.q_unpaired, why, by_profile=True)
-    if test.b and test.p_value > P_NOISE:
+    if test.b and test.p_value > P_NOISE and (place.where != "status" or test.a):
         return Weighed(NOISE, TESTED, test.p_value, evidence.q_unpaired, "branch differs from itself here too")
     why = f"base's control did not answer here, and {observed} are too few to tell this from luck"
     return Weighed(UNDECIDED, TESTED, test.p_value, evidence.q_unpaired, why, test.missing, by_profile=True)
@@ -254,11 +256,37 @@ def _tested(place: Place, evidence: Evidence) -> Weighed:
     if test is not None and test.x and not place.nature and evidence.q_unpaired <= Q_MAX:
         why = f"differs oftener than base does in {evidence.known.observed} exchanges of its profile"
         return Weighed(REGRESSION, TESTED, test.p_value, evidence.q_unpaired, why, by_profile=True)
+    if place.where == "status" and evidence.all.b and not flaps_alike(evidence) and not _why_known(place, evidence):
+        return _flapping(evidence)
     if p_value > P_NOISE and (why := _why_noise(place, evidence)):
         return Weighed(NOISE, TESTED, p_value, q_value, why)
     if p_value > P_NOISE and (why := _why_known(place, evidence)):
         return Weighed(NOISE, TESTED, p_value, q_value, why, by_profile=True)
     return _undecided(tally, "differs more often than the controls, but not often enough to be sure", q_value)
+
+
+def flaps_alike(evidence: Evidence) -> bool:
+    """Whether base is seen to flap as branch does, here or wherever it flaps at all.
+
+    Elsewhere what branch may be excused for is base's rate at the upper end of what goes with it, over the exchanges of every endpoint
+    that flaps: a hundred flapping endpoints of a few exchanges each are one service, not a hundred questions.
+    """
+    here, named = evidence.all, evidence.named
+    if here.a and here.p_flaky > P_NOISE:
+        return True
+    fired = max(1, evidence.named_fired)
+    return (
+        named.a > 0 and at_least(here.b, max(here.b, evidence.fired), min(at_most_seen(named.a) / fired, 0.5)) > P_NOISE
+    )
+
+
+def _flapping(evidence: Evidence) -> Weighed:
+    """A status that only branch was seen to flap in, too seldom to be sure: it is no excuse for itself."""
+    here = evidence.all
+    more = next((n for n in range(1, MISSING_MAX) if mcnemar(here.b_not_a + n, here.a_not_b) <= Q_MAX), MISSING_MAX)
+    base = f"base does in {here.a}" if here.a else "base never does"
+    why = f"branch answers now this, now that in {here.b} of {max(here.b, evidence.fired)} exchanges, {base}; not often enough to be sure"
+    return Weighed(UNDECIDED, TESTED, here.p_flaky, evidence.q_flaky, why, more, firm=True)
 
 
 def _why_noise(place: Place, evidence: Evidence) -> str:

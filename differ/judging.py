@@ -152,6 +152,7 @@ class Pools:
         return Evidence(
             named=named,
             named_fired=fired,
+            fired=self._observed.get(place.endpoint, NOBODY).fired,
             all=self.tally(place.endpoint, place.where, place.facet, distinct=False),
             own=self.tally(place.endpoint, place.where, place.facet, distinct=distinct),
             pool_all=self.tally("", place.where, place.facet, distinct=False),
