@@ -11,6 +11,7 @@ Floor plan::
     accuracy_harness.py       the differ's own path, offline: the only module here that imports it
     accuracy_scoring.py       found, undecided or missed; false alarms; accuracy_peers.py: the peers on the same answers
     accuracy_permutations.py  base against itself under random labels
+    accuracy_level.py         how often base against itself fails: permutations, and accuracy_kept.py: services that keep their values
 
 A case is named by its seed: ``python -m bench.accuracy --case SEED`` shows it again.
 """

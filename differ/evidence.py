@@ -19,6 +19,8 @@ from differ.unpaired import MISSING_MAX, Unpaired, luck
 
 P_NOISE = 0.05
 """A place that its own version shows differing is noise unless the excess is at least this unlikely; between, it is undecided."""
+VALUES_MAX = 100
+"""Values among which agreement by luck is looked for: of more it is rarer than once in ten thousand draws."""
 REGRESSION, NOISE, UNDECIDED = "regression", "noise", "undecided"
 DETERMINISTIC, TESTED, EXPLAINED = "deterministic", "tested", "explained"
 
@@ -85,6 +87,10 @@ class Evidence:
     """At the same place of all endpoints, each exchange."""
     pool: Tally
     """At the same place of all endpoints, what the test counts."""
+    drawn: Tally
+    """At its endpoint, each exchange that is a draw of its own: what a process keeps for a request counts once."""
+    pool_drawn: Tally
+    """The same of all endpoints."""
     twin_noisy: bool = False
     """Whether the same place is noisy in the answers to GET, for an endpoint of HEAD."""
     named: Tally = field(default_factory=Tally)
@@ -111,12 +117,12 @@ class Evidence:
     @property
     def p_own(self) -> float:
         """Of the endpoint: values that are drawn anew from a few come again by luck, so distinct pairs must not say more than exchanges do."""
-        return self.own.p_value if self.own.coins else max(self.own.p_value, self.all.p_value)
+        return self.own.p_value if self.own.coins else max(self.own.p_value, self.drawn.p_value)
 
     @property
     def p_pool(self) -> float:
         """The same of all endpoints."""
-        return self.pool.p_value if self.pool.coins else max(self.pool.p_value, self.pool_all.p_value)
+        return self.pool.p_value if self.pool.coins else max(self.pool.p_value, self.pool_drawn.p_value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +164,26 @@ def _deterministic(place: Place, evidence: Evidence) -> Weighed | None:
     tally = evidence.all
     if place.nature or tally.lucky or evidence.twin_noisy or not (tally.x_alone or evidence.alone):
         return None
+    if copies(evidence) > Q_MAX:
+        return None
     # What base is known to do by itself, exchanges without its control do not show to be branch's doing: luck explains any number of them.
     if by_luck(evidence) or rare_elsewhere(evidence) or luck_known(evidence) > Q_MAX:
         return None
     return Weighed(REGRESSION, DETERMINISTIC)
+
+
+def copies(evidence: Evidence) -> float:
+    """How likely so few draws look as if their noise could not agree by luck; none where it was drawn for each answer, or there is none.
+
+    Values that a process keeps for a request are few draws seen often. Of four equally often drawn from m values all are at odds in
+    (1-v)³ and two pairs agree in v²(1-v) of the cases, v = 1/m; the m under which what was seen is likeliest counts.
+    """
+    noise, alone = evidence.drawn.all_three, evidence.drawn.x_alone
+    if not noise or noise == evidence.all.all_three:
+        return 0.0
+    ways = math.lgamma(noise + alone + 1) - math.lgamma(noise + 1) - math.lgamma(alone + 1)
+    logs = (ways + (3 * noise + alone) * math.log1p(-1 / m) - 2 * alone * math.log(m) for m in range(2, VALUES_MAX))
+    return math.exp(min(0.0, max(logs)))
 
 
 def luck_known(evidence: Evidence) -> float:
@@ -251,7 +273,7 @@ def _tested(place: Place, evidence: Evidence) -> Weighed:
         return Weighed(REGRESSION, TESTED, p_value, q_value)
     if place.where == "status" and evidence.q_flaky <= Q_MAX:
         why = "branch answers now this, now that, where base does not"
-        return Weighed(REGRESSION, TESTED, evidence.all.p_flaky, evidence.q_flaky, why, firm=True)
+        return Weighed(REGRESSION, TESTED, evidence.drawn.p_flaky, evidence.q_flaky, why, firm=True)
     test = evidence.unpaired
     if test is not None and test.x and not place.nature and evidence.q_unpaired <= Q_MAX:
         why = f"differs oftener than base does in {evidence.known.observed} exchanges of its profile"
@@ -272,7 +294,7 @@ def flaps_alike(evidence: Evidence) -> bool:
     that flaps: a hundred flapping endpoints of a few exchanges each are one service, not a hundred questions.
     """
     here, named = evidence.all, evidence.named
-    if here.a and here.p_flaky > P_NOISE:
+    if here.a and evidence.drawn.p_flaky > P_NOISE:
         return True
     fired = max(1, evidence.named_fired)
     return (
@@ -282,11 +304,11 @@ def flaps_alike(evidence: Evidence) -> bool:
 
 def _flapping(evidence: Evidence) -> Weighed:
     """A status that only branch was seen to flap in, too seldom to be sure: it is no excuse for itself."""
-    here = evidence.all
-    more = next((n for n in range(1, MISSING_MAX) if mcnemar(here.b_not_a + n, here.a_not_b) <= Q_MAX), MISSING_MAX)
+    here, drawn = evidence.all, evidence.drawn
+    more = next((n for n in range(1, MISSING_MAX) if mcnemar(drawn.b_not_a + n, drawn.a_not_b) <= Q_MAX), MISSING_MAX)
     base = f"base does in {here.a}" if here.a else "base never does"
     why = f"branch answers now this, now that in {here.b} of {max(here.b, evidence.fired)} exchanges, {base}; not often enough to be sure"
-    return Weighed(UNDECIDED, TESTED, here.p_flaky, evidence.q_flaky, why, more, firm=True)
+    return Weighed(UNDECIDED, TESTED, drawn.p_flaky, evidence.q_flaky, why, more, firm=True)
 
 
 def _why_noise(place: Place, evidence: Evidence) -> str:

@@ -26,6 +26,10 @@ PAIRS_MAX = 512
 """Distinct pairs of values remembered per place: a test is sure after ten."""
 PAIRS_ALL_MAX = 400_000
 """Of these in a run: about 100 MB."""
+REQUESTS_MAX = 1024
+"""Requests remembered per place that differ there: a test is sure after ten, of noise that is seen in each answer after some hundred."""
+REQUESTS_ALL_MAX = 500_000
+"""Of these in a run: about 100 MB."""
 COMBINATIONS_MAX = 20_000
 """Different sets of differences that exchanges of a run show. A cause shows as few; a run with more is read once more to account for it."""
 SIGNATURES_MAX = 4
@@ -74,6 +78,7 @@ class Gathering:
     """Exchanges by endpoint that all targets answered and of which a comparison had to be given up."""
     _pairs: int = 0
     _fours: int = 0
+    _requests: int = 0
 
     def add(self, row: Row) -> None:
         """Count one exchange."""
@@ -84,6 +89,7 @@ class Gathering:
         whole = whole and answered
         self.learning.add(row)
         endpoint, combination = row["endpoint"], list[int]()
+        request = hash((row["method"], row["target"]))
         # Two answers of one version with two statuses are two documents: what else differs in them is no noise of a place.
         status = shown.get("status")
         flapping = status is not None and min(status.facets[A], status.facets[B]) != NO_DIFFERENCE
@@ -98,8 +104,10 @@ class Gathering:
             if flapping and where != "status":
                 spot.flapped += 1
             else:
-                spot.count(here.pattern, whole=whole, beside=answered_else and where != "status")
+                beside = answered_else and where != "status"
+                spot.count(here.pattern, whole=whole, beside=beside)
                 if whole:
+                    self._draw(spot, request, here, beside=beside)
                     self._remember_values(spot, row, here)
             for index in self._unruled(row, here.kinds, combination):
                 number = self._place(row, index)
@@ -112,6 +120,15 @@ class Gathering:
             self._shift(row, "status")
         if combination:
             self._combine((row["reason"], tuple(sorted(combination))))
+
+    def _draw(self, spot: Spot, request: int, here: Here, *, beside: bool) -> None:
+        """Count an exchange by its request; one of a request that finds no room is no draw, whatever it shows."""
+        known = spot.by_request.last
+        if request not in known:
+            if len(known) >= REQUESTS_MAX or self._requests >= REQUESTS_ALL_MAX:
+                return
+            self._requests += 1
+        spot.draw(request, here.pattern, hash((here.pattern, *here.values)), beside=beside)
 
     def _shift(self, row: Row, only: str = "") -> None:
         """Which way each place differs: clocks, what follows from a body and unordered members have no way."""

@@ -149,13 +149,16 @@ class Pools:
         if place.endpoint.startswith("HEAD "):
             twin = self.tally("GET " + place.endpoint[5:], place.where, place.facet, distinct=False)
         named, fired = self.named(place.where, place.facet)
+        drawn = self._spots[place.endpoint, place.where].drawn(place.facet)
         return Evidence(
             named=named,
             named_fired=fired,
             fired=self._observed.get(place.endpoint, NOBODY).fired,
             all=self.tally(place.endpoint, place.where, place.facet, distinct=False),
-            own=self.tally(place.endpoint, place.where, place.facet, distinct=distinct),
+            own=self.tally(place.endpoint, place.where, place.facet, distinct=True) if distinct else drawn,
+            drawn=drawn,
             pool_all=self.tally("", place.where, place.facet, distinct=False),
+            pool_drawn=self._joined[place.where].drawn(place.facet),
             # Other endpoints speak for this one only where values are drawn anew: there a pair of values is the evidence.
             pool=self.tally("", place.where, place.facet, distinct=True) if distinct else Tally(),
             twin_noisy=bool(twin.a or twin.b),
@@ -293,7 +296,7 @@ def tests_of(place: Place, evidence: Evidence) -> Iterable[tuple[Test, tuple[flo
     if evidence.pool != evidence.own:
         yield pool, (evidence.p_pool, evidence.pool.p_least)
     if place.where == "status":
-        yield flaky, (evidence.all.p_flaky, 0.5 ** (evidence.all.b_not_a + evidence.all.a_not_b))
+        yield flaky, (evidence.drawn.p_flaky, 0.5 ** (evidence.drawn.b_not_a + evidence.drawn.a_not_b))
 
 
 def unpaired_of(place: Place, evidence: Evidence) -> Iterable[tuple[Test, tuple[float, float]]]:

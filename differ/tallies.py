@@ -10,6 +10,10 @@ from differ.chances import mcnemar
 
 NO_DIFFERENCE = 4
 """The facet behind the last: the two answers agree at the place."""
+STUCK_SHARE = 0.5
+"""Of noise that is seen again in an answer to the same request: from here on it is kept by the process, and not drawn for each answer."""
+BLOCKS_MIN, BLOCK_SHARE = 4, 0.75
+"""The same of any request: so many at least, and more of them, since what differs at all in a run is often one of few."""
 Pattern = tuple[int, int, int]
 """One exchange at one place: the coarsest facet at which x, a and b differ."""
 Pairs = tuple[int, int, int, int, int, int]
@@ -81,6 +85,38 @@ class Tally:
 
 
 @dataclass(slots=True)
+class Draws:
+    """Exchanges at one place, each run of the same counted once: what a process keeps is one draw, however often it is seen."""
+
+    counts: dict[Pattern, int] = field(default_factory=dict[Pattern, int])
+    beside: dict[Pattern, int] = field(default_factory=dict[Pattern, int])
+    """Of exchanges in which the versions have two statuses."""
+    last: dict[int, tuple[bool, int]] = field(default_factory=dict[int, tuple[bool, int]])
+    """By request: whether a version differed from itself when it was last seen here, and a digest of what the answers showed."""
+    repeats: int = 0
+    """Exchanges that follow on noise."""
+    stuck: int = 0
+    """Those of them that show the very same again."""
+
+    def add(self, request: int, pattern: Pattern, values: int, *, beside: bool) -> None:
+        """One exchange."""
+        before, now = self.last.get(request), (min(pattern[1:]) != NO_DIFFERENCE, values)
+        if before is not None and before[0]:
+            self.repeats += 1
+            self.stuck += before == now
+        if before != now:
+            self.last[request] = now
+            counts = self.beside if beside else self.counts
+            counts[pattern] = counts.get(pattern, 0) + 1
+
+    def settle(self, *, counted: bool) -> None:
+        """Take what was seen beside another status for draws like others, or for none."""
+        for pattern, count in self.beside.items() if counted else ():
+            self.counts[pattern] = self.counts.get(pattern, 0) + count
+        self.beside.clear()
+
+
+@dataclass(slots=True)
 class Spot:
     """What was seen at one place of one endpoint, at every facet at once."""
 
@@ -100,12 +136,31 @@ class Spot:
     """Exchanges in which a version has two statuses: they are no evidence of anything else."""
     beside: dict[Pattern, int] = field(default_factory=dict[Pattern, int])
     """Patterns of exchanges in which the versions have two statuses: as good as others, if the status does not flap."""
+    by_request: Draws = field(default_factory=Draws)
+    """The patterns again, what was seen of the same request before told from what is new."""
+    in_order: Draws = field(default_factory=Draws)
+    """The same of whatever was asked before."""
 
     def count(self, pattern: Pattern, *, whole: bool, beside: bool) -> None:
         """One exchange; ``whole``: with all its answers, ``beside``: in which the versions have two statuses."""
         every, aside = (self.patterns, self.beside) if whole else (self.lone, self.lone_beside)
         patterns = aside if beside else every
         patterns[pattern] = patterns.get(pattern, 0) + 1
+
+    def draw(self, request: int, pattern: Pattern, values: int, *, beside: bool) -> None:
+        """The same exchange as a draw."""
+        self.by_request.add(request, pattern, values, beside=beside)
+        self.in_order.add(0, pattern, values, beside=beside)
+
+    @property
+    def anew(self) -> dict[Pattern, int]:
+        """What counts as evidence: exchanges where noise is seen to change from one to the next of the same request, else draws."""
+        found, own, block = [self.patterns], self.by_request, self.in_order
+        if own.stuck >= STUCK_SHARE * own.repeats:
+            found.append(own.counts)
+        if block.repeats >= BLOCKS_MIN and block.stuck >= BLOCK_SHARE * block.repeats:
+            found.append(block.counts)
+        return min(found, key=lambda counts: sum(counts.values()))
 
     def settle(self, *, flaps: bool, unsure: bool) -> None:
         """Take what was seen beside another status for evidence, or for none where the status flaps, or may do so."""
@@ -114,6 +169,8 @@ class Spot:
                 self.flapped += count
             elif not unsure:
                 self.patterns[pattern] = self.patterns.get(pattern, 0) + count
+        for draws in (self.by_request, self.in_order):
+            draws.settle(counted=not flaps and not unsure)
         self.beside.clear()
 
     @property
@@ -131,6 +188,10 @@ class Spot:
         """Exchanges that differ at a facet or a coarser one."""
         return tally_patterns(self.patterns.items(), facet)
 
+    def drawn(self, facet: int) -> Tally:
+        """The same, what a process keeps for a request counted once."""
+        return tally_patterns(self.anew.items(), facet)
+
     def tally_lone(self, facet: int, *, flaps: bool) -> Tally:
         """The same of exchanges of which a control gave no answer; ``flaps``: two statuses are two documents, and say nothing."""
         return tally_patterns((*self.lone.items(), *(() if flaps else self.lone_beside.items())), facet)
@@ -146,6 +207,7 @@ class Spot:
         """Take what another endpoint showed at the same place."""
         for mine, theirs in (
             (self.patterns, other.patterns),
+            (self.by_request.counts, other.anew),
             (self.lone, other.lone),
             (self.lone_beside, other.lone_beside),
         ):

@@ -23,7 +23,7 @@ def status(*pairs: int) -> list[Difference]:
 @pytest.mark.parametrize("failed", [1, 2, 3])
 def test_a_status_that_only_branch_flaps_in_is_undecided(failed: int) -> None:
     """Too seldom to be sure, but nothing of base excuses it; its exchanges are undecided as well, and it says what is missing."""
-    rows = [row(n, status(0, 2)) for n in range(failed)] + [row(50 + n, status(2)) for n in range(failed)]
+    rows = [row(n, status(0, 2) if n % 2 else status(2)) for n in range(2 * failed)]
     found = judged(rows)
     (weighed,) = found.weighed
 
@@ -36,8 +36,13 @@ def test_a_status_that_only_branch_flaps_in_is_undecided(failed: int) -> None:
 
 def test_a_status_that_flaps_in_seven_answers_of_branch_is_a_regression() -> None:
     """Seven of seven are sure."""
-    rows = [row(n, status(0, 2)) for n in range(4)] + [row(50 + n, status(2)) for n in range(3)]
+    rows = [row(n, status(0, 2) if n % 2 else status(2)) for n in range(7)]
     assert verdicts(judged(rows)) == {STATUS: REGRESSION}
+
+
+def test_an_outage_is_one_event() -> None:
+    """Twenty failures in a row say no more than one of them: branch was down for a while, once, which no rate can be told from."""
+    assert verdicts(judged([row(n, status(0, 2)) for n in range(20)])) == {STATUS: UNDECIDED}
 
 
 def test_what_base_shows_as_often_is_noise() -> None:
