@@ -11,8 +11,7 @@ from replayer.connection import Pool
 from replayer.dryrun import DryRun
 from replayer.flight import Flight
 from replayer.hiding import Hiding
-from replayer.intents import Intents
-from replayer.observing import Observer
+from replayer.partners import Asking, Taking
 from replayer.restraint import Restraint
 from replayer.schedule import Schedule
 from replayer.stopping import Watch
@@ -64,8 +63,8 @@ class Parts:
     """Four places; None where a run has no such target."""
     pools: Sequence[Pool | None]
     schedule: Schedule
-    observer: Observer
-    intents: Intents
+    observer: Taking
+    intents: Asking
     hiding: Hiding
     """So that no secret stands in what is said of a rewrite."""
     concurrency: int = 16

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from echolane.exchange import Exchange, Request, Response
 from echolane.home import Home
@@ -28,6 +29,15 @@ async def prepared(
 ) -> tuple[list[Target], ReplayOptions]:
     """The targets of a run, checked and found, and how it fires."""
     targets = await resolve(make_targets(spec.targets, spec.allow_hosts, spec.allow_writes, spec.methods))
+    options = options_of(home, spec, settings, decided)
+    if header := options.dry_run_header:
+        silent = await unechoed(targets, header, options.mark_key, spec.run)
+        options = replace(options, dry_run_silent=silent)
+    return targets, options
+
+
+def options_of(home: Home, spec: RunSpec, settings: Settings, decided: Callable[[], bool] = never) -> ReplayOptions:
+    """How a run fires, with the keys of this home."""
     seal_keys = load_seal_keys(home.keys, os.environ)
     masker, opener = Masker(seal_keys.current.mask_key()), Opener(seal_keys)
 
@@ -38,17 +48,15 @@ async def prepared(
         request = opener.open(exchange.request, exchange.seal)
         return request, masker.request(request).known
 
-    mark_key, dry_run = load_mark_key(home.keys, os.environ), spec.firing.dry_run_header
-    options = ReplayOptions(
+    return ReplayOptions(
         concurrency=spec.concurrency,
         paced=spec.pace != "max",
         seed=spec.seed,
         patience=Patience(
             settings.replay.connect_timeout_s, settings.replay.first_byte_timeout_s, settings.replay.total_timeout_s
         ),
-        mark_key=mark_key,
-        dry_run_header=dry_run,
-        dry_run_silent=await unechoed(targets, dry_run, mark_key, spec.run) if dry_run else (),
+        mark_key=load_mark_key(home.keys, os.environ),
+        dry_run_header=spec.firing.dry_run_header,
         mask=mask,
         open_seal=opened,
         keeping=Keeping(spec.run, Sealer(seal_keys.current).seal_data, opener.open_data),
@@ -60,7 +68,6 @@ async def prepared(
         decided=decided,
         halted=Switch(home, spec.run).thrown,
     )
-    return targets, options
 
 
-__all__ = ["prepared"]
+__all__ = ["options_of", "prepared"]

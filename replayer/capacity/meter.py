@@ -1,0 +1,195 @@
+"""What the answers of an interval came to: latencies from the instant a request was due, errors, and whether the target keeps up.
+
+Latency counts from the due instant and not from the write, so that a target which makes us wait is charged for it (no coordinated
+omission); only the wait for an earlier answer of the same session is not, for its user would have waited, too. What has not been
+answered when the interval is summed up counts with the time it has taken so far.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from echolane.observation import Observation
+from replayer.capacity.rules import BACKLOG, ERRORS, LATENCY, Interval
+from replayer.flight import Flight
+
+RISE_MS = 10.0
+"""Of the median latency within an interval: less is what any busy machine does."""
+DEAD_RUN = 10
+"""Failures in a row, without any answer between: then it is looked whether anybody is there."""
+_TOO_MANY, _SERVER_ERROR = 429, 500
+
+
+@dataclass(slots=True)
+class Account:
+    """Every request that was due: ``due = fired + Σ skipped{reason}``, ``fired = answered + Σ failed{reason}``."""
+
+    due: int = 0
+    fired: int = 0
+    answered: int = 0
+    failed: Counter[str] = field(default_factory=Counter[str])
+    skipped: Counter[str] = field(default_factory=Counter[str])
+
+    def imbalance(self) -> list[str]:
+        """What does not balance; empty when all does."""
+        found: list[str] = []
+        if self.due != self.fired + self.skipped.total():
+            found.append(f"due {self.due} != fired {self.fired} + skipped {self.skipped.total()}")
+        if self.fired != self.answered + self.failed.total():
+            found.append(f"fired {self.fired} != answered {self.answered} + failed {self.failed.total()}")
+        return found
+
+    def told(self) -> dict[str, Any]:
+        """As the result has it."""
+        return {
+            "due": self.due,
+            "skipped": dict(sorted(self.skipped.items())),
+            "fired": self.fired,
+            "answered": self.answered,
+            "failed": dict(sorted(self.failed.items())),
+        }
+
+
+class Meter:
+    """Takes flights instead of an observer: their answers are counted and let go."""
+
+    full = False
+
+    def __init__(self, quantile: float, latency_ms: float, errors: float) -> None:
+        self.account = Account()
+        self.run = 0
+        """Failures in a row."""
+        self.answered = 0
+        """Of this interval."""
+        self.errors = 0
+        self._quantile, self._latency_ms, self._errors_bound = quantile, latency_ms, errors
+        self._open: dict[int, Flight] = {}
+        """Due in this interval and not landed, in the order in which they became due."""
+        self._begin_ns, self._planned = 0, 1
+        self._samples: list[tuple[int, int]] = []
+        """(due, latency) in nanoseconds."""
+        self._slow = 0
+
+    def __repr__(self) -> str:
+        return f"<Meter {len(self._samples)} landed, {len(self._open)} open, {self.errors} errors>"
+
+    @property
+    def open(self) -> int:
+        """Requests of this interval without an answer."""
+        return len(self._open)
+
+    def begin(self, begin_ns: int, planned: int) -> None:
+        """A new interval; what is still in the air belongs to none."""
+        self._open, self._samples = {}, []
+        self._begin_ns, self._planned = begin_ns, planned
+        self.run = self.answered = self.errors = self._slow = 0
+
+    def became_due(self, flight: Flight) -> None:
+        """Its instant has come."""
+        self.account.due += 1
+        self._open[flight.seq] = flight
+
+    def called_off(self, flight: Flight) -> None:
+        """It was due and is not fired after all."""
+        self.account.skipped["called-off"] += 1
+        self._open.pop(flight.seq, None)
+
+    def take(self, flight: Flight) -> None:
+        """It has landed."""
+        account, shot = self.account, flight.shots[0]
+        account.fired += 1
+        failure = "not-fired" if shot is None else shot.failure
+        status = shot.answer.status if shot is not None and shot.answer is not None else 0
+        if failure or not status:
+            account.failed[failure or "no-answer"] += 1
+            self.run += 1
+        else:
+            account.answered += 1
+            self.run = 0
+        done_ns = shot.done_ns if shot is not None else 0
+        recorded = flight.item.exchange.response
+        if self._open.pop(flight.seq, None) is not None:
+            since_ns = self._begin_ns + max(flight.due_ns, flight.free_ns)
+            self._samples.append((flight.due_ns, max(0, done_ns - since_ns)))
+            self._slow += done_ns - since_ns > self._latency_ms * 1e6
+            self.answered += bool(status)
+            self.errors += is_error(status, recorded.status if recorded else 0)
+        flight.release()
+
+    def add(self, observation: Observation, size: int = 0) -> None:
+        """Nothing is ever in doubt here: no intents are written."""
+
+    def certain(self, now_ns: int) -> bool:
+        """Whether a rule is broken whatever the rest of the interval brings."""
+        slow, oldest_ns = self._slow, now_ns - self._begin_ns - int(self._latency_ms * 1e6)
+        for flight in self._open.values():  # the longest due stand first
+            if max(flight.due_ns, flight.free_ns) > oldest_ns:
+                break
+            slow += flight.launched or not flight.blockers
+        allowed = (1 - self._quantile) * self._planned
+        return slow > allowed + 1 or self.errors > self._errors_bound * self._planned + 1
+
+    def sum_up(self, now_ns: int, level: float, seconds: float) -> Interval:
+        """What the interval came to."""
+        samples = list(self._samples)
+        for flight in self._open.values():
+            if flight.launched or not flight.blockers:
+                since_ns = self._begin_ns + max(flight.due_ns, flight.free_ns)
+                samples.append((flight.due_ns, max(0, now_ns - since_ns)))
+        samples.sort()
+        latencies = sorted(latency for _, latency in samples)
+        rise_ms, slope = _rise(samples)
+        count = len(samples)
+        facts = {
+            "requests": float(count),
+            "answered": float(self.answered),
+            "errors": float(self.errors),
+            "unanswered": float(len(self._open)),
+            "p50_ms": _quantile(latencies, 0.5),
+            "p90_ms": _quantile(latencies, 0.9),
+            "p99_ms": _quantile(latencies, 0.99),
+            "max_ms": _quantile(latencies, 1.0),
+            "rise_ms": rise_ms,
+        }
+        signals: dict[str, float | None] = {
+            ERRORS: self.errors / count if count else 0.0,
+            LATENCY: _quantile(latencies, self._quantile),
+            BACKLOG: slope,
+        }
+        return Interval(level, seconds, signals, facts=facts)
+
+
+def is_error(status: int, recorded: int) -> bool:
+    """Whether an answer speaks of a target in need: none at all, 5xx or 429, unless the recording has the same there."""
+    return not status or ((status >= _SERVER_ERROR or status == _TOO_MANY) and status != recorded)
+
+
+def _quantile(ordered: list[int], share: float) -> float:
+    """In milliseconds, the smallest that at least this share does not exceed; 0 of nothing."""
+    if not ordered:
+        return 0.0
+    rank = -int(-share * len(ordered) // 1)  # rounded up
+    return ordered[min(len(ordered), max(1, rank)) - 1] / 1e6
+
+
+def _rise(samples: list[tuple[int, int]]) -> tuple[float, float]:
+    """By how many milliseconds latency rose within the interval, and seconds a second.
+
+    Medians of the first and the last third, so that one slow answer makes no trend. A target that answers a share less than it is
+    asked lets its queue grow by that share of the time, and latency with it: the slope is the overload.
+    """
+    third = len(samples) // 3
+    if third < 3:
+        return 0.0, 0.0
+    first, last = samples[:third], samples[-third:]
+    rise_ns = _median([latency for _, latency in last]) - _median([latency for _, latency in first])
+    apart_ns = _median([due for due, _ in last]) - _median([due for due, _ in first])
+    if rise_ns < RISE_MS * 1e6 or apart_ns <= 0:
+        return max(0.0, rise_ns / 1e6), 0.0
+    return rise_ns / 1e6, rise_ns / apart_ns
+
+
+def _median(values: list[int]) -> int:
+    return sorted(values)[len(values) // 2]

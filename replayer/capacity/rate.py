@@ -1,0 +1,314 @@
+"""The lever of this room: fires a recording at one target, at a rate, over and over, with the replayer's own pools, wires and masks.
+
+An open loop: requests go out when they are due, evenly spaced, whatever became of the others. Recorded order is kept where a request
+takes what an earlier answer gave, or where writes are fired; each time the recording is through it begins anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from msgspec.structs import replace as with_fields
+
+from echolane.errors import Inconclusive
+from echolane.exchange import WorkItem
+from replayer.capacity.meter import DEAD_RUN, Account, Meter
+from replayer.capacity.rhythm import Rhythm
+from replayer.capacity.rules import Interval
+from replayer.carrying import Carriers
+from replayer.connection import Pool
+from replayer.fire import undisturbed
+from replayer.firing import Parts, Volleys
+from replayer.flight import PLACES, Flight, flight_of
+from replayer.options import ReplayOptions
+from replayer.targets import Target
+from replayer.timer import Timer
+from replayer.wire import Unsendable, Wires
+
+BEAT_S = 0.01
+"""Between two looks: how soon a broken rule, a dead target and our own standing still are noticed."""
+SWEEP_TURNS = 10
+DRAIN_S = 10.0
+"""A target gets so long to be done with what it had; then it is given up."""
+PROBE_S = 1.0
+AHEAD_S, AHEAD_LEAST = 0.5, 64
+"""Requests made ready ahead: half a second of the rate, so that reading the journal never makes one late."""
+AHEAD_MOST = 8_192
+AHEAD_BYTES = 16 * 1024 * 1024
+LEAD_NS = 2_000_000
+"""Between the decision and the first due instant: the timer is set by then."""
+WAITING_SHARE = 0.05
+"""Of an interval's requests that still wait for their session: more, and the rate was never reached."""
+
+Work = Callable[[], Iterator[list[WorkItem]]]
+"""The recording as work, from its beginning."""
+
+
+class Watched(Protocol):
+    """What of the health rules the lever itself looks at, to end an interval that is lost."""
+
+    quantile: float
+    latency_ms: float
+    errors: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ammunition:
+    """What there is to fire."""
+
+    work: Work
+    ordered: bool
+    """Whether the recorded order of sessions is kept."""
+    least_passes_apart: int
+    """More than any rank of the recording: what the ranks of two passes are apart."""
+    skipped: Counter[str] = field(default_factory=Counter[str])
+
+
+def survey(work: Work, *, writes: bool) -> Ammunition:
+    """Look through a recording's work; Inconclusive where nothing of it can be fired."""
+    ranks, fired, ordered = 0, 0, writes
+    skipped: Counter[str] = Counter()
+    for frame in work():
+        for item in frame:
+            ranks = max(ranks, item.seq + 1)
+            if item.skip:
+                skipped[item.skip] += 1
+            else:
+                fired += 1
+                ordered = ordered or bool(item.takes)
+    if not fired:
+        why = ", ".join(f"{count} {reason}" for reason, count in skipped.items()) or "it is empty"
+        raise Inconclusive(f"nothing of this recording can be fired: {why}")
+    return Ammunition(work, ordered, ranks, skipped)
+
+
+class Granting:
+    """Asks nobody: the recording is fired again and again, and who allows writes here allows that."""
+
+    def ask(self, exchange: str, indexes: Sequence[int], attempt: int, granted: Callable[[bool], None]) -> None:  # noqa: ARG002
+        """It may be fired."""
+        granted(True)
+
+
+class RateLever:
+    """Turns the rate at which a recording is fired at a target."""
+
+    unit = "requests/s"
+
+    def __init__(
+        self,
+        run: str,
+        target: Target,
+        options: ReplayOptions,
+        ammunition: Ammunition,
+        watched: Watched,
+        stop: asyncio.Event,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._target, self._ammunition, self._stop = target, ammunition, stop
+        self._latency_s = watched.latency_ms / 1e3
+        targets: list[Target | None] = [target, *[None] * (PLACES - 1)]
+        self._wires = Wires(run, targets, options.mark_key, options.open_seal)
+        self._meter = Meter(watched.quantile, watched.latency_ms, watched.errors)
+        self._rhythm = Rhythm(self._meter.became_due)
+        self._pool = Pool(target.address, tasks.create_task, patience=options.patience, idle_max=options.concurrency)
+        parts = Parts(
+            targets=targets,
+            pools=[self._pool, *[None] * (PLACES - 1)],
+            schedule=self._rhythm,
+            observer=self._meter,
+            intents=Granting(),
+            hiding=options.hiding,
+            concurrency=options.concurrency,
+            carriers=Carriers(targets, options.hiding),
+        )
+        self._timer = Timer(asyncio.get_running_loop(), self._ring)
+        self._volleys = Volleys(parts, self._timer, self._changed)
+        self._changes = asyncio.Event()
+        self._room = asyncio.Event()
+        self._ahead = AHEAD_LEAST
+        self._thread = ThreadPoolExecutor(1, "journal")
+        self._feeder = tasks.create_task(self._feed())
+
+    def __repr__(self) -> str:
+        return f"<RateLever {self._meter} {self._volleys}>"
+
+    @property
+    def account(self) -> Account:
+        """Every request that was due."""
+        return self._meter.account
+
+    async def hold(self, level: float, seconds: float) -> Interval:
+        """Fire at this rate for so long, or until a rule is broken for certain, the target is dead or the evaluation is to end."""
+        meter, rhythm, volleys = self._meter, self._rhythm, self._volleys
+        self._ahead = min(AHEAD_MOST, max(AHEAD_LEAST, int(level * AHEAD_S)))
+        await self._loaded()
+        begin_ns = time.monotonic_ns()
+        meter.begin(volleys.start_ns, max(1, round(level * seconds)))
+        rhythm.begin(level, seconds, begin_ns + LEAD_NS - volleys.start_ns)
+        volleys.pump()
+        beat_late_ns, dead = await self._watch(begin_ns + int((seconds + self._latency_s) * 1e9))
+        now_ns = time.monotonic_ns()
+        waiting = self._call_off()
+        found = meter.sum_up(now_ns, level, seconds)
+        late_ms = max(rhythm.late_ns, beat_late_ns) / 1e6
+        ours = "session-order" if waiting > WAITING_SHARE * max(1, rhythm.given) else ""
+        return replace(found, late_ms=late_ms, dead=dead, ours=ours, stopped=self._stop.is_set())
+
+    async def _watch(self, until_ns: int) -> tuple[int, str]:
+        """Until the interval is over or need not go on: how late our loop was, and why the target is taken for dead."""
+        meter, late_ns = self._meter, 0
+        turn = 0
+        while not self._stop.is_set():
+            asleep_ns = time.monotonic_ns()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), BEAT_S)
+            now_ns = time.monotonic_ns()
+            late_ns = max(late_ns, now_ns - asleep_ns - int(BEAT_S * 1e9))
+            turn += 1
+            if turn % SWEEP_TURNS == 0:
+                self._pool.sweep(now_ns)
+            if meter.run >= DEAD_RUN:
+                self._call_off()
+                return late_ns, await self._why_dead()
+            if meter.certain(now_ns) or (self._rhythm.over and (not meter.open or now_ns > until_ns)):
+                break
+        return late_ns, ""
+
+    async def rest(self) -> str:
+        """Fire nothing, and wait until the target is done with what it had."""
+        self._call_off()
+        until_ns = time.monotonic_ns() + int(DRAIN_S * 1e9)
+        while not self._volleys.idle():
+            self._changes.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changes.wait(), BEAT_S * SWEEP_TURNS)
+            now_ns = time.monotonic_ns()
+            self._pool.sweep(now_ns)
+            if now_ns > until_ns or self._stop.is_set():
+                answered = self._meter.answered
+                self._pool.abort("given-up")
+                until_ns = now_ns + int(DRAIN_S * 1e9)
+                if not answered and not self._stop.is_set():
+                    return f"answered nothing within {DRAIN_S:.0f} s after the load was taken away"
+        return ""
+
+    def release(self) -> None:
+        """Fire nothing from now on, and give up what is in the air."""
+        self._call_off()
+        self._volleys.stopping = True
+        self._volleys.cancel()
+
+    async def close(self) -> None:
+        """Rest, then let go of everything."""
+        self.release()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):  # connections that are being opened end by their own patience
+                while not self._volleys.idle():
+                    self._changes.clear()
+                    await self._changes.wait()
+        self._feeder.cancel()
+        await asyncio.gather(self._feeder, return_exceptions=True)
+        self._pool.close()
+        self._timer.close()
+        self._thread.shutdown(wait=True)
+
+    def _call_off(self) -> int:
+        """Nothing more goes out; how many were due and had not gone."""
+        called_off = self._rhythm.call_off(time.monotonic_ns() - self._volleys.start_ns)
+        for flight in called_off:
+            self._volleys.loaded_bytes -= flight.weight
+            self._meter.called_off(flight)
+        return len(called_off)
+
+    async def _why_dead(self) -> str:
+        """Nobody answered for a while: whether anybody is there at all."""
+        try:
+            async with asyncio.timeout(PROBE_S):
+                transport, _ = await asyncio.get_running_loop().create_connection(
+                    asyncio.Protocol, *self._target.address
+                )
+        except TimeoutError:
+            return f"does not accept a connection within {PROBE_S:.0f} s"
+        except OSError:
+            return "refuses connections"
+        transport.close()
+        return ""
+
+    def _ring(self) -> None:
+        self._volleys.pump()
+
+    def _changed(self) -> None:
+        self._changes.set()
+        if self._rhythm.loaded < self._ahead:
+            self._room.set()
+
+    async def _loaded(self) -> None:
+        """Wait until the beginning of the interval is ready to be fired."""
+        self._room.set()
+        while self._rhythm.loaded < self._ahead // 2 and not self._full() and not self._stop.is_set():
+            if self._feeder.done():
+                await self._feeder
+            await asyncio.sleep(BEAT_S)
+
+    def _full(self) -> bool:
+        return self._rhythm.loaded >= self._ahead or self._volleys.loaded_bytes > AHEAD_BYTES
+
+    async def _feed(self) -> None:
+        """Make flights of the recording, a little ahead of the firing, from its beginning each time it is through."""
+        offset, loop = 0, asyncio.get_running_loop()
+        while True:
+            frames, made = self._ammunition.work(), 0
+            while (frame := await loop.run_in_executor(self._thread, next, frames, None)) is not None:
+                for item in frame:
+                    while self._full():
+                        self._room.clear()
+                        with contextlib.suppress(TimeoutError):  # due instants pass without anybody landing
+                            await asyncio.wait_for(self._room.wait(), BEAT_S)
+                    made += self._load(item, offset)
+                    await asyncio.sleep(0)
+            if not made:
+                raise Inconclusive("nothing of this recording can be sent")
+            offset += self._ammunition.least_passes_apart
+
+    def _load(self, item: WorkItem, offset: int) -> bool:
+        follows = [seq + offset for seq in item.follows] if self._ammunition.ordered else []
+        seq = item.seq + offset
+        flight = None if item.skip else self._flight_of(item, seq)
+        if flight is None:
+            self._rhythm.pass_over(seq, follows)
+            return False
+        self._volleys.loaded_bytes += flight.weight
+        self._rhythm.add(flight, follows)
+        return True
+
+    def _flight_of(self, item: WorkItem, seq: int) -> Flight | None:
+        try:
+            prepared = self._wires.prepare(item.exchange)
+            prepared.write_ahead([0])
+        except Unsendable as unsendable:
+            if seq == item.seq:
+                self._ammunition.skipped[str(unsendable)] += 1
+            return None
+        return flight_of(with_fields(item, seq=seq), prepared, 1)
+
+
+@contextlib.asynccontextmanager
+async def rate_lever(
+    run: str, target: Target, options: ReplayOptions, ammunition: Ammunition, watched: Watched, stop: asyncio.Event
+) -> AsyncGenerator[RateLever]:
+    """A lever for the time of a block; the target is at rest when it ends, however it ends."""
+    async with asyncio.TaskGroup() as tasks:
+        lever = RateLever(run, target, options, ammunition, watched, stop, tasks)
+        try:
+            with undisturbed():
+                yield lever
+        finally:
+            await lever.close()
