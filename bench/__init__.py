@@ -10,6 +10,7 @@ Floor plan::
     comparing.py  3. the differ (forms.py: its compiled form, in a process of its own)
     storing.py    4. journal and store
     chain.py      5. the whole chain
+    capacity.py   8. the limit of a target (limited.py: one whose limit is known exactly)
 
 Each table runs the peers and us interleaved in one invocation and gives medians over rounds; ratios of one invocation count, absolute
 numbers of shared machines do not. A peer that is not installed has a row that says so.

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import brokers, capture, chain, comparing, firing, peers, spooling, storing
+from bench import brokers, capacity, capture, chain, comparing, firing, peers, spooling, storing
 from bench.parts import Table, machine
 
 TABLES: dict[str, Callable[[int], Table]] = {
@@ -21,6 +21,7 @@ TABLES: dict[str, Callable[[int], Table]] = {
     "chain": chain.table,
     "brokers": brokers.table,
     "spooling": spooling.table,
+    "capacity": capacity.table,
 }
 HEAD = """# Measured results
 

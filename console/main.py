@@ -28,13 +28,16 @@ COMMANDS = {
     "run": ("console.run", "replay a recording at base and branch and say what changed"),
     "runs": ("console.runs", "the runs of this home"),
     "show": ("console.show", "one run's result, its exchanges, its page"),
+    "capacity": ("console.capacity", "how much recorded traffic one target bears, and what limits it"),
     "worker": ("console.worker", "fire or compare runs that others ask for, as one of many workers"),
     "rules": ("console.rules", "which differences are no regressions, and what that hides"),
     "dlq": ("console.dlq", "exchanges whose comparison ended its process: list, show, compare again"),
     "doctor": ("console.doctor", "look for what is wrong with a home"),
     "config": ("console.config", "the settings in force and where each comes from"),
 }
-WITH_JOURNAL = frozenset(("record", "import", "recordings", "run", "show", "dlq", "doctor", "config", "runs", "worker"))
+WITH_JOURNAL = frozenset(
+    ("record", "import", "recordings", "run", "show", "dlq", "doctor", "config", "runs", "worker", "capacity")
+)
 """Commands that open the journal, or tell where it is."""
 DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG))
 """What a disk says that takes no more."""

@@ -24,7 +24,7 @@ from replayer.capacity.rhythm import Rhythm
 from replayer.capacity.rules import Interval
 from replayer.carrying import Carriers
 from replayer.connection import Pool
-from replayer.fire import undisturbed
+from replayer.fire import first_of, undisturbed
 from replayer.firing import Parts, Volleys
 from replayer.flight import PLACES, Flight, flight_of
 from replayer.options import ReplayOptions
@@ -37,6 +37,10 @@ BEAT_S = 0.01
 SWEEP_TURNS = 10
 DRAIN_S = 10.0
 """A target gets so long to be done with what it had; then it is given up."""
+SILENT_S = 5.0
+"""Asked and not answered at all for so long, a target hangs; ten times the latency rule where that is more."""
+AWAKE_S = 0.05
+"""What one look counts of that at most: while we stood still ourselves, nobody could tell us anything."""
 PROBE_S = 1.0
 AHEAD_S, AHEAD_LEAST = 0.5, 64
 """Requests made ready ahead: half a second of the rate, so that reading the journal never makes one late."""
@@ -54,9 +58,20 @@ Work = Callable[[], Iterator[list[WorkItem]]]
 class Watched(Protocol):
     """What of the health rules the lever itself looks at, to end an interval that is lost."""
 
-    quantile: float
-    latency_ms: float
-    errors: float
+    @property
+    def quantile(self) -> float:
+        """Of the latencies, between 0 and 1."""
+        ...
+
+    @property
+    def latency_ms(self) -> float:
+        """What it must not be beyond."""
+        ...
+
+    @property
+    def errors(self) -> float:
+        """The share of errors that is borne."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +129,7 @@ class RateLever:
     ) -> None:
         self._target, self._ammunition, self._stop = target, ammunition, stop
         self._latency_s = watched.latency_ms / 1e3
+        self._silent_s = max(SILENT_S, 10 * self._latency_s)
         targets: list[Target | None] = [target, *[None] * (PLACES - 1)]
         self._wires = Wires(run, targets, options.mark_key, options.open_seal)
         self._meter = Meter(watched.quantile, watched.latency_ms, watched.errors)
@@ -165,11 +181,10 @@ class RateLever:
     async def _watch(self, until_ns: int) -> tuple[int, str]:
         """Until the interval is over or need not go on: how late our loop was, and why the target is taken for dead."""
         meter, late_ns = self._meter, 0
-        turn = 0
+        turn, silent_s, answered = 0, 0.0, -1
         while not self._stop.is_set():
             asleep_ns = time.monotonic_ns()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), BEAT_S)
+            await _within(BEAT_S, self._stop)
             now_ns = time.monotonic_ns()
             late_ns = max(late_ns, now_ns - asleep_ns - int(BEAT_S * 1e9))
             turn += 1
@@ -178,6 +193,11 @@ class RateLever:
             if meter.run >= DEAD_RUN:
                 self._call_off()
                 return late_ns, await self._why_dead()
+            if meter.account.answered != answered or not meter.open:
+                silent_s, answered = 0.0, meter.account.answered
+            silent_s += min(AWAKE_S, (now_ns - asleep_ns) / 1e9)
+            if silent_s > self._silent_s:
+                return late_ns, f"has answered nothing for {self._silent_s:.0f} s"
             if meter.certain(now_ns) or (self._rhythm.over and (not meter.open or now_ns > until_ns)):
                 break
         return late_ns, ""
@@ -185,19 +205,20 @@ class RateLever:
     async def rest(self) -> str:
         """Fire nothing, and wait until the target is done with what it had."""
         self._call_off()
-        until_ns = time.monotonic_ns() + int(DRAIN_S * 1e9)
+        account, turns = self._meter.account, 0
+        answered = account.answered
         while not self._volleys.idle():
             self._changes.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changes.wait(), BEAT_S * SWEEP_TURNS)
-            now_ns = time.monotonic_ns()
-            self._pool.sweep(now_ns)
-            if now_ns > until_ns or self._stop.is_set():
-                answered = self._meter.answered
+            if await _within(BEAT_S * SWEEP_TURNS, self._changes):
+                continue
+            turns += 1  # in which nothing landed, and in which we were awake
+            waited_s = turns * BEAT_S * SWEEP_TURNS
+            self._pool.sweep(time.monotonic_ns())
+            if account.answered == answered and waited_s > self._silent_s:
+                return f"answered nothing for {waited_s:.0f} s after the load was taken away"
+            if waited_s > DRAIN_S or self._stop.is_set():
                 self._pool.abort("given-up")
-                until_ns = now_ns + int(DRAIN_S * 1e9)
-                if not answered and not self._stop.is_set():
-                    return f"answered nothing within {DRAIN_S:.0f} s after the load was taken away"
+                turns = 0
         return ""
 
     def release(self) -> None:
@@ -264,14 +285,13 @@ class RateLever:
     async def _feed(self) -> None:
         """Make flights of the recording, a little ahead of the firing, from its beginning each time it is through."""
         offset, loop = 0, asyncio.get_running_loop()
-        while True:
+        while not self._volleys.stopping:
             frames, made = self._ammunition.work(), 0
             while (frame := await loop.run_in_executor(self._thread, next, frames, None)) is not None:
                 for item in frame:
                     while self._full():
                         self._room.clear()
-                        with contextlib.suppress(TimeoutError):  # due instants pass without anybody landing
-                            await asyncio.wait_for(self._room.wait(), BEAT_S)
+                        await _within(BEAT_S, self._room)  # due instants pass without anybody landing
                     made += self._load(item, offset)
                     await asyncio.sleep(0)
             if not made:
@@ -300,15 +320,28 @@ class RateLever:
         return flight_of(with_fields(item, seq=seq), prepared, 1)
 
 
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Whether it came in this time."""
+    # Not wait_for: that of Python 3.11 may swallow that it is cancelled at the moment at which the event comes.
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
+
+
 @contextlib.asynccontextmanager
 async def rate_lever(
     run: str, target: Target, options: ReplayOptions, ammunition: Ammunition, watched: Watched, stop: asyncio.Event
 ) -> AsyncGenerator[RateLever]:
     """A lever for the time of a block; the target is at rest when it ends, however it ends."""
-    async with asyncio.TaskGroup() as tasks:
-        lever = RateLever(run, target, options, ammunition, watched, stop, tasks)
-        try:
-            with undisturbed():
-                yield lever
-        finally:
-            await lever.close()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            lever = RateLever(run, target, options, ammunition, watched, stop, tasks)
+            try:
+                with undisturbed():
+                    yield lever
+            finally:
+                await lever.close()
+    except BaseExceptionGroup as group:
+        raise first_of(group) from group
