@@ -81,7 +81,7 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
                 selected=summary.selected,
                 fired_per_s=summary.rate_per_s,
             )
-            result["timing"]["retry_after"] = summary.retry_after
+            result["timing"] |= {"retry_after": summary.retry_after, "concurrency": summary.concurrency}
             save_run(store, spec, "finished" if summary.state == "finished" else "interrupted", result)
         except StoreDown as error:
             # What was observed is in the journal, so nothing is lost and nothing is fired twice.

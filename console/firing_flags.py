@@ -36,6 +36,11 @@ def add_firing_flags(parser: argparse.ArgumentParser) -> None:
         help="end the run once this holds of a target's last 200 requests: errors>5%%, p99>2s, branch:errors>5%%",
     )
     parser.add_argument(
+        "--adaptive",
+        action="store_true",
+        help="--concurrency is the most; each target gets as many as it answers without queueing or failing",
+    )
+    parser.add_argument(
         "--dry-run",
         action="store_true",
         help="with --methods all: writes ask by a header to change nothing, and go only where the answers echo it",
@@ -56,6 +61,7 @@ def firing_of(args: argparse.Namespace, settings: Settings) -> Firing:
         late=late,
         stop_on=[parse_condition(text).text for text in args.stop_on or replay.stop_on],
         writes=write_rules(),
+        adaptive=args.adaptive or replay.adaptive,
         dry_run_header=checked_name(replay.dry_run_header) if args.dry_run else "",
         lane_check=not args.no_lane_check,
         late_after_s=replay.late_after_s if after_s is None else after_s,

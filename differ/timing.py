@@ -49,6 +49,7 @@ def timing_json(rows: Iterable[Row], pace: str) -> dict[str, Any]:
     return {
         "pace": pace,
         "retry_after": None,
+        "concurrency": None,
         "lateness": folded(series.get("lateness", [])) if paced else None,
         "session_wait": folded(series.get("session_wait", [])) if paced else None,
         "targets": {

@@ -24,6 +24,8 @@ class Firing(msgspec.Struct, frozen=True):
     """Conditions that end it early (:mod:`replayer.stopping`)."""
     writes: list[WriteRule] = []
     """Which writes are fired; the first that fits decides, and what none fits is fired."""
+    adaptive: bool = False
+    """Whether the run's concurrency is only the most, and adapted to how each target answers."""
     dry_run_header: str = ""
     """The header that writes carry so that they change nothing; empty where they are meant."""
     lane_check: bool = True

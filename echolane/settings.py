@@ -43,6 +43,7 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pace: str = "max"
     concurrency: int = 16
     methods: str = "safe"
+    adaptive: bool = False
     correlate: bool = True
     think_max_s: float = 0.0
     late: str = "fire"
@@ -132,6 +133,7 @@ WHAT = {
     "capture.spool_policy": "what goes when they are used up: drop-oldest or drop-newest; it is counted as dropped{spool-full}",
     "replay.pace": "recorded, 2x, 200/s, max, or a ramp: 10/s..500/s over 5m",
     "replay.concurrency": "requests in flight per target",
+    "replay.adaptive": "whether that is the most, and each target gets as many as it answers without queueing",
     "replay.methods": "safe (GET, HEAD, OPTIONS) or all",
     "replay.correlate": "whether ids, tokens and cursors that a target answers replace the recorded ones in later requests",
     "replay.think_max_s": "seconds to which pauses of the recording are cut, with a pace that follows it; 0 leaves them",

@@ -90,7 +90,6 @@ class Replay:
         self._schedule = Schedule()
         self._watch = Watch(options.stop_on)
         self._stopped = ""
-        """The condition that ended it."""
         self._past = Past()
         self._fed = False
         self._ahead_items, self._ahead_bytes = max(1, AHEAD_ITEMS // part.partitions), AHEAD_BYTES // part.partitions
@@ -162,6 +161,7 @@ class Replay:
             intents=self._intents,
             hiding=options.hiding,
             concurrency=options.concurrency,
+            adaptive=options.adaptive,
             seed=options.seed,
             sampling=options.sampling,
             paced=options.paced,
@@ -363,7 +363,7 @@ class Replay:
         await self._observer.wait_written()
         summary.fired, summary.shots = volleys.landed, volleys.shots
         summary.notes = self._dry_run.notes if self._dry_run else ()
-        summary.retry_after = volleys.parts.restraint.told()
+        summary.concurrency, summary.retry_after = volleys.places.told(), volleys.parts.restraint.told()
         late = sorted(volleys.lateness)
         if late:
             summary.lateness_us_p50, summary.lateness_us_p99 = (

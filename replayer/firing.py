@@ -17,8 +17,9 @@ from replayer.answer import headers_of
 from replayer.carrying import Carriers
 from replayer.connection import Connection
 from replayer.dryrun import UNPROVEN, DryRun
-from replayer.flight import PLACES, Flight, FlightShot, flight_of, recorded_status
+from replayer.flight import PLACES, Flight, FlightShot, flight_of, is_late, recorded_status
 from replayer.health import Health
+from replayer.limits import Places
 from replayer.observing import in_doubt, observe
 from replayer.parts import Parts
 from replayer.restraint import AGAIN_MAX, BUSY
@@ -27,6 +28,8 @@ from replayer.timer import Timer
 
 LATENESS_SAMPLES = 100_000
 """Lateness of the first so many shots; percentiles of more would say the same and cost memory."""
+LOOKED_PAST = 32
+"""Flights looked at behind one whose target has no place; each look costs a microsecond."""
 _mono_ns = time.monotonic_ns
 
 
@@ -54,11 +57,10 @@ class Volleys:
         self._gate = parts.gate
         self._schedule = parts.schedule
         self._pools = parts.pools
-        self._limit = parts.concurrency
+        self.places = Places(parts.concurrency, adaptive=parts.adaptive)
         self._watch, self._dry_run = parts.watch, parts.dry_run
         self._late_ns = parts.late_ns if parts.paced else 0
         self._sparing = Sparing(parts.targets, parts.sampling)
-        self._in_flight = [0] * PLACES
         self._carriers = parts.carriers or Carriers(parts.targets, parts.hiding)
         self._random = random.Random(parts.seed).random  # noqa: S311 - a seed must replay it
         self._orders = {n: list(itertools.permutations(range(n))) for n in range(1, PLACES + 1)}
@@ -86,11 +88,8 @@ class Volleys:
         try:
             schedule = self._schedule
             due_ns = schedule.advance(_mono_ns() - self.start_ns)
-            ready, in_flight, limit = schedule.ready, self._in_flight, self._limit
-            while ready and max(in_flight) < limit and (gate is None or gate.has_room()):
-                flight = ready.popleft()
-                assert isinstance(flight, Flight)  # noqa: S101 - nothing else is ever added
-                if self._late_ns and self._is_too_late(flight):
+            while schedule.ready and (gate is None or gate.has_room()) and (flight := self._next()) is not None:
+                if self._late_ns and is_late(flight, _mono_ns() - self.start_ns, self._late_ns):
                     self._pass(flight, "late")
                 elif flight.safe or self._dry_run is None or self._may_write(flight, self._dry_run):
                     self._launch(flight)
@@ -99,17 +98,23 @@ class Volleys:
         finally:
             self._pumping = False
 
+    def _next(self) -> Flight | None:
+        """The first that is ready and has a place at each target that it goes to.
+
+        A target without a place holds up only what goes there: where flights leave targets out, others are looked at behind it.
+        """
+        ready = self._schedule.ready
+        for place in range(min(len(ready), LOOKED_PAST if self._sparing.uneven else 1)):
+            flight = ready[place]
+            assert isinstance(flight, Flight)  # noqa: S101 - nothing else is ever added
+            if self.places.has(self._sparing.whom(flight)):
+                del ready[place]
+                return flight
+        return None
+
     def idle(self) -> bool:
         """Whether nothing is in the air or held back."""
         return not self.flying and not self._held
-
-    def _is_too_late(self, flight: Flight) -> bool:
-        """Whether it is skipped for its lateness. What later requests take their ids and cookies from never is: they would all fail."""
-        late_ns = _mono_ns() - self.start_ns - max(flight.due_ns, flight.free_ns)
-        if late_ns <= self._late_ns or flight.item.gives or flight.tries:
-            return False
-        answer = flight.item.exchange.response
-        return answer is None or not answer.headers  # only cookies are left of it
 
     def _may_write(self, flight: Flight, dry_run: DryRun) -> bool:
         """Whether a write goes out as a dry run now; else it is skipped, or waits for the first one of its endpoint."""
@@ -134,8 +139,7 @@ class Volleys:
         self.flying += 1
         indexes = self._sparing.whom(flight)
         flight.pending = len(indexes)
-        for index in indexes:
-            self._in_flight[index] += 1
+        self.places.take(indexes)
         if flight.safe:
             self._connect(flight, indexes)
             return
@@ -239,21 +243,21 @@ class Volleys:
         flight = shot.flight
         if flight is None:
             return
-        self._in_flight[shot.index] -= 1
+        was_full = self.places.leave(shot.index)
         if self.health is not None:
             self.health.note(flight, shot)
-        answer = shot.answer
+        answer, us = shot.answer, (shot.done_ns - shot.sent_ns) / 1000 if shot.sent_ns else 0.0
+        self.places.measure(shot.index, flight.item.endpoint, us, overload=answer is None or answer.status in BUSY)
         if answer is not None and answer.status in BUSY:
             headers = headers_of(answer.head)[2]
             if self.parts.restraint.heard(shot.index, headers, recorded_status(flight), _mono_ns()):
                 flight.busy = shot.index
         if self._watch.any:
-            us = (shot.done_ns - shot.sent_ns) / 1000 if shot.sent_ns else 0.0
             self._watch.note(shot.index, answer.status if answer else 0, recorded_status(flight), us)
         flight.pending -= 1
         if not flight.pending:
             self._landed(flight)
-        elif self._schedule.ready and max(self._in_flight) < self._limit:
+        elif was_full and self._schedule.ready:
             self.pump()
 
     def _ask_again(self, flight: Flight) -> None:
@@ -305,7 +309,7 @@ class Volleys:
 
     def _leave_in_doubt(self, flight: Flight, indexes: Sequence[int]) -> None:
         for index in indexes:
-            self._in_flight[index] -= 1
+            self.places.leave(index)
         self.flying -= 1
         self.landed += 1
         self.loaded_bytes -= flight.weight

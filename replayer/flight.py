@@ -67,6 +67,8 @@ class Flight(msgspec.Struct, eq=False):
     """The target whose failure is withdrawn, because it was down."""
     again: bool = False
     """Whether it is then fired again."""
+    whom: list[int] | None = None
+    """The targets that get it, once that is decided."""
     busy: int = -1
     """A target that asked for time instead of answering it."""
     tries: int = 0
@@ -93,6 +95,13 @@ def recorded_status(flight: Flight) -> int:
     """What was answered when it was recorded; 0 where no answer was."""
     recorded = flight.item.exchange.response
     return recorded.status if recorded is not None else 0
+
+
+def is_late(flight: Flight, now_ns: int, bound_ns: int) -> bool:
+    """Whether it is skipped for its lateness. What later requests take their ids and cookies from never is: they would all fail."""
+    answer = flight.item.exchange.response  # of which only cookies are left
+    needed = flight.item.gives or flight.tries or (answer is not None and answer.headers)
+    return now_ns - max(flight.due_ns, flight.free_ns) > bound_ns and not needed
 
 
 def flight_of(item: WorkItem, prepared: Prepared, attempt: int) -> Flight:

@@ -38,6 +38,8 @@ class ReplayOptions:
     """How a run fires."""
 
     concurrency: int = 16
+    adaptive: bool = False
+    """Whether that is the most, and what each target gets follows from how it answers (:mod:`replayer.limits`)."""
     paced: bool = False
     seed: int = 0
     patience: Patience = field(default_factory=Patience)
@@ -102,6 +104,8 @@ class ReplaySummary:
     lateness_us_p99: float = 0.0
     retry_after: dict[str, dict[str, float | int]] = field(default_factory=dict[str, dict[str, float | int]])
     """By target, how often it asked for time, and what it was given."""
+    concurrency: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    """Where it was adaptive: the fewest places that each target had, and those at the end."""
     notes: Sequence[str] = ()
     """What else a person should know."""
     down: str = ""

@@ -68,6 +68,8 @@ class Parts:
     hiding: Hiding
     """So that no secret stands in what is said of a rewrite."""
     concurrency: int = 16
+    adaptive: bool = False
+    """Whether it is only the most, and adapted to how each target answers."""
     seed: int = 0
     sampling: Sampling = every
     paced: bool = False

@@ -50,6 +50,7 @@ def options_of(home: Home, spec: RunSpec, settings: Settings, decided: Callable[
 
     return ReplayOptions(
         concurrency=spec.concurrency,
+        adaptive=spec.firing.adaptive,
         paced=spec.pace != "max",
         seed=spec.seed,
         patience=Patience(

@@ -13,20 +13,28 @@ CONTROLS = (1, 3)
 
 
 class Sparing:
-    """Decides it for one exchange after the other; asked once for each flight."""
+    """Decides it for one exchange after the other."""
 
     def __init__(self, targets: Sequence[Target | None], sampling: Sampling) -> None:
         self._present = [index for index, target in enumerate(targets) if target is not None]
         self._twins = [i for i in CONTROLS if (target := targets[i]) is not None and not target.own_instance]
         """Controls that are the same process as their version."""
         self._sampling = sampling
+        self.uneven = bool(self._twins) or sampling is not every
+        """Whether some flights leave targets out."""
         self._nth: Counter[str] = Counter()
 
     def __repr__(self) -> str:
         return f"<Sparing of {len(self._present)} targets>"
 
     def whom(self, flight: Flight) -> list[int]:
-        """The targets that get this flight; the others are spared, with the reason."""
+        """The targets that get this flight; decided when it is first asked."""
+        if flight.whom is None:
+            flight.whom = self._decided(flight)
+        return flight.whom
+
+    def _decided(self, flight: Flight) -> list[int]:
+        """The others are spared, with the reason."""
         indexes = self._present
         reason = ""
         spare: Sequence[int] = ()
