@@ -48,6 +48,11 @@ class LiveShot(msgspec.Struct, eq=False):
     done_ns: int = 0
     attempts: int = 1
 
+    @property
+    def took_us(self) -> float:
+        """From sending to the last byte; 0 where nothing was sent."""
+        return (self.done_ns - self.sent_ns) / 1000 if self.sent_ns else 0.0
+
     def settled(self) -> None:
         """Overridden by who wants to know."""
 

@@ -59,6 +59,7 @@ class Volleys:
         self._pools = parts.pools
         self.places = Places(parts.concurrency, adaptive=parts.adaptive)
         self._watch, self._dry_run = parts.watch, parts.dry_run
+        self._measures = parts.adaptive or parts.watch.any
         self._late_ns = parts.late_ns if parts.paced else 0
         self._sparing = Sparing(parts.targets, parts.sampling)
         self._carriers = parts.carriers or Carriers(parts.targets, parts.hiding)
@@ -246,14 +247,15 @@ class Volleys:
         was_full = self.places.leave(shot.index)
         if self.health is not None:
             self.health.note(flight, shot)
-        answer, us = shot.answer, (shot.done_ns - shot.sent_ns) / 1000 if shot.sent_ns else 0.0
-        self.places.measure(shot.index, flight.item.endpoint, us, overload=answer is None or answer.status in BUSY)
+        answer = shot.answer
+        if self._measures:
+            us, overload = shot.took_us, answer is None or answer.status in BUSY
+            self.places.measure(shot.index, flight.item.endpoint, us, overload=overload)
+            self._watch.note(shot.index, answer.status if answer else 0, recorded_status(flight), us)
         if answer is not None and answer.status in BUSY:
             headers = headers_of(answer.head)[2]
             if self.parts.restraint.heard(shot.index, headers, recorded_status(flight), _mono_ns()):
                 flight.busy = shot.index
-        if self._watch.any:
-            self._watch.note(shot.index, answer.status if answer else 0, recorded_status(flight), us)
         flight.pending -= 1
         if not flight.pending:
             self._landed(flight)
