@@ -177,7 +177,12 @@ def reason_of(found: Evaluation) -> str:
     limit = search.limiting.judgement.signal if search.limiting else ""
     level = f"{search.step.level or (search.seen[-1].level if search.seen else 0):,.1f}"
     unsure = "what was found did not hold: the target bears less from one interval to the next"
-    if last is not None and search.seen and search.seen[-1].judgement.state == VOID:
+    if search.blocked < search.high and search.held:
+        unsure = (
+            f"above {search.blocked:,.1f} it is our own firing that is late: {search.safe:,.1f} was held, "
+            "what the target bears may be more; use a machine that is less busy, or a longer --interval"
+        )
+    elif last is not None and search.seen and search.seen[-1].judgement.state == VOID:
         unsure = {
             OWN_FIRING: f"this machine fires late at {level}: the limit is ours, not the target's; "
             "use a machine that is less busy, or a longer --interval",

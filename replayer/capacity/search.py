@@ -18,6 +18,11 @@ INTERVALS_MAX = 200
 """Of one evaluation, voided ones included: twice what the widest search with the finest step takes."""
 VOIDS_MAX = 8
 """In a row: then what voids them is the limit, not bad luck."""
+BLOCKED_AFTER = 4
+"""In a row, in each of which a rule broke: the level can be shown neither safe nor broken, so that it is not called safe."""
+GAP_MOST = 0.1
+"""Between what was held and the lowest level that broke for certain. With more, and with levels between that could not be judged, the
+limit may be ours."""
 RECOVERIES_MAX = 6
 """In a row: a target that is not healthy far below what it bore is damaged, and is left alone."""
 HOLDS_MAX = 8
@@ -65,6 +70,8 @@ class Search:
     """The highest level that was healthy; 0 before there is one."""
     high: float = math.inf
     """The lowest level at which a rule broke."""
+    blocked: float = math.inf
+    """The lowest level above :attr:`low` that could be shown neither safe nor broken."""
     seen: list[Seen] = field(default_factory=list[Seen])
     state: str = ""
     """How it ended; empty while it goes on."""
@@ -76,6 +83,8 @@ class Search:
     _recovering: bool = False
     _votes: list[str] = field(default_factory=list[str])
     _voids: int = 0
+    _doubts: int = 0
+    """Of these, those in which a rule broke at the level that is looked at."""
     _recoveries: int = 0
     _levels_held: int = 0
 
@@ -106,12 +115,15 @@ class Search:
             if judgement.excess > 1.0 and step.phase == RECOVER:
                 self._recovered(judgement)
             self._recovering = self._recovering or judgement.excess > 1.0
-            if self._voids >= VOIDS_MAX:
+            self._doubts += judgement.excess > 1.0 and step.phase != RECOVER
+            if not self.state and self._doubts >= BLOCKED_AFTER and (self.low or self._phase == HOLD):
+                self._block()
+            elif self._voids >= VOIDS_MAX:
                 self.state = self.state or UNSURE
         elif step.phase == RECOVER:
             self._recovered(judgement)
         else:
-            self._voids = 0
+            self._voids = self._doubts = 0
             self._decide(judgement)
         if not self.state and len(self.seen) >= INTERVALS_MAX:
             self.state = EXHAUSTED
@@ -140,7 +152,7 @@ class Search:
         if self._phase == HOLD:
             self.held += 1
             if self.held >= self.range.holds:
-                self.state = FOUND if self.high < math.inf else AT_LEAST
+                self._finish()
             return
         self._narrow()
 
@@ -158,6 +170,23 @@ class Search:
             return
         self._narrow()
 
+    def _block(self) -> None:
+        """Whether it was the target or ourselves cannot be told here: look lower, without calling it the target's limit."""
+        self._votes, self._voids, self._doubts = [], 0, 0
+        self.blocked = min(self.blocked, self._level)
+        if self._phase == HOLD:
+            self.low = self.held = 0
+            self._step_back()
+        else:
+            self._narrow()
+
+    def _finish(self) -> None:
+        """What was found is held: whether it is the target's limit that is known."""
+        if self.blocked < self.high and self.high > self.low * (1 + GAP_MOST):
+            self.state = UNSURE
+        else:
+            self.state = FOUND if self.high < math.inf else AT_LEAST
+
     def _descend(self) -> None:
         """Even the first level was too much: look below, a few times."""
         self._level = self._level / self.range.factor**2
@@ -173,7 +202,7 @@ class Search:
             self.state = UNSURE
 
     def _narrow(self) -> None:
-        low, high = self.low, self.high
+        low, high = self.low, min(self.high, self.blocked)
         if high == math.inf:
             if low >= self.range.most:
                 self._hold()
@@ -187,7 +216,7 @@ class Search:
     def _hold(self) -> None:
         self._phase, self._level, self.held = HOLD, self.low, 0
         if not self.range.holds:
-            self.state = FOUND if self.high < math.inf else AT_LEAST
+            self._finish()
 
     def _below(self) -> float:
         """Where to recover: half of what was borne, below half of what was not, and half again each time it was too much."""

@@ -190,6 +190,26 @@ def test_voids_without_end_are_told_as_ours() -> None:
     assert search.limiting is None
 
 
+def test_a_level_that_cannot_be_judged_is_not_called_safe_nor_the_limit() -> None:
+    """Void each time with a rule broken: the search goes lower; near a sure limit it is found, far from one it is ours."""
+
+    def doubtful(begin: float, limit: float) -> Search:
+        search = Search(Range(20.0, 10_000.0))
+        while search.step.phase != OVER:
+            level = search.step.level
+            doubt = Judgement(VOID, OWN_FIRING, 40.0, excess=1.5)
+            search.see(broke() if level > limit else doubt if level > begin else GOOD)
+        return search
+
+    near, far = doubtful(97.0, 100.0), doubtful(97.0, 300.0)
+
+    assert near.state == FOUND
+    assert near.low <= 97.0 < near.high
+    assert far.state == UNSURE
+    assert far.low <= 97.0 <= far.low * 1.025
+    assert far.held == far.range.holds
+
+
 @settings(max_examples=100)
 @given(st.floats(-100, 100), st.floats(-100, 100), st.booleans())
 def test_a_rule_is_broken_exactly_beyond_its_bound(value: float, bound: float, at_least: bool) -> None:
