@@ -1,6 +1,6 @@
 """The kill run: workers die and sleep at random, the broker and the store are killed, and every exchange has one result.
 
-Three seeds of a short form in the suite (500 exchanges, seven events: starting processes anew is what takes its time); ``make soak`` runs the
+Three seeds of a short form in the suite (400 exchanges, five events: starting processes anew is what takes its time); ``make soak`` runs the
 full form (10,000 exchanges, twenty events) with ``SEEDS`` seeds (20). Each seed is printed, and ``ECHOLANE_SEED`` has the first one again.
 """
 
@@ -21,12 +21,13 @@ from tests.e2e.workers_parts import WAIT_S
 from tests.e2e.world import World
 from tests.store.bridge import Bridge, database_of, free_port
 
-EXCHANGES = int(os.environ.get("ECHOLANE_SOAK", "500"))
+EXCHANGES = int(os.environ.get("ECHOLANE_SOAK", "400"))
 SEEDS = int(os.environ.get("ECHOLANE_SEEDS", "3"))
 SESSIONS = 40
-EVENTS = 20 if EXCHANGES >= 2000 else 7
+EVENTS = 20 if EXCHANGES >= 2000 else 5
 """Each costs the start of a process or two, which is most of what the suite's form costs."""
-LEASE_S = 2.0
+LEASE_S = 4.0
+"""Longer than a busy machine keeps a member from saying that it lives: one that is struck off for that changes hands without end."""
 CONCURRENCY = 8
 WINDOW = 2 * CONCURRENCY
 """Exchanges of one worker that are in the air or have landed and are on their way to the disk."""
@@ -86,7 +87,7 @@ def test_every_exchange_has_one_result_whatever_dies(ground: Ground, seed: int) 
     writes, again = shop.twice()
     assert writes == []
     events = sum(fire.happened.values())
-    assert events >= EVENTS // 2, f"the run was over before anything happened: {dict(fire.happened)}"
+    assert events >= 3, f"the run was over before anything happened: {dict(fire.happened)}"
     # A worker that goes and another that comes: each time what was in the air, and what had landed and was on its way to the disk.
     assert again <= len(shop.logs) * 2 * events * WINDOW, f"{again} came again after {events} events"
     raw = Raw(shop.store)
