@@ -271,8 +271,7 @@ class Replay:
             if not all(target.allow_writes for target in targets):
                 self._skip(item, "unsafe-method", attempt)
                 return None
-            fired = self._intents.of_others(item.exchange.id)
-            if fired:
+            if fired := self._intents.of_others(item.exchange.id):
                 self._observer.add(in_doubt(item, sorted(fired), attempt))
                 return None
         try:
