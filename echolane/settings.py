@@ -51,6 +51,7 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stop_on: list[str] = []
     retry_after_max_s: float = 30.0
     dry_run_header: str = "x-echolane-dry-run"
+    idempotency_headers: list[str] = msgspec.field(default_factory=lambda: ["Idempotency-Key", "X-Idempotency-Key"])
     connect_timeout_s: float = 3.0
     first_byte_timeout_s: float = 10.0
     total_timeout_s: float = 30.0
@@ -142,6 +143,7 @@ WHAT = {
     "replay.stop_on": "conditions that end a run early, for example errors>5% or branch:p99>2s",
     "replay.retry_after_max_s": "seconds that a target is given at once that answers 429 or 503 with Retry-After; 0 for none",
     "replay.dry_run_header": "the header that writes carry with --dry-run (as NAME: 1), and that an application echoes that changes nothing",
+    "replay.idempotency_headers": "headers whose keys are replaced: a new one for each run and target, the same for the same recorded key",
     "replay.connect_timeout_s": "seconds until a connection must stand",
     "replay.first_byte_timeout_s": "seconds until an answer must begin",
     "replay.total_timeout_s": "seconds until an answer must be whole",
@@ -234,7 +236,12 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], toml_path: Path) 
     """The settings in force. ``flags`` has dotted keys; UsageError says which value is wrong and where it stands."""
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    layers = [_from_toml(toml_path), _from_environment(environ), [(key, value, "flag") for key, value in flags.items()]]
+    text, tree = _toml(toml_path)
+    layers = [
+        _from_toml(toml_path, text, tree),
+        _from_environment(environ),
+        [(key, value, "flag") for key, value in flags.items()],
+    ]
     for layer in layers:
         for key, value, source in layer:
             values[key], sources[key] = _checked(key, value, source), source
@@ -248,17 +255,20 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], toml_path: Path) 
     return msgspec.convert(nested, Settings)
 
 
-def _from_toml(path: Path) -> Iterator[tuple[str, Any, str]]:
+def _toml(path: Path) -> tuple[str, dict[str, Any]]:
+    """The file's text and what it says; nothing where there is none."""
     try:
         text = path.read_text("utf-8")
+        return text, tomllib.loads(text)
     except FileNotFoundError:
-        return
+        return "", {}
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
-    try:
-        tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
+
+
+def _from_toml(path: Path, text: str, tree: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
     for found, value in _flat(tree, ""):
         key = _SHORT.get(found, found)
         if key in ELSEWHERE:

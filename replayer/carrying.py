@@ -20,6 +20,7 @@ from replayer.answer import headers_of
 from replayer.fitting import fits
 from replayer.flight import PLACES, Flight, FlightShot
 from replayer.hiding import Hiding, is_secret
+from replayer.idempotency import Keys
 from replayer.keeping import Cookie, Gave, Kept
 from replayer.observing import response_of
 from replayer.origins import Reader
@@ -214,8 +215,10 @@ def _notes(
 class Carriers:
     """What each target of a run gave so far."""
 
-    def __init__(self, targets: Sequence[Target | None], hiding: Hiding) -> None:
-        self._hiding = hiding
+    def __init__(self, targets: Sequence[Target | None], hiding: Hiding, keys: Keys | None = None) -> None:
+        self._hiding, self._keys = hiding, keys
+        self._masked = [target is not None and not target.credentials_recorded for target in targets]
+        """Who is sent masks: what follows from them is told of."""
         self._jars = [Jar() for _ in range(PLACES)]
         self._learned = [Learned() for _ in range(PLACES)]
         self._twins = [
@@ -223,8 +226,8 @@ class Carriers:
             for index, target in enumerate(targets)
         ]
         """Of a control that is the same process as the version it controls, that version."""
-        self.any = False
-        """Whether any target gave anything; until then nothing needs to be looked up."""
+        self.any = any(self._masked)
+        """Whether any target gave anything; until then nothing needs to be looked up for a safe request."""
 
     def __repr__(self) -> str:
         return f"<Carriers {self._learned}>"
@@ -272,7 +275,8 @@ class Carriers:
         twin = self._twins[index]
         session = item.exchange.session
         jars = [self._jars[at] for at in (twin, index) if at >= 0 and session in self._jars[at]]
-        if not jars and not item.takes:
+        keys = None if flight.safe else self._keys
+        if not jars and not item.takes and keys is None and not self._masked[index]:
             return
         own, other = self._learned[index], self._learned[twin] if twin >= 0 else None
 
@@ -282,9 +286,23 @@ class Carriers:
 
         def carry(masked: Request, opened: Request) -> Carried:
             done = carried(masked, opened, item.takes, given, self._hiding) if item.takes else Carried(opened, [], [])
-            return _with_cookies(done, masked, session, jars)
+            done = _with_cookies(done, masked, session, jars)
+            return done if keys is None else _with_keys(done, masked, keys, shot)
 
         shot.wire, shot.notes = flight.prepared.carried(index, carry)
+
+
+def _with_keys(done: Carried, masked: Request, keys: Keys, shot: FlightShot) -> Carried:
+    """Idempotency keys of this target's own; what it answers of them is read as if it were the recorded ones."""
+    headers, replaced = keys.rewritten(done.request.headers, shot.index)
+    if not replaced:
+        return done
+    recorded = dict(zip((value for _, value in headers), (value for _, value in masked.headers), strict=False))
+    shot.echoes = [(ours, recorded.get(ours, old)) for ours, old in replaced.items()]
+    notes = [
+        f"header {name.decode('latin-1').lower()}: key of this run and target" for name, v in headers if v in replaced
+    ]
+    return Carried(with_fields(done.request, headers=headers), [*done.notes, *dict.fromkeys(notes)], done.values)
 
 
 def _with_cookies(done: Carried, masked: Request, session: str, jars: Sequence[Jar]) -> Carried:

@@ -130,7 +130,7 @@ class Replay:
         for topic in (observations, intents_of_run):
             journal.create(topic, part.partitions)
         self._past = await self._in_thread(read_past, journal, observations, part.partition)
-        carriers = Carriers(self._targets, options.hiding)
+        carriers = Carriers(self._targets, options.hiding, options.keys)
         if self._past.done:
             again, recall = carriers.learn_again, recalled(carriers, options.keeping) if self._past.sealed else None
             work = work_topic(self._run)

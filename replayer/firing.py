@@ -198,7 +198,7 @@ class Volleys:
             shot = flight.shots[index] = FlightShot(
                 flight.wires[index], flight.head_only, flight.safe, flight=flight, index=index, landed=self._settled
             )
-            if self._carriers.any:
+            if self._carriers.any or not flight.safe:
                 self._carriers.load(shot, flight)
             shots.append(shot)
         self.shots += len(shots)

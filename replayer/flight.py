@@ -27,6 +27,8 @@ class FlightShot(LiveShot, kw_only=True, eq=False):
     """What was rewritten for this target."""
     gave: Gave | None = None
     """What its answer gave that later requests take."""
+    echoes: list[tuple[bytes, bytes]] = msgspec.field(default_factory=list[tuple[bytes, bytes]])
+    """What we made up for this target, and what the recording had there: an answer that repeats the one is read with the other."""
 
     def settled(self) -> None:
         """Tell who fired."""

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import NamedTuple
 
+from msgspec.structs import replace as with_fields
+
 from echolane.bodies import keep
 from echolane.errors import Fenced
 from echolane.exchange import OBSERVED_BODY_KEPT, Body, Response, WorkItem
@@ -203,6 +205,8 @@ def observe(flight: Flight, mask: Mask | None, *, paced: bool, keeping: Keeping 
             same_as = _same_as(answer, answers)
             if same_as < 0 and not flight.not_compared:
                 response = response_of(answer)
+                if live.echoes:
+                    response = with_recorded(response, live.echoes)
                 if mask is not None:
                     plain, response = response, mask(response, flight.prepared.secrets)
                     if live.gave is not None and (response is not plain or live.gave.cookies):
@@ -260,6 +264,16 @@ def response_of(answer: Answer) -> Response:
         body = keep(answer.body, OBSERVED_BODY_KEPT, encoding=encoding.lower(), chunked=answer.chunked)
     trailers = pairs_of(answer.trailers) if answer.trailers else []
     return Response(answer.status, version, headers, body, trailers, reason, answer.incomplete)
+
+
+def with_recorded(response: Response, echoes: Sequence[tuple[bytes, bytes]]) -> Response:
+    """The answer with the recorded values where it repeats what we made up in their place."""
+    data, headers = response.body.data, response.headers
+    for ours, recorded in echoes:
+        data = data.replace(ours, recorded)
+        headers = [(name, value.replace(ours, recorded)) for name, value in headers]
+    body = response.body if data == response.body.data else with_fields(response.body, data=data)
+    return with_fields(response, headers=headers, body=body)
 
 
 def _same_as(answer: Answer, answers: Sequence[Answer | None]) -> int:

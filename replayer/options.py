@@ -13,6 +13,7 @@ from replayer.breaker import PROBE_GAP_S
 from replayer.connection import Patience
 from replayer.health import PROBE_PATIENCE
 from replayer.hiding import Hiding
+from replayer.idempotency import Keys
 from replayer.keeping import Keeping
 from replayer.observing import Mask
 from replayer.parts import Gate, Sampling, every
@@ -51,6 +52,8 @@ class ReplayOptions:
     """Seals what answers gave and is masked in them, and opens what others sealed."""
     hiding: Hiding = field(default_factory=lambda: Hiding(os.urandom(32)))
     """Masks what is said of a rewrite."""
+    keys: Keys | None = None
+    """Idempotency keys of the run's own, in place of the recorded ones."""
     sampling: Sampling = every
     dry_run_header: str = ""
     """The header that writes carry; empty where they are meant (:mod:`replayer.dryrun`)."""

@@ -16,6 +16,7 @@ from echolane.settings import Settings
 from replayer.connection import Patience
 from replayer.dryrun import unechoed
 from replayer.hiding import Hiding
+from replayer.idempotency import Keys
 from replayer.keeping import Keeping
 from replayer.options import ReplayOptions, never
 from replayer.parts import every, thinned
@@ -38,7 +39,7 @@ async def prepared(
 
 def options_of(home: Home, spec: RunSpec, settings: Settings, decided: Callable[[], bool] = never) -> ReplayOptions:
     """How a run fires, with the keys of this home."""
-    seal_keys = load_seal_keys(home.keys, os.environ)
+    mark_key, seal_keys = load_mark_key(home.keys, os.environ), load_seal_keys(home.keys, os.environ)
     masker, opener = Masker(seal_keys.current.mask_key()), Opener(seal_keys)
 
     def mask(response: Response, secrets: Sequence[bytes]) -> Response:
@@ -56,12 +57,13 @@ def options_of(home: Home, spec: RunSpec, settings: Settings, decided: Callable[
         patience=Patience(
             settings.replay.connect_timeout_s, settings.replay.first_byte_timeout_s, settings.replay.total_timeout_s
         ),
-        mark_key=load_mark_key(home.keys, os.environ),
+        mark_key=mark_key,
         dry_run_header=spec.firing.dry_run_header,
         mask=mask,
         open_seal=opened,
         keeping=Keeping(spec.run, Sealer(seal_keys.current).seal_data, opener.open_data),
         hiding=Hiding(seal_keys.current.mask_key()),
+        keys=Keys(mark_key, spec.run, settings.replay.idempotency_headers),
         sampling=thinned if spec.sample_controls else every,
         retry_after_max_s=settings.replay.retry_after_max_s,
         stop_on=[parse_condition(text) for text in spec.firing.stop_on],

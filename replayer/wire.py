@@ -11,12 +11,15 @@ import io
 import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
-from msgspec.structs import replace
+from msgspec.structs import replace as with_fields
 
 from echolane.bodies import encode
+from echolane.errors import EcholaneError
 from echolane.exchange import Exchange, Headers, Request
 from echolane.marks import HeaderRefused, Signer, fresh_traceparent, prepare_headers
+from replayer.digests import Bodies, has_digest, with_digests
 from replayer.targets import Target
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -38,7 +41,7 @@ class Unsendable(ValueError):  # noqa: N818 - a reason of ``skipped``
 class _Version:
     """One version of a request: as recorded (masked), or with its seal opened."""
 
-    __slots__ = ("body", "headers", "heads", "length", "line", "request", "secrets", "tail")
+    __slots__ = ("body", "headers", "heads", "length", "line", "notes", "request", "secrets", "tail")
 
     def __init__(self, request: Request, secrets: Sequence[bytes], mark: bytes) -> None:
         if not _METHOD.fullmatch(request.method) or not _TARGET.fullmatch(request.target):
@@ -51,8 +54,17 @@ class _Version:
         self.body = encode(body.data, body.encoding) if body.encoding and not body.undecoded else body.data
         self.length = len(self.body) if self.body or _has_length(request) else None
         self.secrets = secrets
+        self.notes: list[str] = []
         self.tail = b"%b%b\r\n\r\n" % (_BETWEEN, mark)
         self.heads: dict[str | None, bytes] = {}
+
+    def state_digests_like(self, other: _Version) -> list[str]:
+        """Where the other one states true digests of its body, state those of this one's; what was written anew, in words."""
+        notes: list[str] = []
+        if self.body != other.body and has_digest(self.headers):
+            before, after = (Bodies(one.body, one.request.body.data) for one in (other, self))
+            self.headers, notes = with_digests(self.headers, before, after)
+        return notes
 
     def write(self, authority: bytes, lane: str | None) -> bytes:
         """The bytes for one target."""
@@ -132,14 +144,26 @@ class Wires:
     def version(self, exchange: Exchange, mark: bytes, *, opened: bool) -> _Version:
         """The request of an exchange as it may be sent. Raises :class:`Unsendable`."""
         request, secrets = exchange.request, ()
-        if opened and self._open_seal is not None:
-            request, secrets = self._open_seal(exchange)
-        if self._dry_run and request.method not in SAFE_METHODS:
-            # What was recorded of that header keeps its place, so that places of other headers stay true.
-            kept = [(n, b"1" if n.lower() == self._dry_run else value) for n, value in request.headers]
-            found = any(n.lower() == self._dry_run for n, _ in kept)
-            request = replace(request, headers=kept if found else [*kept, (self._dry_run, b"1")])
-        return _Version(request, secrets, mark)
+        opener = self._open_seal
+        if opened and opener is not None:
+            request, secrets = opener(exchange)
+        version = _Version(self._as_dry_run(request), secrets, mark)
+        if opened or opener is None or not exchange.seal or not has_digest(exchange.request.headers):
+            return version
+        # Its masks are another body than the one that the digest is of; nothing of the original is sent.
+        with suppress(EcholaneError):  # a key that is not here: the recorded digest goes
+            version.notes = version.state_digests_like(_Version(opener(exchange)[0], (), mark))
+            version.request = with_fields(version.request, headers=version.headers)
+        return version
+
+    def _as_dry_run(self, request: Request) -> Request:
+        """A write with the header that says that nothing is to be changed, where writes are a dry run."""
+        if not self._dry_run or request.method in SAFE_METHODS:
+            return request
+        # What was recorded of that header keeps its place, so that places of other headers stay true.
+        kept = [(n, b"1" if n.lower() == self._dry_run else value) for n, value in request.headers]
+        found = any(n.lower() == self._dry_run for n, _ in kept)
+        return with_fields(request, headers=kept if found else [*kept, (self._dry_run, b"1")])
 
     def place(self, exchange: Exchange, index: int) -> tuple[bytes, str | None, bool]:
         """Authority and lane of a target, and whether the seal is opened for it."""
@@ -180,13 +204,15 @@ class Prepared:
         version, authority, lane = self._version(index)
         request, notes, values = carry(self._exchange.request, version.request)
         if not notes:
-            return self.ready[index], notes
+            return self.ready[index], version.notes
         try:
-            wire = _Version(request, version.secrets, self._mark).write(authority, lane)
+            written = _Version(request, version.secrets, self._mark)
+            digests = written.state_digests_like(version)
+            wire = written.write(authority, lane)
         except Unsendable:  # a value with a control character in it; the recorded one goes
-            return self.ready[index], []
+            return self.ready[index], version.notes
         self.secrets += values
-        return wire, notes
+        return wire, list(dict.fromkeys((*notes, *version.notes, *digests)))
 
     def _version(self, index: int) -> tuple[_Version, bytes, str | None]:
         authority, lane, opens = self._wires.place(self._exchange, index)
