@@ -82,6 +82,7 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
                 fired_per_s=summary.rate_per_s,
             )
             result["timing"] |= {"retry_after": summary.retry_after, "concurrency": summary.concurrency}
+            result |= {"paused": summary.paused} if summary.paused else {}
             save_run(store, spec, "finished" if summary.state == "finished" else "interrupted", result)
         except StoreDown as error:
             # What was observed is in the journal, so nothing is lost and nothing is fired twice.
@@ -131,6 +132,8 @@ def tell(args: argparse.Namespace, result: dict[str, Any], summary: ReplaySummar
     """Files first, then the verdict for a person."""
     write_outputs(args, result)
     print_verdict(result)
+    for line in summary.paused:
+        say(line)
     if dead := result["ledger"]["not_compared"].get(REASON):
         say(f"{count(dead, 'dead letter')}, not compared: echolane dlq ls --run {result['run']}{same_place(args)}")
     for note in summary.notes:

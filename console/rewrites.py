@@ -11,9 +11,12 @@ from typing import Any
 
 import msgspec
 import orjson
+from msgspec.structs import replace as with_fields
 
+from console.credentials_told import Getting, gettings, number_identities, told
 from console.escapes import terminal
 from console.output import say
+from echolane.credentials import AS_RECORDED
 from echolane.exchange import WorkItem
 from echolane.frame import FrameDamaged, decode_frame
 from echolane.home import Home
@@ -22,6 +25,7 @@ from echolane.observation import TARGETS, Observation
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.writes import REFUSED, WriteRule, rule_for
+from replayer.identities import counts
 from replayer.plan import planned
 from replayer.wire import SAFE_METHODS
 
@@ -29,15 +33,25 @@ from replayer.wire import SAFE_METHODS
 def explain_plan(home: Home, settings: Settings, spec: RunSpec) -> None:
     """Print every exchange of the plan: fired or skipped and why, and what of it will be rewritten. Nothing is sent or written."""
     journal = open_journal(home)
-    tied = 0
+    tied = lacking = 0
+    given = gettings(home, spec, settings)
     try:
+        if any(counts(one.read) for one in given):
+            number_identities(planned(journal, home, spec, settings)[1], given)
+        for line in told(given) if any(one.read != AS_RECORDED for one in given) else ():
+            sys.stdout.write(terminal(line) + "\n")
         summary, items = planned(journal, home, spec, settings)
         for item in items:
             tied += bool(item.takes)
-            for line in plan_lines(item, spec.firing.writes):
+            if not item.skip and any(one.lacks(item.exchange) for one in given):
+                item = with_fields(item, skip="no-identity")  # noqa: PLW2901 - as it is going to be
+                lacking += 1
+            for line in plan_lines(item, spec.firing.writes, given):
                 sys.stdout.write(terminal(line) + "\n")
     finally:
         journal.close()
+    if lacking:
+        summary.skipped["no-identity"] = lacking
     skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(summary.skipped.items()))
     own = all(info.own_instance for info in spec.targets)
     say(
@@ -47,7 +61,7 @@ def explain_plan(home: Home, settings: Settings, spec: RunSpec) -> None:
     )
 
 
-def plan_lines(item: WorkItem, writes: Sequence[WriteRule] = ()) -> Iterator[str]:
+def plan_lines(item: WorkItem, writes: Sequence[WriteRule] = (), given: Sequence[Getting] = ()) -> Iterator[str]:
     """One exchange of a plan, as it is printed."""
     request = item.exchange.request
     what = f"{request.method} {request.target}"
@@ -60,6 +74,12 @@ def plan_lines(item: WorkItem, writes: Sequence[WriteRule] = ()) -> Iterator[str
     for take in item.takes:
         other = f" (or, as likely, {', '.join(take.whys[1 : take.tied])})" if take.tied > 1 else ""
         yield f"    {take.where} is {take.whys[0]}{other}"
+    gets: dict[str, list[str]] = {}
+    for one in given:
+        if what := one.of(item.exchange):
+            gets.setdefault(what, []).append(one.name)
+    for what, names in gets.items():
+        yield f"    {what} at {', '.join(names)}"
 
 
 def _why(rule: WriteRule) -> str:

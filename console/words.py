@@ -53,7 +53,7 @@ COMPARISONS = (
 ADVICE = {
     "nothing-compared": "See in the account why the exchanges were skipped or not compared; --methods all includes writes.",
     "ledger": "This is a fault of Echolane, not of your service: run it again, and report it if it stays.",
-    "fidelity": "Start base in the state it was recorded in, and give it credentials it accepts; then run again.",
+    "fidelity": "Start base in the state it was recorded in, and give it credentials it accepts (targets.base.credentials); then run again.",
     "controls-missing": "Give --control and --branch-control, or let --base-cmd and --branch-cmd start them.",
     "undecided": "Record and replay more of these endpoints; each finding says how many samples are missing.",
     "target-unavailable": "Look at the target's own log, bring it up again, then go on with the run.",
@@ -317,6 +317,9 @@ def skipped_hint(ledger: Mapping[str, Any]) -> str:
         "unsafe-method": "--methods all includes what was skipped as unsafe-method",
         "write-refused": "[[writes]] of echolane.toml keep back what was skipped as write-refused",
         "dry-run-unproven": "an application that echoes the header of the dry run gets what was skipped as dry-run-unproven",
+        "no-identity": "identities (or share = true) in targets.NAME.credentials include what was skipped as no-identity",
+        "credentials-refused": "credentials that the target takes include what was skipped as credentials-refused",
+        "credentials-unavailable": "a provider that answers includes what was skipped as credentials-unavailable",
         "decided": "a run without --stop-early includes what was skipped as decided",
     }
     return "; ".join(hint for reason, hint in hints.items() if skipped.get(reason))

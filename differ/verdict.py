@@ -86,7 +86,8 @@ def _unfaithful(facts: Facts) -> str:
         share = f"{facts.unauthorised:.0%}"
         recorded = " that were answered otherwise when recorded" if facts.fidelity is not None else ""
         why = f"base answered 401 or 403 to {share} of the requests{recorded}"
-        return f"{why}; give the targets credentials they accept, or record again with seals"
+        how = "give the targets credentials they accept (targets.NAME.credentials in echolane.toml), or record again with seals"
+        return f"{why}; {how}"
     if facts.fidelity is not None and facts.fidelity < FIDELITY_MIN:
         why = f"only {facts.fidelity:.1%} of base's answers have the recorded status class"
         worst = f" (the fewest at {facts.unfaithful})" if facts.unfaithful else ""

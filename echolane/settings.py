@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
+from echolane.credentials import Credentials, read_targets
 from echolane.errors import UsageError
 from echolane.exchange import ANSWER_BODY_KEPT, REQUEST_BODY_KEPT
 from echolane.journal.kafka_address import PASSWORD, SCHEME, Options, completed
@@ -90,6 +91,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     differ: Differ = Differ()
     journal: JournalSettings = JournalSettings()
     kafka: Options = Options()
+    targets: dict[str, Credentials] = {}
+    """By role, host or ``default``: see :mod:`echolane.credentials`."""
     sources: dict[str, str] = {}
 
     @property
@@ -217,8 +220,8 @@ _SERVICE_LINK = re.compile(
 )
 _SHORT = {"journal": "journal.url"}
 """Other names of settings, in the file and, behind ``ECHOLANE_``, in the environment."""
-ELSEWHERE = frozenset({"rules", "writes"})
-"""Keys of the file that are no settings: rules have readers of their own."""
+ELSEWHERE = ("rules", "targets", "writes")
+"""Keys of the file that are no settings of one value: they have readers of their own."""
 NOT_SETTINGS = {
     "ECHOLANE_SEAL_KEY",
     "ECHOLANE_SEAL_KEY_COMMAND",
@@ -245,7 +248,8 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], toml_path: Path) 
     for layer in layers:
         for key, value, source in layer:
             values[key], sources[key] = _checked(key, value, source), source
-    nested: dict[str, Any] = {"sources": sources}
+    targets = read_targets(tree.get("targets", {}), lambda key: f"{toml_path} line {_line_of(text, key)}")
+    nested: dict[str, Any] = {"sources": sources, "targets": targets}
     for key, value in values.items():
         room, dot, name = key.partition(".")
         if dot:

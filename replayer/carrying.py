@@ -21,6 +21,7 @@ from replayer.fitting import fits
 from replayer.flight import PLACES, Flight, FlightShot
 from replayer.hiding import Hiding, is_secret
 from replayer.idempotency import Keys
+from replayer.keeper import Keeper
 from replayer.keeping import Cookie, Gave, Kept
 from replayer.observing import response_of
 from replayer.origins import Reader
@@ -215,8 +216,14 @@ def _notes(
 class Carriers:
     """What each target of a run gave so far."""
 
-    def __init__(self, targets: Sequence[Target | None], hiding: Hiding, keys: Keys | None = None) -> None:
-        self._hiding, self._keys = hiding, keys
+    def __init__(
+        self,
+        targets: Sequence[Target | None],
+        hiding: Hiding,
+        keys: Keys | None = None,
+        keeper: Keeper | None = None,
+    ) -> None:
+        self._hiding, self._keys, self._keeper = hiding, keys, keeper
         self._masked = [target is not None and not target.credentials_recorded for target in targets]
         """Who is sent masks: what follows from them is told of."""
         self._jars = [Jar() for _ in range(PLACES)]
@@ -226,7 +233,7 @@ class Carriers:
             for index, target in enumerate(targets)
         ]
         """Of a control that is the same process as the version it controls, that version."""
-        self.any = any(self._masked)
+        self.any = keeper is not None or any(self._masked)
         """Whether any target gave anything; until then nothing needs to be looked up for a safe request."""
 
     def __repr__(self) -> str:
@@ -275,8 +282,8 @@ class Carriers:
         twin = self._twins[index]
         session = item.exchange.session
         jars = [self._jars[at] for at in (twin, index) if at >= 0 and session in self._jars[at]]
-        keys = None if flight.safe else self._keys
-        if not jars and not item.takes and keys is None and not self._masked[index]:
+        keys, keeper = None if flight.safe else self._keys, self._keeper
+        if not jars and not item.takes and keys is None and keeper is None and not self._masked[index]:
             return
         own, other = self._learned[index], self._learned[twin] if twin >= 0 else None
 
@@ -287,6 +294,10 @@ class Carriers:
         def carry(masked: Request, opened: Request) -> Carried:
             done = carried(masked, opened, item.takes, given, self._hiding) if item.takes else Carried(opened, [], [])
             done = _with_cookies(done, masked, session, jars)
+            if keeper is not None:
+                request, notes, secrets = keeper.wear(shot, opened, done.request)
+                others = [note for note in done.notes if not notes or not note.startswith(notes[0].partition(":")[0])]
+                done = Carried(request, [*others, *notes], [*done.values, *secrets])
             return done if keys is None else _with_keys(done, masked, keys, shot)
 
         shot.wire, shot.notes = flight.prepared.carried(index, carry)

@@ -28,6 +28,7 @@ from replayer.feeding import Past, count_work, learn_again, read_past, recalled,
 from replayer.firing import Volleys
 from replayer.flight import PLACES, Flight, flight_of
 from replayer.health import Health
+from replayer.identities import keeper_of
 from replayer.intents import Intents, intents_topic
 from replayer.observing import Observer, Outlet, in_doubt, observations_topic, skipped
 from replayer.options import WHOLE, Part, ReplayOptions, ReplaySummary, never
@@ -77,8 +78,7 @@ class Replay:
         self, journal: Journal, run: str, targets: Sequence[Target], options: ReplayOptions, part: Part = WHOLE
     ) -> None:
         self.summary = ReplaySummary()
-        self._journal = journal
-        self._run, self._part = run, part
+        self._journal, self._run, self._part = journal, run, part
         self._targets: list[Target | None] = [None] * PLACES
         for target in targets:
             self._targets[target.index] = target
@@ -130,10 +130,11 @@ class Replay:
         for topic in (observations, intents_of_run):
             journal.create(topic, part.partitions)
         self._past = await self._in_thread(read_past, journal, observations, part.partition)
-        carriers = Carriers(self._targets, options.hiding, options.keys)
+        work = work_topic(self._run)
+        keeper = await self._in_thread(keeper_of, journal, work, self._targets, options.sources, options.original)
+        carriers = Carriers(self._targets, options.hiding, options.keys, keeper)
         if self._past.done:
             again, recall = carriers.learn_again, recalled(carriers, options.keeping) if self._past.sealed else None
-            work = work_topic(self._run)
             await self._in_thread(learn_again, journal, work, observations, part.partition, again, recall)
         self.summary.selected = await self._in_thread(self._count)
         spawn = tasks.create_task
@@ -172,6 +173,7 @@ class Replay:
             skip=self._pass_over,
             gate=gate,
             carriers=carriers,
+            keeper=keeper,
         )
         self._volleys = Volleys(parts, timer, self._changed)
         self._volleys.health = Health(
@@ -202,6 +204,8 @@ class Replay:
             for pool in self._pools:
                 if pool:
                     pool.close()
+            if keeper := self._volleys.parts.keeper:
+                keeper.abort()
         self.summary.seconds = time.monotonic() - begun
 
     def _start(self) -> None:
@@ -360,22 +364,18 @@ class Replay:
                 await self._observer.wait_room()
                 frame = await self._in_thread(self._next_frame)
         await self._observer.wait_written()
+        summary.paused = volleys.parts.keeper.paused if volleys.parts.keeper else []
         summary.fired, summary.shots = volleys.landed, volleys.shots
         summary.notes = self._dry_run.notes if self._dry_run else ()
         summary.concurrency, summary.retry_after = volleys.places.told(), volleys.parts.restraint.told()
-        late = sorted(volleys.lateness)
-        if late:
-            summary.lateness_us_p50, summary.lateness_us_p99 = (
-                late[int(len(late) * part)] / 1000 for part in (0.5, 0.99)
-            )
+        summary.was_late(sorted(volleys.lateness))
 
     def _why_early(self) -> str:
         """Why the rest is not fired; empty when all is."""
         summary, volleys = self.summary, self._volleys
         if volleys.down is not None:
-            target = self._targets[volleys.down]
             summary.state = "unavailable"
-            if target:
+            if target := self._targets[volleys.down]:
                 summary.down = target.name
                 summary.reason = f"{target.name} {target.url} does not answer any more; start it and resume the run"
             return "target-unavailable"

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from replayer.answer import headers_of
 from replayer.carrying import Carriers
-from replayer.connection import Connection
+from replayer.connecting import connect
 from replayer.dryrun import UNPROVEN, DryRun
 from replayer.flight import PLACES, Flight, FlightShot, flight_of, is_late, recorded_status
 from replayer.health import Health
@@ -63,6 +63,8 @@ class Volleys:
         self._late_ns = parts.late_ns if parts.paced else 0
         self._sparing = Sparing(parts.targets, parts.sampling)
         self._carriers = parts.carriers or Carriers(parts.targets, parts.hiding)
+        keeper = parts.keeper
+        self._on_settled = keeper.watch(self._settled, self._fire_again) if keeper else self._settled
         self._random = random.Random(parts.seed).random  # noqa: S311 - a seed must replay it
         self._orders = {n: list(itertools.permutations(range(n))) for n in range(1, PLACES + 1)}
         self._pumping = False
@@ -141,6 +143,19 @@ class Volleys:
         indexes = self._sparing.whom(flight)
         flight.pending = len(indexes)
         self.places.take(indexes)
+        if self.parts.keeper is None:
+            self._equipped(flight, indexes, "")
+        else:
+            self.parts.keeper.equip(flight, indexes, lambda reason: self._equipped(flight, indexes, reason))
+
+    def _equipped(self, flight: Flight, indexes: Sequence[int], reason: str) -> None:
+        """Every target has its credential, or the flight is not fired for this reason."""
+        if reason:
+            self._vacate(flight, indexes)
+            self.parts.skip(flight, reason)
+            self._changed()
+            self._go_on()
+            return
         if flight.safe:
             self._connect(flight, indexes)
             return
@@ -154,34 +169,7 @@ class Volleys:
         self.parts.intents.ask(flight.item.exchange.id, indexes, flight.attempt, granted)
 
     def _connect(self, flight: Flight, indexes: Sequence[int]) -> None:
-        """Get a connection to each target, so that all can be written to at once."""
-        missing: list[int] = []
-        connections, safe = flight.connections, flight.safe
-        for index in indexes:
-            pool = self._pools[index]
-            connection = pool.take(safe=safe) if pool else None
-            connections[index] = connection
-            if connection is None:
-                missing.append(index)
-        if not missing:
-            self._shoot(flight, indexes)
-            return
-        flight.missing = len(missing)
-
-        def opener(index: int) -> Callable[[Connection | None, str], None]:
-            def opened(connection: Connection | None, failure: str) -> None:
-                flight.connections[index] = connection
-                flight.failures[index] = failure
-                flight.missing -= 1
-                if not flight.missing:
-                    self._shoot(flight, indexes)
-
-            return opened
-
-        for index in missing:
-            pool = self._pools[index]
-            if pool:
-                pool.open(opener(index))
+        connect(self._pools, flight, indexes, self._shoot)
 
     def _shoot(self, flight: Flight, indexes: Sequence[int]) -> None:
         """Write to every target, in random order, as close together as one thread can."""
@@ -196,7 +184,7 @@ class Volleys:
         for place in order:
             index = indexes[place]
             shot = flight.shots[index] = FlightShot(
-                flight.wires[index], flight.head_only, flight.safe, flight=flight, index=index, landed=self._settled
+                flight.wires[index], flight.head_only, flight.safe, flight=flight, index=index, landed=self._on_settled
             )
             if self._carriers.any or not flight.safe:
                 self._carriers.load(shot, flight)
@@ -234,9 +222,18 @@ class Volleys:
         for index in indexes:
             flight.failures[index] = flight.failures[index] or ("unavailable" if self.down is not None else "closed")
 
-    def _fire_fresh(self, shot: FlightShot) -> None:
+    def _fire_again(self, shot: FlightShot, flight: Flight) -> None:
+        """With another credential than was refused."""
+        self._carriers.load(shot, flight)
         pool = self._pools[shot.index]
-        if pool:
+        connection = pool.take(safe=True) if pool else None
+        if connection is not None:
+            connection.fire(shot)
+        else:
+            self._fire_fresh(shot)
+
+    def _fire_fresh(self, shot: FlightShot) -> None:
+        if pool := self._pools[shot.index]:
             pool.fire_fresh(shot)
 
     def _settled(self, shot: FlightShot) -> None:
@@ -309,14 +306,18 @@ class Volleys:
         else:
             self._gate.landed()
 
-    def _leave_in_doubt(self, flight: Flight, indexes: Sequence[int]) -> None:
+    def _vacate(self, flight: Flight, indexes: Sequence[int]) -> None:
+        """It is not going to be fired."""
         for index in indexes:
             self.places.leave(index)
         self.flying -= 1
-        self.landed += 1
         self.loaded_bytes -= flight.weight
         self._schedule.done(flight, _mono_ns() - self.start_ns)
         self._heard_dry(flight)
+
+    def _leave_in_doubt(self, flight: Flight, indexes: Sequence[int]) -> None:
+        self._vacate(flight, indexes)
+        self.landed += 1
         self.parts.observer.add(in_doubt(flight.item, indexes, flight.attempt))
         self._changed()
         self._go_on()
@@ -353,14 +354,15 @@ class Volleys:
         held, self._held = self._held, []
         for flight in held:
             self.parts.observer.take(flight)
-        pool = self._pools[index]
-        if pool:
+        if pool := self._pools[index]:
             pool.abort("unavailable")
         self._changed()
 
     def cancel(self) -> None:
         """Give up what is in the air."""
         self.aborted = self.aborted or "cancelled"
+        if self.parts.keeper is not None:
+            self.parts.keeper.abort()
         for pool in self._pools:
             if pool:
                 pool.abort("closed")
@@ -371,6 +373,8 @@ class Volleys:
         self.aborted = "cancelled"
         if self.health is not None:
             self.health.halt()
+        if self.parts.keeper is not None:
+            self.parts.keeper.abort()
         for pool in self._pools:
             if pool:
                 pool.halt()

@@ -11,6 +11,7 @@ from echolane.exchange import EMPTY, WorkItem
 from replayer.connection import Connection, LiveShot
 from replayer.keeping import Gave
 from replayer.schedule import Scheduled
+from replayer.tokens import Worn
 from replayer.wire import SAFE_METHODS, Prepared
 
 PLACES = 4
@@ -29,6 +30,11 @@ class FlightShot(LiveShot, kw_only=True, eq=False):
     """What its answer gave that later requests take."""
     echoes: list[tuple[bytes, bytes]] = msgspec.field(default_factory=list[tuple[bytes, bytes]])
     """What we made up for this target, and what the recording had there: an answer that repeats the one is read with the other."""
+
+    worn: Worn | None = None
+    """The credential of a provider that it carried."""
+    resent: int = 0
+    """How often it was sent again with a fresh one."""
 
     def settled(self) -> None:
         """Tell who fired."""

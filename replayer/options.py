@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
+from echolane.exchange import Exchange, Request
 from echolane.observation import Observation
 from replayer.breaker import PROBE_GAP_S
 from replayer.connection import Patience
 from replayer.health import PROBE_PATIENCE
 from replayer.hiding import Hiding
 from replayer.idempotency import Keys
+from replayer.keeper import Source
 from replayer.keeping import Keeping
 from replayer.observing import Mask
 from replayer.parts import Gate, Sampling, every
@@ -32,6 +34,10 @@ def never() -> bool:
 def no_halt() -> str:
     """The kill switch of a run that has none."""
     return ""
+
+
+def _as_recorded(exchange: Exchange) -> Request:
+    return exchange.request
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,10 @@ class ReplayOptions:
     """Masks what is said of a rewrite."""
     keys: Keys | None = None
     """Idempotency keys of the run's own, in place of the recorded ones."""
+    sources: Sequence[Source | None] = (None, None, None, None)
+    """Of each target whose credentials are others than the recorded ones."""
+    original: Callable[[Exchange], Request] = _as_recorded
+    """A request with its seal opened, for who makes a credential of the recorded one."""
     sampling: Sampling = every
     dry_run_header: str = ""
     """The header that writes carry; empty where they are meant (:mod:`replayer.dryrun`)."""
@@ -113,6 +123,13 @@ class ReplaySummary:
     """What else a person should know."""
     down: str = ""
     """The name of the target that is unavailable."""
+    paused: list[str] = field(default_factory=list[str])
+    """Identities whose credentials did not work at a target, in words."""
+
+    def was_late(self, ns: Sequence[int]) -> None:
+        """Take in by how many nanoseconds shots were late, in rising order."""
+        if ns:
+            self.lateness_us_p50, self.lateness_us_p99 = (ns[int(len(ns) * part)] / 1000 for part in (0.5, 0.99))
 
     @property
     def rate_per_s(self) -> float:

@@ -11,6 +11,7 @@ from replayer.connection import Pool
 from replayer.dryrun import DryRun
 from replayer.flight import Flight
 from replayer.hiding import Hiding
+from replayer.keeper import Keeper
 from replayer.partners import Asking, Taking
 from replayer.restraint import Restraint
 from replayer.schedule import Schedule
@@ -86,3 +87,5 @@ class Parts:
     gate: Gate | None = None
     carriers: Carriers | None = None
     """What the targets gave before, where anything is known of that."""
+    keeper: Keeper | None = None
+    """Credentials, where any target gets others than the recorded ones."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from echolane.errors import EcholaneError
 from echolane.exchange import Exchange, Request, Response
 from echolane.home import Home
 from echolane.keys import load_mark_key, load_seal_keys
@@ -20,6 +21,7 @@ from replayer.idempotency import Keys
 from replayer.keeping import Keeping
 from replayer.options import ReplayOptions, never
 from replayer.parts import every, thinned
+from replayer.sources import sources_of
 from replayer.stopping import parse_condition
 from replayer.switch import Switch
 from replayer.targets import Target, make_targets, resolve
@@ -29,16 +31,24 @@ async def prepared(
     home: Home, spec: RunSpec, settings: Settings, decided: Callable[[], bool] = never
 ) -> tuple[list[Target], ReplayOptions]:
     """The targets of a run, checked and found, and how it fires."""
-    targets = await resolve(make_targets(spec.targets, spec.allow_hosts, spec.allow_writes, spec.methods))
-    options = options_of(home, spec, settings, decided)
+    targets = await resolve(
+        make_targets(spec.targets, spec.allow_hosts, spec.allow_writes, spec.methods, settings.targets)
+    )
+    options = options_of(home, spec, settings, decided, targets)
     if header := options.dry_run_header:
         silent = await unechoed(targets, header, options.mark_key, spec.run)
         options = replace(options, dry_run_silent=silent)
     return targets, options
 
 
-def options_of(home: Home, spec: RunSpec, settings: Settings, decided: Callable[[], bool] = never) -> ReplayOptions:
-    """How a run fires, with the keys of this home."""
+def options_of(
+    home: Home,
+    spec: RunSpec,
+    settings: Settings,
+    decided: Callable[[], bool] = never,
+    targets: Sequence[Target] = (),
+) -> ReplayOptions:
+    """How a run fires at these targets, with the keys of this home."""
     mark_key, seal_keys = load_mark_key(home.keys, os.environ), load_seal_keys(home.keys, os.environ)
     masker, opener = Masker(seal_keys.current.mask_key()), Opener(seal_keys)
 
@@ -48,6 +58,12 @@ def options_of(home: Home, spec: RunSpec, settings: Settings, decided: Callable[
     def opened(exchange: Exchange) -> tuple[Request, Sequence[bytes]]:
         request = opener.open(exchange.request, exchange.seal)
         return request, masker.request(request).known
+
+    def original(exchange: Exchange) -> Request:
+        try:
+            return opener.open(exchange.request, exchange.seal)
+        except EcholaneError:  # whoever makes something of it says that it is masked
+            return exchange.request
 
     return ReplayOptions(
         concurrency=spec.concurrency,
@@ -64,6 +80,8 @@ def options_of(home: Home, spec: RunSpec, settings: Settings, decided: Callable[
         keeping=Keeping(spec.run, Sealer(seal_keys.current).seal_data, opener.open_data),
         hiding=Hiding(seal_keys.current.mask_key()),
         keys=Keys(mark_key, spec.run, settings.replay.idempotency_headers),
+        sources=sources_of(home, spec.run, targets, mark_key, opened),
+        original=original,
         sampling=thinned if spec.sample_controls else every,
         retry_after_max_s=settings.replay.retry_after_max_s,
         stop_on=[parse_condition(text) for text in spec.firing.stop_on],

@@ -45,8 +45,8 @@ class Jar:
 
     def learn(self, session: str, recorded: Headers, answered: Headers) -> list[tuple[bytes, bytes, bytes]]:
         """Take in the Set-Cookie headers of the recorded answer (masked) and of this target's (as sent): name, recorded value, its value."""
-        theirs = dict(_set_cookies(answered))
-        found = [(name, value, theirs[name]) for name, value in _set_cookies(recorded) if name in theirs]
+        theirs = dict(set_cookies(answered))
+        found = [(name, value, theirs[name]) for name, value in set_cookies(recorded) if name in theirs]
         found = [one for one in found if one[1] not in _GONE and one[2] not in _GONE]
         self.take(session, found)
         return found
@@ -98,7 +98,8 @@ def cookie_pairs(value: bytes) -> list[tuple[bytes, bytes]]:
     return [(n.strip(), v.strip()) for n, equals, v in (part.partition(b"=") for part in value.split(b";")) if equals]
 
 
-def _set_cookies(headers: Headers) -> list[tuple[bytes, bytes]]:
+def set_cookies(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Name and value of each cookie that an answer sets."""
     found: list[tuple[bytes, bytes]] = []
     for name, value in headers:
         if len(name) == 10 and name.lower() == b"set-cookie":

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from echolane.credentials import AS_RECORDED, Credentials, credentials_of
 from echolane.errors import RefusedForSafety, TargetUnavailable, UsageError
 from echolane.observation import TARGETS, TargetInfo
 
@@ -31,6 +32,8 @@ class Target:
     allow_writes: bool = False
     credentials_recorded: bool = True
     """Whether seals are opened for it: only where the recorded users' credentials may go."""
+    credentials: Credentials = AS_RECORDED
+    """What stands in the place of the recorded users' credentials."""
     host_mode: str = "target"
     """The authority it is sent: ``target`` (its own), ``recorded``, or a name."""
     own_instance: bool = True
@@ -50,7 +53,11 @@ class Target:
 
 
 def make_targets(
-    infos: Sequence[TargetInfo], allow_hosts: Sequence[str], allow_writes: Sequence[str], methods: str
+    infos: Sequence[TargetInfo],
+    allow_hosts: Sequence[str],
+    allow_writes: Sequence[str],
+    methods: str,
+    configured: Mapping[str, Credentials] | None = None,
 ) -> list[Target]:
     """The targets of a run, checked: RefusedForSafety where one may not be fired at, UsageError where they make no sense."""
     for info in infos:
@@ -58,17 +65,21 @@ def make_targets(
     base, branch = infos[0], infos[2]
     if base.url == branch.url and base.lane == branch.lane:
         raise UsageError(f"base and branch are both {base.url}; give two addresses, or --lane for the branch")
-    return [
-        Target(
-            index,
-            info.url,
-            info.lane,
-            allow_writes=methods == "all",
-            credentials_recorded=is_loopback(host_of(info.url)),
-            own_instance=info.own_instance,
-        )
-        for index, info in enumerate(infos)
-    ]
+    return [_target_of(index, info, methods, configured or {}) for index, info in enumerate(infos)]
+
+
+def _target_of(index: int, info: TargetInfo, methods: str, configured: Mapping[str, Credentials]) -> Target:
+    local = is_loopback(host_of(info.url))
+    credentials = credentials_of(configured, TARGETS[index], urlsplit(info.url).netloc, loopback=local)
+    return Target(
+        index,
+        info.url,
+        info.lane,
+        allow_writes=methods == "all",
+        credentials_recorded=credentials.opens(loopback=local),
+        credentials=credentials,
+        own_instance=info.own_instance,
+    )
 
 
 def check_allowed(url: str, allow_hosts: Sequence[str], allow_writes: Sequence[str], methods: str) -> None:

@@ -21,6 +21,7 @@ from echolane.exchange import Exchange, Headers, Request
 from echolane.marks import HeaderRefused, Signer, fresh_traceparent, prepare_headers
 from replayer.digests import Bodies, has_digest, with_digests
 from replayer.targets import Target
+from replayer.wearing import with_masks
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
@@ -136,17 +137,22 @@ class Wires:
             open_seal is not None and target is not None and target.credentials_recorded for target in targets
         ]
         """Whether a target gets what was sealed."""
+        self._places = [target.credentials if target and target.credentials.replaces else None for target in targets]
+        """What of it is not: a provider gives it."""
 
     def prepare(self, exchange: Exchange) -> Prepared:
         """The exchange, ready to be written for any target."""
         return Prepared(self, exchange, self._signer.sign(exchange.id))
 
-    def version(self, exchange: Exchange, mark: bytes, *, opened: bool) -> _Version:
+    def version(self, exchange: Exchange, mark: bytes, *, opened: bool, index: int) -> _Version:
         """The request of an exchange as it may be sent. Raises :class:`Unsendable`."""
         request, secrets = exchange.request, ()
         opener = self._open_seal
         if opened and opener is not None:
             request, secrets = opener(exchange)
+            if (place := self._places[index]) is not None:
+                headers = with_masks(place, exchange.request.headers, request.headers)
+                request = with_fields(request, headers=headers)
         version = _Version(self._as_dry_run(request), secrets, mark)
         if opened or opener is None or not exchange.seal or not has_digest(exchange.request.headers):
             return version
@@ -172,6 +178,10 @@ class Wires:
             authority = exchange.request.authority.encode("latin-1", "replace")
         return authority, self._lanes[index], bool(exchange.seal) and self._opening[index]
 
+    def shared(self, index: int) -> int:
+        """Whose version of a request is this target's, too: -1 for that of all who get it as it was."""
+        return -1 if self._places[index] is None else index
+
     def probe(self, index: int) -> bytes:
         """What a target is asked that has never answered anything recorded; marked, so that no recorder takes it for traffic."""
         mark = self._signer.sign("probe")
@@ -187,7 +197,7 @@ class Prepared:
         self._wires = wires
         self._exchange = exchange
         self._mark = mark
-        self._versions: dict[bool, _Version] = {}
+        self._versions: dict[tuple[bool, int], _Version] = {}
         self.ready: list[bytes] = []
         self.secrets: list[bytes] = []
         """What was sent unmasked: to be masked where an answer repeats it."""
@@ -216,9 +226,11 @@ class Prepared:
 
     def _version(self, index: int) -> tuple[_Version, bytes, str | None]:
         authority, lane, opens = self._wires.place(self._exchange, index)
-        version = self._versions.get(opens)
+        key = (opens, self._wires.shared(index) if opens else -1)
+        version = self._versions.get(key)
         if version is None:
-            version = self._versions[opens] = self._wires.version(self._exchange, self._mark, opened=opens)
+            version = self._wires.version(self._exchange, self._mark, opened=opens, index=index)
+            self._versions[key] = version
             self.secrets += version.secrets
         return version, authority, lane
 

@@ -254,7 +254,11 @@ class _Serving:
                 if not shared.began_ns:
                     await worker.say(shared.run, BEGAN, time.time_ns() + worker.settled_ns())
                 hold = worker.hold(shared, self._member, partition, epoch, start, self._partitions)
-                await Slice(worker.journal, shared, self._targets, self._options, hold, self._crowd).work_off(stop)
+                part = Slice(worker.journal, shared, self._targets, self._options, hold, self._crowd)
+                await part.work_off(stop)
+                for line in part.summary.paused:
+                    log.event("worker.paused-identity", worker=worker.name, run=shared.run, error=line)
+                    await worker.tell(shared.run, Told(worker.name, "replay", time.time_ns(), trouble=line))
             except Fenced as error:
                 log.event("worker.fenced", worker=worker.name, run=shared.run, partition=partition, error=str(error))
                 return False

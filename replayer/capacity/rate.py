@@ -24,10 +24,10 @@ from replayer.capacity.rhythm import Rhythm
 from replayer.capacity.rules import Interval
 from replayer.carrying import Carriers
 from replayer.connection import Pool
-from replayer.fire import first_of, undisturbed
 from replayer.firing import Parts, Volleys
 from replayer.flight import PLACES, Flight, flight_of
 from replayer.options import ReplayOptions
+from replayer.quiet import first_of, undisturbed
 from replayer.targets import Target
 from replayer.timer import Timer
 from replayer.wire import Unsendable, Wires

@@ -1,0 +1,114 @@
+"""The sources of credentials that a run's targets use: one for all targets that use the same, so that it is asked once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+from msgspec.structs import replace as with_fields
+
+from echolane.credentials import AS_RECORDED, IDENTITIES_MAX, JWT, LOGIN, OAUTH2, STATIC, Credentials
+from echolane.errors import UsageError
+from echolane.exchange import Exchange, Response
+from echolane.frame import EXCHANGES, FrameDamaged, decode_frame, peek
+from echolane.home import Home
+from echolane.journal import open_journal
+from echolane.recordings import load, topic_of
+from replayer.keeper import Source
+from replayer.providers import SendLogin, ask, key_of, provider_of, secret_of, taken
+from replayer.targets import Target
+from replayer.tokens import NoCredential
+from replayer.wire import OpenSeal, Wires
+
+
+def sources_of(
+    home: Home, run: str, targets: Sequence[Target], mark_key: bytes, opened: OpenSeal
+) -> list[Source | None]:
+    """Four places; None where a target gets the recorded credentials, or masks. UsageError where a login's recording is none."""
+    found: dict[bytes, Source] = {}
+    sources: list[Source | None] = [None, None, None, None]
+    for target in targets:
+        read = target.credentials
+        if not read.replaces:
+            continue
+        # What a target gives itself is good there only; all else is the same wherever it is sent.
+        key = msgspec.json.encode(read) + (
+            target.url.encode() + str(target.lane).encode() if read.provider == LOGIN else b""
+        )
+        if key not in found:
+            _check_secrets(read)
+            logins = logins_of(home, read) if read.provider == LOGIN else []
+            identities = len(logins) if read.provider == LOGIN else read.configured()
+            found[key] = Source(read, provider_of(read, logins, _sender(run, target, mark_key, opened)), identities)
+        sources[target.index] = found[key]
+    return sources
+
+
+def _check_secrets(read: Credentials) -> None:
+    """UsageError where a secret is not there at all: nothing has been sent yet."""
+    try:
+        for number in range(len(read.identities) or 1):
+            identity = read.identity(number)
+            if read.provider == STATIC:
+                secret_of(identity.env, identity.file)
+            elif read.provider == OAUTH2:
+                secret_of(identity.client_secret_env, identity.client_secret_file)
+        if read.provider == JWT:
+            key_of(read)
+    except NoCredential as none:
+        raise UsageError(f"{read.source}: {none}") from none
+
+
+def _sender(run: str, target: Target, mark_key: bytes, opened: OpenSeal) -> SendLogin:
+    """Replays a recorded login at one target: it was recorded for this, so its secrets are that target's own."""
+    alone: list[Target | None] = [None, None, None, None]
+    alone[target.index] = replace(target, credentials_recorded=True, credentials=AS_RECORDED)
+    wires = Wires(run, alone, mark_key, opened)
+
+    async def send(login: Exchange, timeout_s: float) -> Response:
+        prepared = wires.prepare(login)
+        prepared.write_ahead([target.index])
+        return await ask(*target.address, prepared.ready[target.index], timeout_s, f"{target.name} {target.url}")
+
+    return send
+
+
+def logins_of(home: Home, read: Credentials) -> list[Exchange]:
+    """The logins of a recording in recorded order: the exchanges whose answer gave what is taken."""
+    recording = load(home.recordings, read.recording)
+    journal = open_journal(home)
+    found: list[Exchange] = []
+    try:
+        topic = topic_of(recording.service)
+        for part in recording.ranges if topic in journal.topics() else ():
+            for entry in journal.read(topic, part.partition, part.start, part.stop):
+                try:
+                    if peek(entry.frame).kind == EXCHANGES:
+                        found += [
+                            one for one in decode_frame(entry.frame, Exchange) if _is_login(one, read, recording.tags)
+                        ]
+                except FrameDamaged:  # counted by the journal
+                    continue
+                if len(found) > IDENTITIES_MAX:
+                    raise UsageError(
+                        f"{read.source}: recording `{recording.id}` holds more than {IDENTITIES_MAX:,} logins"
+                    )
+    finally:
+        journal.close()
+    if not found:
+        raise UsageError(
+            f"{read.source}: no answer of recording `{recording.id}` gives {read.take}; record the login itself, or it has been removed by now"
+        )
+    found.sort(key=lambda one: (one.captured_at_ns, one.agent, one.epoch, one.seq))
+    return [with_fields(one, response=None) for one in found]
+
+
+def _is_login(exchange: Exchange, read: Credentials, tags: dict[str, str]) -> bool:
+    response = exchange.response
+    return (
+        response is not None
+        and response.status < 400
+        and tags.items() <= exchange.tags.items()
+        and taken(response, read.take) is not None
+    )
