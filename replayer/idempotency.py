@@ -2,7 +2,7 @@
 
 A service that keeps the recorded key would answer from its memory instead of doing what it is asked, and one shared by base and branch
 would answer the second of them with the first's result. The same recorded key becomes the same key within a run and target, so a
-repetition that was recorded stays one. Keys keep their length and look (UUID, hexadecimal, digits, else letters and digits).
+repetition that was recorded stays one. Keys keep their length and look (UUID, hexadecimal, digits, words before the chance).
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ _CLASSES = (
     (re.compile(rb"[A-Z]"), b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
 )
 _HEX = re.compile(rb"(?=.*[A-Fa-f])(?:[0-9a-f-]{8,}|[0-9A-F-]{8,})")
+_PARTS = re.compile(rb"([^0-9A-Za-z]+)")
+_WORD = re.compile(rb"[A-Za-z]+|[^0-9A-Za-z]+|")
+CHANCE_MIN = 6
+"""Characters that are drawn anew at least; where words leave fewer, the words are drawn, too."""
 KEY_MIN = 8
 """Shorter keys would meet each other when their characters are drawn anew, and have no chance to be met by others: 40 bits."""
 
@@ -56,7 +60,17 @@ class Keys:
             text[14:15] = recorded[14:15]  # its version and variant stay what they were
             text[19:20] = recorded[19:20]
             return bytes(text)
-        return _drawn(recorded, stream, hexadecimal=_HEX.fullmatch(recorded) is not None)
+        if _HEX.fullmatch(recorded):
+            return _drawn(recorded, stream, hexadecimal=True)
+        # A word before or behind the chance (`client-…`, `order_…`) is what a service may ask for.
+        parts = _PARTS.split(recorded)
+        chance = [not _WORD.fullmatch(part) for part in parts]
+        if sum(len(part) for part, drawn in zip(parts, chance, strict=True) if drawn) < CHANCE_MIN:
+            return _drawn(recorded, stream, hexadecimal=False)
+        return b"".join(
+            _drawn(part, stream, hexadecimal=_HEX.fullmatch(part) is not None) if drawn else part
+            for part, drawn in zip(parts, chance, strict=True)
+        )
 
 
 def _drawn(recorded: bytes, draw: Iterator[int], *, hexadecimal: bool) -> bytes:

@@ -84,7 +84,9 @@ def test_a_key_keeps_its_look():
         (UUID, rb"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-b[0-9a-f]{3}-[0-9a-f]{12}"),
         (UUID.upper(), rb"[0-9A-F]{8}-[0-9A-F]{4}-4[0-9A-F]{3}-B[0-9A-F]{3}-[0-9A-F]{12}"),
         (b"0123456789", rb"[0-9]{10}"),
-        (b'"order-ABC-1234567"', rb'"[a-z]{5}-[A-Z]{3}-[0-9]{7}"'),
+        (b'"order-ABC-1234567"', rb'"order-ABC-[0-9]{7}"'),
+        (b"client-5a7e9b04784585", rb"client-[0-9a-f]{14}"),
+        (b"abcdef-ghijkl-1", rb"[a-z]{6}-[a-z]{6}-[0-9]"),
     ):
         assert re.fullmatch(form, keys.rewritten([(b"Idempotency-Key", key)], 2)[0][0][1])
     assert keys.rewritten([(b"Idempotency-Key", b"7")], 2) == ([(b"Idempotency-Key", b"7")], {})
