@@ -85,7 +85,7 @@ def test_without_correlation_the_shop_does_not_answer_as_recorded(recorded: Worl
     print(f"in the recorded status class at base and branch: {shares}")
     assert max(shares) < 0.6, (shares, done.err)
     assert result["reason_code"] == "fidelity"
-    assert set(notes) <= {"cookie sid"}
+    assert set(notes) <= {"cookie sid", "header idempotency-key: key of this run and target"}
 
 
 def test_what_will_be_rewritten_is_said_before_and_after(recorded: World) -> None:
