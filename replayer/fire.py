@@ -22,7 +22,7 @@ from echolane.journal import Journal
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from replayer.carrying import Carriers
-from replayer.connection import SWEEP_S, Pool
+from replayer.connection import SWEEP_S
 from replayer.dryrun import DryRun
 from replayer.feeding import Past, count_work, learn_again, read_past, recalled, work_items
 from replayer.firing import Volleys
@@ -32,7 +32,7 @@ from replayer.identities import keeper_of
 from replayer.intents import Intents, intents_topic
 from replayer.observing import Observer, Outlet, in_doubt, observations_topic, skipped
 from replayer.options import WHOLE, Part, ReplayOptions, ReplaySummary, never
-from replayer.parts import Parts
+from replayer.parts import Parts, pools_of
 from replayer.plan import work_topic
 from replayer.preparing import prepared
 from replayer.quiet import first_of, undisturbed
@@ -138,10 +138,7 @@ class Replay:
             await self._in_thread(learn_again, journal, work, observations, part.partition, again, recall)
         self.summary.selected = await self._in_thread(self._count)
         spawn = tasks.create_task
-        self._pools = [
-            Pool(target.address, spawn, patience=options.patience, idle_max=options.concurrency) if target else None
-            for target in self._targets
-        ]
+        self._pools = pools_of(self._targets, spawn, options.patience, options.concurrency)
         self._observer = Observer(
             journal,
             observations,

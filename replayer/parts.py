@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from replayer.carrying import Carriers
-from replayer.connection import Pool
+from replayer.connection import Patience, Pool
 from replayer.dryrun import DryRun
 from replayer.flight import Flight
 from replayer.hiding import Hiding
@@ -18,6 +18,8 @@ from replayer.schedule import Schedule
 from replayer.stopping import Watch
 from replayer.targets import Target
 
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
+"""Runs a coroutine as a task of the run's."""
 Sampling = Callable[[str, int], bool]
 """(endpoint, how many of it were fired before) → whether the controls get this one, too."""
 
@@ -89,3 +91,8 @@ class Parts:
     """What the targets gave before, where anything is known of that."""
     keeper: Keeper | None = None
     """Credentials, where any target gets others than the recorded ones."""
+
+
+def pools_of(targets: Sequence[Target | None], spawn: Spawn, patience: Patience, idle_max: int) -> list[Pool | None]:
+    """Connections to each target, as many idle ones kept as are ever in use."""
+    return [Pool(target.address, spawn, patience=patience, idle_max=idle_max) if target else None for target in targets]

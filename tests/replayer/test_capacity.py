@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -311,11 +310,10 @@ def test_an_answer_without_a_number_says_why(status: int, body: bytes, said: str
             Prometheus(url, [metric], thread).ask(metric)
 
 
-def test_a_real_prometheus_is_asked(tmp_path: Path) -> None:
+def test_a_real_prometheus_is_asked(tmp_path: Path, require: Callable[..., str]) -> None:
     """Debian's server, scraping itself: a number, an empty answer and an error of the query."""
-    program = os.environ.get("ECHOLANE_PROMETHEUS") or shutil.which("prometheus")
-    if not program:
-        pytest.skip("needs prometheus (apt-get install prometheus, or ECHOLANE_PROMETHEUS=PATH)")
+    hint = "apt-get install prometheus, or ECHOLANE_PROMETHEUS=PATH"
+    program = os.environ.get("ECHOLANE_PROMETHEUS") or require("prometheus", hint=hint)
     port = free_port()
     config = tmp_path / "prometheus.yml"
     config.write_text(
