@@ -94,6 +94,7 @@ def ask(args: argparse.Namespace, home: Home, settings: Settings, spec: RunSpec,
             say(f"workers are at run {spec.run} already; waiting for them")
         assert shared is not None  # noqa: S101 - it was said just now, or is going on
         waiting = _Waiting(journal, store, words, shared, args.wait)
+        waiting.lines = args.progress == "json"
         try:
             with interrupted(waiting):
                 result = waiting.until_closed()
@@ -150,10 +151,12 @@ class _Waiting:
         self._looked_at = 0.0
         self._count = {"replay": 0, "diff": 0}
         self.signals = 0
+        self.lines = False
+        """Whether progress is told as lines of JSON."""
 
     def until_closed(self) -> dict[str, Any] | None:
         """The run's result; None when the person did not wait for it, Inconclusive when there are no workers."""
-        with Progress() as progress:
+        with Progress(lines=self.lines) as progress:
             while True:
                 self._hear()
                 if self._shared.ended:

@@ -72,7 +72,7 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
         check_targets(home, spec)
         save_run(store, spec, "running")
         try:
-            summary = fire_and_compare(home, journal, settings, spec)
+            summary = fire_and_compare(home, journal, settings, spec, lines=args.progress == "json")
             result = close_run(
                 store,
                 spec,
@@ -91,12 +91,14 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
     return EXIT_OF_REASON.get(result["reason_code"], EXITS[result["verdict"]])
 
 
-def fire_and_compare(home: Home, journal: Journal, settings: Settings, spec: RunSpec) -> ReplaySummary:
+def fire_and_compare(
+    home: Home, journal: Journal, settings: Settings, spec: RunSpec, *, lines: bool = False
+) -> ReplaySummary:
     """Fire the plan here while the worker compares beside; both have ended when this returns."""
     sure = Sure(home, spec)
 
     async def fire(stop: asyncio.Event) -> ReplaySummary:
-        with Progress() as progress:
+        with Progress(lines=lines) as progress:
 
             def tell_progress(done: int, total: int) -> None:
                 sure.look()

@@ -30,13 +30,16 @@ COMMANDS = {
     "show": ("console.show", "one run's result, its exchanges, its page"),
     "capacity": ("console.capacity", "how much recorded traffic one target bears, and what limits it"),
     "worker": ("console.worker", "fire or compare runs that others ask for, as one of many workers"),
+    "api": ("console.api.serve", "the HTTP API and the pages, and runs that they are asked for"),
+    "token": ("console.api.token_command", "who may use the API and the pages: make, list and end tokens"),
+    "audit": ("console.api.audit_command", "who changed what over the API, and whether the record of it is whole"),
     "rules": ("console.rules", "which differences are no regressions, and what that hides"),
     "dlq": ("console.dlq", "exchanges whose comparison ended its process: list, show, compare again"),
     "doctor": ("console.doctor", "look for what is wrong with a home"),
     "config": ("console.config", "the settings in force and where each comes from"),
 }
 WITH_JOURNAL = frozenset(
-    ("record", "import", "recordings", "run", "show", "dlq", "doctor", "config", "runs", "worker", "capacity")
+    ("record", "import", "recordings", "run", "show", "dlq", "doctor", "config", "runs", "worker", "capacity", "api")
 )
 """Commands that open the journal, or tell where it is."""
 DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG))

@@ -56,12 +56,12 @@ class Part:
     samples_left_out: int = 0
 
 
-def render_page(result: words.Result) -> str:
-    """The whole page."""
+def render_page(result: words.Result, *, home: str = "") -> str:
+    """The whole page; ``home`` is where a server has the list that it belongs to."""
     parts = [Part(key, words.findings(result, key)) for key in PARTS]
     for part in parts:
         _fill_heads(part)
-    before, after = _before(result, parts), _after(result)
+    before, after = _before(result, parts, home), _after(result)
     heads = sum(size(text) + len(NO_SAMPLE) for part in parts for text in part.heads)
     room = PAGE_BYTES - size(before) - size(after) - heads
     _fill_samples(parts, room)
@@ -150,8 +150,11 @@ def _left_out(part: Part) -> str:
     return f'<p class="left-out">To stay small, this page leaves out {what}. <code>echolane show RUN --json</code> has all.</p>'
 
 
-def _before(result: words.Result, parts: list[Part]) -> str:
+def _before(result: words.Result, parts: list[Part], home: str) -> str:
     verdict = words.verdict(result)
+    brand = (
+        f'<a class="brand" href="{home}">{LOGO}Echolane</a>' if home else f'<span class="brand">{LOGO}Echolane</span>'
+    )
     links = "".join(
         f'<a href="#{part.key}">{PARTS[part.key]} <b>{len(part.findings):,}</b></a>' for part in parts if part.findings
     )
@@ -163,7 +166,7 @@ def _before(result: words.Result, parts: list[Part]) -> str:
         f'<title>{verdict}: {name(result.get("service"))} · Echolane</title><link rel="icon" href="{favicon(verdict)}">'
         f"<style>{asset('page.css')}</style></head>\n"
         f'<body class="{verdict}"><a class="skip" href="#groups">Skip to the findings</a>'
-        f'<header class="top"><span class="brand">{LOGO}Echolane</span><span class="service">{name(result.get("service"), 80)}</span>'
+        f'<header class="top">{brand}<span class="service">{name(result.get("service"), 80)}</span>'
         f'<nav aria-label="Parts of this page">{links}<a href="#account">Account</a></nav></header>\n'
         f"<main>{hero(result)}{outcome_bar(result)}\n"
     )

@@ -104,7 +104,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def add_worker_flags(parser: argparse.ArgumentParser) -> None:
-    """Who does the run."""
+    """Who does the run, and what programs that ask for it want to know."""
     parser.add_argument(
         "--workers",
         choices=["own", "shared", "auto"],
@@ -116,6 +116,13 @@ def add_worker_flags(parser: argparse.ArgumentParser) -> None:
         default=WAIT_S,
         metavar="SECONDS",
         help=f"how long to wait for workers when none is heard (default: {WAIT_S:.0f})",
+    )
+    parser.add_argument("--run-id", metavar="ID", help="the id of the new run, a UUID version 7 (default: a new one)")
+    parser.add_argument(
+        "--progress",
+        choices=["auto", "json"],
+        default="auto",
+        help="auto: a bar, on a terminal only; json: a line on stderr twice a second, with done and total",
     )
 
 
@@ -134,6 +141,8 @@ def execute(args: argparse.Namespace) -> int:
         return (ask if spec.partitions else conduct)(args, home, settings, spec, resume=True)
     targets = targets_of(args)
     home = home_in(settings)
+    if args.run_id:
+        check_new(args, home)
     spec = spec_of(args, home, settings, targets)
     if args.explain:
         explain_plan(home, settings, spec)
@@ -215,7 +224,7 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
     finally:
         journal.close()
     return RunSpec(
-        run=ids.uuid7(now),
+        run=args.run_id or ids.uuid7(now),
         service=service,
         recording=chosen,
         targets=targets,
@@ -239,6 +248,17 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
     )
 
 
+def check_new(args: argparse.Namespace, home: Home) -> None:
+    """UsageError where an id is none for a new run, or is that of a run that has begun."""
+    if not ids.UUID7.fullmatch(args.run_id):
+        raise UsageError(f"--run-id `{args.run_id}` is no UUID version 7 in lower case")
+    with store_of(args, home) as store:
+        if any(
+            row["spec"] for row in store.query("SELECT spec FROM runs_v WHERE run = {run:String}", {"run": args.run_id})
+        ):
+            raise UsageError(f"there is a run `{args.run_id}` already; --resume goes on with one")
+
+
 def version_name(args: argparse.Namespace) -> str:
     """What base's version is called: as it was told, else the commit it is started from; empty where neither is known."""
     name = args.base_version
@@ -260,4 +280,6 @@ def resumed(args: argparse.Namespace, home: Home) -> RunSpec:
         store.close()
     if row["state"] == "finished":
         raise UsageError(f"run {row['run']} is finished; `echolane show {row['run']}` shows it")
+    if not row["spec"]:
+        raise UsageError(f"run {row['run']} never began, so it cannot be gone on with; run it anew")
     return msgspec.json.decode(str(row["spec"]), type=RunSpec)

@@ -72,6 +72,18 @@ class Differ(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     profile_days: float = 14.0
 
 
+class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the server is reached, and how much it lets itself be asked."""
+
+    listen: str = "127.0.0.1:8900"
+    url: str = ""
+    hosts: list[str] = []
+    runs_at_once: int = 1
+    runs_queued: int = 100
+    rate_per_s: float = 10.0
+    burst: int = 50
+
+
 class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the journal is laid out."""
 
@@ -93,6 +105,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kafka: Options = Options()
     targets: dict[str, Credentials] = {}
     """By role, host or ``default``: see :mod:`echolane.credentials`."""
+    api: Api = Api()
     sources: dict[str, str] = {}
 
     @property
@@ -162,6 +175,13 @@ WHAT = {
     "journal.url": "sqlite (in the home), or kafka://HOST:PORT,… of a cluster; `journal = ...` and ECHOLANE_JOURNAL say the same",
     "journal.partitions": "partitions of a new service's topic",
     "journal.retention_days": "days that recorded exchanges are kept",
+    "api.listen": "where `echolane api` listens, HOST:PORT",
+    "api.url": "the address by which people reach it, for example https://echolane.example; empty for the one it listens on",
+    "api.hosts": "other host names by which it may be called; any other is refused (it is how a page elsewhere would reach it)",
+    "api.runs_at_once": "runs that the server has done at the same time; others wait",
+    "api.runs_queued": "runs that may wait",
+    "api.rate_per_s": "calls a second that one token, or one address without a token, may make on average",
+    "api.burst": "calls that it may make at once",
     "kafka.user": "who logs in to Kafka; empty for nobody. The password is in ECHOLANE_KAFKA_PASSWORD or a file",
     "kafka.password_file": "a file that holds the password",
     "kafka.sasl": "plain, scram-sha-256 or scram-sha-512 (what a user without it gets)",
@@ -194,6 +214,10 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "differ.profile_days": (0, PROFILES_KEPT_DAYS),
     "journal.partitions": (1, 1024),
     "journal.retention_days": (0.04, 36_500),
+    "api.runs_at_once": (1, 64),
+    "api.runs_queued": (1, 10_000),
+    "api.rate_per_s": (0.1, 100_000),
+    "api.burst": (1, 1_000_000),
     "kafka.replication": (0, 16),
     "kafka.wait_s": (1, 3600),
 }
@@ -208,6 +232,7 @@ _FORMS = {
     "replay.late": (re.compile(r"fire|skip"), "`fire` or `skip`"),
     "replay.methods": (re.compile(r"safe|all"), "`safe` or `all`"),
     "replay.workers": (re.compile(r"own|shared|auto"), "`own`, `shared` or `auto`"),
+    "api.url": (re.compile(r"|https?://[^/\s]+"), "`https://HOST`, without a path"),
     "home": (re.compile(r"[^\0]+"), "a folder"),
     "store": (
         re.compile(r"|clickhouse://[^\0]+"),
@@ -220,7 +245,7 @@ _SERVICE_LINK = re.compile(
 )
 _SHORT = {"journal": "journal.url"}
 """Other names of settings, in the file and, behind ``ECHOLANE_``, in the environment."""
-ELSEWHERE = ("rules", "targets", "writes")
+ELSEWHERE = frozenset(("rules", "targets", "writes", "api_targets"))
 """Keys of the file that are no settings of one value: they have readers of their own."""
 NOT_SETTINGS = {
     "ECHOLANE_SEAL_KEY",

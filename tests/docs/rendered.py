@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from console.api.problems import TITLES
+from console.api.table import OPERATIONS
 from console.main import COMMANDS, build_parser
 from echolane.settings import Settings, load
 
@@ -56,7 +58,16 @@ def settings() -> str:
     return "\n".join(lines) + "\n"
 
 
-PARTS = {"cli.md": commands, "settings.md": settings}
+def operations() -> str:
+    """Each operation of the API."""
+    lines = ["| operation | role | what |", "|---|---|---|"]
+    lines += [f"| `{one.method} {one.path}` | {one.role or 'none'} | {cell(one.summary)} |" for one in OPERATIONS]
+    problems = ["", "| problem | status | title |", "|---|---|---|"]
+    problems += [f"| `{code}` | {status} | {title} |" for code, (status, title) in TITLES.items()]
+    return "\n".join([*lines, *problems]) + "\n"
+
+
+PARTS = {"cli.md": commands, "settings.md": settings, "api.md": operations}
 
 
 def merged(name: str, text: str) -> str:

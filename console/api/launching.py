@@ -1,0 +1,307 @@
+"""Have runs done: each is ``echolane run`` in a process of its own, so many at once, the others in a queue that outlives the server.
+
+What was asked for stands in ``HOME/runs/RUN.asked`` before it is answered, and as a row of the store, so that a run that was accepted is
+done even if the server is killed at once: the next one takes it up. A child lives on without its server, which finds it again by its
+lease. Where workers share runs (``replay.workers``, a journal on Kafka) the child only asks them, and can be replaced at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import orjson
+
+from echolane import log
+from echolane.errors import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_UNAVAILABLE, HomeError, unwritable
+from echolane.home import Home
+from echolane.lease import is_held
+from echolane.store import Store
+
+LOOK_S = 0.5
+GRACE_S = 30.0
+"""A run that is told to end closes what it has: seconds. One that does not is killed, and can be gone on with."""
+KEYS_MAX = 100_000
+"""Idempotency keys that are remembered, the newest: weeks of a busy server, some 20 MB."""
+SAID_BYTES = 64 * 1024
+"""Of what a child says; the end of it tells how far it is, or what was wrong."""
+QUEUED, RUNNING, ENDED = "queued", "running", "ended"
+REASONS = {
+    EXIT_INCONCLUSIVE: "nothing-compared",
+    EXIT_UNAVAILABLE: "target-unavailable",
+    EXIT_REFUSED: "refused",
+    EXIT_INTERRUPTED: "interrupted",
+}
+
+
+class QueueFull(Exception):  # noqa: N818 - the word of style.md
+    """As many runs wait as may."""
+
+
+class Asked(msgspec.Struct):
+    """A run that the server was asked for."""
+
+    run: str
+    service: str
+    by: str
+    at_ns: int
+    words: list[str]
+    """Flags of ``echolane run``."""
+    key: str = ""
+    fingerprint: str = ""
+    """Of the request, so that its key is not used for another."""
+    state: str = QUEUED
+    code: int = -1
+    said: str = ""
+    """The last line of a child that came to no result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a child says it is."""
+
+    done: int = 0
+    total: int | None = None
+
+
+class Launcher:
+    """The runs of one server. On the loop, but for the store."""
+
+    def __init__(self, home: Home, store: Store, places: Sequence[str], at_once: int, queued_max: int) -> None:
+        self._home, self._store, self._places = home, store, list(places)
+        self._at_once, self._queued_max = at_once, queued_max
+        self._queue: deque[Asked] = deque(maxlen=queued_max + at_once + 1)
+        self._going: dict[str, Asked] = {}
+        self._keys: dict[str, Asked] = {}
+        self._children: dict[str, asyncio.subprocess.Process] = {}
+        self._changed = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Launcher {len(self._going)}/{self._at_once} runs, {len(self._queue)}/{self._queued_max} queued>"
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many runs go on, and how many wait."""
+        return len(self._going), len(self._queue)
+
+    def known(self, key: str) -> Asked | None:
+        """The run that was asked for with this key."""
+        return self._keys.get(key)
+
+    def find(self, run: str) -> Asked | None:
+        """A run that this home's servers were asked for."""
+        try:
+            return msgspec.json.decode(self._file(run).read_bytes(), type=Asked)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    async def ask(self, asked: Asked) -> None:
+        """Take a run into the queue; it is kept when this returns. QueueFull where too many wait."""
+        if len(self._queue) >= self._queued_max:
+            raise QueueFull
+        if asked.key:
+            self._remember(asked)
+        self._queue.append(asked)  # before anything is waited for: two who ask at once get two places
+        try:
+            await asyncio.to_thread(self._keep, asked, row=asked.words[:1] != ["--resume"])
+        except BaseException:
+            self._queue.remove(asked)
+            self._keys.pop(asked.key, None)
+            raise
+        self._changed.set()
+
+    async def cancel(self, run: str) -> bool:
+        """Give a run up that waits, or that a child of this server does; False where it is neither."""
+        for asked in self._queue:
+            if asked.run == run:
+                self._queue.remove(asked)
+                asked.state, asked.code, asked.said = ENDED, EXIT_INTERRUPTED, "cancelled before it began"
+                await asyncio.to_thread(self._keep, asked, row=False)
+                await asyncio.to_thread(self._save_row, asked, "interrupted", "interrupted")
+                return True
+        child = self._children.get(run)
+        if child is None or child.returncode is not None:
+            return False
+        child.send_signal(signal.SIGINT)
+        return True
+
+    def progress(self, run: str) -> Progress:
+        """How far the child of a run says it is."""
+        for line in reversed(self._lines(run)):
+            with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+                told = orjson.loads(line)
+                return Progress(int(told["done"]), int(told["total"]) or None)
+        return Progress()
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Start what waits, see it through, and let go of it in good order when told to stop."""
+        for asked in await asyncio.to_thread(self._left_behind):
+            self._remember(asked)
+            if asked.state == QUEUED:
+                self._queue.append(asked)
+            elif asked.state == RUNNING:
+                self._going[asked.run] = asked
+        async with asyncio.TaskGroup() as tasks:
+            for asked in list(self._going.values()):
+                tasks.create_task(self._adopted(asked, stop))
+            while not stop.is_set():
+                while self._queue and len(self._going) < self._at_once:
+                    asked = self._queue.popleft()
+                    self._going[asked.run] = asked
+                    tasks.create_task(self._seen_through(asked, stop))
+                self._changed.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_S):
+                        await self._changed.wait()
+
+    async def _seen_through(self, asked: Asked, stop: asyncio.Event) -> None:
+        """One run from its start to its end."""
+        asked.state = RUNNING
+        try:
+            await asyncio.to_thread(self._keep, asked, row=False)
+            child = await self._started(asked)
+            self._children[asked.run] = child
+            waiting, stopping = asyncio.ensure_future(child.wait()), asyncio.ensure_future(stop.wait())
+            await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            again = child.returncode is None and await self._let_go(asked, child)
+            await self._concluded(asked, await waiting, again=again)
+        except (HomeError, OSError) as error:  # the store or the disk is away: the run is taken up by the next server
+            log.event("run.lost", run=asked.run, error=str(error))
+        finally:
+            self._going.pop(asked.run, None)
+            self._children.pop(asked.run, None)
+            self._changed.set()
+
+    async def _started(self, asked: Asked) -> asyncio.subprocess.Process:
+        first = [] if asked.words[:1] == ["--resume"] else [f"--run-id={asked.run}", f"--service={asked.service}"]
+        command = [sys.executable, "-m", "console.main", "run", *first, *asked.words, "--progress=json", *self._places]
+        said = os.open(self._said(asked.run), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            return await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=said,
+                start_new_session=True,  # Ctrl-C is for the server, which tells its children itself
+            )
+        finally:
+            os.close(said)
+
+    async def _let_go(self, asked: Asked, child: asyncio.subprocess.Process) -> bool:
+        """End a child because the server ends; whether the run is to be gone on with."""
+        shared = await asyncio.to_thread(self._row_state, asked.run) == "shared"
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(signal.SIGKILL if shared else signal.SIGINT)  # workers need no asker
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GRACE_S):
+                    await child.wait()
+            if child.returncode is None:
+                child.kill()
+        return True
+
+    async def _concluded(self, asked: Asked, code: int, *, again: bool) -> None:
+        state = await asyncio.to_thread(self._row_state, asked.run)
+        if again and state not in {"finished", "failed"}:
+            asked.state = QUEUED
+            if state != QUEUED:  # it had begun
+                asked.words = ["--resume", asked.run]
+        else:
+            asked.state, asked.code = ENDED, code
+            asked.said = self._last_line(asked.run) if code not in {0, 1} else ""
+        await asyncio.to_thread(self._keep, asked, row=False)
+        if asked.state == ENDED and state in {QUEUED, ""}:
+            told = code in {EXIT_INTERRUPTED, -signal.SIGINT}  # cancelled before it fired anything
+            state, reason = ("interrupted", "interrupted") if told else ("failed", REASONS.get(code, ""))
+            await asyncio.to_thread(self._save_row, asked, state, reason)
+
+    async def _adopted(self, asked: Asked, stop: asyncio.Event) -> None:
+        """A child of a server that was killed: it goes on, or is gone on with."""
+        lease = self._home.runs / f"{asked.run}.lock"
+        while is_held(lease) and not stop.is_set():  # noqa: ASYNC110 - it is a lock of another process
+            await asyncio.sleep(LOOK_S)
+        if stop.is_set() and is_held(lease):
+            self._going.pop(asked.run, None)
+            return
+        try:
+            await self._concluded(asked, EXIT_INTERRUPTED, again=True)
+        finally:
+            self._going.pop(asked.run, None)
+        if asked.state == QUEUED:
+            self._queue.append(asked)
+            self._changed.set()
+
+    def _left_behind(self) -> list[Asked]:
+        found = [self.find(path.name.removesuffix(".asked")) for path in sorted(self._home.runs.glob("*.asked"))]
+        left = [asked for asked in found if asked is not None]
+        for asked in left:
+            if asked.state == QUEUED and not self._row_state(asked.run):
+                self._save_row(asked, QUEUED, "")
+        return left
+
+    def _remember(self, asked: Asked) -> None:
+        if asked.key:
+            self._keys[asked.key] = asked
+            if len(self._keys) > KEYS_MAX:
+                del self._keys[next(iter(self._keys))]
+
+    def _keep(self, asked: Asked, *, row: bool) -> None:
+        path = self._file(asked.run)
+        part = path.with_suffix(".part")
+        try:
+            with part.open("wb") as file:
+                file.write(msgspec.json.encode(asked))
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError as error:
+            raise unwritable(f"`{path}`", error) from error
+        if row:
+            self._save_row(asked, QUEUED, "")
+
+    def _save_row(self, asked: Asked, state: str, reason_code: str) -> None:
+        now = time.time_ns()
+        over = state != QUEUED
+        columns = {
+            "run": asked.run,
+            "version": now,
+            "service": asked.service,
+            "state": state,
+            "started_at": asked.at_ns,
+            "finished_at": now if over else 0,
+            "verdict": "inconclusive" if over else "",
+            "reason_code": reason_code,
+        }
+        self._store.insert("runs", {name: [value] for name, value in columns.items()})
+
+    def _row_state(self, run: str) -> str:
+        rows = self._store.query("SELECT state FROM runs_v WHERE run = {run:String}", {"run": run})
+        return str(rows[0]["state"]) if rows else ""
+
+    def _last_line(self, run: str) -> str:
+        lines = [line for line in self._lines(run) if not line.startswith(b"{")]
+        text = lines[-1].decode("utf-8", "replace") if lines else "the run's process was ended from outside"
+        return text.removeprefix("echolane: ")[:500]
+
+    def _lines(self, run: str) -> list[bytes]:
+        try:
+            with self._said(run).open("rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - SAID_BYTES))
+                return [line for line in file.read().splitlines() if line.strip()]
+        except OSError:
+            return []
+
+    def _file(self, run: str) -> Path:
+        return self._home.runs / f"{run}.asked"
+
+    def _said(self, run: str) -> Path:
+        return self._home.runs / f"{run}.said"

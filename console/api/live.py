@@ -1,0 +1,69 @@
+"""A run watched live: server-sent events that tell how far it is, until it has ended, the token has, or the server stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+import msgspec
+from aiohttp import web
+
+from console.api import reading
+from console.api.context import Call
+from console.api.dressing import dress
+from console.api.messages import RunState
+from console.api.problems import Problem
+
+LOOK_S = 1.0
+"""Live pages lag by two seconds at most."""
+QUIET_S = 15.0
+"""After so long without a change a comment is sent, so that nothing between takes the connection for dead."""
+STREAMS_MAX = 64
+"""Watched at a time: each asks the store once a second."""
+
+
+async def watch_run(call: Call) -> web.StreamResponse:
+    """Send the state of a run whenever it changes; the event `ended` is the last."""
+    site = call.site
+    run = await site.read(reading.run_of, site, call.token, call.path("run"))
+    if site.streams >= STREAMS_MAX:
+        raise Problem(
+            "too-many", f"{STREAMS_MAX} clients watch already; ask for the state instead", {"Retry-After": "10"}
+        )
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
+    dress(response)
+    site.streams += 1
+    try:
+        await response.prepare(call.request)
+        with contextlib.suppress(ConnectionError):  # who watched has left
+            await _tell(call, run.id, response)
+    finally:
+        site.streams -= 1
+    return response
+
+
+async def _tell(call: Call, run: str, response: web.StreamResponse) -> None:
+    site = call.site
+    before: RunState | None = None
+    said_at = time.monotonic()
+    await response.write(b"retry: 3000\n\n")
+    while not site.stopping.is_set():
+        token = await site.read(site.book.by_id, call.token.id)
+        if token is None:
+            await response.write(b"event: denied\ndata: {}\n\n")
+            return
+        found = await site.read(reading.run_of, site, token, run)
+        state = await site.read(reading.state_told, site, found)
+        if state != before:
+            name = b"state" if found.goes_on else b"ended"
+            await response.write(b"event: " + name + b"\ndata: " + msgspec.json.encode(state) + b"\n\n")
+            before, said_at = state, time.monotonic()
+        elif time.monotonic() - said_at > QUIET_S:
+            await response.write(b": still there\n\n")
+            said_at = time.monotonic()
+        if not found.goes_on:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                await site.stopping.wait()

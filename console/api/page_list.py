@@ -1,0 +1,165 @@
+"""The server's pages beside a run's own: services and runs, a run on its way, the door. Pure; foreign text is escaped.
+
+Style and script come from ``/assets``, so that the policy of these pages admits nothing inline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from console.api.messages import RunRow, Runs, RunState, ServiceTold
+from console.escapes import html, short
+from console.page import LOGO
+from console.page_style import favicon
+from echolane import __version__
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+WORDS = {
+    "queued": "waits for its turn",
+    "running": "goes on",
+    "paused": "stands still",
+    "interrupted": "was interrupted",
+    "failed": "did not come about",
+}
+REFRESH_S = 5
+
+
+def _page(title: str, main: str, *, word: str = "", events: str = "", refresh: bool = False) -> str:
+    out = (
+        f'<form method="post" action="/logout"><input type="hidden" name="word" value="{html(word)}">'
+        "<button>Log out</button></form>"
+        if word
+        else ""
+    )
+    again = f'<noscript><meta http-equiv="refresh" content="{REFRESH_S}"></noscript>' if refresh else ""
+    script = '<script src="/assets/live.js" defer></script>' if events else ""
+    live = f' data-events="{html(events)}"' if events else ""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
+        f'<title>{html(title)} · Echolane</title><link rel="icon" href="{favicon("inconclusive")}">'
+        f'<link rel="stylesheet" href="/assets/page.css"><link rel="stylesheet" href="/assets/list.css">{again}{script}</head>\n'
+        f'<body{live}><a class="skip" href="#main">Skip to the content</a>'
+        f'<header class="top"><a class="brand" href="/">{LOGO}Echolane</a>{out}</header>\n'
+        f'<main id="main">{main}</main>\n<footer>Echolane {__version__}</footer></body></html>\n'
+    )
+
+
+def overview(
+    services: Sequence[ServiceTold], runs: Runs, *, word: str, may_run: bool, service: str = "", wrong: str = ""
+) -> str:
+    """Services and their state, and runs."""
+    shown = [one for one in services if not service or one.service == service]
+    cards = (
+        "".join(_service(one) for one in shown)
+        or '<p class="row">Nothing has been recorded yet: <code>echolane record</code></p>'
+    )
+    start = "".join(_start(one, word) for one in shown if may_run and one.recorded and len(one.targets) > 1)
+    listed = "".join(_run(one) for one in runs.runs) or '<p class="row">No runs yet.</p>'
+    query = {"cursor": runs.next, **({"service": service} if service else {})}
+    more = f'<p class="more"><a href="/?{html(urlencode(query))}#runs">Older runs</a></p>' if runs.next else ""
+    everything = '<p class="intro"><a href="/">All services</a></p>' if service else ""
+    bad = f'<p class="wrong" role="alert">{html(short(wrong, 500))}</p>' if wrong else ""
+    begin = f'<section id="start"><h2>Start a run</h2>{bad}{start}</section>' if start else bad
+    return _page(
+        service or "Services and runs",
+        f'<h1 class="sr">Services and runs</h1><section id="services"><h2>Services <span class="count">{len(shown):,}</span></h2>{everything}'
+        f'<div class="rows">{cards}</div></section>{begin}'
+        f'<section id="runs"><h2>Runs</h2><div class="rows">{listed}</div>{more}</section>',
+        word=word,
+    )
+
+
+def _service(one: ServiceTold) -> str:
+    latest = one.latest
+    seen = f"{one.runs:,} {'run' if one.runs == 1 else 'runs'}"
+    targets = ", ".join(target.name for target in one.targets)
+    what = f"targets: {targets}" if targets else "no targets configured"
+    recorded = "recorded" if one.recorded else "nothing recorded"
+    when = _time(latest.started_at) if latest else "<time>never</time>"
+    return (
+        f'<a class="row" href="/?{html(urlencode({"service": one.service}))}">{_chip(latest)}<b>{html(one.service)}</b>'
+        f"<span>{recorded} · {seen} · {html(short(what, 200))}</span>{when}</a>"
+    )
+
+
+def _run(one: RunRow) -> str:
+    said = (one.reason_code or one.state).replace("-", " ")
+    return (
+        f'<a class="row" href="/runs/{html(one.run)}">{_chip(one)}<b>{html(one.service)}</b>'
+        f"<span>{html(said)} · <code>{html(one.run)}</code></span>{_time(one.started_at)}</a>"
+    )
+
+
+def _chip(one: RunRow | None) -> str:
+    if one is None:
+        return '<span class="chip">no run</span>'
+    going = one.state in {"queued", "running", "paused"}
+    text = one.state if going or not one.verdict else one.verdict
+    return f'<span class="chip {"going" if going else html(text)}">{html(text)}</span>'
+
+
+def _time(text: str) -> str:
+    """``2026-11-26 18:05 UTC``."""
+    return f'<time datetime="{html(text)}">{html(text[:16].replace("T", " "))} UTC</time>'
+
+
+def _start(one: ServiceTold, word: str) -> str:
+    def select(name: str, chosen: int) -> str:
+        options = "".join(
+            f"<option{' selected' if number == chosen else ''}>{html(target.name)}</option>"
+            for number, target in enumerate(one.targets)
+        )
+        return f'<label>{name}<select name="{name}">{options}</select></label>'
+
+    return (
+        f'<form class="start" method="post" action="/runs"><input type="hidden" name="word" value="{html(word)}">'
+        f'<input type="hidden" name="service" value="{html(one.service)}"><b>{html(one.service)}</b>{select("base", 0)}{select("branch", 1)}'
+        '<label>branch\'s name<input name="branch_name" maxlength="128" placeholder="optional"></label><button>Start</button></form>'
+    )
+
+
+def on_its_way(state: RunState, *, word: str, may_run: bool) -> str:
+    """A run that has no result (yet): how far it is, or why there is none."""
+    going = state.state in {"queued", "running", "paused"}
+    of = f"{state.done:,} of {state.total:,} exchanges" if state.total else f"{state.done:,} exchanges"
+    value = f' value="{state.done}" max="{state.total}"' if state.total else (" value='0' max='1'" if not going else "")
+    why = f'<p class="lede">{html(short(state.said, 500))}</p>' if state.said else ""
+    cancel = (
+        f'<form class="more" method="post" action="/runs/{html(state.run)}/cancel"><input type="hidden" name="word" value="{html(word)}">'
+        "<button>Cancel</button></form>"
+        if going and may_run
+        else ""
+    )
+    main = (
+        f'<section class="hero"><div class="say"><h1>Run of {html(state.service)} {WORDS.get(state.state, "")}</h1>'
+        f'<p class="versions"><code>{html(state.run)}</code></p>{why}<progress aria-label="Progress"{value}></progress>'
+        f'<p class="under"><span id="count">{of}</span><span id="state">{state.state}</span></p>{cancel}</div></section>'
+    )
+    events = f"/api/v1/runs/{state.run}/events" if going else ""
+    return _page(f"{state.service}: {state.state}", main, word=word, events=events, refresh=going)
+
+
+def door(after: str, wrong: str = "") -> str:
+    """Asks for a token."""
+    bad = f'<p class="wrong" role="alert">{html(wrong)}</p>' if wrong else ""
+    return _page(
+        "Log in",
+        f'<form class="door" method="post" action="/login"><h1>Log in</h1>{bad}<input type="hidden" name="next" value="{html(after)}">'
+        '<label>Token<input type="password" name="token" autocomplete="current-password" required autofocus></label>'
+        '<p class="note">The first start of the server printed one; <code>echolane token create</code> makes more.</p>'
+        "<button>Log in</button></form>",
+    )
+
+
+def mistake(title: str, detail: str) -> str:
+    """An error, for a person."""
+    return _page(
+        title,
+        f'<section class="hero"><div class="say"><h1>{html(title)}</h1><p class="lede">{html(short(detail, 500))}</p>'
+        '<p class="versions"><a href="/">Services and runs</a></p></div></section>',
+    )

@@ -1,0 +1,200 @@
+"""Pages over HTTP: who has no session is sent to the door; what changes something is a form with the session's word."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+from aiohttp import web
+
+from console.api import calls_runs, gate, page_list, reading
+from console.api.context import Call, Operation
+from console.api.gate import SITE
+from console.api.messages import RunRequest, RunsQuery
+from console.api.problems import Problem
+from console.api.sessions import COOKIE, HOURS
+from console.page import render_page
+from console.page_style import asset, policy
+from echolane.errors import RefusedForSafety, UsageError
+
+ASSETS = {"page.css": "text/css", "list.css": "text/css", "live.js": "text/javascript"}
+FORM_MAX = 16 * 1024
+Shown = Callable[[Call], Awaitable[web.StreamResponse]]
+
+
+def add_pages(app: web.Application) -> None:
+    """All pages."""
+    for method, path, show, role in (
+        ("GET", "/", overview, "viewer"),
+        ("POST", "/runs", start, "runner"),
+        ("GET", "/runs/{run}", run, "viewer"),
+        ("POST", "/runs/{run}/cancel", cancel, "runner"),
+        ("POST", "/logout", logout, "viewer"),
+        ("GET", "/login", door, None),
+        ("POST", "/login", login, None),
+        ("GET", "/assets/{file}", style, None),
+    ):
+        app.router.add_route(method, path, _shown(Operation(method, path, f"page{path}", "", role, show)))
+
+
+def _shown(operation: Operation) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """A page as the HTTP library calls it; its errors are pages too."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        call = Call(request.app[SITE], request, None)
+        status = 500
+        try:
+            gate.check_rate(call)
+            if operation.role and call.who is None:
+                status = 303
+                return gate.to_login(request) if operation.method == "GET" else _to("/login")
+            if operation.changes:
+                await call.site.read(call.site.audit.check)
+                call.body = await _form(call, operation)
+            gate.allow_role(call, operation)
+            response = await operation.handler(call)
+            status = response.status
+        except (Problem, UsageError, RefusedForSafety) as error:
+            title, status, headers = (
+                (error.title, error.status, error.headers)
+                if isinstance(error, Problem)
+                else ("It cannot be done", 400, {})
+            )
+            response = _html(page_list.mistake(title, str(error)), status=status, headers=headers)
+        finally:
+            if (operation.changes and status not in {303, 429}) or call.what:
+                await call.site.read(gate.note, call, operation, status)
+        return response
+
+    return answer
+
+
+def _html(text: str, *, status: int = 200, headers: Any = None, csp: str = page_list.POLICY) -> web.Response:
+    return web.Response(
+        text=text, status=status, content_type="text/html", headers={**(headers or {}), "Content-Security-Policy": csp}
+    )
+
+
+def _to(path: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": path})
+
+
+async def _form(call: Call, operation: Operation) -> dict[str, str]:
+    """A form that came from one of our own pages."""
+    site = call.request.headers.get("Sec-Fetch-Site", "same-origin")
+    origin = urlsplit(call.request.headers.get("Origin", "")).netloc
+    if site not in {"same-origin", "none"} or origin not in {"", call.request.host}:
+        raise Problem("forbidden", "a form must come from a page of this server")
+    if call.request.content_type != "application/x-www-form-urlencoded":
+        raise Problem("unsupported-type", "a form is application/x-www-form-urlencoded")
+    data = await gate.whole(call.request)
+    if len(data) > FORM_MAX:
+        raise Problem("too-large", f"a form has at most {FORM_MAX:,} bytes")
+    try:
+        fields = {name: values[0] for name, values in parse_qs(data.decode(), max_num_fields=50).items()}
+    except (UnicodeDecodeError, ValueError) as error:
+        raise Problem("bad-request", "this is no form that can be read") from error
+    if operation.role and not (call.cookie and call.site.sessions.is_word(call.cookie, fields.get("word", ""))):
+        raise Problem("forbidden", "the form is of another session; open the page again")
+    return fields
+
+
+def _word(call: Call) -> str:
+    return call.site.sessions.word(call.cookie) if call.cookie else ""
+
+
+async def overview(call: Call, wrong: str = "") -> web.StreamResponse:
+    """Services and runs."""
+    asked = {name: call.request.query[name] for name in ("service", "cursor") if call.request.query.get(name)}
+    try:
+        query = msgspec.convert(asked, RunsQuery)
+    except msgspec.ValidationError as error:
+        raise Problem("bad-request", str(error)) from error
+    service = query.service if isinstance(query.service, str) else ""
+    services = await call.site.read(reading.services, call.site, call.token)
+    runs = await call.site.read(reading.runs, call.site, call.token, query)
+    text = page_list.overview(
+        services, runs, word=_word(call), may_run=call.token.may("runner"), service=service, wrong=wrong
+    )
+    return _html(text, status=400 if wrong else 200)
+
+
+async def run(call: Call) -> web.StreamResponse:
+    """A run: its page, or how far it is."""
+    found = await call.site.read(reading.run_of, call.site, call.token, call.path("run"))
+    result = None if found.goes_on else found.result
+    if result is None:
+        state = await call.site.read(reading.state_told, call.site, found)
+        return _html(page_list.on_its_way(state, word=_word(call), may_run=call.token.may("runner")))
+    text = await call.site.read(render_page, result, home="/")
+    return _html(text, csp=f"{policy()}; frame-ancestors 'none'")
+
+
+async def start(call: Call) -> web.StreamResponse:
+    """Start a run from a form."""
+    fields = cast("dict[str, str]", call.body)
+    names = ("service", "base", "branch", "branch_name", "last")
+    try:
+        call.body = msgspec.convert({name: fields[name] for name in names if fields.get(name)}, RunRequest)
+    except msgspec.ValidationError as error:
+        raise Problem("bad-request", str(error)) from error
+    state, _, _ = await calls_runs.create_run(call)
+    return _to(f"/runs/{state.run}")
+
+
+async def cancel(call: Call) -> web.StreamResponse:
+    """Cancel a run from its page."""
+    await calls_runs.cancel_run(call)
+    return _to(f"/runs/{call.path('run')}")
+
+
+async def door(call: Call) -> web.StreamResponse:
+    """Where a token is asked for."""
+    return _html(page_list.door(_inside(call.request.query.get("next", "/"))))
+
+
+async def login(call: Call) -> web.StreamResponse:
+    """A session for who has a token."""
+    fields = cast("dict[str, str]", call.body)
+    token = await call.site.read(call.site.book.find, fields.get("token", "").strip())
+    after = _inside(fields.get("next", "/"))
+    if token is None:
+        return _html(page_list.door(after, "This token is unknown, revoked or expired."), status=403)
+    call.who, call.what = token, "session"
+    response = _to(after)
+    response.set_cookie(
+        COOKIE,
+        call.site.sessions.begin(token),
+        max_age=HOURS * 3600,
+        httponly=True,
+        secure=call.site.secure,
+        samesite="Lax",
+        path="/",
+    )
+    return response
+
+
+async def logout(call: Call) -> web.StreamResponse:
+    """Forget the session."""
+    response = _to("/login")
+    response.del_cookie(COOKIE, path="/", httponly=True, secure=call.site.secure, samesite="Lax")
+    return response
+
+
+def _inside(path: str) -> str:
+    """A path of this server: another site's address becomes the front page."""
+    safe = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and "\\" not in path
+    return path if safe and len(path) <= 2_000 else "/"
+
+
+async def style(call: Call) -> web.StreamResponse:
+    """Styles and scripts."""
+    kind = ASSETS.get(call.path("file"))
+    if kind is None:
+        raise web.HTTPNotFound
+    return web.Response(
+        text=asset(call.path("file")),
+        headers={"Content-Type": f"{kind}; charset=utf-8", "Cache-Control": "public, max-age=300"},
+    )

@@ -1,0 +1,308 @@
+"""What the store, the journal and the home know, as the API's types. Everything here waits, so handlers call it beside the loop.
+
+Pages go on after a key (a run's start and id, an exchange's place in the run), so that a page costs the same however far back it is, and
+one that is read while runs are added shows none twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import orjson
+
+from console.api.access import Token
+from console.api.context import Site
+from console.api.launching import QUEUED
+from console.api.messages import (
+    Exchanges,
+    ExchangesQuery,
+    Finding,
+    Findings,
+    FindingsQuery,
+    PageQuery,
+    RunRow,
+    Runs,
+    RunsQuery,
+    RunState,
+    ServiceTold,
+    State,
+    TargetTold,
+    Verdict,
+)
+from console.api.problems import Problem
+from console.runs import state_of
+from differ.difference import VALUE
+from differ.ids import OPAQUE
+from differ.relating import related
+from differ.result import LINES, PLACES_ID, iso, line, places_read
+from echolane import recordings
+from echolane.store import Row
+
+PARTS = ("groups", "undecided", "noise", "expected")
+"""Lists of findings, in the order in which pages of them go."""
+SCANNED_MAX = 2_000
+"""Runs looked at for one page: the state of each that goes on is asked of its lease. A page that finds fewer says where to go on."""
+BATCH = 200
+STATES: dict[str, list[str]] = {
+    "queued": ["queued", "running", "interrupted", "shared"],
+    "running": ["running", "shared", "queued"],
+    "paused": ["shared"],
+    "interrupted": ["running", "interrupted"],
+    "finished": ["finished"],
+    "failed": ["failed"],
+}
+"""Which states in the store may be the one that is asked for: what goes on is told by its lease, and by who has it."""
+ROW = "run, service, state, verdict, reason_code, toUnixTimestamp64Nano(started_at) AS started, toUnixTimestamp64Nano(finished_at) AS finished"
+ONE = f"SELECT {ROW}, spec != '' AS began, result FROM runs_v WHERE run = {{run:String}}"  # noqa: S608 - constants
+PAGE = f"""
+SELECT {ROW} FROM runs_v
+WHERE (toUnixTimestamp64Nano(started_at), run) < ({{started:Int64}}, {{after:String}})
+  AND ({{every:UInt8}} OR service IN {{services:Array(String)}})
+  AND (empty({{states:Array(String)}}) OR state IN {{states:Array(String)}})
+  AND ({{verdict:String}} = '' OR verdict = {{verdict:String}})
+ORDER BY started_at DESC, run DESC LIMIT {{limit:UInt32}}"""  # noqa: S608 - constants
+COUNTS = "SELECT service, count() AS runs FROM runs_v GROUP BY service"
+LATEST = f"SELECT {ROW} FROM runs_v ORDER BY started_at DESC, run DESC LIMIT 1 BY service"  # noqa: S608 - constants
+DONE = "SELECT count() AS n FROM results_v WHERE run = {run:String}"
+PLACES = "SELECT json FROM findings_v WHERE run = {run:String} AND id = {id:String}"
+BY_VALUE = frozenset({"renamed", "distribution"})
+"""Kinds of findings that are seen over many exchanges, whose own differences have other kinds."""
+WITH_IDS = "arrayExists((c, f, k) -> has({opaque:Array(String)}, c) AND f = {facet:UInt8} AND k = 'value', d_klass, d_facet, d_kind)"
+FIRST = 9_223_372_036_854_775_807
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as the store has it, and whether it goes on."""
+
+    row: Row
+    state: State
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return str(self.row["run"])
+
+    @property
+    def service(self) -> str:
+        """Whose it is."""
+        return str(self.row["service"])
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it may still come to something by itself."""
+        return self.state in {"queued", "running", "paused"}
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """What it came to."""
+        return orjson.loads(self.row["result"]) if self.row["result"] else None
+
+
+def run_of(site: Site, token: Token, run: str) -> Run:
+    """A run that the token sees; Problem where there is none."""
+    rows = site.store.query(ONE, {"run": run})
+    if not rows or not token.sees(str(rows[0]["service"])):
+        raise Problem("not-found", f"there is no run `{run[:64]}`, or this token is not for its service")
+    return Run(rows[0], _state(site, rows[0]))
+
+
+def _state(site: Site, row: Row) -> State:
+    run, state = str(row["run"]), str(row["state"])
+    if state in {"finished", "failed"}:
+        return cast("State", state)
+    asked = site.launcher.find(run)
+    if asked is not None and asked.state == QUEUED:
+        return "queued"
+    if state == QUEUED:
+        return "running" if asked is not None and asked.state == "running" else "interrupted"
+    found = state_of(site.home, run, state)
+    return "paused" if found == "running" and state == "shared" and site.shared.is_paused(run) else cast("State", found)
+
+
+def told_row(row: Row, state: State) -> RunRow:
+    """A run's line in a list."""
+    return RunRow(
+        run=str(row["run"]),
+        service=str(row["service"]),
+        state=state,
+        verdict=cast("Verdict | None", row["verdict"] or None),
+        reason_code=row["reason_code"] or None,
+        started_at=iso(int(row["started"])),
+        finished_at=iso(int(row["finished"])) if row["finished"] else None,
+    )
+
+
+def runs(site: Site, token: Token, query: RunsQuery) -> Runs:
+    """A page of runs that the token sees."""
+    started, after = FIRST, ""
+    if isinstance(query.cursor, str):
+        text, _, after = query.cursor.partition("_")
+        started = int(text)
+    wanted = query.state if isinstance(query.state, str) else ""
+    service = query.service if isinstance(query.service, str) else ""
+    if service and not token.sees(service):
+        raise Problem("not-found", f"there is no service `{service}`, or this token is not for it")
+    params: dict[str, object] = {
+        "every": int(token.sees_all and not service),
+        "services": [service] if service else token.services,
+        "states": STATES.get(wanted, []),
+        "verdict": query.verdict if isinstance(query.verdict, str) else "",
+        "limit": BATCH,
+    }
+    found: list[RunRow] = []
+    scanned = 0
+    while scanned < SCANNED_MAX:
+        rows = site.store.query(PAGE, {**params, "started": started, "after": after})
+        for row in rows:
+            state = _state(site, row)
+            scanned, started, after = scanned + 1, int(row["started"]), str(row["run"])
+            if not wanted or state == wanted:
+                found.append(told_row(row, state))
+            if len(found) == query.limit:
+                return Runs(found, f"{started}_{after}")
+        if len(rows) < BATCH:
+            return Runs(found, None)
+    return Runs(found, f"{started}_{after}")
+
+
+def state_told(site: Site, run: Run) -> RunState:
+    """How far a run is."""
+    asked, progress = site.launcher.find(run.id), site.launcher.progress(run.id)
+    result = run.result
+    done = int(site.store.query(DONE, {"run": run.id})[0]["n"]) if run.row["began"] else 0
+    total = int(result["ledger"]["selected"]) if result else progress.total
+    row = told_row(run.row, run.state)
+    return RunState(
+        schema="echolane/run-state/1",
+        run=run.id,
+        service=run.service,
+        state=run.state,
+        verdict=None if run.goes_on else row.verdict,
+        reason_code=None if run.goes_on else row.reason_code,
+        said=(asked.said or None) if asked and not run.goes_on else None,
+        started_at=row.started_at,
+        finished_at=None if run.goes_on else row.finished_at,
+        done=done if result else max(done, progress.done),
+        total=total,
+    )
+
+
+def result_of(run: Run) -> dict[str, Any]:
+    """The ■ result of a run; Problem where it has none."""
+    result = run.result
+    if result is None:
+        raise Problem("no-result", f"run {run.id} is {run.state} and has no result; its state says why")
+    return result
+
+
+def findings(result: Mapping[str, Any], query: FindingsQuery) -> Findings:
+    """A page of the findings of a result. Pure."""
+    fit = [one for part in PARTS for one in cast("Sequence[dict[str, Any]]", result.get(part, [])) if _fits(one, query)]
+    page = fit[query.cursor : query.cursor + query.limit]
+    more = query.cursor + len(page) < len(fit)
+    found = cast("list[Finding]", page)
+    return Findings(str(result["run"]), len(fit), found, query.cursor + len(page) if more else None)
+
+
+def _fits(finding: Mapping[str, Any], query: FindingsQuery) -> bool:
+    places = {finding["where"], *finding.get("places", [])}
+    endpoints = {finding["endpoint"], *finding.get("endpoint_names", [])}
+    return (
+        (not isinstance(query.verdict, str) or finding["verdict"] == query.verdict)
+        and (not isinstance(query.kind, str) or finding["kind"] == query.kind)
+        and (not isinstance(query.where, str) or query.where in places)
+        and (not isinstance(query.endpoint, str) or query.endpoint in endpoints)
+    )
+
+
+def finding_of(result: Mapping[str, Any], id: str) -> dict[str, Any]:  # noqa: A002
+    """One finding; Problem where there is none."""
+    for part in PARTS:
+        for one in result.get(part, []):
+            if one["id"] == id:
+                return one
+    raise Problem("not-found", f"there is no finding `{id[:64]}` in run {result['run']}")
+
+
+def exchanges(site: Site, run: str, query: ExchangesQuery) -> Exchanges:
+    """A page of the exchanges of a run."""
+    where, params = "", {}
+    if isinstance(query.endpoint, str):
+        where, params = "AND endpoint = {endpoint:String}", {"endpoint": query.endpoint}
+    wanted = query.verdict if isinstance(query.verdict, str) else ""
+    return _exchanges(site, run, where, params, (query.cursor, query.limit, wanted))
+
+
+def exchanges_of(site: Site, run: str, finding: Mapping[str, Any], query: PageQuery) -> Exchanges:
+    """A page of the exchanges that differ at the places of a finding."""
+    names = finding.get("endpoint_names") or [finding["endpoint"]]
+    every = finding["endpoints"] > len(names) or names == ["*"]
+    pair = "AND p = 0" if finding["verdict"] == "regression" else ""
+    kind = "" if finding["kind"] in BY_VALUE else "AND k = {kind:String}"
+    where = (
+        f"AND arrayExists((w, k, p) -> has({{places:Array(String)}}, w) {kind} {pair}, d_where, d_kind, d_pair)"
+        " AND ({every:UInt8} OR endpoint IN {endpoints:Array(String)})"
+    )
+    places = sorted({finding["where"], *finding.get("places", [])})
+    params = {"places": places, "kind": finding["kind"], "every": int(every), "endpoints": names}
+    return _exchanges(site, run, where, params, (query.cursor, query.limit, ""))
+
+
+def _exchanges(site: Site, run: str, where: str, params: Mapping[str, object], page: tuple[int, int, str]) -> Exchanges:
+    """Exchanges from a place in the run on; the verdict of each is known only after its differences were weighed.
+
+    Whether an id points elsewhere is known from all ids before it, so rows with ids are read from the beginning of the run.
+    """
+    cursor, limit, wanted = page
+    places = site.store.query(PLACES, {"run": run, "id": PLACES_ID})
+    if not places:
+        raise Problem("no-result", f"run {run} has not been closed, so its exchanges have no verdicts yet")
+    verdicts = places_read(places[0]["json"])
+    hit = f"seq >= {{cursor:UInt32}} {where}"
+    sql = LINES.replace("FROM", f", ({hit}) AS hit FROM", 1).replace(
+        "ORDER BY", f"AND (({hit}) OR {WITH_IDS}) ORDER BY"
+    )
+    known = {"run": run, **params, "cursor": cursor, "opaque": sorted(OPAQUE), "facet": VALUE}
+    found: list[dict[str, Any]] = []
+    seen = 0
+    stream = site.store.stream(sql, known, rows=max(BATCH, limit + 1))
+    for row in related(row for rows in stream for row in rows):
+        if not row["hit"]:
+            continue
+        if len(found) == limit or seen == SCANNED_MAX:
+            return Exchanges(run, cast("list[Any]", found), int(row["seq"]))
+        seen += 1
+        one = line(row, verdicts)
+        if not wanted or one["verdict"] == wanted:
+            found.append(one)
+    return Exchanges(run, cast("list[Any]", found), None)
+
+
+def services(site: Site, token: Token) -> list[ServiceTold]:
+    """Every service that the token sees: recorded, run, or with targets."""
+    recorded = recorded_services(site)
+    counts = {str(row["service"]): int(row["runs"]) for row in site.store.query(COUNTS)}
+    latest = {str(row["service"]): row for row in site.store.query(LATEST)}
+    names = sorted(recorded | set(counts) | site.targets.services())
+    return [
+        ServiceTold(
+            service=name,
+            recorded=name in recorded,
+            runs=counts.get(name, 0),
+            latest=told_row(latest[name], _state(site, latest[name])) if name in latest else None,
+            targets=[
+                TargetTold(t.name, t.url, t.lane or None, t.control or None, t.writes) for t in site.targets.of(name)
+            ],
+        )
+        for name in names
+        if token.sees(name)
+    ]
+
+
+def recorded_services(site: Site) -> set[str]:
+    """Services that something was recorded of."""
+    prefix = recordings.topic_of("")
+    return {name.removeprefix(prefix) for name in site.journal.topics() if name.startswith(prefix)}

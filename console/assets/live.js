@@ -1,0 +1,17 @@
+"use strict";
+// A run on its way, live; without this script the page asks again by itself every few seconds.
+(() => {
+  const body = document.querySelector("[data-events]");
+  if (!body || !window.EventSource) return;
+  const bar = document.querySelector("progress");
+  const count = document.getElementById("count");
+  const state = document.getElementById("state");
+  const events = new EventSource(body.dataset.events);
+  events.addEventListener("state", (event) => {
+    const told = JSON.parse(event.data);
+    state.textContent = told.state;
+    count.textContent = told.total ? `${told.done.toLocaleString("en")} of ${told.total.toLocaleString("en")} exchanges` : `${told.done.toLocaleString("en")} exchanges`;
+    if (told.total) { bar.max = told.total; bar.value = told.done; }
+  });
+  for (const last of ["ended", "denied"]) events.addEventListener(last, () => { events.close(); location.reload(); });
+})();
