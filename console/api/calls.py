@@ -163,6 +163,11 @@ async def revoke_token(call: Call) -> TokenTold:
     if id not in found or not _within(found[id].services, call.token):
         raise Problem("not-found", f"there is no token `{id[:64]}`, or it is for services that yours is not for")
     call.what = id
+    if id == call.token.id:
+        raise Problem(
+            "conflict",
+            "a token cannot end itself, lest nobody is left; another admin's can, or `echolane token revoke`",
+        )
     return _token(await call.site.read(call.site.book.revoke, id))
 
 

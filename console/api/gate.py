@@ -199,8 +199,15 @@ async def _body(request: web.Request, operation: Operation) -> Any:
         return None
     if request.content_type != "application/json":
         raise Problem("unsupported-type", "send the body as application/json")
+    data = await whole(request)
     try:
-        return msgspec.json.decode(await whole(request), type=operation.body)
+        given = msgspec.json.decode(data)
+        if isinstance(given, dict):  # 30.0 is a whole number in JSON, and no int for the types
+            pairs = cast("dict[str, Any]", given).items()
+            given = {name: int(v) if isinstance(v, float) and v.is_integer() else v for name, v in pairs}
+        return msgspec.convert(given, operation.body)
+    except RecursionError as error:
+        raise Problem("bad-request", "body: it is nested too deeply") from error
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem("bad-request", f"body: {error}") from error
 

@@ -150,6 +150,7 @@ def door(after: str, wrong: str = "") -> str:
     return _page(
         "Log in",
         f'<form class="door" method="post" action="/login"><h1>Log in</h1>{bad}<input type="hidden" name="next" value="{html(after)}">'
+        '<input type="text" name="user" value="echolane" autocomplete="username" hidden>'
         '<label>Token<input type="password" name="token" autocomplete="current-password" required autofocus></label>'
         '<p class="note">The first start of the server printed one; <code>echolane token create</code> makes more.</p>'
         "<button>Log in</button></form>",

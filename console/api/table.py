@@ -224,7 +224,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "admin",
         calls.revoke_token,
         m.TokenTold,
-        problems=("not-found",),
+        problems=("not-found", "conflict"),
     ),
     Operation(
         "GET", f"{V1}/audit", "listAudit", "The newest entries of the audit log", "admin", calls.list_audit, m.Entries

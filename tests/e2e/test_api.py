@@ -117,9 +117,12 @@ def test_what_cannot_be_a_run_is_said_at_once(served: Served) -> None:
         ({**good, "url": "http://127.0.0.1:1"}, 400),
         ({**good, "last": "forever"}, 400),
         ([], 400),
+        (b"[" * 100_000, 400),
+        (b'{"service": "shop"', 400),
+        (b"\xff\xfe", 400),
     ]
     for body, status in cases:
-        answer = served.ask("POST", "/api/v1/runs", body)
+        answer = served.ask("POST", "/api/v1/runs", body, headers={"Content-Type": "application/json"})
         assert answer.status == status, (body, answer)
         assert answer.headers["content-type"] == "application/problem+json"
         assert set(answer.json) == {"type", "title", "status", "detail"}
