@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -285,6 +286,23 @@ def test_a_server_that_is_stopped_or_killed_loses_no_run(world: World) -> None:
     assert [state["total"] for state in states] == [40] * 3
     assert stop(served.process, 90) == 0
     assert "api.fault" not in log_of(world.home)
+
+
+def test_a_run_that_workers_do_is_held_and_gone_on_with(world: World) -> None:
+    """Where workers share runs the server only asks them: paused it stands still and says so, resumed it ends, accounted for."""
+    served = Served(world, exchanges=60, settings='[replay]\nworkers = "shared"\n')
+    for role in ("replay", "diff"):
+        world.start(sys.executable, "-m", "console.main", "worker", role, "--home", world.home)
+    run = served.run(pace="10/s")
+    deadline = time.monotonic() + 120
+    while served.ask("POST", f"/api/v1/runs/{run}/pause").status != 202:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    served.wait(run, "paused")
+    assert served.ask("POST", f"/api/v1/runs/{run}/resume").status == 202
+    state = served.ended(run)
+
+    assert (state["state"], state["verdict"], state["total"]) == ("finished", "fail", 60)
 
 
 def test_who_asks_too_fast_is_told_when_to_go_on(world: World) -> None:
