@@ -113,7 +113,7 @@ def _target(call: Call, service: str, name: str) -> Target:
     if target is None:
         known = (
             ", ".join(one.name for one in call.site.targets.of(service))
-            or "none; [[targets]] of echolane.toml names them"
+            or "none; [[api_targets]] of echolane.toml names them"
         )
         raise Problem("not-found", f"service `{service}` has no target `{name}`; known: {known}")
     return target

@@ -1,4 +1,4 @@
-"""Where runs of the server may fire: ``[[targets]]`` of ``echolane.toml``, and nowhere else.
+"""Where runs of the server may fire: ``[[api_targets]]`` of ``echolane.toml``, and nowhere else.
 
 A client names a target and never gives an address, so it can have nothing fired at that the configuration does not name. ``{branch}`` in a
 target's URL and lane is filled with the branch's name, made a DNS label: a name from outside can choose a label, never another host.
@@ -67,9 +67,9 @@ def read_targets(path: Path) -> Configured:
         return Configured([])
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
-    listed: Any = tree.get("targets", [])
+    listed: Any = tree.get("api_targets", [])
     if not isinstance(listed, list):
-        raise UsageError(f"{path}: targets are written as tables, [[targets]]")
+        raise UsageError(f"{path}: api_targets are written as tables, [[api_targets]]")
     tables = cast("list[Any]", listed)
     found: dict[tuple[str, str], Target] = {}
     for number, one in enumerate(tables[:TARGETS_MAX], 1):

@@ -45,7 +45,7 @@ class Served:
             world.check_capture(service, stored=exchanges)
         base, branch = world.app(), world.app("price")
         tables = [
-            f'[[targets]]\nservice = "{service}"\nname = "{name}"\nurl = "http://127.0.0.1:{port}"\n'
+            f'[[api_targets]]\nservice = "{service}"\nname = "{name}"\nurl = "http://127.0.0.1:{port}"\n'
             for service in ("shop", "depot")
             for name, port in (("released", base), ("next", branch))
         ]

@@ -133,7 +133,7 @@ def test_what_cannot_be_a_run_is_said_at_once(served: Served) -> None:
 def test_a_run_whose_target_is_down_says_so(served: Served) -> None:
     """A run that never began is listed as failed, with the reason, and has no result."""
     toml = served.world.folder / "echolane.toml"
-    assert "[[targets]]" in toml.read_text("utf-8")
+    assert "[[api_targets]]" in toml.read_text("utf-8")
     world = World(served.world.folder / "down")
     world.folder.mkdir()
     one = Served(world, exchanges=3)
@@ -322,11 +322,11 @@ def test_who_asks_too_fast_is_told_when_to_go_on(world: World) -> None:
 def test_bad_configuration_is_one_line(world: World) -> None:
     """A target that is none, twice there, or of another scheme; an address that is taken: exit 2 and which one."""
     for text, said in (
-        ('[[targets]]\nservice = "shop"\nname = "a"\n', "target 1"),
-        ('[[targets]]\nservice = "shop"\nname = "a"\nurl = "ftp://x"\n', "ftp://x"),
-        ('[[targets]]\nservice = "shop"\nname = "a"\nurl = "http://a"\nport = 3\n', "port"),
-        ('[[targets]]\nservice = "shop"\nname = "a"\nurl = "http://a"\n' * 2, "there already"),
-        ('targets = "none"\n', "[[targets]]"),
+        ('[[api_targets]]\nservice = "shop"\nname = "a"\n', "target 1"),
+        ('[[api_targets]]\nservice = "shop"\nname = "a"\nurl = "ftp://x"\n', "ftp://x"),
+        ('[[api_targets]]\nservice = "shop"\nname = "a"\nurl = "http://a"\nport = 3\n', "port"),
+        ('[[api_targets]]\nservice = "shop"\nname = "a"\nurl = "http://a"\n' * 2, "there already"),
+        ('api_targets = "none"\n', "[[api_targets]]"),
         ('[api]\nurl = "echolane.example"\n', "api.url"),
     ):
         (world.folder / "echolane.toml").write_text(text, "utf-8")
