@@ -18,7 +18,7 @@ import orjson
 from differ.jsons import Exact
 from differ.keying import KEYS, learned, unique
 from differ.longest import longest
-from differ.matching import Effort, Matched, Pair, evident, matched
+from differ.matching import TRIED_EACH, Effort, Matched, Pair, by_kind, evident, matched
 
 LONGEST_MAX = 4096
 """Elements of one side among which moves are looked for: 4,096 integers of as many bits take some 10 ms."""
@@ -79,6 +79,9 @@ def aligned(old: list[Any], new: list[Any], effort: Effort) -> Aligned | None:
     # As dicts: counters are compared by Python code.
     if len(olds) == len(news) and dict(Counter(olds)) == dict(Counter(news)):
         return None
+    if effort.tried <= 0:
+        return in_order(old, new, olds, news)
+    effort.tried -= len(old) + len(new) + TRIED_EACH
     keys = learned(old, new)
     if keys is None:
         return by_equality(old, new, olds, news, effort)
@@ -200,6 +203,13 @@ def by_equality(
         greedy=found.greedy,
         changed=tuple((old[i], new[j]) for i, j in changed),
     )
+
+
+def in_order(old: list[Any], new: list[Any], olds: Sequence[Hashable], news: Sequence[Hashable]) -> Aligned:
+    """What lies between the common ends, pairs of one type as they come: for the arrays of a document that has too many."""
+    begin, end = common_ends(olds, news)
+    pairs = by_kind(old, new, range(begin, len(old) - end), range(begin, len(new) - end))
+    return Aligned([old[i] for i, _ in pairs], [new[j] for _, j in pairs], moved=False, greedy=True)
 
 
 def _crossing(pairs: list[Pair]) -> bool:

@@ -27,6 +27,8 @@ _WHOLE = (
     ("hash", re.compile(r'(?:W/)?"?(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}"?|(?:W/)?"[^"]{6,}"')),
     ("token", re.compile(r"(?=[\w+/=.-]*\d)(?=[\w+/=.-]*[A-Za-z])[\w+/=.-]{12,}")),
 )
+_TELLING = re.compile(r'[\d"-]')
+"""A character of which each of these has at least one: most texts of people have none, and are told by one look."""
 _TURN = re.compile(r"\d[A-Za-z]|[A-Za-z](?=\d)|[a-z](?=[A-Z])")
 TURNS_MIN = 4
 """Turns between letters and digits, or from small to capital, in a token that was drawn by chance; a path, a name or a version has fewer."""
@@ -38,7 +40,9 @@ _HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d
 @lru_cache(maxsize=4096)
 def format_of(text: str) -> str:
     """The text with times, ids, hashes, tokens and numbers masked, and a list of tokens in one order."""
-    masked = MASKED.sub(lambda found: f"<{found.lastgroup}>", text[:TEXT_MAX])
+    masked = text[:TEXT_MAX]
+    if _TELLING.search(masked) is not None:
+        masked = MASKED.sub(lambda found: f"<{found.lastgroup}>", masked)
     if "," in masked and _LIST.fullmatch(masked):
         return ", ".join(sorted(part.strip() for part in masked.split(",")))
     return masked
@@ -47,7 +51,7 @@ def format_of(text: str) -> str:
 @lru_cache(maxsize=4096)
 def klass_of(text: str) -> str:
     """The generative class of a whole value: time, uuid, hash or token; empty for anything else."""
-    for name, pattern in _WHOLE:
+    for name, pattern in _WHOLE if _TELLING.search(text) is not None else ():
         if pattern.fullmatch(text):
             return name if name != "token" or drawn(text) else ""
     return ""

@@ -29,6 +29,10 @@ LEAVES_LEAST = 4
 """Where there is no room for so many leaves of each element, elements are paired in order."""
 LEVELS_MAX = 8
 """Levels of one element that are looked at."""
+TRIED_ALL_MAX = 10_000
+"""Elements of arrays without a key that one comparison tries to match, TRIED_EACH more for each array and one for TRIED_CELLS distances:
+some 60 ms. Arrays after that are paired in order, so that what is left of the time is there to look into the pairs."""
+TRIED_EACH, TRIED_CELLS = 8, 6
 RARE_MAX = 16
 """A leaf that would vote for more pairs of elements than this tells none of them from the others."""
 EVIDENT = 3
@@ -51,10 +55,10 @@ _WORD = re.compile(r"\S+")
 class Effort:
     """What one comparison may still spend on matching."""
 
-    __slots__ = ("leaves", "steps")
+    __slots__ = ("leaves", "steps", "tried")
 
     def __init__(self) -> None:
-        self.leaves, self.steps = LEAVES_ALL_MAX, STEPS_MAX
+        self.leaves, self.steps, self.tried = LEAVES_ALL_MAX, STEPS_MAX, TRIED_ALL_MAX
 
 
 class Matched(NamedTuple):
@@ -127,6 +131,7 @@ def _affordable(rows: int, columns: int, effort: Effort) -> bool:
     if columns > SQUARE_MAX or steps > effort.steps:
         return False
     effort.steps -= steps
+    effort.tried -= rows * columns // TRIED_CELLS
     return True
 
 

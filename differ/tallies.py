@@ -231,21 +231,25 @@ def tally_patterns(patterns: Iterable[tuple[Pattern, int]], facet: int) -> Tally
 def coins_of(orders: Iterable[frozenset[int]]) -> float:
     """How many fair coins it is worth that both versions agree with themselves on these lists, if all keep members in hash order.
 
-    On m members two instances agree once in m! times, two pairs of them once in m!² times. (Where one version alone keeps an order,
-    something changed.) Lists with a member in common are not independent of each other, so each member counts once: the longest
-    lists first, of every later one only what is new in it.
+    Lists with a member in common are not independent of each other, so each member counts once: the longest lists first, of every
+    later one only what is new in it. Whether that part differs between the versions is not known, so only that it agrees within each counts.
     """
     used, coins = set[int](), 0.0
     for members in sorted(orders, key=lambda one: (-len(one), sorted(one))):
         fresh = members - used
-        coins += coins_for(len(fresh))
+        coins += coins_for(len(fresh)) if fresh == members else 2 * math.lgamma(len(fresh) + 1) / math.log(2)
         used |= fresh
     return coins
 
 
 def coins_for(members: int) -> float:
-    """How many fair coins it is worth that four instances agree in two pairs on the order of so many members."""
-    return 2 * math.lgamma(members + 1) / math.log(2)
+    """How many fair coins it is worth that four instances agree in two pairs on the order of so many members, and not all of them.
+
+    Two instances agree on m members once in m! times, and so do the other two. What all four agree on is not seen; of what is seen,
+    such a list is one in 1 + m! + m!². (Where one version alone keeps an order, something changed.)
+    """
+    orders = math.lgamma(members + 1) / math.log(2)
+    return 2 * orders + math.log2(1 + 2**-orders + 4**-orders) if members > 1 else 0.0
 
 
 def tally_distinct(pairs: Iterable[Pairs], facet: int) -> Tally:

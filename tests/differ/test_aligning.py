@@ -16,7 +16,7 @@ import pytest
 from hypothesis import assume, example, given, settings, strategies as st
 
 from differ import matching
-from differ.aligning import aligned
+from differ.aligning import aligned, by_equality
 from differ.assigning import assigned
 from differ.compare import Compared, compare
 from differ.context import Context
@@ -338,6 +338,23 @@ def test_no_arrays_blow_up(name: str) -> None:
     assert found.differences or found.uncomparable
     assert len(old) < 1_100_000
     assert spent < 1.5  # a quarter of a second on an idle core of today
+
+
+def test_of_thousands_of_arrays_the_first_are_matched_and_the_rest_paired_in_order() -> None:
+    """An array that was tried is cheap to be given up: a document of many still gets its verdict, and says how it was found."""
+    count = 3000
+    old = [{"id": n, "a": [n, n + 1, n + 2, n + 3], "o": [1, 2, 3]} for n in range(count)]
+    new = [{"id": n, "a": [-7, *one["a"]], "o": [1, 2, 3]} for n, one in enumerate(old)]
+    new[-1]["o"] = [3, 1, 2]
+    with mock.patch("differ.aligning.by_equality", wraps=by_equality) as tried:
+        found = told(old, new, Context(time_s=60))
+    kinds = {(one.where, one.kind): one for one in found.differences}
+
+    assert not found.uncomparable
+    assert 0 < tried.call_count < matching.TRIED_ALL_MAX / matching.TRIED_EACH
+    assert kinds["body:$[*].a", "length"].count == count
+    assert kinds["body:$[*].a", "length"].flags & GREEDY
+    assert kinds["body:$[*].o", "order"].flags == PERMUTATION
 
 
 def test_a_long_array_deep_inside_others_ends_in_time() -> None:
