@@ -2,8 +2,8 @@
 
 Each node has a place of its own (``body:/html/body/p``, ``body:/html/body/a/@href``, ``body:/html/body/form/input[@name='q']/@value``),
 so that a token, a timing or a noisy wording in one corner says nothing about the others; that a template was rewritten is one cause is
-told where findings are folded (:mod:`differ.folding`). A place is made of names only, never of values or ranks: what is noise stands at
-one place in all answers.
+told where findings are folded (:mod:`differ.folding`). A place is made of names, and of the columns of tables: what is noise stands at one
+place in all answers, so neither values nor other ranks are part of it (an item of a list stands now here, now there).
 """
 
 from __future__ import annotations
@@ -30,9 +30,13 @@ NAMED = frozenset(("input", "select", "textarea", "button", "meta", "form", "ifr
 """Elements that are told apart by their ``name``."""
 DRAWN = {"nonce": "token", "integrity": "hash"}
 """Attributes whose value is random by its purpose, or a digest of what is loaded."""
+CELLS = frozenset(("td", "th"))
+COLUMNS_MAX = 64
+"""Columns of a table that have a place each; those behind share one."""
 _STEP = re.compile(r"[a-z][\w.:-]*(?:\(\))?")
 _NAME = re.compile(r"[\w.:\[\]-]{1,64}")
 
+Children = list[Element | str]
 TextChange = Callable[[str, str], Change]
 """How two different texts differ."""
 
@@ -104,6 +108,8 @@ class _Walk:
         """Two elements of one name that are not the same."""
         if old.attributes != new.attributes:
             self._attributes(old, new, where)
+        if old.name == "tr" and self._columns(old.children, new.children, where):
+            return
         olds, news, moved = _unlike(old.children, new.children)
         if moved is not None:
             change = Change("order", VALUE, *moved, "order", flags=PERMUTATION)
@@ -115,6 +121,25 @@ class _Walk:
                 self._texts(where, one, two, timed=_timed(old))
             else:
                 self._one_sided(where, one, two)
+
+    def _columns(self, olds: Children, news: Children, where: str) -> bool:
+        """Two rows of as many cells, column by column; False where they are none. A cell's place says its column, counted from one."""
+        if len(olds) != len(news):
+            return False
+        rows: list[tuple[Element, Element]] = []
+        for one, two in zip(olds, news, strict=True):
+            if not (
+                isinstance(one, Element) and isinstance(two, Element) and one.name == two.name and one.name in CELLS
+            ):
+                return False
+            rows.append((one, two))
+        for column, (one, two) in enumerate(rows, 1):
+            if digest(one) != digest(two):
+                place = below(where, one)
+                self.elements(
+                    one, two, f"{place}[{column}]" if column <= COLUMNS_MAX and len(where) <= WHERE_MAX else place
+                )
+        return True
 
     def _attributes(self, old: Element, new: Element, where: str) -> None:
         for name in [*old.attributes, *(n for n in new.attributes if n not in old.attributes)]:
@@ -147,9 +172,6 @@ def _timed(node: Element) -> bool:
     """Whether an element says by its id, class or name that it holds a measurement."""
     names = " ".join(node.attributes.get(name, "") for name in ("id", "class", "name"))
     return any(timing_name(f".{name[:64]}") for name in names.split()[:8])
-
-
-Children = list[Element | str]
 
 
 def _unlike(old: Children, new: Children) -> tuple[Children, Children, tuple[list[str], list[str]] | None]:

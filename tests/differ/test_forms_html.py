@@ -6,6 +6,7 @@ import pytest
 
 from differ.difference import FORMAT, VALUE
 from differ.htmls import BYTES_MAX, DEPTH_MAX, NODES_MAX, page_of
+from differ.pages import COLUMNS_MAX
 from tests.differ.forms import between, places
 
 HTML = "text/html; charset=utf-8"
@@ -110,6 +111,30 @@ def test_random_by_purpose_is_classed() -> None:
         ("@integrity", "hash", VALUE),
         ("span", "time", VALUE),
     }
+
+
+def test_a_cell_has_the_place_of_its_column() -> None:
+    """A clock in one column hides nothing in the next; equal values of two columns that change places are two changes."""
+    table = "<table><tr><th>Name<th>Stock<th>Seen</tr>{}</table>"
+    row = "<tr><td>{}<td>{}<td><i>{}</i></tr>"
+    old = table.format(row.format("lamp", 3, "12:00:01") + row.format("rug", 5, "12:00:02"))
+    new = table.format(row.format("lamp", 3, "12:00:03") + row.format("rug", 4, "12:00:04"))
+    top = "body:/html/body/table/tbody/tr"
+
+    assert places(between(old, new, HTML)) == {(f"{top}/td[2]", "value"), (f"{top}/td[3]/i", "value")}
+    two = between(table.format(row.format(3, 5, 1)), table.format(row.format(5, 3, 1)), HTML)
+    assert places(two) == {(f"{top}/td[1]", "value"), (f"{top}/td[2]", "value")}
+
+
+def test_rows_of_another_number_of_cells_have_no_columns() -> None:
+    """A cell that came is one change, and does not move the others to other places; of very many columns the last share one."""
+    top = "body:/html/body/table/tbody/tr"
+    wide = ["<table><tr>" + "".join(f"<td>{n + more}" for n in range(100)) + "</table>" for more in (0, 500)]
+
+    assert places(between("<table><tr><td>1<td>2</table>", "<table><tr><td>1<td>7<td>2</table>", HTML)) == {
+        (f"{top}/td", "value")
+    }
+    assert len(places(between(*wide, HTML))) == COLUMNS_MAX + 1
 
 
 def test_items_that_moved_are_an_order() -> None:
