@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from bisect import insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -312,14 +313,32 @@ def members(text: str) -> Iterator[bytes]:
     """The members of a JSON list, or of a text which is a list of lines or with commas."""
     try:
         value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return  # an excerpt: a value too long for a row
+    except orjson.JSONDecodeError:  # an excerpt: a value too long for a row
+        value = begun(text)
     if isinstance(value, list):
         for item in cast("list[object]", value):
             yield orjson.dumps(item)
     elif isinstance(value, str):
         for part in value.split("\n" if "\n" in value else ","):
             yield part.strip().encode("utf-8", "surrogatepass")
+
+
+def begun(text: str) -> list[object]:
+    """The whole members with which the excerpt of a list begins: fewer of them say less, and nothing else."""
+    found, at = list[object](), 1
+    while text[:1] == "[" and at < len(text):
+        try:
+            item, at = _DECODER.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            break
+        if text[at : at + 1] != ",":  # a number may go on
+            break
+        found.append(item)
+        at += 1
+    return found
+
+
+_DECODER = json.JSONDecoder()
 
 
 def gather(rows: Iterable[Row]) -> Gathering:

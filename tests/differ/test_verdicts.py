@@ -14,9 +14,10 @@ from hypothesis import given, strategies as st
 from differ.chances import at_least, benjamini_hochberg, mcnemar
 from differ.difference import FORMAT, PERMUTATION, PRESENCE, TYPE, VALUE
 from differ.evidence import NOISE, REGRESSION, UNDECIDED, Observed, at_most_seen
-from differ.gathering import gather
+from differ.gathering import begun, gather
 from differ.judging import Judgement, judge
 from differ.result import worst
+from differ.rows import cut
 from differ.tallies import coins_of
 from differ.verdict import Facts, decide
 
@@ -193,6 +194,19 @@ def test_of_the_lists_that_are_seen_as_few_agree_within_both_versions_as_coins_s
     pairs = [four for four in seen if four[0] == four[1] and four[2] == four[3]]
 
     assert 2 ** coins_of([frozenset(range(count))]) == pytest.approx(len(seen) / len(pairs))
+
+
+def test_a_list_that_is_too_long_for_a_row_is_known_by_the_members_that_are_whole() -> None:
+    """Large members in another order: the excerpt still tells which ones changed places, and never takes half of one for a member."""
+    wide = [{"n": n, "text": "x" * 300} for n in range(8)]
+    long, turned = (json.dumps(side, separators=(",", ":")) for side in (wide, wide[1:] + wide[:1]))
+    found = row(1, [(0, "body:$.a", "order", VALUE, 7)])
+    found |= {"d_flags": [PERMUTATION], "d_old": [cut(long)], "d_new": [cut(turned)]}
+
+    assert verdicts(judged([found])) == {("body:$.a", "order"): REGRESSION}
+    assert len(begun(cut(long))) == 6
+    assert begun("[12,34") == [12]
+    assert begun("[" * 10_000) == begun("[tru…") == begun('"a…') == begun("…") == []
 
 
 @pytest.mark.parametrize(("lists", "wanted"), [(1, NOISE), (2, UNDECIDED), (3, REGRESSION)])
