@@ -18,6 +18,7 @@ from echolane.clock import SYSTEM, Clock
 from echolane.errors import EcholaneError
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
+from echolane.journal.examining import NAMES_OF_AGENTS
 from echolane.ledger import Counters
 from echolane.recordings import topic_of
 
@@ -213,7 +214,7 @@ class Shipping:
         if not (nonce := self._counters.get(NONCE)):
             nonce = int.from_bytes(os.urandom(_NONCE_BITS // 8)) | 1
             self._counters.set(NONCE, nonce)
-        group, ours = f"agent.{self._session.agent}", self._session.epoch << _NONCE_BITS | nonce
+        group, ours = f"{NAMES_OF_AGENTS}{self._session.agent}", self._session.epoch << _NONCE_BITS | nonce
         theirs = door.journal.committed(group, door.topic, 0)
         epoch = theirs >> _NONCE_BITS
         siblings = {one.epoch for one in sessions(self._home, self._session.service)} - {self._session.epoch}

@@ -11,6 +11,8 @@ from echolane.exchange import Exchange
 from echolane.frame import FrameDamaged, decode_frame
 from echolane.journal import Group, Journal
 
+NAMES_OF_AGENTS = "agent."
+"""Groups that read nothing: what they commit says which session of a recorder uses its name (:mod:`capture.shipping`)."""
 FRAMES_READ = 512
 """Frames looked at in all: a second or two of reading, whatever the journal holds."""
 FRAMES_OF_A_PARTITION = (4, 32)
@@ -39,9 +41,10 @@ def lag(journal: Journal, group: Group) -> int:
 
 
 def behind(journal: Journal) -> list[Behind]:
-    """Every group that is not at the end of its topic."""
+    """Every group of readers that is not at the end of its topic."""
     topics = set(journal.topics())
-    found = [Behind(group, lag(journal, group)) for group in journal.groups() if group.topic in topics]
+    groups = [one for one in journal.groups() if one.topic in topics and not one.name.startswith(NAMES_OF_AGENTS)]
+    found = [Behind(group, lag(journal, group)) for group in groups]
     return [one for one in found if one.frames]
 
 
