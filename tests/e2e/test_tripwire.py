@@ -28,6 +28,8 @@ COUNT = 120
 class Target(ThreadingHTTPServer):
     """Leads astray in every way an answer can: every second answer is a redirect to production, and no connection is kept."""
 
+    request_queue_size = 512  # each answer ends its connection, and a machine that stands still accepts none meanwhile
+
     daemon_threads = True
 
     def __init__(self, away: str) -> None:
