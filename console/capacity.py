@@ -16,9 +16,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from console.capacity_told import interval_line, print_capacity, write_capacity
+from console.capacity_told import WRITERS, interval_line, print_capacity
 from console.flags import http_url, positive, service_name, time_span_ns
 from console.output import say
+from console.outputs import check_outputs, write_outputs
 from console.surroundings import home_in, settings_of
 from echolane import ids, recordings, service
 from echolane.errors import (
@@ -117,10 +118,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Evaluate; its exit code."""
-    for name in ("json", "html"):
-        path = getattr(args, name)
-        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-            raise UsageError(f"--{name} `{path}` cannot be written: its folder is missing or it is a folder")
+    check_outputs(args, WRITERS)
     asked = Asked(args)
     settings = settings_of(args)
     asked.methods = args.methods or settings.replay.methods
@@ -128,7 +126,7 @@ def execute(args: argparse.Namespace) -> int:
     home = home_in(settings)
     result = conduct(asked, args, home, settings)
     print_capacity(result)
-    write_capacity(args, result)
+    write_outputs(args, result, WRITERS)
     return exit_code(result, asked.at_least)
 
 

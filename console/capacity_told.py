@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import math
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-import orjson
 
 from console.capacity_page import render_capacity
 from console.output import printable, table
-from echolane.errors import UsageError
+from console.outputs import Writers, as_json
 from replayer.capacity.evaluate import Told
 from replayer.capacity.rules import BROKEN, VOID
 
@@ -85,27 +81,8 @@ def _length(value: float, values: Sequence[float]) -> int:
     return max(1, round(BAR * math.log(max(value, least) / least) / math.log(most / least)))
 
 
-def _as_json(result: dict[str, Any]) -> str:
-    return orjson.dumps(result, option=orjson.OPT_INDENT_2).decode() + "\n"
-
-
 def _as_page(result: dict[str, Any]) -> str:
     return render_capacity(result, headline(result))
 
 
-WRITERS: dict[str, Callable[[dict[str, Any]], str]] = {"json": _as_json, "html": _as_page}
-
-
-def write_capacity(args: argparse.Namespace, result: dict[str, Any]) -> None:
-    """Write each file whole or not at all."""
-    for name, render in WRITERS.items():
-        path = getattr(args, name)
-        if path is None:
-            continue
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            part.write_text(render(result), "utf-8")
-            part.replace(path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise UsageError(f"--{name} `{path}` cannot be written: {error.strerror}") from error
+WRITERS: Writers = {"json": as_json, "html": _as_page}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from console.page import render_page
 from echolane.errors import UsageError
 
 Result = dict[str, Any]
+Writers = Mapping[str, Callable[[Result], str]]
+"""By flag, what makes a file's text of a result."""
 
 
 def add_output_flags(parser: argparse.ArgumentParser, *, with_json: bool) -> None:
@@ -27,29 +29,30 @@ def add_output_flags(parser: argparse.ArgumentParser, *, with_json: bool) -> Non
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page")
 
 
-def _as_json(result: Result) -> str:
+def as_json(result: Result) -> str:
+    """The result as it is, for programs."""
     return orjson.dumps(result, option=orjson.OPT_INDENT_2).decode() + "\n"
 
 
-WRITERS: dict[str, Callable[[Result], str]] = {
-    "json": _as_json,
+WRITERS: Writers = {
+    "json": as_json,
     "junit": junit,
     "markdown": markdown,
     "html": render_page,
 }
 
 
-def check_outputs(args: argparse.Namespace) -> None:
+def check_outputs(args: argparse.Namespace, writers: Writers = WRITERS) -> None:
     """Find out before a run, not after it, that a file cannot be written."""
-    for name in WRITERS:
+    for name in writers:
         path = getattr(args, name, None)
         if isinstance(path, Path) and (path.is_dir() or not path.absolute().parent.is_dir()):
             raise UsageError(f"--{name} `{path}` cannot be written: its folder is missing or it is a folder")
 
 
-def write_outputs(args: argparse.Namespace, result: Result) -> None:
+def write_outputs(args: argparse.Namespace, result: Result, writers: Writers = WRITERS) -> None:
     """Write each file whole or not at all."""
-    for name, render in WRITERS.items():
+    for name, render in writers.items():
         path = getattr(args, name, None)
         if not isinstance(path, Path):
             continue
