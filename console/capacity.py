@@ -42,9 +42,11 @@ from replayer.capacity.prometheus import Prometheus, parse_metrics
 from replayer.capacity.rate import Ammunition, rate_lever, survey
 from replayer.capacity.result import result_of
 from replayer.capacity.search import AT_LEAST, FOUND, NONE, Range
+from replayer.connection import SWEEP_S
 from replayer.feeding import work_items
 from replayer.plan import make_plan, work_topic
 from replayer.preparing import options_of
+from replayer.switch import Switch, refuse_while_stopped
 from replayer.targets import Target, check_allowed, check_reachable, host_of, is_loopback, resolve
 
 EPILOG = """examples:
@@ -124,6 +126,7 @@ def execute(args: argparse.Namespace) -> int:
     asked.methods = args.methods or settings.replay.methods
     check_allowed(asked.url, args.allow_host, args.allow_writes, asked.methods)
     home = home_in(settings)
+    refuse_while_stopped(home)
     result = conduct(asked, args, home, settings)
     print_capacity(result)
     write_outputs(args, result, WRITERS)
@@ -258,6 +261,15 @@ def _check_reachable(info: TargetInfo) -> None:
         raise TargetUnavailable(f"target{str(error).removeprefix('base')}") from error
 
 
+def _heed(switch: Switch, stop: asyncio.Event) -> None:
+    """The kill switch is what Ctrl-C is; looked at for as long as the loop runs."""
+    if why := switch.thrown():
+        say(why)
+        stop.set()
+    else:
+        asyncio.get_running_loop().call_later(SWEEP_S, _heed, switch, stop)
+
+
 async def _evaluated(
     asked: Asked, spec: RunSpec, home: Home, settings: Settings, ammunition: Ammunition, stop: asyncio.Event
 ) -> dict[str, Any]:
@@ -271,6 +283,7 @@ async def _evaluated(
         if metrics is not None:
             await metrics.read()  # what cannot be read is told before anything is fired
         options = options_of(home, spec, settings)
+        _heed(Switch(home, spec.run), stop)
         async with rate_lever(spec.run, target, options, ammunition, asked.health, stop) as lever:
             found = await evaluate(
                 lever,

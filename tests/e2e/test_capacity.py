@@ -135,14 +135,18 @@ def _ticks(pid: int) -> int:
     return int(words[11]) + int(words[12])
 
 
-def test_ctrl_c_brings_it_to_rest_at_once(world: World) -> None:
+@pytest.mark.parametrize("how", ["Ctrl-C", "STOP"])
+def test_ctrl_c_and_the_kill_switch_bring_it_to_rest_at_once(world: World, how: str) -> None:
     """In the middle of a long interval: exit 130, the result so far, and by the target's log nothing arrives any more."""
     recorded(world)
     path = world.folder / "capacity.json"
     with limited(0.01, 4) as target:
         process = begun(world, target, path)
         fires(target)
-        process.send_signal(signal.SIGINT)
+        if how == "Ctrl-C":
+            process.send_signal(signal.SIGINT)
+        else:
+            (Path(world.home) / "STOP").touch()
         told_ns = time.monotonic_ns()
         assert process.wait(60) == 130
         ended_ns = time.monotonic_ns()
@@ -154,7 +158,7 @@ def test_ctrl_c_brings_it_to_rest_at_once(world: World) -> None:
     assert len(target.times_ns) > 5
     assert target.times_ns[-1] <= ended_ns
     after = sum(time_ns > told_ns for time_ns in target.times_ns)
-    assert after <= max(3, 20 * (ended_ns - told_ns) / 1e9), "the load went on after Ctrl-C"
+    assert after <= max(3, 20 * (ended_ns - told_ns) / 1e9), f"the load went on after {how}"
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
