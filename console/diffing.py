@@ -189,6 +189,10 @@ class _AtRun:
                 self._second = self._worker.second(self._shared.run, self._attempts)
         if self._second is not None:
             self._second.look()
+            if (
+                self._second.failed is not None
+            ):  # begun anew in a while: what it was to look at would keep the run open for ever
+                raise self._second.failed
 
     def _close(self) -> None:
         """Close a run that is accounted for, when nobody else does."""

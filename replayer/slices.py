@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import cast
 
 from echolane.errors import Fenced
 from echolane.exchange import WorkItem
@@ -188,6 +189,7 @@ class Slice(Replay):
             await self._commit(self._window.reach if self._leaving else max(end, self._window.reach))
         finally:
             self._closed = True
+            await self._in_thread(self._end_reading)
             if self._commit_task is not None:
                 await asyncio.gather(self._commit_task, return_exceptions=True)
             if self in self._crowd.slices:
@@ -212,6 +214,11 @@ class Slice(Replay):
                 items = []
             self._window.begin(entry.position, [item.seq for item in items])
             yield items
+
+    def _end_reading(self) -> None:
+        """Let go of what the journal gave for it, here: the collector would do so later, in another's thread and under another's locks."""
+        if hasattr(self._items, "close"):  # one that never began has nothing to close
+            cast("Generator[list[WorkItem], None, None]", self._items).close()
 
     def _flight_of(self, item: WorkItem) -> Flight | None:
         if self._past.is_done(item.seq):

@@ -93,7 +93,8 @@ class Clients:
         self.errors: Any = importlib.import_module("kafka.errors")
         self._network: Any = importlib.import_module("kafka.net.compat").KafkaNetClient
         self._common = self._how(environ)
-        self._guard = threading.Lock()
+        # Both may be taken again by who holds them: the collector ends a reading that was dropped in whatever thread it runs.
+        self._guard, self._making = threading.RLock(), threading.RLock()
         self._idle: list[Any] = []
         self._closed = self._let_in = False
         self._admin: Any = None
@@ -175,7 +176,8 @@ class Clients:
         return ""
 
     def _the_admin(self) -> Any:
-        with self._guard:
+        # Not made under the guard: that takes as long as no broker answers, and a consumer is given back meanwhile.
+        with self._making:
             if self._closed:
                 raise HomeError("the journal is closed")
             if self._admin is None:
@@ -203,7 +205,7 @@ class Clients:
             raise
 
     def _forget(self, admin: Any) -> None:
-        with self._guard:
+        with self._making:
             if self._admin is admin:
                 self._admin = None
         admin.close()
@@ -343,6 +345,7 @@ class Clients:
         with self._guard:
             self._closed = True
             idle, self._idle = self._idle, []
+        with self._making:
             admin, self._admin = self._admin, None
         for consumer in idle:
             consumer.close(autocommit=False)

@@ -24,6 +24,7 @@ from tests.e2e.world import HERE
 
 DYING = (str(HERE / "dying_cli.py"),)
 POINTS = {"replay": ("intent", "append"), "diff": ("rows",)}
+LOG_LINES = 25
 ROLES = ("replay", "replay", "diff", "diff")
 
 
@@ -60,6 +61,12 @@ class Shop(Stage):
             assert answer.status < 300, path
             if given := answer.headers["Set-Cookie"]:
                 cookies[client] = given.partition(";")[0]
+
+    def tell_logs(self) -> None:
+        """Print what workers and asker said last, for whoever looks for why a run did not end."""
+        for path in [self.world.folder / "asking.log", *sorted((self.world.home / "log").glob("worker*.log"))]:
+            if path.exists():
+                print(f"== {path.name}\n" + "\n".join(path.read_text("utf-8").splitlines()[-LOG_LINES:]))
 
     @property
     def login(self) -> int:
