@@ -117,6 +117,23 @@ class StoreClient:
 
         return self._retrying(collect)
 
+    def ask(self, request: wire.Ask) -> tuple[wire.Answered, bytes]:
+        """A foreign reader's statement: the owner has it pass the gate, and answers it whole.
+
+        Raises:
+            Refused: the gate or the engine will not.
+        """
+        from echolane.store.gate import Refused  # noqa: PLC0415 - only the readers' door comes here
+
+        def talk(sock: socket.socket) -> tuple[wire.Reply, bytearray]:
+            wire.send(sock, request)
+            return wire.receive_reply(sock)
+
+        reply, body = self._retrying(talk)
+        if isinstance(reply, wire.Denied):
+            raise Refused(reply.code, reply.message)
+        return cast("wire.Answered", _checked(reply)), bytes(body)
+
     def stream(
         self, sql: str, params: Mapping[str, object] | None = None, rows: int = PAGE_ROWS
     ) -> Generator[list[Row]]:
