@@ -49,11 +49,12 @@ TABLE_FUNCTIONS = frozenset(("numbers", "numbers_mt", "zeros", "generate_series"
 BOTH = frozenset(("format",))
 """Names of a table function that are a harmless function of values, too."""
 FUNCTIONS_DENIED = re.compile(
-    r"sleep\w*|joinget\w*|dict\w*|file\w*|catboost\w*|model\w*|addressto\w*|regionto\w*|demangle|__\w*|getclienthttpheader|getmacro"
+    r"sleep\w*|joinget\w*|dict\w*|file\w*|catboost\w*|model\w*|addressto\w*|region\w*|demangle|__\w*|getclienthttpheader|getmacro"
     r"|getserver\w*|getoskernelversion|serveruuid|showcertificate|logtrace|hascolumnintable|hasthreadfuzzer|getmergetreesetting"
+    r"|generateserial\w*|zookeeper\w*|tid|finalizeaggregation|initializeaggregation"
     r"|ai[A-Z_]\w*|llm\w*|fuzz\w*|executable\w*|url|remote\w*|s3\w*"
 )
-"""Functions of values that wait, read files or dictionaries, ask the network, or tell of the machine."""
+"""Functions of values that wait, read files or dictionaries, ask the network, tell of the machine, or take the engine's own states."""
 FORMATS = frozenset(
     [
         "Native",

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from echolane.errors import HomeError
 from echolane.store import open_store, wire
 from echolane.store.client import StoreClient
 from echolane.store.gate import Refused
@@ -178,6 +180,10 @@ FORBIDDEN = [
     "SELECT 1 FORMAT CSV FORMAT CSV",
     "SELECT getServerSetting('path')",
     "SELECT logTrace('x')",
+    "SELECT generateSerialID('/x')",
+    "SELECT finalizeAggregation(CAST(unhex('00'), 'AggregateFunction(sum, UInt64)'))",
+    "SELECT arrayMap(x -> sleep(x), [1])",
+    "SELECT `sleep`(1)",
 ]
 ALLOWED = [
     "SELECT 1",
@@ -363,3 +369,30 @@ def test_the_reader_of_tokens_ends_and_keeps_what_it_reads(statement: str) -> No
     again = tokens(written(found))
 
     assert [token.written for token in again] == [token.written for token in found]
+
+
+def test_a_reader_is_answered_by_the_next_owner_and_ends_at_most_two(
+    tmp_path: Path, kill_owner: Callable[[Path], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An owner that dies between statements is nothing to a reader; a statement that ends its owner is given up after the second."""
+    home = tmp_path / "home"
+    with open_store(home) as store:
+        assert isinstance(store, StoreClient)
+        assert ask(store, "SELECT 1") == b"1\n"
+        kill_owner(home)
+        assert ask(store, "SELECT 1") == b"1\n"
+
+        killed: list[int] = []
+        receive = wire.receive_reply
+
+        def deadly(sock: socket.socket) -> tuple[wire.Reply, bytearray]:
+            reply = receive(sock)
+            if isinstance(reply[0], wire.Answered):
+                killed.append(kill_owner(home))
+                raise ConnectionResetError
+            return reply
+
+        monkeypatch.setattr(wire, "receive_reply", deadly)
+        with pytest.raises(HomeError, match="died 2 times"):
+            ask(store, "SELECT 1")
+        assert len(killed) == 2
