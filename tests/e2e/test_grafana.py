@@ -25,11 +25,11 @@ COUNT = "SELECT verdict, count() AS n FROM results_v WHERE run = {run:String} GR
 def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Read]:
     """One server for this file."""
     world = World(tmp_path_factory.mktemp("grafana"))
-    yield Read(world)
-    faults = (world.home / "log" / "api.log").read_text("utf-8")
-    for process in world.started:
-        process.kill()
-        process.wait(10)
+    try:
+        yield Read(world)
+        faults = (world.home / "log" / "api.log").read_text("utf-8")
+    finally:
+        world.end()
     assert "fault" not in faults
 
 

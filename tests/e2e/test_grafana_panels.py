@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,25 @@ def expanded(statement: str, services: list[str]) -> str:
     return statement
 
 
+class Dying(BaseHTTPRequestHandler):
+    """Answers all but two items, at which it closes the connection."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """An item, or nothing."""
+        if self.path in {"/items/3", "/items/7"}:
+            self.close_connection = True
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it has there
+        """Nothing on the terminal."""
+
+
 class Seen:
     """The server, and what `show --json` says of its runs."""
 
@@ -49,6 +70,16 @@ class Seen:
         runs = [served.run(pace="40/s"), served.run(), served.run("depot")]
         for run in runs:
             assert served.ended(run)["state"] == "finished"
+        dying = ThreadingHTTPServer(("127.0.0.1", 0), Dying)
+        threading.Thread(target=dying.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        try:
+            target = f"http://127.0.0.1:{dying.server_address[1]}"
+            done, broken = world.run("--base", target, "--branch", target.replace("127.0.0.1", "localhost"))
+            assert broken, done
+        finally:
+            dying.shutdown()
+            dying.server_close()
+        runs.append(broken["run"])
         self.results = [served.world.call("show", run, "--json", "--home", served.world.home).result for run in runs]
 
     def rows(self, title: str, *services: str) -> list[dict[str, Any]]:
@@ -60,12 +91,12 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
-    """Two runs of one service, one of them paced, and one of another."""
+    """Two runs of one service, one of them paced, one of another, and one whose targets fail at two requests."""
     world = World(tmp_path_factory.mktemp("panels"))
-    yield Seen(world)
-    for process in world.started:
-        process.kill()
-        process.wait(10)
+    try:
+        yield Seen(world)
+    finally:
+        world.end()
 
 
 def total(rows: list[dict[str, Any]], figure: str, *by: str) -> Counter[Any]:
@@ -88,7 +119,7 @@ def test_runs_and_verdicts(seen: Seen) -> None:
     """Counts of runs by verdict, and of regressions by service."""
     verdicts = Counter((result["verdict"],) for result in seen.results)
 
-    assert seen.rows("Runs") == [{"runs": 3}]
+    assert seen.rows("Runs") == [{"runs": 4}]
     assert seen.rows("Runs", "depot") == [{"runs": 1}]
     assert seen.rows("Failed") == [{"failed": verdicts["fail",]}]
     assert seen.rows("Inconclusive") == [{"inconclusive": verdicts["inconclusive",]}]
@@ -170,6 +201,7 @@ def test_replay(seen: Seen) -> None:
     )
     assert total(seen.rows("Exchanges fired"), "fired", "service") == fired
     assert late
+    assert failed
     assert [(row["p50"], row["p99"], row["worst"]) for row in seen.rows("Lateness of paced runs")] == [
         (one["p50_us"] / 1e6, one["p99_us"] / 1e6, one["max_us"] / 1e6) for one in late
     ]
