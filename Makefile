@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 BASE   ?=
 BRANCH ?=
-ROOMS  := echolane capture replayer differ console
+ROOMS  := echolane capture replayer differ console dashboards
 MORE   := compiling
 
 .PHONY: demo setup parts helm test check lint types contracts format compiled pure bench accuracy fuzz faults soak clean

@@ -33,6 +33,7 @@ COMMANDS = {
     "api": ("console.api.serve", "the HTTP API and the pages, and runs that they are asked for"),
     "token": ("console.api.token_command", "who may use the API and the pages: make, list and end tokens"),
     "audit": ("console.api.audit_command", "who changed what over the API, and whether the record of it is whole"),
+    "grafana": ("console.grafana", "dashboards for Grafana, and alerts for Prometheus, as files"),
     "rules": ("console.rules", "which differences are no regressions, and what that hides"),
     "dlq": ("console.dlq", "exchanges whose comparison ended its process: list, show, compare again"),
     "doctor": ("console.doctor", "look for what is wrong with a home"),

@@ -18,6 +18,7 @@ from echolane.credentials import Credentials, read_targets
 from echolane.errors import UsageError
 from echolane.exchange import ANSWER_BODY_KEPT, REQUEST_BODY_KEPT
 from echolane.journal.kafka_address import PASSWORD, SCHEME, Options, completed
+from echolane.reader import PASSWORD as GRAFANA_PASSWORD, WHAT as GRAFANA_WHAT, Grafana
 from echolane.store.address import hidden
 
 MIB = 1024 * 1024
@@ -106,6 +107,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     targets: dict[str, Credentials] = {}
     """By role, host or ``default``: see :mod:`echolane.credentials`."""
     api: Api = Api()
+    grafana: Grafana = Grafana()
     sources: dict[str, str] = {}
 
     @property
@@ -182,6 +184,7 @@ WHAT = {
     "api.runs_queued": "runs that may wait",
     "api.rate_per_s": "calls a second that one token, or one address without a token, may make on average",
     "api.burst": "calls that it may make at once",
+    **GRAFANA_WHAT,
     "kafka.user": "who logs in to Kafka; empty for nobody. The password is in ECHOLANE_KAFKA_PASSWORD or a file",
     "kafka.password_file": "a file that holds the password",
     "kafka.sasl": "plain, scram-sha-256 or scram-sha-512 (what a user without it gets)",
@@ -253,6 +256,7 @@ NOT_SETTINGS = {
     "ECHOLANE_MARK_KEY",
     "ECHOLANE_STORE_PASSWORD",
     PASSWORD,
+    GRAFANA_PASSWORD,
     "ECHOLANE_INPUTS",
     "ECHOLANE_INPUTS_DIR",
     "ECHOLANE_REQUIRE_ALL",
@@ -277,10 +281,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], toml_path: Path) 
     nested: dict[str, Any] = {"sources": sources, "targets": targets}
     for key, value in values.items():
         room, dot, name = key.partition(".")
-        if dot:
-            nested.setdefault(room, {})[name] = value
-        else:
-            nested[key] = value
+        (nested.setdefault(room, {}) if dot else nested)[name or key] = value
     return msgspec.convert(nested, Settings)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("echolane", "capture", "replayer", "differ", "console", "bench", "compiling")
+ROOMS = ("echolane", "capture", "replayer", "differ", "console", "bench", "compiling", "dashboards")
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 FILE_LINES, FUNCTION_LINES = 400, 60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from console.api.capture_told import captures
 from console.api.context import Call, Site
 from console.api.reading import recorded_services
 from echolane import __version__
@@ -59,6 +60,7 @@ async def metrics(call: Call) -> web.Response:
         "# HELP echolane_live_streams Clients that watch a run.",
         "# TYPE echolane_live_streams gauge",
         f"echolane_live_streams {site.streams}",
+        *await site.read(captures, site.home, call.token),
         "# HELP echolane_api_calls_total Calls by operation and status.",
         "# TYPE echolane_api_calls_total counter",
         *(

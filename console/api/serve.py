@@ -25,6 +25,7 @@ from console.api.sessions import Sessions
 from console.api.shared import SharedRuns
 from console.api.table import OPERATIONS
 from console.api.targets import read_targets
+from console.clickhouse.door import opened
 from console.flags import host_port
 from console.output import say
 from console.surroundings import home_in, settings_of, store_of
@@ -129,7 +130,7 @@ async def serve(site: Site, address: tuple[str, int], stop: asyncio.Event) -> No
     say(f"API and pages on http://{address[0]}:{address[1]}; Ctrl-C ends them")
     log.event("api.started", at=time.time_ns())
     try:
-        async with asyncio.TaskGroup() as tasks:
+        async with opened(site.settings, site.store), asyncio.TaskGroup() as tasks:
             tasks.create_task(site.launcher.work(stop))
             await stop.wait()
             site.stopping.set()

@@ -266,6 +266,11 @@ class Engine:
         session.use()
         return session
 
+    def connection(self) -> Any:
+        """A bare connection, for readers whose sessions have other limits (:mod:`echolane.store.guarded`)."""
+        with _translated(self._path):
+            return self._connect(self._address)
+
     def give_back_memory(self) -> None:
         """Return to the system what statements have used; the allocator would keep most of it, up to some hundred MiB."""
         self._first.run(_PURGE)

@@ -31,6 +31,8 @@ CONNECT_S = 30.0
 """How long to try for an owner that answers: a cold start takes about a second, one on a busy machine several."""
 ATTEMPTS_MAX = 8
 """Owners that may die under one request; beyond it the request itself is what kills them."""
+ASKED_MAX = 2
+"""The same for a foreign reader's statement: the first may meet a kept connection to an owner that is gone; none may end owner after owner."""
 ANSWER_BYTES_MAX = 256 * 1024 * 1024
 """What :meth:`StoreClient.query` collects at most; larger answers are streamed."""
 IDLE_MAX = 4
@@ -117,6 +119,23 @@ class StoreClient:
 
         return self._retrying(collect)
 
+    def ask(self, request: wire.Ask) -> tuple[wire.Answered, bytes]:
+        """A foreign reader's statement: the owner has it pass the gate, and answers it whole.
+
+        Raises:
+            Refused: the gate or the engine will not.
+        """
+        from echolane.store.gate import Refused  # noqa: PLC0415 - only the readers' door comes here
+
+        def talk(sock: socket.socket) -> tuple[wire.Reply, bytearray]:
+            wire.send(sock, request)
+            return wire.receive_reply(sock)
+
+        reply, body = self._retrying(talk, ASKED_MAX)
+        if isinstance(reply, wire.Denied):
+            raise Refused(reply.code, reply.message)
+        return cast("wire.Answered", _checked(reply)), bytes(body)
+
     def stream(
         self, sql: str, params: Mapping[str, object] | None = None, rows: int = PAGE_ROWS
     ) -> Generator[list[Row]]:
@@ -158,7 +177,7 @@ class StoreClient:
             known = self._types[table] = reply.types if isinstance(reply, wire.Described) else {}
         return known
 
-    def _retrying(self, talk: Callable[[socket.socket], T]) -> T:
+    def _retrying(self, talk: Callable[[socket.socket], T], attempts: int = ATTEMPTS_MAX) -> T:
         """Have one conversation, again with the next owner if this one dies in it."""
         failures = 0
         while True:
@@ -168,7 +187,7 @@ class StoreClient:
             except OSError as error:
                 sock.close()
                 failures += 1
-                self._note_failure(failures, error)
+                self._note_failure(failures, error, attempts)
                 continue
             except BaseException:
                 sock.close()
@@ -176,9 +195,9 @@ class StoreClient:
             self._give_back(sock)
             return result
 
-    def _note_failure(self, failures: int, error: OSError) -> None:
+    def _note_failure(self, failures: int, error: OSError, attempts: int = ATTEMPTS_MAX) -> None:
         self._drop_idle()
-        if failures >= ATTEMPTS_MAX:
+        if failures >= attempts:
             log = self._home / "log" / "store.log"
             raise HomeError(f"the store's owner died {failures} times in a row ({error}); see {log}") from error
 

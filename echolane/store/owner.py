@@ -25,6 +25,8 @@ from pathlib import Path
 from echolane.errors import HomeError, StoreBusy
 from echolane.store import QueryError, wire
 from echolane.store.chdb import Engine, Session
+from echolane.store.gate import Refused, admit, format_named
+from echolane.store.guarded import Limits, reading
 from echolane.store.migrate import migrate
 
 IDLE_S = 2.0
@@ -279,6 +281,9 @@ def _converse(sock: socket.socket, engine: Engine, note_work: Callable[[], None]
             sock.settimeout(None)
             head, file = message
             try:
+                if isinstance(head, wire.Ask):
+                    _answer_reader(sock, engine, head)
+                    continue
                 if session is None and not isinstance(head, wire.Hello):
                     session = engine.session()
                     stack.callback(session.close)
@@ -291,7 +296,9 @@ def _converse(sock: socket.socket, engine: Engine, note_work: Callable[[], None]
                     os.close(file)
 
 
-def _answer(sock: socket.socket, session: Session | None, head: wire.Request, file: int) -> None:
+def _answer(
+    sock: socket.socket, session: Session | None, head: wire.Hello | wire.Columns | wire.Insert | wire.Query, file: int
+) -> None:
     if isinstance(head, wire.Hello) or session is None:
         wire.send(sock, wire.Welcome(wire.PROTOCOL, os.getpid()))
     elif isinstance(head, wire.Columns):
@@ -308,6 +315,19 @@ def _answer(sock: socket.socket, session: Session | None, head: wire.Request, fi
                     raise QueryError(f"one row of the answer has {len(page.lines)} bytes; ask for fewer columns")
                 wire.send(sock, wire.Page(page.names, page.types, page.rows), page.lines)
         wire.send(sock, wire.Done())
+
+
+def _answer_reader(sock: socket.socket, engine: Engine, head: wire.Ask) -> None:
+    """A foreign reader's statement, through the gate, in a session of its own."""
+    try:
+        admitted = admit(head.statement)
+        form = admitted.format or format_named(head.form)
+        with reading(engine.connection(), Limits(head.seconds, head.rows, head.settings)) as reader:
+            answer = reader.answer(admitted, form, head.params)
+    except Refused as error:
+        wire.send(sock, wire.Denied(error.code, str(error)))
+    else:
+        wire.send(sock, wire.Answered(form, answer.rows_read, answer.bytes_read, answer.elapsed_s), answer.body)
 
 
 def _identity_of(path: Path) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Grows when messages change; an owner of another version is named, not misunderstood."""
 HEAD_BYTES_MAX = 4 * 1024 * 1024
 """A statement with its parameters. The longest we send ourselves is an IN list of some thousand ids."""
@@ -62,6 +62,18 @@ class Query(msgspec.Struct, tag="query"):
     """Most rows of a page."""
 
 
+class Ask(msgspec.Struct, tag="ask"):
+    """A statement of a foreign reader, through the gate. Answered by :class:`Answered` or :class:`Denied`."""
+
+    statement: str
+    form: str
+    """The format of the answer where the statement names none."""
+    params: dict[str, str]
+    seconds: float = 0.0
+    rows: int = 0
+    settings: dict[str, str] = {}
+
+
 class Welcome(msgspec.Struct, tag="welcome"):
     """Who answers."""
 
@@ -94,8 +106,24 @@ class Failed(msgspec.Struct, tag="failed"):
     message: str
 
 
-Request = Hello | Columns | Insert | Query
-Reply = Welcome | Described | Page | Done | Failed
+class Answered(msgspec.Struct, tag="answered"):
+    """The whole answer of a foreign reader's statement; it is the body, in this format."""
+
+    form: str
+    rows_read: int
+    bytes_read: int
+    elapsed_s: float
+
+
+class Denied(msgspec.Struct, tag="denied"):
+    """A foreign reader's statement is not answered; ``code`` is ClickHouse's number for why."""
+
+    code: int
+    message: str
+
+
+Request = Hello | Columns | Insert | Query | Ask
+Reply = Welcome | Described | Page | Done | Failed | Answered | Denied
 
 _encode = msgspec.msgpack.Encoder().encode
 _requests = msgspec.msgpack.Decoder(Request)
