@@ -1,7 +1,8 @@
 """What forges tell of a push or a pull request, in each one's own words, as one step of a branch. Pure.
 
 A pull request is run at its head, and only where that is in the same repository: whoever can open one from a fork could else have
-code of theirs deployed and fired at. GitHub names the time of a push; GitLab and Gitea that of its commit, which comes second to the order of commits.
+code of theirs deployed and fired at. GitHub names the time of a push; GitLab and Gitea that of its commit, which comes second to
+the order of commits.
 """
 
 from __future__ import annotations
