@@ -24,6 +24,8 @@ from echolane.runlog import CANCEL
 AT_ONCE = 32
 """Branches that are waited for at the same time; others wait their turn, the oldest first."""
 LOOK_S = 1.0
+CLOSED_S = 120.0
+"""Within which a run that is told to end has closed what it has."""
 AGAIN_S = 2.0
 """Between two questions whether a branch is there."""
 
@@ -34,6 +36,8 @@ class PushWork:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._at: set[str] = set()
+        self._told: dict[str, float] = {}
+        """Runs that were told to end, and when."""
         self._signer = Signer(load_mark_key(site.home.keys, os.environ), "hooks")
 
     def __repr__(self) -> str:
@@ -123,8 +127,12 @@ class PushWork:
         await self._site.pushes.mark(run, "waiting", "asked")
 
     async def _give_up(self, run: str) -> None:
-        site = self._site
+        """Tell a run to end, once: a second time it would not close what it has."""
+        site, now = self._site, time.monotonic()
+        if now - self._told.get(run, -CLOSED_S) < CLOSED_S:
+            return
         if await site.read(site.shared.say, run, CANCEL, b"interrupted") or await site.launcher.cancel(run):
+            self._told = {one: at for one, at in self._told.items() if now - at < CLOSED_S} | {run: now}
             log.event("hook.superseded", run=run)
 
     def _is_over(self, run: str) -> bool:

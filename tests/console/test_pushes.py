@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -16,11 +17,13 @@ from console.api.hook_settings import read_hooks
 from console.api.problems import Problem
 from console.api.push_log import PushLog
 from console.api.pushes import OPEN_MAX, Book, Push, Step, TooMany
+from console.api.readiness import addresses, unready
 from console.api.signatures import is_fresh, is_same, is_signed_hex, is_signed_standard
 from console.api.targets import filled, read_targets
 from echolane.addresses import refusal
-from echolane.errors import UsageError
+from echolane.errors import RefusedForSafety, UsageError
 from echolane.home import open_home
+from replayer.answer import Answer
 
 SECRET = b"sixteen bytes or more"
 
@@ -247,3 +250,45 @@ def test_a_hook_that_is_wrong_is_said_at_the_start(tmp_path: Path, url: str, mor
         read_hooks(toml, read_targets(toml), {"GOOD": SECRET.decode(), "SHORT": "short"})
     assert "hook 1" in str(raised.value)
     assert SECRET.decode() not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://10.1.2.3", "http://2130706433", "http://0x7f000001:80", "http://[::ffff:127.0.0.1]"]
+)
+def test_no_branch_is_asked_at_an_address_that_is_not_allowed(url: str) -> None:
+    """However it is written, it is looked up first and refused by what it leads to; this machine is asked where the URL says so."""
+    with pytest.raises(RefusedForSafety):
+        asyncio.run(addresses(url, ()))
+    assert asyncio.run(addresses("http://127.0.0.1:8", ())) == [("127.0.0.1", 8)]
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "path", "lane", "ready"),
+    [
+        (200, "", "", "", True),
+        (302, "", "", "", True),
+        (401, "", "", "", True),
+        (404, "", "", "", False),
+        (503, "", "", "", False),
+        (302, "", "/healthz", "", False),
+        (204, "", "/healthz", "", True),
+        (200, "", "", "a", False),
+        (200, "x-lane-served: a", "", "a", True),
+    ],
+)
+def test_a_branch_is_there_when_it_answers_as_it_serves(
+    status: int, header: str, path: str, lane: str, ready: bool
+) -> None:
+    """Without a path anything but what proxies say of a branch that is missing; with one 2xx; in a lane only where that is named."""
+    answer = Answer(status, f"HTTP/1.1 {status} X\r\n{header}".encode())
+    assert (unready(answer, path, lane, ("", "2f1c9a7")) == "") is ready
+
+
+@pytest.mark.parametrize(
+    ("told", "ready"),
+    [("2F1C9A7", True), ("2f1c9a7b" + "0" * 32, True), ("2f1c9", False), ("0" * 40, False), ("", False)],
+)
+def test_a_branch_is_there_when_it_is_the_commit(told: str, ready: bool) -> None:
+    """A header that names the commit, also shortened, and neither another nor too little of it."""
+    answer = Answer(200, f"HTTP/1.1 200 OK\r\nX-Version: {told}".encode())
+    assert (unready(answer, "", "", ("x-version", "2f1c9a7b" + "0" * 32)) == "") is ready

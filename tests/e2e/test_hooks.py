@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -160,3 +161,64 @@ def test_a_thousand_deliveries_are_answered_in_time(served: Served) -> None:
     told = served.ask("GET", "/api/v1/pushes?limit=200").json["pushes"]
     alive = {int(one["commit"], 16) for one in told if one["state"] in {"waiting", "asked", "ended"}}
     assert alive <= {branch * 100 + 12 for branch in range(42)}
+
+
+def test_a_run_under_way_is_given_up_for_a_newer_commit(tmp_path: Path) -> None:
+    """Its run is interrupted and balances; the newer one begins; a deleted branch gives that up, too."""
+    world = World(tmp_path)
+    world.environ["HOOK_SECRET"] = SECRET
+    served = Served(world, exchanges=60, settings=HOOKS, more=FORGES.replace("secret_env", 'pace = "1/s"\nsecret_env'))
+    try:
+        runs = []
+        for step in range(2):
+            answer = deliver(served, pushed(step, step + 1, at=step + 1), f"d{step}")
+            runs.append(run := answer.json["pushes"][0]["run"])
+            wait_until(lambda run=run: served.ask("GET", f"/api/v1/runs/{run}/state").status == 200, WAIT_S)
+            served.wait(run, "running")
+        assert served.ended(runs[0])["state"] == "interrupted"
+        assert deliver(served, pushed(2, 0, at=9), "d9").status == 202
+        assert served.ended(runs[1])["state"] == "interrupted"
+        assert states(served) == {1: "superseded", 2: "superseded"}
+    finally:
+        for process in world.started:
+            process.kill()
+            process.wait(10)
+
+
+def test_a_hook_signed_by_standard_webhooks_is_taken_once(tmp_path: Path) -> None:
+    """Id, time and body are signed: right is taken, a replay does nothing, another time, an old one or another body is refused."""
+    world = World(tmp_path)
+    world.environ["HOOK_SECRET"] = SECRET
+    more = FORGES.split("[[hooks]]")[1].replace('forge = "github"\n', "").replace('"shop"', '"depot"')
+    served = Served(world, exchanges=3, settings=HOOKS)
+    toml = world.folder / "echolane.toml"
+    text = toml.read_text("utf-8").replace('[[hooks]]\nservice = "depot"\nbase = "released"\nbranch = "next"\n', "")
+    toml.write_text(f"{text}\n[[hooks]]\n{more}", "utf-8")
+    served.process.terminate()
+    assert served.process.wait(60) == 0
+    served.start()
+    try:
+        body = b'{"service": "depot", "branch": "a", "commit": "2f1c9a7"}'
+
+        def call(id: str, at: int, sent: bytes = body) -> Answer:  # noqa: A002
+            mac = hmac.new(SECRET.encode(), f"{id}.{at}.".encode() + body, hashlib.sha256).digest()
+            signature = "v1," + base64.b64encode(mac).decode()
+            headers = {"webhook-id": id, "webhook-timestamp": str(at), "webhook-signature": signature}
+            return served.ask(
+                "POST", "/hooks/run", sent, token=None, headers={**headers, "Content-Type": "application/json"}
+            )
+
+        now = int(time.time())
+        good = call("m1", now)
+        assert good.status == 202, good
+        assert call("m1", now).json["pushes"] == []
+        assert call("m2", now - 3600).status == 401
+        assert call("m3", now, body.replace(b'"a"', b'"b"')).status == 401
+        wait_until(
+            lambda: "ended" in {one["state"] for one in served.ask("GET", "/api/v1/pushes").json["pushes"]}, WAIT_S
+        )
+        assert served.ended(good.json["pushes"][0]["run"])["state"] == "finished"
+    finally:
+        for process in world.started:
+            process.kill()
+            process.wait(10)
