@@ -210,6 +210,7 @@ def test_networks_that_are_named_are_allowed_but_for_metadata() -> None:
     assert refusal("2606:4700:4700::1111", ()) == ""
     assert refusal("192.168.1.1", named)
     assert refusal("169.254.169.254", named)
+    assert refusal("64:ff9b::7f00:1", (ipaddress.ip_network("64:ff9b::/96"),))
 
 
 TARGETS = """
