@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from console.api import reading
-from console.api.context import Call
+from console.api.context import Call, Site
 from console.api.launching import ENDED, Asked, QueueFull
 from console.api.messages import RunRequest, Runs, RunsQuery, RunState, Told
 from console.api.problems import Problem
@@ -50,7 +50,7 @@ async def create_run(call: Call) -> Any:
     known = await call.site.read(reading.recorded_services, call.site)
     if wanted.service not in known:
         raise Problem("not-found", f"nothing is recorded of service `{wanted.service}`")
-    flags = await call.site.read(flags_of, call, wanted)
+    flags = await call.site.read(flags_of, call.site, wanted)
     if key and (before := call.site.launcher.known(key)) is not None:  # asked twice at once
         return await _again(call, before, fingerprint)
     now = time.time_ns()
@@ -80,9 +80,9 @@ async def _queued(call: Call, asked: Asked) -> None:
         raise Problem("too-many", detail, {"Retry-After": str(BUSY_S)}) from None
 
 
-def flags_of(call: Call, wanted: RunRequest) -> list[str]:
+def flags_of(site: Site, wanted: RunRequest) -> list[str]:
     """The flags of ``echolane run`` for a request; Problem where it names what is not there."""
-    base, branch = (_target(call, wanted.service, name) for name in (wanted.base, wanted.branch))
+    base, branch = (_target(site, wanted.service, name) for name in (wanted.base, wanted.branch))
     writes = wanted.methods == "all"
     if writes and not (base.writes and branch.writes):
         raise Problem(
@@ -91,7 +91,7 @@ def flags_of(call: Call, wanted: RunRequest) -> list[str]:
     if isinstance(wanted.recording, str):
         if isinstance(wanted.last, str):
             raise Problem("conflict", "give `recording` or `last`, not both")
-        folder = call.site.home.recordings
+        folder = site.home.recordings
         if not any(r.id == wanted.recording and r.service == wanted.service for r in recordings.listed(folder)):
             raise Problem("not-found", f"there is no recording `{wanted.recording}` of service `{wanted.service}`")
     name = wanted.branch_name if isinstance(wanted.branch_name, str) else ""
@@ -108,11 +108,11 @@ def flags_of(call: Call, wanted: RunRequest) -> list[str]:
     return flags + [f"--{flag}={value}" for flag, value in given.items() if isinstance(value, str | int)]
 
 
-def _target(call: Call, service: str, name: str) -> Target:
-    target = call.site.targets.find(service, name)
+def _target(site: Site, service: str, name: str) -> Target:
+    target = site.targets.find(service, name)
     if target is None:
         known = (
-            ", ".join(one.name for one in call.site.targets.of(service))
+            ", ".join(one.name for one in site.targets.of(service))
             or "none; [[api_targets]] of echolane.toml names them"
         )
         raise Problem("not-found", f"service `{service}` has no target `{name}`; known: {known}")

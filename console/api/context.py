@@ -12,9 +12,11 @@ from aiohttp import web
 
 from console.api.access import Token, TokenBook
 from console.api.audit import Audit
+from console.api.hook_settings import Armed, Hooks
 from console.api.launching import Launcher
 from console.api.messages import NoQuery
 from console.api.problems import Problem
+from console.api.push_desk import PushDesk
 from console.api.rates import Rates
 from console.api.sessions import Sessions
 from console.api.shared import SharedRuns
@@ -43,6 +45,10 @@ class Site:
     targets: Configured
     shared: SharedRuns
     rates: Rates
+    hooks: Hooks
+    pushes: PushDesk
+    hook_rates: Rates
+    """Forges deliver faster than people ask, and from few addresses."""
     pool: Executor
     hosts: frozenset[str]
     """Names by which the server may be called."""
@@ -77,6 +83,10 @@ class Call:
     """Whose thing it was about, for the audit log."""
     what: str = ""
     """Which one."""
+    by: str = ""
+    """Who calls, for the audit log, where that is no token."""
+    armed: tuple[Armed, ...] = ()
+    """The hooks whose secret signed it, where it is a delivery."""
 
     @property
     def token(self) -> Token:
@@ -120,6 +130,15 @@ class Operation:
     keyed: bool = False
     """Whether it takes an Idempotency-Key."""
     kind: str = "application/json"
+    admit: Callable[[Call], Awaitable[None]] | None = None
+    """Checks a signature over the body, where no token is given; Problem where there is none that holds."""
+    signature: str = ""
+    """The header that it is in."""
+
+    @property
+    def guarded(self) -> bool:
+        """Whether it is for those alone who show something."""
+        return self.role is not None or self.admit is not None
 
     @property
     def changes(self) -> bool:

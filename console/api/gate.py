@@ -94,10 +94,11 @@ def served(operation: Operation) -> Next:
         call = Call(site, request, None)
         status = 500
         try:
-            check_rate(call)
-            if operation.changes and operation.role is not None:
+            signed = operation.admit is not None and not (operation.role and "Authorization" in request.headers)
+            check_rate(call, signed=signed)
+            if operation.changes and operation.guarded:
                 await site.read(site.audit.check)
-            allow(call, operation)
+            await _admitted(call, operation) if signed else allow(call, operation)
             call.query = _query(request, operation)
             call.key = _key(request, operation)
             call.body = await _body(request, operation)
@@ -112,7 +113,7 @@ def served(operation: Operation) -> Next:
         finally:
             count = site.answered
             count[operation.name, status] = count.get((operation.name, status), 0) + 1
-            if operation.changes and operation.role is not None and status != 429:
+            if operation.changes and operation.guarded and status != 429:
                 await site.read(note, call, operation, status)
         return response
 
@@ -121,15 +122,32 @@ def served(operation: Operation) -> Next:
 
 def note(call: Call, operation: Operation, status: int) -> None:
     """Write a call into the audit log."""
-    actor = call.who.id if call.who else "nobody"
+    actor = call.who.id if call.who else call.by or "nobody"
     where = call.request.remote or ""
     call.site.audit.note(
         actor=actor, operation=operation.name, service=call.service, what=call.what, status=status, address=where
     )
 
 
-def check_rate(call: Call) -> None:
+async def _admitted(call: Call, operation: Operation) -> None:
+    """Let a signed call in; whoever signs wrongly is slowed down like any other caller."""
+    assert operation.admit is not None  # noqa: S101 - it is asked for here only
+    try:
+        await operation.admit(call)
+    except Problem as problem:
+        if problem.status == 401:
+            check_rate(call)
+            call.who = None
+        raise
+
+
+def check_rate(call: Call, *, signed: bool = False) -> None:
     """Problem where a caller asks too fast: by its token, else by its address."""
+    if signed:
+        if wait := call.site.hook_rates.wait_s(f"address {call.request.remote}", time.monotonic()):
+            seconds = str(int(wait) + 1)
+            raise Problem("too-many", f"deliver again in {seconds} s", {"Retry-After": seconds})
+        return
     call.who, call.cookie = _who(call.request)
     caller = f"token {call.who.id}" if call.who else f"address {call.request.remote}"
     wait = call.site.rates.wait_s(caller, time.monotonic())

@@ -52,6 +52,16 @@ class RunRequest(Request, frozen=True):
     """`all` includes writes: only where both targets are configured with `writes = true`."""
 
 
+class HookRun(Request, frozen=True):
+    """A branch that is to be run, as its hook of the configuration says."""
+
+    service: Service
+    branch: Annotated[str, Meta(min_length=1, max_length=250)]
+    """As git calls it; `{branch}` of the target is its DNS label."""
+    commit: Annotated[str, Meta(pattern=r"^[0-9a-f]{7,64}$")] | UnsetType = UNSET
+    """So that one commit is run once; without it each call is a run of its own."""
+
+
 class RecordingRequest(Request, frozen=True):
     """A window of what was recorded, to be kept by name."""
 
@@ -106,6 +116,13 @@ class PageQuery(Request, frozen=True):
 
     limit: Limit = LIMIT
     cursor: Seq = 0
+
+
+class PushesQuery(Request, frozen=True):
+    """Which pushes."""
+
+    service: Service | UnsetType = UNSET
+    limit: Limit = LIMIT
 
 
 class RecordingsQuery(Request, frozen=True):
@@ -320,3 +337,30 @@ class Told(msgspec.Struct, frozen=True):
 
     run: str
     told: str
+
+
+class PushTold(msgspec.Struct, frozen=True):
+    """A commit of a branch that was pushed."""
+
+    service: str
+    repository: str
+    branch: str
+    commit: str
+    run: str
+    """The run that it starts: not there before its state is `asked`, and never where it is `superseded` or `failed`."""
+    state: Literal["waiting", "asked", "ended", "superseded", "failed"]
+    why: str
+    at_ns: int
+
+
+class HookTold(msgspec.Struct, frozen=True):
+    """What comes of a delivery."""
+
+    said: str
+    pushes: list[PushTold]
+
+
+class Pushes(msgspec.Struct, frozen=True):
+    """Pushes, the newest first."""
+
+    pushes: list[PushTold]

@@ -26,6 +26,7 @@ PATHS: dict[str, tuple[str, str]] = {
 ALWAYS = ("bad-request", "wrong-host", "too-many", "unavailable")
 WITH_ROLE = ("unauthorised", "forbidden")
 WITH_BODY = ("unsupported-type", "too-large", "too-slow")
+SIGNED = "A signature over the bytes of the body, with the secret of a hook; for GitLab that or the secret itself (`X-Gitlab-Token`)"
 ABOUT = (
     "Everything of Echolane that can be done without a shell. Send `Authorization: Bearer TOKEN`; `echolane token create` makes tokens. "
     "Each operation names the least role it needs (viewer, runner, editor, admin). What a token's services do not include is not found. "
@@ -38,6 +39,7 @@ def document(operations: Sequence[Operation]) -> bytes:
     types = list(dict.fromkeys(_types(operations)))
     (*_,), components = msgspec.json.schema_components(types, ref_template=REF)
     paths: dict[str, Any] = {}
+    signatures = dict.fromkeys(one.signature for one in operations if one.signature)
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
     told = {
@@ -52,7 +54,10 @@ def document(operations: Sequence[Operation]) -> bytes:
         "components": {
             "schemas": components,
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "`echolane token create`"}
+                "token": {"type": "http", "scheme": "bearer", "description": "`echolane token create`"},
+                **{
+                    name: {"type": "apiKey", "in": "header", "name": name, "description": SIGNED} for name in signatures
+                },
             },
         },
     }
@@ -72,13 +77,18 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "summary": operation.summary,
         "tags": [_tag(operation)],
         "x-echolane-role": operation.role,
-        "security": [{"token": []}] if operation.role else [],
+        "security": [
+            *([{"token": []}] if operation.role else []),
+            *([{operation.signature: []}] if operation.signature else []),
+        ],
         "responses": _responses(operation),
     }
     if parameters := [*_path_parameters(operation), *_query_parameters(operation), *_headers(operation)]:
         told["parameters"] = parameters
     if operation.body is not None:
         told["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(operation.body)}}}
+    elif operation.admit is not None:
+        told["requestBody"] = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
     return told
 
 
@@ -102,7 +112,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
     codes = [
         *ALWAYS,
         *(WITH_ROLE if operation.role else ()),
-        *(WITH_BODY if operation.body else ()),
+        *(("unauthorised",) if operation.admit else ()),
+        *(WITH_BODY if operation.body or operation.admit else ()),
         *operation.problems,
     ]
     for status in sorted({TITLES[code][0] for code in codes}):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,8 +18,12 @@ from console.api.audit import Audit
 from console.api.connections import Patience
 from console.api.context import Site
 from console.api.gate import BODY_MAX, SITE, gate, served
+from console.api.hook_settings import read_hooks
 from console.api.launching import Launcher
 from console.api.pages import add_pages
+from console.api.push_desk import PushDesk
+from console.api.push_log import PushLog
+from console.api.push_work import PushWork
 from console.api.rates import Rates
 from console.api.secrets_kept import secret
 from console.api.sessions import Sessions
@@ -33,6 +38,7 @@ from echolane import log, service
 from echolane.errors import UsageError
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
+from echolane.lease import held
 from echolane.settings import Settings
 from echolane.store import Store
 
@@ -42,6 +48,8 @@ EPILOG = """examples:
 The first start prints a token of an admin, this once; `echolane token create` makes others."""
 THREADS = 8
 """Calls that wait for store, journal and files at once; two cores answer no more."""
+HOOKS_PER_S, HOOKS_BURST = 100.0, 2_000
+"""Deliveries of one address: a thousand pushes a minute, and all that a forge held back while it could not deliver."""
 DRAIN_S = 5.0
 """For answers that are on their way when the server stops; streams are told to end."""
 
@@ -66,7 +74,12 @@ def execute(args: argparse.Namespace) -> int:
             site = site_of(home, settings, store, journal, book, places_of(args, home), pool)
             if (first := book.create_first()) is not None:
                 say(f"a token of an admin, told this once: {first}")
-            service.run(lambda stop: serve(site, address, stop))
+            with (
+                held(home.path / "hooks" / "lock", "the pushes of this home")
+                if site.hooks
+                else contextlib.nullcontext()
+            ):
+                service.run(lambda stop: serve(site, address, stop))
     finally:
         journal.close()
     say("stopped; runs that were not over are gone on with at the next start")
@@ -92,6 +105,7 @@ def site_of(
     """What all calls share."""
     public = urlsplit(settings.api.url)
     listening = host_port(settings.api.listen)[0]
+    targets = read_targets(Path("echolane.toml"))
     names = {"localhost", "127.0.0.1", "::1", listening, public.hostname or "", *settings.api.hosts}
     return Site(
         home=home,
@@ -102,9 +116,12 @@ def site_of(
         audit=Audit(home),
         sessions=Sessions(secret(home, "session.key"), book),
         launcher=Launcher(home, store, places, settings.api.runs_at_once, settings.api.runs_queued),
-        targets=read_targets(Path("echolane.toml")),
+        targets=targets,
         shared=SharedRuns(journal),
         rates=Rates(settings.api.rate_per_s, settings.api.burst),
+        hooks=read_hooks(Path("echolane.toml"), targets, os.environ),
+        pushes=PushDesk(PushLog(home)),
+        hook_rates=Rates(HOOKS_PER_S, HOOKS_BURST),
         pool=pool,
         hosts=frozenset(name.lower() for name in names if name and name not in {"0.0.0.0", "::"}),  # noqa: S104
         secure=public.scheme == "https",
@@ -113,6 +130,8 @@ def site_of(
 
 async def serve(site: Site, address: tuple[str, int], stop: asyncio.Event) -> None:
     """API and pages, and the runs that they were asked for."""
+    if site.hooks:
+        await site.pushes.open()
     app = web.Application(middlewares=[gate], client_max_size=BODY_MAX)
     app[SITE] = site
     for operation in OPERATIONS:
@@ -132,6 +151,8 @@ async def serve(site: Site, address: tuple[str, int], stop: asyncio.Event) -> No
     try:
         async with opened(site.settings, site.store), asyncio.TaskGroup() as tasks:
             tasks.create_task(site.launcher.work(stop))
+            if site.hooks:
+                tasks.create_task(PushWork(site).work(stop))
             await stop.wait()
             site.stopping.set()
             server.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from console.api import calls, calls_runs, live, messages as m, openapi, plain
+from console.api import calls, calls_runs, hooks, hooks_forges, live, messages as m, openapi, plain
 from console.api.context import Call, Operation
 
 V1 = "/api/v1"
@@ -200,6 +200,71 @@ OPERATIONS: tuple[Operation, ...] = (
         m.Exchanges,
         m.ExchangesQuery,
         problems=("not-found", "no-result"),
+    ),
+    Operation(
+        "GET",
+        f"{V1}/pushes",
+        "listPushes",
+        "Pushes that started runs, or did not, and why; the newest first",
+        "viewer",
+        hooks.list_pushes,
+        m.Pushes,
+        m.PushesQuery,
+        problems=("not-found",),
+    ),
+    Operation(
+        "POST",
+        "/hooks/run",
+        "hookRun",
+        "Have a branch run when it answers, by a token or signed by Standard Webhooks; a newer call of the branch replaces it",
+        "runner",
+        hooks.run,
+        m.HookTold,
+        body=m.HookRun,
+        status=202,
+        problems=("not-found",),
+        keyed=True,
+        admit=hooks.admit_standard,
+        signature="webhook-signature",
+    ),
+    Operation(
+        "POST",
+        "/hooks/github",
+        "hookGithub",
+        "A delivery of GitHub: a push or a pull request has its branch run",
+        None,
+        hooks_forges.github,
+        m.HookTold,
+        status=202,
+        problems=("not-found",),
+        admit=hooks_forges.admit_github,
+        signature="X-Hub-Signature-256",
+    ),
+    Operation(
+        "POST",
+        "/hooks/gitlab",
+        "hookGitlab",
+        "A delivery of GitLab: a push or a pull request has its branch run",
+        None,
+        hooks_forges.gitlab,
+        m.HookTold,
+        status=202,
+        problems=("not-found",),
+        admit=hooks_forges.admit_gitlab,
+        signature="webhook-signature",
+    ),
+    Operation(
+        "POST",
+        "/hooks/gitea",
+        "hookGitea",
+        "A delivery of Gitea or Forgejo: a push or a pull request has its branch run",
+        None,
+        hooks_forges.gitea,
+        m.HookTold,
+        status=202,
+        problems=("not-found",),
+        admit=hooks_forges.admit_gitea,
+        signature="X-Gitea-Signature",
     ),
     Operation(
         "GET", f"{V1}/tokens", "listTokens", "Tokens, without their secrets", "admin", calls.list_tokens, m.Tokens

@@ -33,7 +33,9 @@ class Answer(NamedTuple):
 class Served:
     """A server over recordings of `shop` and `depot`, whose branch has another price."""
 
-    def __init__(self, world: World, *, exchanges: int = 20, settings: str = "", journal: str = "") -> None:
+    def __init__(
+        self, world: World, *, exchanges: int = 20, settings: str = "", journal: str = "", more: str = ""
+    ) -> None:
         self.world, self.exchanges = world, exchanges
         if journal:
             world.environ["ECHOLANE_JOURNAL"] = journal
@@ -49,8 +51,11 @@ class Served:
             for service in ("shop", "depot")
             for name, port in (("released", base), ("next", branch))
         ]
+        tables += [
+            f'[[hooks]]\nservice = "{service}"\nbase = "released"\nbranch = "next"\n' for service in ("shop", "depot")
+        ]
         fast = "" if "[api]" in settings else "[api]\nrate_per_s = 10000\nburst = 100000\n"
-        (world.folder / "echolane.toml").write_text(f"{settings}\n{fast}\n{''.join(tables)}", "utf-8")
+        (world.folder / "echolane.toml").write_text(f"{settings}\n{fast}\n{''.join(tables)}\n{more}", "utf-8")
         self.said = world.folder / "api.said"
         self.port = 0
         self.process: subprocess.Popen[bytes]

@@ -1,0 +1,57 @@
+"""Where pushes are handed in and marked: one change at a time, kept before it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+
+from console.api.push_log import PushLog
+from console.api.pushes import Book, Change, Push, State, Step
+from echolane import ids
+
+
+class PushDesk:
+    """The pushes of one server. On the loop."""
+
+    def __init__(self, log: PushLog) -> None:
+        self._log = log
+        self._one = asyncio.Lock()
+        self.book = Book()
+        self.changed = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<PushDesk {self.book!r}>"
+
+    async def open(self) -> None:
+        """Take up what another server left."""
+        self.book = await asyncio.to_thread(self._log.load)
+
+    async def take(self, pushes: Sequence[tuple[Push, Step]], deliveries: Iterable[str]) -> list[Push] | None:
+        """Take a delivery in: the pushes that it is about, kept; None where it was taken in before. TooMany where too many wait."""
+        names = list(deliveries)
+        async with self._one:
+            now = time.time_ns()
+            if self.book.was_seen(names, now):
+                return None
+            await self._keep(self.book.take(pushes, names, now, lambda: ids.uuid7(time.time_ns())))
+            found = [self.book.pushes.get(push.key) for push, _ in pushes]
+        self.changed.set()
+        return [push for push in found if push is not None]
+
+    async def mark(self, run: str, before: State, state: State, why: str = "") -> bool:
+        """Note what became of the push of a run; False where it is another state's meanwhile."""
+        async with self._one:
+            push = next((one for one in self.book.of(before) if one.run == run), None)
+            if push is None:
+                return False
+            push.state, push.why = state, why
+            await self._keep(Change(pushes=[push]))
+        return True
+
+    async def _keep(self, change: Change) -> None:
+        try:
+            await asyncio.to_thread(self._log.append, change, self.book)
+        except BaseException:
+            self.book = await asyncio.to_thread(self._log.load)  # what is not on the disk did not happen
+            raise
