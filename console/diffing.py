@@ -189,9 +189,8 @@ class _AtRun:
                 self._second = self._worker.second(self._shared.run, self._attempts)
         if self._second is not None:
             self._second.look()
-            if (
-                self._second.failed is not None
-            ):  # begun anew in a while: what it was to look at would keep the run open for ever
+            # Begun anew in a while: what it was to look at would keep the run open for ever.
+            if self._second.failed is not None:
                 raise self._second.failed
 
     def _close(self) -> None:

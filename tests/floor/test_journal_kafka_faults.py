@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -229,6 +231,41 @@ def test_a_reader_waits_for_a_broker_that_comes_back(own: Broker, journal_at: Ca
         read += rest.result(90)
 
     assert read == list(range(40))
+
+
+def test_a_reading_that_was_dropped_locks_nobody_up(own: Broker, journal_at: Callable[[float], KafkaJournal]) -> None:
+    """The collector may end a reading in the middle of a question that finds no broker; that question does not wait for itself."""
+    journal = journal_at(6)
+    for number in range(40):
+        journal.append("t", 0, [frame_of(number, 400_000)])
+
+    def drop() -> None:
+        reading = journal.read("t", 0)
+        assert number_in(next(reading).frame) == 0
+        ring: list[object] = [reading]
+        ring.append(ring)
+
+    def ask() -> None:
+        for _ in range(2):
+            with suppress(HomeError):
+                journal.topics()
+
+    gc.disable()
+    try:
+        drop()
+        own.kill()
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(120)
+    finally:
+        gc.enable()
+    locked = asking.is_alive()
+    if locked:  # or the fixture would wait for the same lock
+        journal._clients._guard = threading.RLock()
+    own.start()
+
+    assert not locked
+    assert journal.topics() == ["t"]
 
 
 OUTAGE = """
