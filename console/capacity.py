@@ -13,6 +13,7 @@ import resource
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,11 @@ from replayer.capacity.result import result_of
 from replayer.capacity.search import AT_LEAST, FOUND, NONE, Range
 from replayer.connection import SWEEP_S
 from replayer.feeding import work_items
+from replayer.identities import keeper_of
 from replayer.plan import make_plan, work_topic
-from replayer.preparing import options_of
+from replayer.preparing import prepared_one
 from replayer.switch import Switch, refuse_while_stopped
-from replayer.targets import Target, check_allowed, check_reachable, host_of, is_loopback, resolve
+from replayer.targets import check_allowed, check_reachable
 
 EPILOG = """examples:
   echolane capacity --service shop --target http://127.0.0.1:8001 --html capacity.html
@@ -229,7 +231,7 @@ def conduct(asked: Asked, args: argparse.Namespace, home: Home, settings: Settin
         stack.callback(journal.drop, topic)
         make_plan(journal, home, spec, settings)
         ammunition = survey(lambda: work_items(journal, topic), writes=asked.methods == "all")
-        return service.run(lambda stop: _evaluated(asked, spec, home, settings, ammunition, stop))
+        return service.run(lambda stop: _evaluated(asked, spec, home, journal, settings, ammunition, stop))
 
 
 def _spec_of(asked: Asked, args: argparse.Namespace, home: Home, journal: Journal) -> RunSpec:
@@ -271,18 +273,24 @@ def _heed(switch: Switch, stop: asyncio.Event) -> None:
 
 
 async def _evaluated(
-    asked: Asked, spec: RunSpec, home: Home, settings: Settings, ammunition: Ammunition, stop: asyncio.Event
+    asked: Asked,
+    spec: RunSpec,
+    home: Home,
+    journal: Journal,
+    settings: Settings,
+    ammunition: Ammunition,
+    stop: asyncio.Event,
 ) -> dict[str, Any]:
-    target = Target(
-        0, asked.url, allow_writes=asked.methods == "all", credentials_recorded=is_loopback(host_of(asked.url))
+    target, options = await prepared_one(home, spec, settings)
+    keeper = await asyncio.to_thread(
+        keeper_of, journal, work_topic(spec.run), [target, None, None, None], options.sources, options.original
     )
-    [target] = await resolve([target])
+    ammunition = replace(ammunition, keeper=keeper)
     named = {"service": asked.service, "target": asked.url, "recording": spec.recording.id, "run": spec.run}
     with ThreadPoolExecutor(1, "prometheus") as thread:
         metrics = Prometheus(asked.prometheus, asked.metrics, thread) if asked.prometheus else None
         if metrics is not None:
             await metrics.read()  # what cannot be read is told before anything is fired
-        options = options_of(home, spec, settings)
         _heed(Switch(home, spec.run), stop)
         async with rate_lever(spec.run, target, options, ammunition, asked.health, stop) as lever:
             found = await evaluate(

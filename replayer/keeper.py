@@ -150,6 +150,11 @@ class Keeper:
         for lane in lanes:
             renew(self, lane, lane.generation, arrived)
 
+    def lacks(self, exchange: Exchange, index: int) -> bool:
+        """Whether an exchange presents a credential for which this target has no identity."""
+        source = self._sources[index]
+        return source is not None and presents(source.read, exchange.request.headers) and source.key(exchange) is None
+
     def _lane(self, source: Source, exchange: Exchange, index: int) -> tuple[Lane | None, str]:
         key = source.key(exchange)
         if key is None:

@@ -24,7 +24,7 @@ from replayer.parts import every, thinned
 from replayer.sources import sources_of
 from replayer.stopping import parse_condition
 from replayer.switch import Switch
-from replayer.targets import Target, make_targets, resolve
+from replayer.targets import Target, check_allowed, make_targets, resolve, target_of
 
 
 async def prepared(
@@ -39,6 +39,14 @@ async def prepared(
         silent = await unechoed(targets, header, options.mark_key, spec.run)
         options = replace(options, dry_run_silent=silent)
     return targets, options
+
+
+async def prepared_one(home: Home, spec: RunSpec, settings: Settings) -> tuple[Target, ReplayOptions]:
+    """The same for what fires at one target only, which stands where base stands."""
+    [info] = spec.targets
+    check_allowed(info.url, spec.allow_hosts, spec.allow_writes, spec.methods)
+    [target] = await resolve([target_of(0, info, spec.methods, settings.targets)])
+    return target, options_of(home, spec, settings, targets=[target])
 
 
 def options_of(
@@ -91,4 +99,4 @@ def options_of(
     )
 
 
-__all__ = ["options_of", "prepared"]
+__all__ = ["options_of", "prepared", "prepared_one"]

@@ -65,10 +65,11 @@ def make_targets(
     base, branch = infos[0], infos[2]
     if base.url == branch.url and base.lane == branch.lane:
         raise UsageError(f"base and branch are both {base.url}; give two addresses, or --lane for the branch")
-    return [_target_of(index, info, methods, configured or {}) for index, info in enumerate(infos)]
+    return [target_of(index, info, methods, configured or {}) for index, info in enumerate(infos)]
 
 
-def _target_of(index: int, info: TargetInfo, methods: str, configured: Mapping[str, Credentials]) -> Target:
+def target_of(index: int, info: TargetInfo, methods: str, configured: Mapping[str, Credentials]) -> Target:
+    """One target as the settings have it: whether it is written to, and with whose credentials it is fired at."""
     local = is_loopback(host_of(info.url))
     credentials = credentials_of(configured, TARGETS[index], urlsplit(info.url).netloc, loopback=local)
     return Target(

@@ -91,9 +91,9 @@ class Meter:
         self.account.due += 1
         self._open[flight.seq] = flight
 
-    def called_off(self, flight: Flight) -> None:
+    def called_off(self, flight: Flight, reason: str = "called-off") -> None:
         """It was due and is not fired after all."""
-        self.account.skipped["called-off"] += 1
+        self.account.skipped[reason] += 1
         self._open.pop(flight.seq, None)
 
     def take(self, flight: Flight) -> None:

@@ -26,6 +26,7 @@ from replayer.carrying import Carriers
 from replayer.connection import Pool
 from replayer.firing import Parts, Volleys
 from replayer.flight import PLACES, Flight, flight_of
+from replayer.keeper import NO_IDENTITY, Keeper
 from replayer.options import ReplayOptions
 from replayer.quiet import first_of, undisturbed
 from replayer.targets import Target
@@ -46,6 +47,8 @@ AHEAD_S, AHEAD_LEAST = 0.5, 64
 """Requests made ready ahead: half a second of the rate, so that reading the journal never makes one late."""
 AHEAD_MOST = 8_192
 AHEAD_BYTES = 16 * 1024 * 1024
+WARMING_MOST = 16
+"""Credentials asked for at once before they are needed: a provider may be a command, and a run has as many in flight by default."""
 LEAD_NS = 2_000_000
 """Between the decision and the first due instant: the timer is set by then."""
 WAITING_SHARE = 0.05
@@ -84,6 +87,8 @@ class Ammunition:
     least_passes_apart: int
     """More than any rank of the recording: what the ranks of two passes are apart."""
     skipped: Counter[str] = field(default_factory=Counter[str])
+    keeper: Keeper | None = None
+    """Who keeps the credentials it is fired with, where those are not the recorded ones."""
 
 
 def survey(work: Work, *, writes: bool) -> Ammunition:
@@ -128,6 +133,7 @@ class RateLever:
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._target, self._ammunition, self._stop = target, ammunition, stop
+        self._keeper, self._warming = ammunition.keeper, 0
         self._latency_s = watched.latency_ms / 1e3
         self._silent_s = max(SILENT_S, 10 * self._latency_s)
         targets: list[Target | None] = [target, *[None] * (PLACES - 1)]
@@ -143,7 +149,9 @@ class RateLever:
             intents=Granting(),
             hiding=options.hiding,
             concurrency=options.concurrency,
-            carriers=Carriers(targets, options.hiding),
+            carriers=Carriers(targets, options.hiding, keeper=self._keeper),
+            keeper=self._keeper,
+            skip=self._meter.called_off,
         )
         self._timer = Timer(asyncio.get_running_loop(), self._ring)
         self._volleys = Volleys(parts, self._timer, self._changed)
@@ -190,6 +198,9 @@ class RateLever:
             turn += 1
             if turn % SWEEP_TURNS == 0:
                 self._pool.sweep(now_ns)
+            if why := self._locked_out():
+                self._call_off()
+                return late_ns, why
             if meter.run >= DEAD_RUN:
                 self._call_off()
                 return late_ns, await self._why_dead()
@@ -249,6 +260,12 @@ class RateLever:
             self._meter.called_off(flight)
         return len(called_off)
 
+    def _locked_out(self) -> str:
+        """Why a part of the recording cannot be fired any more: what is left is other traffic, and its limit another."""
+        if self._keeper is None or not self._keeper.paused:
+            return ""
+        return f"cannot be evaluated without its credentials: {self._keeper.paused[0]}"
+
     async def _why_dead(self) -> str:
         """Nobody answered for a while: whether anybody is there at all."""
         try:
@@ -272,9 +289,11 @@ class RateLever:
             self._room.set()
 
     async def _loaded(self) -> None:
-        """Wait until the beginning of the interval is ready to be fired."""
+        """Wait until the beginning of the interval is ready to be fired, with its credentials: to get them is no load."""
         self._room.set()
-        while self._rhythm.loaded < self._ahead // 2 and not self._full() and not self._stop.is_set():
+        while self._warming or (self._rhythm.loaded < self._ahead // 2 and not self._full()):
+            if self._stop.is_set() or self._locked_out():
+                return
             if self._feeder.done():
                 await self._feeder
             await asyncio.sleep(BEAT_S)
@@ -289,7 +308,7 @@ class RateLever:
             frames, made = self._ammunition.work(), 0
             while (frame := await loop.run_in_executor(self._thread, next, frames, None)) is not None:
                 for item in frame:
-                    while self._full():
+                    while self._full() or self._warming >= WARMING_MOST:
                         self._room.clear()
                         await _within(BEAT_S, self._room)  # due instants pass without anybody landing
                     made += self._load(item, offset)
@@ -307,9 +326,26 @@ class RateLever:
             return False
         self._volleys.loaded_bytes += flight.weight
         self._rhythm.add(flight, follows)
+        self._warm(flight)
         return True
 
+    def _warm(self, flight: Flight) -> None:
+        """Have its credential ready when it is due."""
+        if self._keeper is None:
+            return
+        self._warming += 1
+
+        def there(_: str) -> None:
+            self._warming -= 1
+            self._changed()
+
+        self._keeper.equip(flight, [0], there)
+
     def _flight_of(self, item: WorkItem, seq: int) -> Flight | None:
+        if self._keeper is not None and self._keeper.lacks(item.exchange, 0):
+            if seq == item.seq:
+                self._ammunition.skipped[NO_IDENTITY] += 1
+            return None
         try:
             prepared = self._wires.prepare(item.exchange)
             prepared.write_ahead([0])
