@@ -21,8 +21,9 @@ cdef class Walk:
     cpdef _leaves(self, old, new, Place place)
     cpdef _types(self, old, new, Place place)
     cpdef check(self, Py_ssize_t depth)
-    @cython.locals(children=dict, gone=bint)
+    @cython.locals(children=dict, gone=bint, met=Py_ssize_t)
     cpdef objects(self, dict old, dict new, Place place, Py_ssize_t depth)
+    cpdef _added(self, dict old, dict new, Place place)
     cpdef came_or_went(self, str kind, Place place, str key, old, new)
     @cython.locals(held=tuple)
     cpdef bint _equal(self, old, new) except *

@@ -171,23 +171,36 @@ class Walk(msgspec.Struct, gc=False):
                 if value == other:
                     if kind in LEAVES or not self.mixed or self._equal(value, other):
                         continue
+                elif kind in NUMBERS:
+                    self.numbers(value, other, children.get(key) or place.child(key))
+                    continue
                 elif kind in LEAVES:
                     self._leaves(value, other, children.get(key) or place.child(key))
                     continue
+                if kind is dict and depth < self.bounds.depth:  # as walk() does, without a call more
+                    self.met = met = self.met + 1
+                    if not met & DEADLINE_MASK:
+                        self.check(depth + 1)
+                    self.objects(value, other, children.get(key) or place.child(key), depth + 1)
+                    continue
             elif other is MISSING:
                 gone = True
-                if key.lower() not in OURS:
-                    self.came_or_went("missing", place, key, value, MISSING)
+                self.came_or_went("missing", place, key, value, MISSING)
                 continue
             self.walk(value, other, children.get(key) or place.child(key), depth + 1)
-        if len(new) == len(old) and not gone:
-            return
+        if gone or len(new) != len(old):
+            self._added(old, new, place)
+
+    def _added(self, old: dict[str, Any], new: dict[str, Any], place: Place) -> None:
+        """Keys that only the second object has."""
         for key, value in new.items():
-            if key not in old and key.lower() not in OURS:
+            if key not in old:
                 self.came_or_went("added", place, key, MISSING, value)
 
     def came_or_went(self, kind: str, place: Place, key: str, old: Any, new: Any) -> None:
-        """A key is there on one side only."""
+        """A key is there on one side only; one that the sender adds says nothing."""
+        if key.lower() in OURS:
+            return
         below = place.children.get(key) or place.child(key)
         value = new if old is MISSING else old
         told = named(value) if below.text == ERRORS else ""
