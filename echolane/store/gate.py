@@ -51,10 +51,12 @@ BOTH = frozenset(("format",))
 FUNCTIONS_DENIED = re.compile(
     r"sleep\w*|joinget\w*|dict\w*|file\w*|catboost\w*|model\w*|addressto\w*|region\w*|demangle|__\w*|getclienthttpheader|getmacro"
     r"|getserver\w*|getoskernelversion|serveruuid|showcertificate|logtrace|hascolumnintable|hasthreadfuzzer|getmergetreesetting"
+    r"|editdistance\w*|levenshtein\w*|dameraulevenshtein\w*|jaro\w*"
     r"|generateserial\w*|zookeeper\w*|tid|finalizeaggregation|initializeaggregation"
     r"|ai[A-Z_]\w*|llm\w*|fuzz\w*|executable\w*|url|remote\w*|s3\w*"
 )
-"""Functions of values that wait, read files or dictionaries, ask the network, tell of the machine, or take the engine's own states."""
+"""Functions of values that wait, read files or dictionaries, ask the network, tell of the machine, or take the engine's own states;
+distances of texts, which take the product of two lengths in time and memory that no limit of the engine counts."""
 FORMATS = frozenset(
     [
         "Native",
