@@ -6,7 +6,7 @@ has an observation is left out, unless that says it should be tried again (:clas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -19,6 +19,8 @@ from replayer.carrying import Carriers
 from replayer.keeping import Keeping
 from replayer.wire import SAFE_METHODS
 
+Work = Generator[list[WorkItem], None, None]
+"""The work of a run, a frame at a time; whoever reads it closes it."""
 RETRIED_SKIPS = frozenset({"interrupted", "target-unavailable"})
 """Not fired because the run ended early: a resumed run fires them."""
 RETRIED_NOT_COMPARED = frozenset({"cancelled", "unavailable"})
@@ -164,7 +166,7 @@ def _status(exchange: msgspec.Raw) -> int:
     return response.status if response else 0
 
 
-def work_items(journal: Journal, topic: str) -> Iterator[list[WorkItem]]:
+def work_items(journal: Journal, topic: str) -> Work:
     """The plan, a frame at a time."""
     for partition in range(journal.partitions(topic)):
         for entry in journal.read(topic, partition):

@@ -11,7 +11,7 @@ import asyncio
 import gc
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar, TypeVarTuple
 
@@ -24,7 +24,7 @@ from echolane.settings import Settings
 from replayer.carrying import Carriers
 from replayer.connection import SWEEP_S
 from replayer.dryrun import DryRun
-from replayer.feeding import Past, count_work, learn_again, read_past, recalled, work_items
+from replayer.feeding import Past, Work, count_work, learn_again, read_past, recalled, work_items
 from replayer.firing import Volleys
 from replayer.flight import PLACES, Flight, flight_of
 from replayer.health import Health
@@ -99,7 +99,7 @@ class Replay:
         """Why the kill switch was thrown."""
         self._room = asyncio.Event()
         self._over = asyncio.Event()
-        self._items: Iterator[list[WorkItem]] = iter(())
+        self._items: Work = (frame for frame in list[list[WorkItem]]())
         self._rest: list[WorkItem] = []
         """Of the frame that is being fed, what was not."""
 
@@ -118,6 +118,8 @@ class Replay:
             raise first_of(group) from group
         finally:
             timer.close()
+            # Where it was read: the collector would end it later, in another's thread and under another's locks.
+            thread.submit(self._items.close)
             if thread is not self._part.thread:
                 thread.shutdown(wait=True)
         return self.summary
@@ -211,7 +213,7 @@ class Replay:
     def _count(self) -> int:
         return count_work(self._journal, work_topic(self._run))
 
-    def _work(self) -> Iterator[list[WorkItem]]:
+    def _work(self) -> Work:
         return work_items(self._journal, work_topic(self._run))
 
     def _look(self) -> None:

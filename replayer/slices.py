@@ -11,10 +11,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import cast
 
 from echolane.errors import Fenced
 from echolane.exchange import WorkItem
@@ -23,6 +22,7 @@ from echolane.journal import Journal
 from echolane.journal.sharing import Prefix
 from echolane.observation import Observation
 from echolane.runlog import Shared
+from replayer.feeding import Work
 from replayer.fire import Replay
 from replayer.flight import Flight
 from replayer.options import Part, ReplayOptions
@@ -189,7 +189,6 @@ class Slice(Replay):
             await self._commit(self._window.reach if self._leaving else max(end, self._window.reach))
         finally:
             self._closed = True
-            await self._in_thread(self._end_reading)
             if self._commit_task is not None:
                 await asyncio.gather(self._commit_task, return_exceptions=True)
             if self in self._crowd.slices:
@@ -205,7 +204,7 @@ class Slice(Replay):
     def _count(self) -> int:
         return 0
 
-    def _work(self) -> Iterator[list[WorkItem]]:
+    def _work(self) -> Work:
         hold = self._hold
         for entry in self._journal.read(work_topic(self._run), hold.partition, hold.start):
             try:
@@ -214,11 +213,6 @@ class Slice(Replay):
                 items = []
             self._window.begin(entry.position, [item.seq for item in items])
             yield items
-
-    def _end_reading(self) -> None:
-        """Let go of what the journal gave for it, here: the collector would do so later, in another's thread and under another's locks."""
-        if hasattr(self._items, "close"):  # one that never began has nothing to close
-            cast("Generator[list[WorkItem], None, None]", self._items).close()
 
     def _flight_of(self, item: WorkItem) -> Flight | None:
         if self._past.is_done(item.seq):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import re
 import time
@@ -121,6 +122,24 @@ async def test_a_worker_holds_its_fire_while_the_switch_is_thrown_and_then_goes_
             await working
     assert [one.seq for one in stage.observations()] == list(range(40))
     assert sorted(servers[0].lines) == sorted(f"GET /{n}" for n in range(40))
+
+
+async def test_who_stops_reading_ends_the_reading(stage, exchange, serving):
+    """In the journal's thread, at once: left to the collector it would end in any thread, under any lock that this one holds."""
+    async with serving(slowly, slowly, slowly, slowly) as servers:
+        planned(stage, exchange, servers)
+        with threads() as pair:
+            hands = Hands(stage, pair)
+            part = await hands.slice()
+            part._ahead_items = 4
+            working = asyncio.ensure_future(part.work_off(asyncio.Event()))
+            await arrived(servers[0], 4)
+            assert inspect.getgeneratorstate(part._items) == inspect.GEN_SUSPENDED
+            hands.mine = False
+            with pytest.raises(Fenced):
+                await working
+            await asyncio.get_running_loop().run_in_executor(pair[0], lambda: None)
+            assert inspect.getgeneratorstate(part._items) == inspect.GEN_CLOSED
 
 
 async def test_what_is_another_s_is_left_alone_at_once(stage, exchange, serving):
