@@ -53,5 +53,5 @@ class PushDesk:
         try:
             await asyncio.to_thread(self._log.append, change, self.book)
         except BaseException:
-            self.book = await asyncio.to_thread(self._log.load)  # what is not on the disk did not happen
+            self.book = await asyncio.to_thread(self._log.read)  # what is not on the disk did not happen
             raise

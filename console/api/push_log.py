@@ -26,7 +26,14 @@ class PushLog:
         return f"<PushLog {self.path}>"
 
     def load(self) -> Book:
-        """All that was kept; the end of a line that a killed server did not write whole is dropped."""
+        """All that was kept, on a file that is written anew."""
+        book = self.read()
+        if self.path.exists():
+            self._rewrite(book)
+        return book
+
+    def read(self) -> Book:
+        """All that was kept; the end of a line that a killed server did not write whole is dropped. Writes nothing: the disk may be full."""
         book = Book()
         try:
             data = self.path.read_bytes()
@@ -42,7 +49,6 @@ class PushLog:
                 raise HomeError(
                     f"`{self.path}` line {number} cannot be read ({error}); restore it, or remove it to forget all pushes"
                 ) from error
-        self._rewrite(book)
         return book
 
     def append(self, change: Change, book: Book) -> None:

@@ -73,25 +73,27 @@ class PushWork:
     async def _seen_through(self, push: Push, run: str, stop: asyncio.Event) -> None:
         """One push, from when it is told to when its run is asked for."""
         try:
-            armed = self._site.hooks.find(push.hook)
-            if armed is None:
-                await self._site.pushes.mark(run, "waiting", "failed", "its hook is in the configuration no more")
-                return
-            why = await self._wait_ready(push, run, armed, stop)
-            if stop.is_set() or push.state != "waiting" or push.run != run:
-                return
-            if why:
+            if why := await self._why_not(push, run, stop):
                 await self._site.pushes.mark(run, "waiting", "failed", why)
-            else:
-                await self._ask(push, run, armed, stop)
-        except (UsageError, RefusedForSafety, Problem) as error:
-            await self._site.pushes.mark(run, "waiting", "failed", str(error))
-        except (HomeError, OSError) as error:  # store or disk are away: it is tried again
+        except (HomeError, OSError) as error:  # store or disk are away, also for that mark: it is tried again
             log.event("hook.trouble", run=run, error=str(error))
             await _pause(stop, AGAIN_S)
         finally:
             self._at.discard(run)
             self._site.pushes.changed.set()
+
+    async def _why_not(self, push: Push, run: str, stop: asyncio.Event) -> str:
+        """Ask for the run of a push once its branch is there: empty; or why that cannot be."""
+        try:
+            armed = self._site.hooks.find(push.hook)
+            if armed is None:
+                return "its hook is in the configuration no more"
+            why = await self._wait_ready(push, run, armed, stop)
+            if not why and not (stop.is_set() or push.state != "waiting" or push.run != run):
+                await self._ask(push, run, armed, stop)
+        except (UsageError, RefusedForSafety, Problem) as error:
+            return str(error)
+        return why
 
     async def _wait_ready(self, push: Push, run: str, armed: Armed, stop: asyncio.Event) -> str:
         """Until the branch is there: empty; or what is missing after the time that it has."""
