@@ -19,8 +19,13 @@ METADATA = (
     ipaddress.ip_network("fd00:ec2::254/128"),
     ipaddress.ip_network("100.100.100.200/32"),
     ipaddress.ip_network("168.63.129.16/32"),
+    ipaddress.ip_network("192.0.0.192/32"),
 )
-"""Links' own addresses, and metadata services that are elsewhere (AWS by IPv6, Alibaba, Azure)."""
+"""Links' own addresses, and metadata services that are elsewhere (AWS by IPv6, Alibaba, Azure, Oracle)."""
+TRANSLATED = ipaddress.ip_network("::ffff:0:0:0/96")
+"""IPv4 addresses of hosts behind a stateless translator (RFC 7915)."""
+NOT_PUBLIC = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "fec0::/10", "5f00::/16")))
+"""Of protocols, relays, sites and segments (IANA's special-purpose registries); some versions of the standard library call them global."""
 
 
 def refusal(text: str, networks: Sequence[Network]) -> str:
@@ -36,7 +41,7 @@ def refusal(text: str, networks: Sequence[Network]) -> str:
             continue
         if address is not outer and _in(outer, networks):
             return f"{text} stands for {address}, which is in none of the networks that are named"
-        if not address.is_global or (address is outer and list(inside(outer))):
+        if not address.is_global or _in(address, NOT_PUBLIC) or (address is outer and list(inside(outer))):
             return f"{text} is not public, and in none of the networks that are named"
     return ""
 
@@ -51,7 +56,7 @@ def inside(address: Address) -> Iterable[Address]:
         yield address.sixtofour
     elif address.teredo is not None:
         yield from address.teredo
-    elif _in(address, NAT64) or (not int(address) >> 32 and int(address) > 1):
+    elif _in(address, (*NAT64, TRANSLATED)) or (not int(address) >> 32 and int(address) > 1):
         yield ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
 
 

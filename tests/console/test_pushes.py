@@ -195,7 +195,8 @@ def test_a_branch_chooses_a_label_and_nothing_else(branch: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["127.0.0.1", "10.1.2.3", "100.64.0.1", "169.254.169.254", "::1", "fe80::1%eth0", "fd00:ec2::254", "224.0.0.1",
-     "0.0.0.0", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:4136:e378:8000:63bf:80ff:fffe", "::ffff:10.0.0.1", "::7f00:1"],
+     "0.0.0.0", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:4136:e378:8000:63bf:80ff:fffe", "::ffff:10.0.0.1", "::7f00:1",
+     "192.0.0.192", "192.0.0.8", "192.88.99.1", "fec0::1", "5f00::1", "::ffff:0:7f00:1"],
 )  # fmt: skip
 def test_addresses_that_are_not_public_are_refused(text: str) -> None:
     """Private ones, those of this machine and of links, and those that carry one of these inside."""
