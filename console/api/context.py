@@ -105,6 +105,7 @@ class Call:
 
 
 Handler = Callable[[Call], Awaitable[Any]]
+Admit = Callable[[Call], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class Operation:
     keyed: bool = False
     """Whether it takes an Idempotency-Key."""
     kind: str = "application/json"
-    admit: Callable[[Call], Awaitable[None]] | None = None
+    admit: Admit | None = None
     """Checks a signature over the body, where no token is given; Problem where there is none that holds."""
     signature: str = ""
     """The header that it is in."""

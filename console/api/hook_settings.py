@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -20,7 +19,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from console.api.messages import Name, RunRequest, Service, Span
-from console.api.targets import HOLE, Configured, Target
+from console.api.targets import HOLE, Configured, Target, tables_of
 from echolane.addresses import Network
 from echolane.errors import UsageError
 
@@ -124,16 +123,7 @@ class Hooks:
 
 def read_hooks(path: Path, targets: Configured, environ: Mapping[str, str]) -> Hooks:
     """The hooks that the file names; UsageError says which one is wrong."""
-    try:
-        tree = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return Hooks([])
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
-    listed: Any = tree.get("hooks", [])
-    if not isinstance(listed, list):
-        raise UsageError(f"{path}: hooks are written as tables, [[hooks]]")
-    tables = cast("list[Any]", listed)
+    tables = tables_of(path, "hooks")
     if len(tables) > HOOKS_MAX:
         raise UsageError(f"{path}: there are {len(tables)} hooks; {HOOKS_MAX} may be")
     found: dict[str, Armed] = {}

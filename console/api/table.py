@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from console.api import calls, calls_runs, hooks, hooks_forges, live, messages as m, openapi, plain
-from console.api.context import Call, Operation
+from console.api.context import Admit, Call, Handler, Operation
 
 V1 = "/api/v1"
 
@@ -13,6 +13,23 @@ V1 = "/api/v1"
 async def document(_call: Call) -> web.Response:
     """The document that is made of this table."""
     return web.Response(body=openapi.document(OPERATIONS), headers={"Content-Type": "application/json"})
+
+
+def _delivery(forge: str, handler: Handler, admit: Admit, signature: str, who: str = "") -> Operation:
+    """Where a forge hands its deliveries in."""
+    return Operation(
+        "POST",
+        f"/hooks/{forge.lower()}",
+        f"hook{forge.capitalize()}",
+        f"A delivery of {who or forge}: a push or a pull request has its branch run",
+        None,
+        handler,
+        m.HookTold,
+        status=202,
+        problems=("not-found",),
+        admit=admit,
+        signature=signature,
+    )
 
 
 RUN = f"{V1}/runs/{{run}}"
@@ -227,45 +244,9 @@ OPERATIONS: tuple[Operation, ...] = (
         admit=hooks.admit_standard,
         signature="webhook-signature",
     ),
-    Operation(
-        "POST",
-        "/hooks/github",
-        "hookGithub",
-        "A delivery of GitHub: a push or a pull request has its branch run",
-        None,
-        hooks_forges.github,
-        m.HookTold,
-        status=202,
-        problems=("not-found",),
-        admit=hooks_forges.admit_github,
-        signature="X-Hub-Signature-256",
-    ),
-    Operation(
-        "POST",
-        "/hooks/gitlab",
-        "hookGitlab",
-        "A delivery of GitLab: a push or a pull request has its branch run",
-        None,
-        hooks_forges.gitlab,
-        m.HookTold,
-        status=202,
-        problems=("not-found",),
-        admit=hooks_forges.admit_gitlab,
-        signature="webhook-signature",
-    ),
-    Operation(
-        "POST",
-        "/hooks/gitea",
-        "hookGitea",
-        "A delivery of Gitea or Forgejo: a push or a pull request has its branch run",
-        None,
-        hooks_forges.gitea,
-        m.HookTold,
-        status=202,
-        problems=("not-found",),
-        admit=hooks_forges.admit_gitea,
-        signature="X-Gitea-Signature",
-    ),
+    _delivery("GitHub", hooks_forges.github, hooks_forges.admit_github, "X-Hub-Signature-256"),
+    _delivery("GitLab", hooks_forges.gitlab, hooks_forges.admit_gitlab, "webhook-signature"),
+    _delivery("Gitea", hooks_forges.gitea, hooks_forges.admit_gitea, "X-Gitea-Signature", "Gitea or Forgejo"),
     Operation(
         "GET", f"{V1}/tokens", "listTokens", "Tokens, without their secrets", "admin", calls.list_tokens, m.Tokens
     ),

@@ -61,16 +61,7 @@ class Configured:
 
 def read_targets(path: Path) -> Configured:
     """The targets that the file names; UsageError says which one is wrong."""
-    try:
-        tree = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return Configured([])
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
-    listed: Any = tree.get("api_targets", [])
-    if not isinstance(listed, list):
-        raise UsageError(f"{path}: api_targets are written as tables, [[api_targets]]")
-    tables = cast("list[Any]", listed)
+    tables = tables_of(path, "api_targets")
     found: dict[tuple[str, str], Target] = {}
     for number, one in enumerate(tables[:TARGETS_MAX], 1):
         target = _target(one, f"{path}: target {number}")
@@ -78,6 +69,20 @@ def read_targets(path: Path) -> Configured:
             raise UsageError(f"{path}: target {number}: `{target.name}` of service `{target.service}` is there already")
         found[target.service, target.name] = target
     return Configured(list(found.values()))
+
+
+def tables_of(path: Path, name: str) -> list[Any]:
+    """The tables ``[[name]]`` of a file, none where it is not there; UsageError where it cannot be read or they are no tables."""
+    try:
+        tree = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    listed: Any = tree.get(name, [])
+    if not isinstance(listed, list):
+        raise UsageError(f"{path}: {name} are written as tables, [[{name}]]")
+    return cast("list[Any]", listed)
 
 
 def _target(one: Any, where: str) -> Target:
