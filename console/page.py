@@ -15,6 +15,7 @@ from console import words
 from console.page_findings import OPEN_PLACEHOLDER, head, sample
 from console.page_parts import PARTS, account, commands, hero, name, outcome_bar
 from console.page_style import asset, favicon, policy
+from console.page_timing import has_times, times
 from echolane import __version__
 
 PAGE_BYTES = 4_900_000
@@ -158,6 +159,7 @@ def _before(result: words.Result, parts: list[Part], home: str) -> str:
     links = "".join(
         f'<a href="#{part.key}">{PARTS[part.key]} <b>{len(part.findings):,}</b></a>' for part in parts if part.findings
     )
+    timed = '<a href="#times">Times</a>' if has_times(result) else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy()}">'
@@ -167,14 +169,14 @@ def _before(result: words.Result, parts: list[Part], home: str) -> str:
         f"<style>{asset('page.css')}</style></head>\n"
         f'<body class="{verdict}"><a class="skip" href="#groups">Skip to the findings</a>'
         f'<header class="top">{brand}<span class="service">{name(result.get("service"), 80)}</span>'
-        f'<nav aria-label="Parts of this page">{links}<a href="#account">Account</a></nav></header>\n'
+        f'<nav aria-label="Parts of this page">{links}<a href="#account">Account</a>{timed}</nav></header>\n'
         f"<main>{hero(result)}{outcome_bar(result)}\n"
     )
 
 
 def _after(result: words.Result) -> str:
     return (
-        f"{account(result)}\n{commands(result)}</main>\n"
+        f"{account(result)}\n{times(result)}\n{commands(result)}</main>\n"
         f"<footer>Written by Echolane {__version__}. Values are masked as they were recorded. "
         '<span class="keys" hidden>Keys: <kbd>j</kbd> <kbd>k</kbd> next and previous finding, '
         "<kbd>Enter</kbd> opens, <kbd>/</kbd> filters.</span></footer>"

@@ -24,7 +24,12 @@ def timing_lines(result: words.Result) -> Iterator[str]:
         waits = words.section(found, "session_wait")
         waited = f" · {int(waits['count']):,} waited for their session, {_percentiles(waits)}" if waits else ""
         yield f"sent late by {_percentiles(late)}{waited}"
+    yield from retry_lines(result)
 
+
+def retry_lines(result: words.Result) -> Iterator[str]:
+    """Which targets asked for time, and what became of it."""
+    found = words.section(result, "timing")
     for name, one in words.section(found, "retry_after").items():
         yield (
             f"{name} asked for time {words.count(int(one['times']), 'time')} (Retry-After, up to {one['longest_s']:,.0f} s): "
@@ -33,7 +38,8 @@ def timing_lines(result: words.Result) -> Iterator[str]:
 
 
 def _percentiles(one: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {duration(float(one[f'{name}_us']))}" for name in ("p50", "p99") if f"{name}_us" in one)
+    found = ((name, one.get(f"{name}_us")) for name in ("p50", "p99"))
+    return ", ".join(f"{name} {duration(us)}" for name, us in found if isinstance(us, int | float))
 
 
 def duration(us: float) -> str:

@@ -199,6 +199,42 @@ def regressions() -> list[dict[str, Any]]:
     ]
 
 
+def series(count: int, p50_us: int, spread: list[int]) -> dict[str, Any]:
+    """Times as the differ folds them: ``spread`` is how many fell into each octave, the third of which has the median."""
+    first = p50_us.bit_length() - 2
+    return {
+        "count": count,
+        "mean_us": p50_us,
+        "p50_us": p50_us,
+        "p90_us": p50_us * 2,
+        "p99_us": p50_us * 5,
+        "p999_us": p50_us * 9,
+        "max_us": p50_us * 11,
+        "histogram": [[2 ** (first + n), number] for n, number in enumerate(spread) if number],
+    }
+
+
+def timed() -> dict[str, Any]:
+    """A paced run's times: the branch is slower, some requests waited for their session."""
+    answers = {
+        name: {"service": series(count, us, spread), "response": series(count, us * 2, [*spread, 2])}
+        for name, count, us, spread in (
+            ("base", 280, 4_100, [10, 60, 150, 55, 4, 1]),
+            ("control", 200, 4_000, [8, 40, 110, 40, 2]),
+            ("branch", 279, 9_800, [4, 55, 140, 70, 8, 0, 0, 2]),
+            ("branch_control", 200, 9_600, [4, 40, 100, 50, 6]),
+        )
+    }
+    return {
+        "pace": "200/s",
+        "retry_after": {"branch": {"times": 2, "longest_s": 3.0, "waited_s": 4.0, "fired_again": 1}},
+        "concurrency": {"branch": {"least": 2, "last": 9}},
+        "lateness": series(280, 60, [30, 90, 120, 38, 1, 0, 1]),
+        "session_wait": series(41, 3_000, [6, 10, 20, 5]),
+        "targets": answers,
+    }
+
+
 def failing() -> Result:
     """A run that fails with twelve findings, and has noise and an undecided finding too."""
     noise = [
@@ -297,6 +333,7 @@ def failing() -> Result:
         "started_at": "2025-11-23T16:02:09.114+00:00",
         "finished_at": "2025-11-23T16:02:14.871+00:00",
         "rates": {"fired_per_s": 212.4},
+        "timing": timed(),
     }
 
 

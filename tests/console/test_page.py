@@ -253,3 +253,41 @@ def test_contrast_meets_wcag_aa(scheme: int) -> None:
 
     assert low == []
     assert min(contrast(colours[bar], colours[ground]) for bar, ground in BARS) >= 1.6
+
+
+def test_times_stand_in_a_table_of_their_own(fail: dict[str, Any]) -> None:
+    """Service time and response time of each target, lateness and waits, with percentiles, and bars of one scale that sum up to the histogram."""
+    page = render_page(fail)
+    table = page[page.index('<section id="times">') :].split("</section>")[0]
+    shown = words_of(table).replace("\xa0", " ")
+
+    assert '<a href="#times">Times</a>' in page
+    assert "Pace: 200/s" in shown
+    assert "base service time 280 4.1 ms 8.2 ms 20.5 ms 36.9 ms 45.1 ms" in shown
+    assert "branch response time, from the instant due 279 19.6 ms" in shown
+    assert "sent late requests 280 60 µs" in shown
+    assert "waited for their session's order requests 41 3 ms" in shown
+    assert "branch asked for time 2 times (Retry-After, up to 3 s)" in shown
+    assert table.count("<svg") == table.count("<tr><th") - 1 == 10
+    base = table[table.index("<svg") :].split("</svg>")[0]
+    heights = [float(height) for height in re.findall(r'height="([\d.]+)%"', base)]
+    assert heights == [6.7, 40.0, 100.0, 36.7, 6.0, 6.0]  # of 10, 60, 150, 55, 4, 1: the least are still seen
+
+
+def test_times_that_are_missing_or_damaged_break_nothing(fail: dict[str, Any]) -> None:
+    """A result of before times were told has no such section; numbers that are none, and bars without end, are left out."""
+    without = {key: value for key, value in fail.items() if key != "timing"}
+    assert 'href="#times"' not in render_page(without)
+    assert '<section id="times">' not in render_page(without)
+    damaged = {
+        "count": None,
+        "p50_us": "soon",
+        "p99_us": 3,
+        "histogram": [[0, 4], ["x", 1], [2], 7, [1e300, 2], [4, 3]],
+    }
+    fail["timing"] = {"pace": None, "targets": {"base": {"service": damaged, "response": None}}, "concurrency": 3}
+    page = render_page(fail)
+    table = page[page.index('<section id="times">') :].split("</section>")[0]
+    assert table.count("<rect") == 1
+    assert "p50</th>" in table
+    assert ">none</td>" in table
