@@ -33,7 +33,7 @@ from echolane.journal import Journal, open_journal
 from echolane.keys import load_seal_keys
 from echolane.lease import held
 from echolane.retention import expire, expire_profiles
-from echolane.runlog import ASKED, CANCEL, Asked, RunLog, Shared, Watching, progress_topic
+from echolane.runlog import ASKED, CANCEL, INTERRUPTED, Asked, RunLog, Shared, Watching, progress_topic
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.store import Store
@@ -71,8 +71,6 @@ def ask(args: argparse.Namespace, home: Home, settings: Settings, spec: RunSpec,
         raise UsageError("--stop-early is for runs of one process; leave it out, or add --workers own")
     if spec.firing.dry_run_header:
         raise UsageError("--dry-run is for runs of one process, which says what was not proven; add --workers own")
-    if spec.firing.stop_on:
-        raise UsageError("--stop-on is for runs of one process; leave it out, or add --workers own")
     with ExitStack() as stack:
         stack.enter_context(held(home.path / "runs" / f"{spec.run}.lock", f"run {spec.run}"))
         journal = open_journal(home)
@@ -104,7 +102,8 @@ def ask(args: argparse.Namespace, home: Home, settings: Settings, spec: RunSpec,
             ) from error
     if result is None:
         return EXIT_INTERRUPTED
-    state = "finished" if result["reason_code"] not in EXIT_OF_REASON else "interrupted"
+    over = result["reason_code"] not in EXIT_OF_REASON and not shared.stopped
+    state = "finished" if over else "interrupted"
     tell(args, result, ReplaySummary(state))
     return EXIT_OF_REASON.get(result["reason_code"], EXITS[result["verdict"]])
 
@@ -147,7 +146,7 @@ class _Waiting:
         self._heard_at: dict[str, float] = {"replay": now, "diff": now}
         self._told: set[str] = set()
         self._troubles: set[str] = set()
-        self._deaf = False
+        self._deaf = self._stop_told = False
         self._looked_at = 0.0
         self._count = {"replay": 0, "diff": 0}
         self.signals = 0
@@ -168,7 +167,7 @@ class _Waiting:
                 if result is not None:
                     return result
                 if self.signals and not self._shared.cancelled:
-                    self._words.say(self._shared.run, CANCEL, b"interrupted")
+                    self._words.say(self._shared.run, CANCEL, INTERRUPTED.encode())
                     say("cancelled; waiting for what is in the air (Ctrl-C again leaves at once)")
                 if self.signals > 1:
                     self._give_up()
@@ -196,6 +195,9 @@ class _Waiting:
             self._note_deaf(error)
             return
         self._deaf = False
+        if self._shared.stopped and not self._stop_told:
+            self._stop_told = True
+            say(f"{self._shared.stopped}; waiting for what is in the air")
         for role in heard:
             self._heard_at[role] = time.monotonic()
             self._told.discard(role)
@@ -237,7 +239,7 @@ class _Waiting:
     def _give_up(self) -> None:
         """Nobody waits any more: what is not fired stays so."""
         if not self._shared.cancelled:
-            self._words.say(self._shared.run, CANCEL, b"interrupted")
+            self._words.say(self._shared.run, CANCEL, INTERRUPTED.encode())
         save_run(self._store, self._shared.asked.spec, "interrupted")
 
     def _stored(self) -> dict[str, Any] | None:

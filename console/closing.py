@@ -15,7 +15,7 @@ from differ.close import close_run
 from differ.worker import GROUP as DIFFER
 from echolane.journal import Journal
 from echolane.observation import TARGETS
-from echolane.runlog import CLOSING, CLOSING_NS, ENDED, RunLog, Shared, Watching
+from echolane.runlog import CLOSING, CLOSING_NS, ENDED, INTERRUPTED, RunLog, Shared, Watching
 from echolane.store import Store
 from replayer.observing import observations_topic
 from replayer.plan import work_topic
@@ -97,7 +97,9 @@ class Closer:
             found = self._store.query(DOWN, self._run)
             name = TARGETS[int(found[0]["place"]) - 1] if found and found[0]["n"] else "a target"
             return "unavailable", f"{name} does not answer any more; start it and resume the run"
-        if "interrupted" in reasons:
+        if self._shared.stopped:
+            return "stopped", self._shared.stopped
+        if INTERRUPTED in reasons:
             return "interrupted", "the run was cancelled"
         return "finished", ""
 

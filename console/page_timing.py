@@ -88,12 +88,8 @@ def _number(value: object) -> float:
 
 def _bars(one: Mapping[str, Any]) -> list[tuple[int, float]]:
     """(octave, count): how many took less than 2^octave microseconds, and at least half of it. What is damaged is left out."""
-    pairs: list[Any] = words.listed(one, "histogram")[:OCTAVES_MAX]
-    found = [
-        (_number(pair[0]), _number(pair[1]))
-        for pair in pairs
-        if isinstance(pair, list) and len(cast("list[Any]", pair)) == 2
-    ]
+    pairs = [cast("list[Any]", pair) for pair in words.listed(one, "histogram")[:OCTAVES_MAX] if isinstance(pair, list)]
+    found = [(_number(pair[0]), _number(pair[1])) for pair in pairs if len(pair) == 2]
     return [(round(log2(below)), count) for below, count in found if 1 <= below <= 2.0**OCTAVES_MAX and count > 0]
 
 

@@ -16,7 +16,7 @@ from echolane.errors import UsageError
 from echolane.home import Home
 from echolane.journal import open_journal
 from echolane.lease import is_held
-from echolane.runlog import CANCEL, PAUSE, RESUME, RunLog
+from echolane.runlog import CANCEL, INTERRUPTED, PAUSE, RESUME, RunLog
 from echolane.runspec import RunSpec
 from replayer.switch import Switch
 
@@ -87,7 +87,7 @@ def tell_workers(args: argparse.Namespace, home: Home) -> int:
         shared = words.find(run)
         if shared is None or shared.ended:
             raise UsageError(f"no worker is at run {run}: it has ended, or is done by the command that asked for it")
-        words.say(run, WORDS[action], b"interrupted" if action == "cancel" else b"")
+        words.say(run, WORDS[action], INTERRUPTED.encode() if action == "cancel" else b"")
     finally:
         journal.close()
     say(f"told the workers of run {run}: {action}")

@@ -1,9 +1,9 @@
 """What is said about shared runs: the topic ``runs``, in which whoever asks for a run and whoever works on it talk to each other.
 
 A run is ``asked`` for with its spec, ``began`` at an instant that all workers count due times from, may be ``pause``-d and
-``resume``-d, given up (``cancel``), is ``closing`` when somebody weighs it, and ``ended``. Words stand in one order for everybody, so
-where several say the same the first one counts, and nobody has to be asked. ``progress.<run>`` says how far its workers are; no
-number of it is ever relied on.
+``resume``-d, given up by a person or stopped by a condition (``cancel``), is ``closing`` when somebody weighs it, and ``ended``. Words
+stand in one order for everybody, so where several say the same the first one counts, and nobody has to be asked. ``progress.<run>``
+says how far its workers are; no number of it is ever relied on.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from echolane.runspec import RunSpec
 RUNS = "runs"
 """The topic; it has one partition."""
 ASKED, BEGAN, PAUSE, RESUME, CANCEL, CLOSING, ENDED = "asked", "began", "pause", "resume", "cancel", "closing", "ended"
+INTERRUPTED = "interrupted"
+"""With ``cancel``: somebody gave the run up. Any other reason is a condition that did not let it go on, with what was seen."""
 CLOSING_NS = 60_000_000_000
 """After so long without an end another one may close: a close takes seconds, and who began it is dead by then."""
-SPEAKS = 2
+SPEAKS = 3
 """Grows when a run may ask for what workers of before would not do; they leave such runs to others."""
 TROUBLES_MAX = 16
 """Troubles of a run's workers that are remembered; a person reads the first and the last few."""
@@ -65,10 +67,15 @@ class Shared:
     paused_ns: int = 0
     """Since when it stands still; 0 while it goes on."""
     cancelled: str = ""
-    """Why the rest is not fired."""
+    """Why the rest is not fired: that it was interrupted, or the condition that held."""
     closer: str = ""
     closing_ns: int = 0
     ended: bool = False
+
+    @property
+    def stopped(self) -> str:
+        """The condition that ended it, with what was seen; empty where none did."""
+        return "" if self.cancelled == INTERRUPTED else self.cancelled
 
     @property
     def run(self) -> str:
@@ -164,7 +171,7 @@ def told(shared: Shared, word: Word) -> None:
             shared.began_ns += max(0, word.at_ns - max(shared.paused_ns, shared.began_ns))
         shared.paused_ns = 0
     elif word.what == CANCEL:
-        shared.cancelled = shared.cancelled or word.body.decode("utf-8", "replace") or "interrupted"
+        shared.cancelled = shared.cancelled or word.body.decode("utf-8", "replace") or INTERRUPTED
         shared.paused_ns = 0
     elif word.what == CLOSING:
         if not shared.closer or word.at_ns - shared.closing_ns > CLOSING_NS:

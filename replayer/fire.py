@@ -309,7 +309,7 @@ class Replay:
             if not self._volleys.stopping and self._options.decided():
                 self._early = self._volleys.stopping = True
                 self._changed()
-            if self._watch.any and not self._volleys.stopping and (why := self._watch.holds()):
+            if self._part.gate is None and not self._volleys.stopping and (why := self._watch.holds()):
                 self._stopped, self._volleys.stopping = why, True
                 self._changed()
             if self._observer.error is not None:

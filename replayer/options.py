@@ -92,6 +92,7 @@ class Part:
     thread: Executor | None = None
     """The journal's thread, where it is shared with other parts."""
     gate: Gate | None = None
+    """Who has one looks for itself whether the run may go on, over all parts."""
     durable: Callable[[Sequence[Observation]], None] | None = None
     """Told of observations that are in the journal."""
 

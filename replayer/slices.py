@@ -21,12 +21,13 @@ from echolane.frame import FrameDamaged, decode_frame
 from echolane.journal import Journal
 from echolane.journal.sharing import Prefix
 from echolane.observation import Observation
-from echolane.runlog import Shared
+from echolane.runlog import INTERRUPTED, Shared
 from replayer.feeding import Work
 from replayer.fire import Replay
 from replayer.flight import Flight
 from replayer.options import Part, ReplayOptions
 from replayer.plan import work_topic
+from replayer.stopping import Watch
 from replayer.targets import Target
 
 COMMIT_S = 0.5
@@ -86,10 +87,20 @@ class Crowd:
     slices: list[Slice] = field(default_factory=list["Slice"])
     landed: int = 0
     """Exchanges fired by slices that have ended."""
+    watch: Watch = field(default_factory=lambda: Watch(()))
+    """The last shots of all of them."""
+    broken: str = ""
+    """The condition that does not let the run go on. They hold their fire until all workers have heard of it, so that what is left is
+    still anybody's should this worker die before it has said so."""
 
     def has_room(self) -> bool:
         """Whether one flight more may be in the air."""
         return sum(one.flying for one in self.slices) < self.limit
+
+    def look(self) -> str:
+        """Why the run may not go on, once it is so."""
+        self.broken = self.broken or self.watch.holds()
+        return self.broken
 
     def pump(self) -> None:
         """Let all fire, the one with least in the air first."""
@@ -133,6 +144,7 @@ class Slice(Replay):
         part = Part(hold.partition, hold.partitions, hold.thread, self, self._durable)
         super().__init__(journal, shared.run, targets, options, part)
         self._shared, self._hold, self._crowd = shared, hold, crowd
+        self._watch = crowd.watch
         self._window = Window(hold.start)
         self._closed = self._leaving = False
         self._committed = hold.start
@@ -147,7 +159,8 @@ class Slice(Replay):
     def may_fire(self) -> bool:
         """Whether it is this worker's, and the run goes on."""
         shared = self._shared
-        return bool(shared.began_ns) and not shared.paused_ns and not self._halted and self.may_write()
+        holding = shared.paused_ns or self._halted or self._crowd.broken
+        return bool(shared.began_ns) and not holding and self.may_write()
 
     def may_write(self) -> bool:
         """Whether it is this worker's. Once it was not, it never is again: another one may have had it meanwhile."""
@@ -269,7 +282,7 @@ class Slice(Replay):
     def _why_early(self) -> str:
         if self._volleys.down is not None:
             return super()._why_early()
-        return self._shared.cancelled
+        return INTERRUPTED if self._shared.cancelled else ""
 
 
 SHIFTED_NS = 1_000_000_000

@@ -1,4 +1,7 @@
-"""Conditions that end a run early: ``errors>5%``, ``branch:p99>2s``. Pure; :mod:`replayer.fire` asks ten times a second.
+"""Conditions that end a run early: ``errors>5%``, ``branch:p99>2s``. Pure.
+
+:mod:`replayer.fire` asks ten times a second; of a run that workers share each of them (:mod:`replayer.worker`) asks five times a second
+of what it fires itself.
 
 Each is judged over the last shots of each target, so a run that was well for an hour and breaks is ended as soon as one that breaks at
 once. An error is a failure, or an answer of 5xx or 429 where the recording was not answered so.
@@ -54,8 +57,8 @@ class Watch:
 
     def __init__(self, conditions: Sequence[Condition]) -> None:
         self._conditions = conditions
-        self._shots: list[deque[tuple[bool, float]]] = [deque(maxlen=WINDOW) for _ in TARGETS]
         self.any = bool(conditions)
+        self._shots: list[deque[tuple[bool, float]]] = [deque(maxlen=WINDOW) for _ in TARGETS]
 
     def __repr__(self) -> str:
         return f"<Watch of {len(self._conditions)} conditions>"

@@ -23,12 +23,13 @@ from echolane.home import Home
 from echolane.journal import Journal, Member
 from echolane.journal.sharing import BEATS
 from echolane.keys import load_seal_keys
-from echolane.runlog import BEGAN, RunLog, Shared, Told, tell_progress
+from echolane.runlog import BEGAN, CANCEL, RunLog, Shared, Told, tell_progress
 from echolane.settings import Settings
 from replayer.options import ReplayOptions
 from replayer.plan import work_topic
 from replayer.preparing import prepared
 from replayer.slices import Crowd, Hold, Slice
+from replayer.stopping import Watch
 from replayer.targets import Target, host_of, is_loopback
 
 LISTEN_S = 0.2
@@ -176,9 +177,9 @@ class ReplayWorker:
         """How long until a group that is new has its members."""
         return int((self._settings.replay.lease_s / BEATS + BEGIN_S) * 1e9)
 
-    async def say(self, run: str, what: str, at_ns: int) -> None:
+    async def say(self, run: str, what: str, at_ns: int = 0, body: bytes = b"") -> None:
         """Say a word about a run."""
-        await _in(self._words, lambda: self._log.say(run, what, at_ns=at_ns))
+        await _in(self._words, lambda: self._log.say(run, what, body, at_ns))
 
     async def tell(self, run: str, told: Told) -> None:
         """Say how far it is."""
@@ -210,7 +211,7 @@ class _Serving:
     ) -> None:
         self._worker, self._shared, self._member = worker, shared, member
         self._targets, self._options = targets, options
-        self._crowd = Crowd(options.concurrency)
+        self._crowd = Crowd(options.concurrency, watch=Watch(options.stop_on))
         self._at: set[tuple[int, int]] = set()
         """Partitions that it is at or has finished, each in its epoch."""
         self._told_at = 0.0
@@ -228,8 +229,19 @@ class _Serving:
                         self._at.add(key)
                         tasks.create_task(self._slice(*key, stop))
                 await self._tell(len(held))
+                await self._heed_conditions()
                 await _pause(stop, LISTEN_S)
         await self._tell(0, now=True)
+
+    async def _heed_conditions(self) -> None:
+        """Say to all workers that the run may not go on, once a condition holds of what this one fires."""
+        run = self._shared.run
+        if self._shared.cancelled or not (why := self._crowd.look()):
+            return
+        try:
+            await self._worker.say(run, CANCEL, body=f"{why}, as one worker saw it".encode())
+        except EcholaneError as error:  # nothing is fired meanwhile; it is said again at the next turn
+            log.event("worker.unheard", worker=self._worker.name, run=run, error=str(error))
 
     async def _tell(self, parts: int, *, now: bool = False) -> None:
         if now or time.monotonic() - self._told_at > TELL_S:

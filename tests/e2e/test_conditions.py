@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import sys
+
 import pytest
 
 from tests.e2e.test_kill_switch import Target, targets
 from tests.e2e.world import World
+from tests.waiting import wait_until
 
 __all__ = ["targets"]
 COUNT = 150
@@ -37,6 +41,47 @@ def test_a_condition_ends_a_run(
     assert ("interrupted" in result["ledger"]["skipped"]) is (code != 0)
     assert result["timing"]["targets"]["branch"]["service"]["count"] == result["ledger"]["answered"]["branch"]
     assert ("--resume" in done.err) is (code != 0)
+
+
+def test_a_condition_ends_a_run_that_workers_share(world: World, targets: list[Target]) -> None:
+    """The worker that sees it tells all: within a second none fires; the asker says which condition, the rest is gone on with by --resume."""
+    base, branch = targets
+    world.record(
+        base.server_address[1],
+        [(f"/items/{n}", {"Authorization": f"Bearer client-number-{n % 24}-abcdef"}) for n in range(300)],
+    )
+    branch.slow_after = 2 * 60  # branch and its control in turn
+    (world.folder / "echolane.toml").write_text(
+        '[replay]\nworkers = "shared"\nstop_on = ["branch:p90>150ms"]\n', "utf-8"
+    )
+    said = [world.folder / f"worker-{n}" for n in range(3)]
+    for path, role in zip(said, ("replay", "replay", "diff"), strict=True):
+        with path.open("wb") as file:
+            world.start(sys.executable, "-m", "console.main", "worker", role, "--home", world.home, stderr=file)
+    wait_until(lambda: all("waits for runs" in path.read_text("utf-8") for path in said), 60)
+    done, result = world.run("--base", base.url, "--branch", branch.url, "--pace", "100/s", "--wait", "60")
+    arrived = len(base.arrived)
+
+    assert done.code == 130, done.err
+    assert (result["verdict"], result["reason_code"]) == ("inconclusive", "interrupted")
+    assert result["reason"].startswith("--stop-on branch:p90>150ms: branch took 0.")
+    assert "requests, as one worker saw it; `echolane run --resume` goes on with the rest" in result["reason"]
+    assert "as one worker saw it; waiting for what is in the air" in done.err
+    assert "2 replay workers" in done.err
+    ledger = result["ledger"]
+    assert ledger["skipped"] == {"interrupted": 300 - ledger["fired"]}
+    # Some 100 until a worker has 50 and a tenth of them slow, what is in the air, and a second of fire.
+    assert 100 <= ledger["fired"] <= 100 + 32 + 100, ledger
+
+    branch.slow_after = 10**9
+    path = world.folder / "result.json"
+    done = world.call("run", "--resume", result["run"], "--home", world.home, "--json", path)
+    result = json.loads(path.read_bytes())
+    assert done.code == 0, done.err
+    assert result["ledger"]["compared"] == 300
+    assert len(base.arrived) - arrived == 2 * (300 - ledger["fired"]) - result["ledger"]["spared"].get(
+        "control", {}
+    ).get("sampled", 0)
 
 
 def test_time_that_a_target_asks_for_is_said(world: World, targets: list[Target]) -> None:

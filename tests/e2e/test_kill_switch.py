@@ -30,6 +30,8 @@ class Target(ThreadingHTTPServer):
         self.noting = threading.Lock()
         self.breaks_after = 10**9
         """From the next on it answers 500."""
+        self.slow_after = 10**9
+        """From the next on it takes a fifth of a second."""
         self.busy_at = 0
         """At this one it asks for a second."""
 
@@ -53,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
             with self.server.noting:
                 self.server.arrived.append(time.monotonic())
                 number = len(self.server.arrived)
-            time.sleep(0.02)
+            time.sleep(0.2 if number > self.server.slow_after else 0.02)
         if number == self.server.busy_at and number:
             self.send_response(503)
             self.send_header("Retry-After", "1")
