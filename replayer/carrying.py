@@ -222,8 +222,11 @@ class Carriers:
         hiding: Hiding,
         keys: Keys | None = None,
         keeper: Keeper | None = None,
+        ranks: int = 0,
     ) -> None:
         self._hiding, self._keys, self._keeper = hiding, keys, keeper
+        self._ranks = ranks
+        """Ranks of one pass over the recording, where it is fired over and over; 0 where it is fired once."""
         self._masked = [target is not None and not target.credentials_recorded for target in targets]
         """Who is sent masks: what follows from them is told of."""
         self._jars = [Jar() for _ in range(PLACES)]
@@ -285,6 +288,7 @@ class Carriers:
         keys, keeper = None if flight.safe else self._keys, self._keeper
         if not jars and not item.takes and keys is None and keeper is None and not self._masked[index]:
             return
+        turn = item.seq // self._ranks if self._ranks else 0
         own, other = self._learned[index], self._learned[twin] if twin >= 0 else None
 
         def given(number: int) -> str | None:
@@ -298,14 +302,14 @@ class Carriers:
                 request, notes, secrets = keeper.wear(shot, opened, done.request)
                 others = [note for note in done.notes if not notes or not note.startswith(notes[0].partition(":")[0])]
                 done = Carried(request, [*others, *notes], [*done.values, *secrets])
-            return done if keys is None else _with_keys(done, masked, keys, shot)
+            return done if keys is None else _with_keys(done, masked, keys, shot, turn)
 
         shot.wire, shot.notes = flight.prepared.carried(index, carry)
 
 
-def _with_keys(done: Carried, masked: Request, keys: Keys, shot: FlightShot) -> Carried:
+def _with_keys(done: Carried, masked: Request, keys: Keys, shot: FlightShot, turn: int) -> Carried:
     """Idempotency keys of this target's own; what it answers of them is read as if it were the recorded ones."""
-    headers, replaced = keys.rewritten(done.request.headers, shot.index)
+    headers, replaced = keys.rewritten(done.request.headers, shot.index, turn)
     if not replaced:
         return done
     recorded = dict(zip((value for _, value in headers), (value for _, value in masked.headers), strict=False))

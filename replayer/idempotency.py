@@ -38,13 +38,16 @@ class Keys:
     def __repr__(self) -> str:
         return f"<Keys of {len(self._names)} headers>"
 
-    def rewritten(self, headers: Headers, target: int) -> tuple[Headers, dict[bytes, bytes]]:
-        """The headers for one target, and of each key that was replaced: ours → the recorded one."""
+    def rewritten(self, headers: Headers, target: int, turn: int = 0) -> tuple[Headers, dict[bytes, bytes]]:
+        """The headers for one target, and of each key that was replaced: ours → the recorded one.
+
+        What is fired over and over has other keys in each ``turn``.
+        """
         found: dict[bytes, bytes] = {}
         out = headers
         for place, (name, value) in enumerate(headers):
             if name.lower() in self._names and len(value) >= KEY_MIN:
-                new = self._key(value, target)
+                new = self._key(value, b"%d.%d" % (target, turn) if turn else b"%d" % target)
                 if new == value:
                     continue
                 found[new] = value
@@ -52,8 +55,8 @@ class Keys:
                 out[place] = (name, new)
         return out, found
 
-    def _key(self, recorded: bytes, target: int) -> bytes:
-        digest = hashlib.blake2b(b"%d;%b" % (target, recorded), key=self._seed, digest_size=32).digest()
+    def _key(self, recorded: bytes, whose: bytes) -> bytes:
+        digest = hashlib.blake2b(b"%b;%b" % (whose, recorded), key=self._seed, digest_size=32).digest()
         stream = iter(hashlib.shake_128(digest).digest(4 * len(recorded) + 16))
         if _UUID.fullmatch(recorded):
             text = bytearray(_drawn(recorded, stream, hexadecimal=True))

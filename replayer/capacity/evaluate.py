@@ -30,7 +30,10 @@ from replayer.capacity.rules import (
 )
 from replayer.capacity.search import OVER, RECOVER, Range, Search, Seen, Step
 
-UNAVAILABLE, INTERRUPTED = "unavailable", "interrupted"
+UNAVAILABLE, INTERRUPTED, UNFAITHFUL = "unavailable", "interrupted", "unfaithful"
+REFUSED_MOST = 0.02
+"""Of the answers of a light load that may be 401 or 403 where the recording has something else, as in a run: with more, how fast it
+refuses would be told as what it bears. Under more load than it bore before it may shed in that way, which is an error like others."""
 SHORTER = 0.5
 """A recovery takes this part of an interval."""
 
@@ -79,7 +82,7 @@ class Evaluation:
     search: Search
     rules: Sequence[Rule]
     state: str = ""
-    """``found``, ``at-least``, ``none``, ``unsure``, ``damaged``, ``exhausted``, ``unavailable`` or ``interrupted``."""
+    """``found``, ``at-least``, ``none``, ``unsure``, ``damaged``, ``exhausted``, ``unfaithful``, ``unavailable`` or ``interrupted``."""
     reason: str = ""
     told: list[Told] = field(default_factory=list[Told])
 
@@ -156,6 +159,9 @@ async def _interval(
         dead = await lever.rest()
         if dead:
             found.state, found.reason = UNAVAILABLE, dead
+    light = step.phase == RECOVER or not found.told
+    if light and interval.refused > REFUSED_MOST and not found.state:
+        found.state, found.reason = UNFAITHFUL, refused_reason(interval.refused)
     found.search.see(judgement)
     found.told.append(Told(step, interval, judgement, at_ns))
     listen(found.told[-1])
@@ -167,6 +173,15 @@ async def _with_metrics(interval: Interval, metrics: Metrics) -> Interval:
         return replace(interval, signals={**interval.signals, **await metrics.read()})
     except MetricsUnreadable as error:
         return replace(interval, missing=str(error))
+
+
+def refused_reason(share: float) -> str:
+    """Why it is not evaluated any further, and what to do."""
+    return (
+        f"the target answered 401 or 403 to {share:.0%} of the requests, which were answered otherwise when recorded, so that it would "
+        "be known only how fast it refuses; give it credentials that it accepts (targets.NAME.credentials in echolane.toml), or record "
+        "again with seals"
+    )
 
 
 def reason_of(found: Evaluation) -> str:

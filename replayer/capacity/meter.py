@@ -20,6 +20,7 @@ RISE_MS = 10.0
 DEAD_RUN = 10
 """Failures in a row, without any answer between: then it is looked whether anybody is there."""
 _TOO_MANY, _SERVER_ERROR = 429, 500
+REFUSALS = frozenset((401, 403))
 
 
 @dataclass(slots=True)
@@ -64,6 +65,10 @@ class Meter:
         self.answered = 0
         """Of this interval."""
         self.errors = 0
+        self._refused = [0, 0]
+        """Answers of 401 and 403: where the recording was answered otherwise, and where it has no answer."""
+        self._known = 0
+        """Answers to what was answered otherwise than so when it was recorded."""
         self._quantile, self._latency_ms, self._errors_bound = quantile, latency_ms, errors
         self._open: dict[int, Flight] = {}
         """Due in this interval and not landed, in the order in which they became due."""
@@ -84,7 +89,8 @@ class Meter:
         """A new interval; what is still in the air belongs to none."""
         self._open, self._samples = {}, []
         self._begin_ns, self._planned = begin_ns, planned
-        self.run = self.answered = self.errors = self._slow = 0
+        self.run = self.answered = self.errors = self._slow = self._known = 0
+        self._refused = [0, 0]
 
     def became_due(self, flight: Flight) -> None:
         """Its instant has come."""
@@ -115,8 +121,20 @@ class Meter:
             self._samples.append((flight.due_ns, max(0, done_ns - since_ns)))
             self._slow += done_ns - since_ns > self._latency_ms * 1e6
             self.answered += bool(status)
-            self.errors += is_error(status, recorded.status if recorded else 0)
+            self._judge(status, recorded.status if recorded else 0)
         flight.release()
+
+    def _judge(self, status: int, recorded: int) -> None:
+        self.errors += is_error(status, recorded)
+        if status and recorded not in REFUSALS:
+            self._known += recorded > 0
+            self._refused[recorded == 0] += status in REFUSALS
+
+    def _share_refused(self) -> float:
+        """Where nothing is known of what was recorded, only a target that refuses most of it says something."""
+        known, unknown = self._refused
+        blind = self.answered - self._known
+        return max(known / max(1, self._known), unknown / blind if unknown * 2 > blind else 0.0)
 
     def add(self, observation: Observation, size: int = 0) -> None:
         """Nothing is ever in doubt here: no intents are written."""
@@ -158,11 +176,16 @@ class Meter:
             LATENCY: _quantile(latencies, self._quantile),
             BACKLOG: slope,
         }
-        return Interval(level, seconds, signals, facts=facts)
+        return Interval(level, seconds, signals, facts=facts, refused=self._share_refused())
 
 
 def is_error(status: int, recorded: int) -> bool:
-    """Whether an answer speaks of a target in need: none at all, 5xx or 429, unless the recording has the same there."""
+    """Whether an answer speaks of a target in need: none at all, 5xx or 429, unless the recording has the same there.
+
+    So does 401 or 403 where the recording has something else: some shed load in that way.
+    """
+    if status in REFUSALS:
+        return recorded > 0 and recorded not in REFUSALS
     return not status or ((status >= _SERVER_ERROR or status == _TOO_MANY) and status != recorded)
 
 

@@ -149,7 +149,7 @@ class RateLever:
             intents=Granting(),
             hiding=options.hiding,
             concurrency=options.concurrency,
-            carriers=Carriers(targets, options.hiding, keeper=self._keeper),
+            carriers=Carriers(targets, options.hiding, options.keys, self._keeper, ammunition.least_passes_apart),
             keeper=self._keeper,
             skip=self._meter.called_off,
         )

@@ -62,6 +62,8 @@ class Interval:
     """What else is worth showing: requests, errors, percentiles in milliseconds."""
     ours: str = ""
     """What of ours kept the level from being reached; empty where it was."""
+    refused: float = 0.0
+    """The share of the answers that are 401 or 403 where the recording has something else."""
     dead: str = ""
     """Why the target is taken for dead; empty while it lives."""
     stopped: bool = False

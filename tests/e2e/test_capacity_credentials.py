@@ -52,8 +52,13 @@ class Gate(BaseHTTPRequestHandler):
         self._say(status, {"path": self.path})
 
     def do_POST(self) -> None:
-        """A token: for a client, or for who logs in."""
+        """A token: for a client, or for who logs in; an order is noted with its key."""
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path.startswith("/orders/"):
+            with self.log.open("a") as log:
+                log.write(f"{self.headers.get('Idempotency-Key', '-')} {self.path} 200\n")
+            self._say(200, {})
+            return
         query = urlsplit(self.path).query
         client = base64.b64decode(self.headers.get("Authorization", "").removeprefix("Basic ")).decode()
         user = int((query or client.partition(":")[0]).rpartition("-")[2])
@@ -172,6 +177,11 @@ def test_it_is_fired_at_with_the_credentials_of_the_settings(recorded: World, ki
     done, result = evaluated(recorded, port, text.replace("LOGINS", logins(recorded) if kind == "login" else ""))
 
     assert done.code in {0, 3}, (done.err, result)  # 3: this machine stood still
+    if kind == "masked":  # as in a run: nobody is told how fast it refuses
+        assert (done.code, result["state"], result["safe_rate_per_s"]) == (3, "unfaithful", 0)
+        assert "answered 401 or 403 to 100% of the requests" in result["reason"]
+        assert "(targets.NAME.credentials in echolane.toml)" in done.out
+        assert len(result["intervals"]) == 1
     shown = seen(recorded)
     assert len(shown) == result["ledger"]["fired"] > 0
     assert result["ledger"]["failed"] == {}
@@ -232,6 +242,27 @@ def test_who_has_no_identity_is_left_out_and_counted(recorded: World) -> None:
     assert done.code in {0, 3}, done.err
     assert result["recording_skipped"] == {"no-identity": 10}
     assert {one.token for one in seen(recorded)} == {OWN[0]}
+
+
+def test_each_pass_over_the_recording_has_idempotency_keys_of_its_own(world: World) -> None:
+    """No recorded key arrives and none comes in two passes; what was recorded as a repetition is one in each."""
+    keys = [f"order-{n:04d}-7f3a9c2e5b" for n in (1, 2, 2, 3)]
+    process, port = world.recorder(gate(world, "live", "-", []))
+    for n, key in enumerate(keys):
+        send(port, [(f"/orders/{n}", {"Idempotency-Key": key})], method="POST")
+    assert stop(process) == 0
+    done, result = evaluated(world, gate(world, "target", "-", []), '[replay]\nmethods = "all"')
+
+    assert done.code in {0, 3}, done.err
+    shown = seen(world)
+    assert len(shown) == result["ledger"]["fired"] > 8
+    came = [[one.token for one in shown if one.path == f"/orders/{n}"] for n in range(4)]
+    passes = len(came[3])
+    assert passes > 2
+    assert not {one.token for one in shown} & set(keys)
+    assert all(one.token.startswith("order-") for one in shown)
+    assert came[1][:passes] == came[2][:passes]
+    assert all(len(set(tokens)) == len(tokens) for tokens in came)
 
 
 def test_a_secret_that_is_not_there_is_an_error_with_its_line(recorded: World) -> None:
