@@ -17,11 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from console.capacity_kept import keep
 from console.capacity_told import WRITERS, interval_line, print_capacity
 from console.flags import http_url, positive, service_name, time_span_ns
 from console.output import say
 from console.outputs import check_outputs, write_outputs
-from console.surroundings import home_in, settings_of
+from console.surroundings import home_in, settings_of, store_of
 from echolane import ids, recordings, service
 from echolane.errors import (
     EXIT_FAIL,
@@ -29,6 +30,7 @@ from echolane.errors import (
     EXIT_INTERRUPTED,
     EXIT_PASS,
     EXIT_UNAVAILABLE,
+    HomeError,
     TargetUnavailable,
     UsageError,
 )
@@ -132,6 +134,11 @@ def execute(args: argparse.Namespace) -> int:
     result = conduct(asked, args, home, settings)
     print_capacity(result)
     write_outputs(args, result, WRITERS)
+    try:
+        with store_of(args, home) as store:
+            keep(store, result)
+    except HomeError as error:  # it was told, and its files are written
+        say(f"the evaluation is not among `echolane runs --capacity`: {error}")
     return exit_code(result, asked.at_least)
 
 

@@ -8,6 +8,7 @@ import time
 import msgspec
 import orjson
 
+from console import capacity_kept
 from console.output import say, table
 from console.show import find_run
 from console.surroundings import home_of, same_place, store_of
@@ -35,6 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("run", nargs="?", metavar="RUN", help="which run")
     parser.add_argument("--service", help="only runs of this service")
+    parser.add_argument(
+        "--capacity", action="store_true", help="the capacities that `echolane capacity` evaluated instead"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON on stdout")
 
 
@@ -45,6 +49,8 @@ def execute(args: argparse.Namespace) -> int:
         if not args.run:
             raise UsageError(f"`runs {args.action}` needs a run; `echolane runs` lists them")
         return tell_workers(args, home)
+    if args.capacity:
+        return list_capacities(args, home)
     store = store_of(args, home)
     try:
         where = "WHERE service = {service:String}" if args.service else ""
@@ -65,6 +71,19 @@ def execute(args: argparse.Namespace) -> int:
         return 0
     names = ["run", "service", "state", "verdict", "reason_code", "started_at"]
     table(names, [[str(row[name] or "") for name in names] for row in rows[:LISTED_MAX]])
+    return 0
+
+
+def list_capacities(args: argparse.Namespace, home: Home) -> int:
+    """List what was evaluated."""
+    with store_of(args, home) as store:
+        rows = capacity_kept.listed(store, args.service)
+    if args.json:
+        print(orjson.dumps(rows).decode())  # noqa: T201
+    elif not rows:
+        say("no capacities yet; evaluate one with `echolane capacity`")
+    else:
+        table(capacity_kept.HEADS, [capacity_kept.line(row) for row in rows[:LISTED_MAX]])
     return 0
 
 

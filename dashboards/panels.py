@@ -174,6 +174,16 @@ def _replay() -> list[Panel]:
         stored("timeseries", "Wait for the session's order", sql.SESSION_WAIT, unit="s"),
         stored("timeseries", "Service time by target, p99", sql.SERVICE_TIME, unit="s"),
         stored("timeseries", "Failed requests by target", sql.NOT_ANSWERED),
+        stored(
+            "xychart",
+            "Latency over load",
+            sql.LATENCY_OVER_LOAD,
+            unit="ms",
+            what="Of the newest `echolane capacity` of these services: medians over the intervals that each rate was held. "
+            "Latency counts from the instant at which each request was due.",
+            options={"mapping": "auto", "series": [{"x": {"matcher": {"id": "byName", "options": "rate_per_s"}}}]},
+        ),
+        stored("table", "Evaluated capacities", sql.CAPACITIES),
     ]
 
 

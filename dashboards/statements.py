@@ -60,3 +60,11 @@ NOT_ANSWERED = f"""SELECT $__timeInterval(started_at) AS time, target,
     sum(arraySum(mapValues(JSONExtract(result, 'ledger', 'failed', target, 'Map(String, UInt64)')))) AS failed
 FROM (SELECT started_at, result, {_TARGETS} {_FINISHED})
 GROUP BY time, target ORDER BY time"""  # noqa: S608
+
+_EVALUATED = "FROM capacities_v WHERE $__timeFilter(started_at) AND service IN (${service:sqlstring})"
+CAPACITIES = f"""SELECT started_at, service, target, state, safe_per_s, low_per_s, high_per_s, limiting, reason, run
+{_EVALUATED} ORDER BY started_at DESC LIMIT 100"""
+LATENCY_OVER_LOAD = f"""SELECT rate_per_s, median(s.p50_ms) AS p50, median(s.p90_ms) AS p90,
+    median(s.p99_ms) AS p99
+FROM capacity_steps_v AS s WHERE s.run = (SELECT argMax(run, started_at) {_EVALUATED}) AND s.phase != 'recover' AND s.state != 'void'
+GROUP BY rate_per_s ORDER BY rate_per_s"""  # noqa: S608

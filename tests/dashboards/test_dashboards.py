@@ -70,6 +70,8 @@ def test_no_panel_reads_a_table_in_which_rows_stand_twice() -> None:
             "findings_v",
             "noise_runs_v",
             "noise_v",
+            "capacities_v",
+            "capacity_steps_v",
         }, statement
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -80,7 +81,17 @@ class Seen:
             dying.shutdown()
             dying.server_close()
         runs.append(broken["run"])
+        self.capacity = self._evaluated()
         self.results = [served.world.call("show", run, "--json", "--home", served.world.home).result for run in runs]
+
+    def _evaluated(self) -> dict[str, Any]:
+        """What `echolane capacity` says of a target that has no limit where it is looked for."""
+        world, path = self.read.served.world, self.read.served.world.folder / "capacity.json"
+        target = ("--target", f"http://127.0.0.1:{world.app()}", "--start", "20/s", "--max", "45/s")
+        words = ("--service", "shop", "--home", world.home, "--interval", "0.5s", "--hold", "2", "--json", path)
+        done = world.call("capacity", *target, *words)
+        assert "not among" not in done.err, done.err
+        return json.loads(path.read_bytes())
 
     def rows(self, title: str, *services: str) -> list[dict[str, Any]]:
         """A panel's rows."""
@@ -211,6 +222,31 @@ def test_replay(seen: Seen) -> None:
         **dict.fromkeys(((name,) for name in TARGETS), 0),
         **failed,
     }
+
+
+def test_capacity(seen: Seen) -> None:
+    """The curve is that of the result, and so is the outcome; `runs --capacity` lists it, and another service has none."""
+    told = seen.capacity
+    names = ("rate_per_s", "p50", "p90", "p99")
+    curve = [tuple(row[name] for name in names) for row in seen.rows("Latency over load")]
+
+    assert curve == [
+        pytest.approx(tuple(point[f"{name}_ms"] if name in names[1:] else point[name] for name in names))
+        for point in told["curve"]
+    ]
+    assert len(curve) >= 2
+    assert seen.rows("Latency over load", "depot") == []
+    (row,) = seen.rows("Evaluated capacities")
+    assert (row["run"], row["service"], row["target"], row["state"]) == tuple(
+        told[name] for name in ("run", "service", "target", "state")
+    )
+    assert row["safe_per_s"] == told["safe_rate_per_s"] > 0
+    world = seen.read.served.world
+    listed = world.call("runs", "--capacity", "--service", "shop", "--json", "--home", world.home)
+    assert [one["run"] for one in json.loads(listed.out)] == [told["run"]]
+    assert told["run"] in world.call("runs", "--capacity", "--home", world.home).out
+    assert told["run"] not in world.call("runs", "--home", world.home).out
+    assert json.loads(world.call("runs", "--capacity", "--service", "depot", "--json", "--home", world.home).out) == []
 
 
 def test_every_panel_of_the_store_is_tested(seen: Seen) -> None:
