@@ -27,7 +27,7 @@ from console.progress import Progress
 from console.surroundings import same_place, store_of
 from differ.verdict import count
 from echolane import ids
-from echolane.errors import EXIT_INTERRUPTED, HomeError, Inconclusive, StoreDown, UsageError
+from echolane.errors import EXIT_INTERRUPTED, HomeError, Inconclusive, StoreDamaged, StoreDown, UsageError
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
 from echolane.keys import load_seal_keys
@@ -36,7 +36,7 @@ from echolane.retention import expire, expire_profiles
 from echolane.runlog import ASKED, CANCEL, INTERRUPTED, Asked, RunLog, Shared, Watching, progress_topic
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
-from echolane.store import Store
+from echolane.store import QueryError, Store
 from replayer.copies import started_copies
 from replayer.fire import ReplaySummary
 from replayer.intents import intents_topic
@@ -180,8 +180,12 @@ class _Waiting:
         self._looked_at = time.monotonic()
         try:
             return self._closer.close() if self._closer.is_accounted_for() else None
-        except StoreDown:
+        except (StoreDown, StoreDamaged):
             raise
+        except QueryError as error:
+            raise HomeError(
+                f"the store refuses what a run is closed with: {error}; `echolane doctor` looks at it"
+            ) from error
         except HomeError as error:
             self._note_deaf(error)
             return None

@@ -21,7 +21,7 @@ from echolane.journal import Journal
 from echolane.lease import held
 from echolane.runlog import RunLog, Shared, Told, tell_progress
 from echolane.settings import Settings
-from echolane.store import Store
+from echolane.store import QueryError, Store
 from replayer.observing import observations_topic
 from replayer.worker import GONE_S
 
@@ -110,7 +110,7 @@ class DiffWorker:
         try:
             if at.look():
                 return
-        except EcholaneError as error:
+        except (EcholaneError, QueryError) as error:
             log.event("worker.left-run", worker=self.name, run=run, error=str(error))
             self.tell(run, str(error))
         del self._at[run]

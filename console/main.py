@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from echolane import __version__
-from echolane.errors import EXIT_INTERRUPTED, EcholaneError, UsageError, unwritable
+from echolane.errors import EXIT_INTERRUPTED, EcholaneError, HomeError, UsageError, unwritable
+from echolane.store import QueryError
 
 COMMANDS = {
     "demo": ("console.demo", "record, replay and compare a real application at two released versions"),
@@ -142,6 +143,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EcholaneError as error:
         say_error(error)
         return error.exit_code
+    except QueryError as error:
+        # Our statements are fixed, so what refuses one is a store that somebody or something has changed.
+        refused = HomeError(f"the store refuses a statement of ours: {error}; `echolane doctor` looks at it")
+        say_error(refused)
+        return refused.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:

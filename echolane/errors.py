@@ -65,6 +65,10 @@ class StoreDown(HomeError):  # noqa: N818
     """The store's server does not answer; what was not acknowledged may be sent again."""
 
 
+class StoreDamaged(HomeError):  # noqa: N818
+    """A server of the store has lost data: asked again, it will not be able to answer either."""
+
+
 class Fenced(HomeError):  # noqa: N818 - the word of the design
     """A worker slept past its lease, or its part was given away: what it wanted to commit was not."""
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import Any, cast
 
-from echolane.errors import HomeError, StoreDown, UsageError
+from echolane.errors import HomeError, StoreDamaged, StoreDown, UsageError
 from echolane.store import QueryError
 from echolane.store.address import Address
 from echolane.store.literals import quoted
@@ -43,6 +43,24 @@ _TRY_AGAIN = {
     319,  # UNKNOWN_STATUS_OF_INSERT
     394,  # QUERY_WAS_CANCELLED
     999,  # KEEPER_EXCEPTION
+}
+_DAMAGED = {
+    27,  # CANNOT_PARSE_INPUT_ASSERTION_FAILED: of a part's own files
+    32,  # ATTEMPT_TO_READ_AFTER_EOF
+    33,  # CANNOT_READ_ALL_DATA
+    40,  # CHECKSUM_DOESNT_MATCH
+    74,  # CANNOT_READ_FROM_FILE_DESCRIPTOR
+    76,  # CANNOT_OPEN_FILE
+    107,  # FILE_DOESNT_EXIST
+    117,  # INCORRECT_DATA
+    226,  # NO_FILE_IN_DATA_PART
+    227,  # UNEXPECTED_FILE_IN_DATA_PART
+    228,  # BAD_SIZE_OF_FILE_IN_DATA_PART
+    232,  # NO_SUCH_DATA_PART
+    246,  # CORRUPTED_DATA
+    271,  # CANNOT_DECOMPRESS
+    736,  # CANNOT_READ_ALL_DATA of an encrypted disk
+    740,  # POTENTIALLY_BROKEN_DATA_PART
 }
 _DENIED, _UNKNOWN_DATABASE, _MEMORY, _FULL, _READ_ONLY = {192, 193, 194, 195, 516}, 81, 241, 243, {164, 291, 497}
 _TOO_LARGE_SETTING = 164
@@ -219,6 +237,11 @@ class Connection:
             return HomeError(f"{where} has no room left; free some space there and run it again ({said})")
         if code == _MEMORY:
             return HomeError(f"a statement wanted more memory than {where} gives it: {said}")
+        if code in _DAMAGED:
+            return StoreDamaged(
+                f"{where} cannot read its own files: {said}; bring the part back from a backup or a replica, or detach it, "
+                "then run it again"
+            )
         if code in _TRY_AGAIN:
             return StoreDown(f"{self.host}: {said}")
         if code == _TOO_LARGE_SETTING and "setting" in said:

@@ -12,12 +12,13 @@ import pytest
 
 from console import asking
 from console.asking import _Waiting, going_on
-from echolane.errors import HomeError, Inconclusive
+from echolane.errors import HomeError, Inconclusive, StoreDamaged
 from echolane.journal import Journal, open_journal
 from echolane.observation import TargetInfo
 from echolane.recordings import Recording
 from echolane.runlog import ASKED, CANCEL, ENDED, Asked, RunLog, Told, progress_topic, tell_progress
 from echolane.runspec import RunSpec
+from echolane.store import QueryError
 
 RUN = "01a21643-bda1-71f4-ba7c-69659928ff99"
 
@@ -136,6 +137,27 @@ def test_what_is_in_a_worker_s_way_is_said_once_and_is_no_work(
     assert person.after(1) == "a worker cannot go on: target `http://shop` has no address here"
     person.tell("replay", "target `http://shop` has no address here")
     assert "no worker has been heard" in person.after(61)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (StoreDamaged("the ClickHouse server at h cannot read its own files: x"), "cannot read its own files"),
+        (QueryError("there is no table `results`"), "refuses what a run is closed with: there is no table `results`;"),
+    ],
+)
+def test_a_store_that_has_lost_something_ends_the_waiting(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    """Asked again it would not know either: it is told in one line, and the run is not waited for without end."""
+    person = Person(journal, monkeypatch, spec())
+
+    def lost(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(person.store, "query", lost)
+    with pytest.raises(HomeError, match=said):
+        person.waiting._look_for_end()
 
 
 def test_a_journal_that_does_not_answer_ends_no_run(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from echolane.errors import HomeError, StoreDown, UsageError
+from echolane.errors import HomeError, StoreDamaged, StoreDown, UsageError
 from echolane.store import QueryError, open_store
 from echolane.store.address import address_of
 from echolane.store.server import ServerStore
@@ -357,6 +357,23 @@ def test_a_server_that_hangs_is_waited_for_and_given_up(server: Server) -> None:
         finally:
             server.signal(signal.SIGCONT)
         assert store.query("SELECT 1 AS one") == [{"one": 1}]
+
+
+def test_a_part_that_is_lost_is_told_in_one_line(server: Server) -> None:
+    """A part's file is cut: not asked again, no fault of the statement, and the line says what and what to do."""
+    with opened(server.url()) as store:
+        store.query(TABLE.replace("plain", "lost"))
+        store.insert("lost", rows("r", 0, 1_000))
+        gone = list((server.folder / "data/data/default/lost").glob("*/seq.bin"))
+        assert gone
+        for path in gone:
+            path.write_bytes(path.read_bytes()[:20])
+        with pytest.raises(StoreDamaged, match=r"cannot read its own files: .*seq") as told:
+            store.query("SELECT sum(seq) AS n FROM lost")
+        assert "backup" in str(told.value)
+        assert "\n" not in str(told.value)
+        assert store.query("SELECT 1 AS n") == [{"n": 1}]
+        store.query("DROP TABLE lost")
 
 
 def test_a_full_disk_is_told_in_one_line_and_costs_nothing_acknowledged(program: str, small_disk: Path) -> None:
