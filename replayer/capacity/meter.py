@@ -7,6 +7,8 @@ answered when the interval is summed up counts with the time it has taken so far
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +19,11 @@ from replayer.flight import Flight
 
 RISE_MS = 10.0
 """Of the median latency within an interval: less is what any busy machine does."""
+SURE = 1.0
+"""So many standard deviations of what chance may do to the rise of latency are taken off it. With none, a queue that wanders is told as
+overload at 0.9 of the limit, with two none at 1.05 of it (200 simulated targets whose service times spread by a third)."""
+BLOCKS = 9
+"""Of an interval, between whose medians the steps are taken: three a third."""
 DEAD_RUN = 10
 """Failures in a row, without any answer between: then it is looked whether anybody is there."""
 _TOO_MANY, _SERVER_ERROR = 429, 500
@@ -156,27 +163,31 @@ class Meter:
             if flight.launched or not flight.blockers:
                 since_ns = self._begin_ns + max(flight.due_ns, flight.free_ns)
                 samples.append((flight.due_ns, max(0, now_ns - since_ns)))
-        samples.sort()
-        latencies = sorted(latency for _, latency in samples)
-        rise_ms, slope = _rise(samples)
         count = len(samples)
-        facts = {
-            "requests": float(count),
+        measured, facts = latency_facts(samples, self._quantile)
+        counted = {
             "answered": float(self.answered),
             "errors": float(self.errors),
             "unanswered": float(len(self._open)),
-            "p50_ms": _quantile(latencies, 0.5),
-            "p90_ms": _quantile(latencies, 0.9),
-            "p99_ms": _quantile(latencies, 0.99),
-            "max_ms": _quantile(latencies, 1.0),
-            "rise_ms": rise_ms,
         }
-        signals: dict[str, float | None] = {
-            ERRORS: self.errors / count if count else 0.0,
-            LATENCY: _quantile(latencies, self._quantile),
-            BACKLOG: slope,
-        }
+        signals: dict[str, float | None] = {ERRORS: self.errors / count if count else 0.0, **measured}
+        facts = {"requests": float(count), **counted, **facts}
         return Interval(level, seconds, signals, facts=facts, refused=self._share_refused())
+
+
+def latency_facts(samples: list[tuple[int, int]], quantile: float) -> tuple[dict[str, float], dict[str, float]]:
+    """Signals and facts of (due, latency) in nanoseconds."""
+    samples.sort()
+    latencies = sorted(latency for _, latency in samples)
+    rise_ms, slope = _rise(samples)
+    facts = {
+        "p50_ms": _quantile(latencies, 0.5),
+        "p90_ms": _quantile(latencies, 0.9),
+        "p99_ms": _quantile(latencies, 0.99),
+        "max_ms": _quantile(latencies, 1.0),
+        "rise_ms": rise_ms,
+    }
+    return {LATENCY: _quantile(latencies, quantile), BACKLOG: slope}, facts
 
 
 def is_error(status: int, recorded: int) -> bool:
@@ -209,9 +220,24 @@ def _rise(samples: list[tuple[int, int]]) -> tuple[float, float]:
     first, last = samples[:third], samples[-third:]
     rise_ns = _median([latency for _, latency in last]) - _median([latency for _, latency in first])
     apart_ns = _median([due for due, _ in last]) - _median([due for due, _ in first])
-    if rise_ns < RISE_MS * 1e6 or apart_ns <= 0:
+    sure_ns = rise_ns - SURE * _unrest(samples)
+    if sure_ns < RISE_MS * 1e6 or apart_ns <= 0:
         return max(0.0, rise_ns / 1e6), 0.0
-    return rise_ns / 1e6, rise_ns / apart_ns
+    return rise_ns / 1e6, sure_ns / apart_ns
+
+
+def _unrest(samples: list[tuple[int, int]]) -> float:
+    """By how many nanoseconds the rise may be off by chance: a queue before workers whose times differ wanders.
+
+    A walk's steps tell how far it goes: the standard deviation of the steps between medians of blocks, times the root of the steps
+    between first and last third. Where latency rises evenly, however fast, it is nothing.
+    """
+    size = len(samples) // BLOCKS
+    if size < 3:
+        return 0.0
+    medians = [_median([latency for _, latency in samples[at * size : (at + 1) * size]]) for at in range(BLOCKS)]
+    steps = [after - before for before, after in zip(medians, medians[1:], strict=False)]
+    return statistics.stdev(steps) * math.sqrt(BLOCKS * 2 / 3)
 
 
 def _median(values: list[int]) -> int:

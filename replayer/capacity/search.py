@@ -72,6 +72,8 @@ class Search:
     """The lowest level at which a rule broke."""
     blocked: float = math.inf
     """The lowest level above :attr:`low` that could be shown neither safe nor broken."""
+    doubted: float = 0.0
+    """The highest such level."""
     seen: list[Seen] = field(default_factory=list[Seen])
     state: str = ""
     """How it ended; empty while it goes on."""
@@ -149,6 +151,8 @@ class Search:
     def _bore(self) -> None:
         self._votes = []
         self.low = max(self.low, self._level)
+        if self.low >= self.blocked:  # what was in doubt below it is not any more
+            self.blocked, self.doubted = math.inf, 0.0
         if self._phase == HOLD:
             self.held += 1
             if self.held >= self.range.holds:
@@ -173,7 +177,7 @@ class Search:
     def _block(self) -> None:
         """Whether it was the target or ourselves cannot be told here: look lower, without calling it the target's limit."""
         self._votes, self._voids, self._doubts = [], 0, 0
-        self.blocked = min(self.blocked, self._level)
+        self.blocked, self.doubted = min(self.blocked, self._level), max(self.doubted, self._level)
         if self._phase == HOLD:
             self.low = self.held = 0
             self._step_back()
@@ -209,9 +213,24 @@ class Search:
             else:
                 self._phase, self._level = CLIMB, min(low * self.range.factor, self.range.most)
         elif low and high <= low * (1 + self.range.precision):
-            self._hold()
+            if (above := self._above_doubt()) > 0:
+                self._phase, self._level = BISECT, above
+            else:
+                self._hold()
         else:
             self._phase, self._level = BISECT, math.sqrt(low * high)
+
+    def _above_doubt(self) -> float:
+        """Where to look for what breaks for certain above levels in doubt; 0 where that is near enough, or cannot be drawn closer.
+
+        On a machine that is always late by a little nothing can be told just above the limit, and something that breaks for certain
+        close above is what says that the limit is the target's.
+        """
+        if self.blocked >= self.high or self.high <= self.low * (1 + GAP_MOST):
+            return 0.0
+        if self.high == math.inf:
+            return min(self.doubted * self.range.factor, self.range.most) if self.doubted < self.range.most else 0.0
+        return math.sqrt(self.doubted * self.high) if self.high > self.doubted * (1 + self.range.precision) else 0.0
 
     def _hold(self) -> None:
         self._phase, self._level, self.held = HOLD, self.low, 0
