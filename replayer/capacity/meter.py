@@ -7,6 +7,7 @@ answered when the interval is summed up counts with the time it has taken so far
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections import Counter
@@ -24,6 +25,8 @@ SURE = 1.0
 overload at 0.9 of the limit, with two none at 1.05 of it (200 simulated targets whose service times spread by a third)."""
 BLOCKS = 9
 """Of an interval, between whose medians the steps are taken: three a third."""
+MEDIAN_SPREAD = 1.2533
+"""Of a median, as of a mean of so many: the root of pi / 2."""
 DEAD_RUN = 10
 """Failures in a row, without any answer between: then it is looked whether anybody is there."""
 _TOO_MANY, _SERVER_ERROR = 429, 500
@@ -179,13 +182,14 @@ def latency_facts(samples: list[tuple[int, int]], quantile: float) -> tuple[dict
     """Signals and facts of (due, latency) in nanoseconds."""
     samples.sort()
     latencies = sorted(latency for _, latency in samples)
-    rise_ms, slope = _rise(samples)
+    rise_ms, raw, slope = _rise(samples)
     facts = {
         "p50_ms": _quantile(latencies, 0.5),
         "p90_ms": _quantile(latencies, 0.9),
         "p99_ms": _quantile(latencies, 0.99),
         "max_ms": _quantile(latencies, 1.0),
         "rise_ms": rise_ms,
+        "slope": raw,
     }
     return {LATENCY: _quantile(latencies, quantile), BACKLOG: slope}, facts
 
@@ -208,36 +212,40 @@ def _quantile(ordered: list[int], share: float) -> float:
     return ordered[min(len(ordered), max(1, rank)) - 1] / 1e6
 
 
-def _rise(samples: list[tuple[int, int]]) -> tuple[float, float]:
-    """By how many milliseconds latency rose within the interval, and seconds a second.
+def _rise(samples: list[tuple[int, int]]) -> tuple[float, float, float]:
+    """By how many milliseconds latency rose within the interval, seconds a second, and the same less what chance may explain of it.
 
     Medians of the first and the last third, so that one slow answer makes no trend. A target that answers a share less than it is
     asked lets its queue grow by that share of the time, and latency with it: the slope is the overload.
     """
     third = len(samples) // 3
     if third < 3:
-        return 0.0, 0.0
+        return 0.0, 0.0, 0.0
     first, last = samples[:third], samples[-third:]
     rise_ns = _median([latency for _, latency in last]) - _median([latency for _, latency in first])
     apart_ns = _median([due for due, _ in last]) - _median([due for due, _ in first])
+    if rise_ns < RISE_MS * 1e6 or apart_ns <= 0:
+        return max(0.0, rise_ns / 1e6), 0.0, 0.0
     sure_ns = rise_ns - SURE * _unrest(samples)
-    if sure_ns < RISE_MS * 1e6 or apart_ns <= 0:
-        return max(0.0, rise_ns / 1e6), 0.0
-    return rise_ns / 1e6, sure_ns / apart_ns
+    return rise_ns / 1e6, rise_ns / apart_ns, sure_ns / apart_ns if sure_ns >= RISE_MS * 1e6 else 0.0
 
 
 def _unrest(samples: list[tuple[int, int]]) -> float:
     """By how many nanoseconds the rise may be off by chance: a queue before workers whose times differ wanders.
 
     A walk's steps tell how far it goes: the standard deviation of the steps between medians of blocks, times the root of the steps
-    between first and last third. Where latency rises evenly, however fast, it is nothing.
+    between first and last third. And the medians of few answers that differ are inexact themselves. Where latency rises evenly, however
+    fast, both are nothing.
     """
+    changes = [after - before for (_, before), (_, after) in itertools.pairwise(samples)]
+    single_ns = statistics.stdev(changes) / math.sqrt(2)
+    inexact_ns = MEDIAN_SPREAD * single_ns * math.sqrt(2 / (len(samples) // 3))
     size = len(samples) // BLOCKS
     if size < 3:
-        return 0.0
+        return inexact_ns
     medians = [_median([latency for _, latency in samples[at * size : (at + 1) * size]]) for at in range(BLOCKS)]
-    steps = [after - before for before, after in zip(medians, medians[1:], strict=False)]
-    return statistics.stdev(steps) * math.sqrt(BLOCKS * 2 / 3)
+    steps = [after - before for before, after in itertools.pairwise(medians)]
+    return math.hypot(inexact_ns, statistics.stdev(steps) * math.sqrt(BLOCKS * 2 / 3))
 
 
 def _median(values: list[int]) -> int:

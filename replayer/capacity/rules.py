@@ -91,18 +91,22 @@ class Judgement:
 def judge(interval: Interval, rules: Sequence[Rule]) -> Judgement:
     """Whether the target was healthy; void where that cannot be told, with the excess that was seen nevertheless."""
     worst: Judgement | None = None
-    excused, unread = 0.0, ""
+    excused, hidden, unread = 0.0, 0.0, ""
     for rule in rules:
         value = interval.signals.get(rule.signal)
         if value is None:
             unread = unread or rule.signal
             continue
         excess = rule.excess(value)
+        if rule.signal == BACKLOG and excess <= 1.0 and interval.late_ms >= LATE_MS:
+            # Some of what chance was taken off the rise for is our own unrest: where that hides much, it says nothing for the target.
+            raw = rule.excess(interval.facts.get("slope", 0.0))
+            hidden, excused = max(hidden, raw), max(excused, raw if raw > DECISIVE else 0.0)
         if excess > 1.0 and _explained(interval, rule, value):
             excused = max(excused, excess)
         elif excess > 1.0 and (worst is None or excess > worst.excess):
             worst = Judgement(BROKEN, rule.signal, value, rule.bound, excess)
-    seen = max(excused, worst.excess if worst else 0.0)
+    seen = max(excused, hidden, worst.excess if worst else 0.0)
     if interval.ours:
         return Judgement(VOID, interval.ours, excess=seen)
     if interval.late_ms > LATE_SHARE * interval.seconds * 1e3:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from replayer.capacity.rules import BROKEN, HEALTHY, VOID, Judgement
+from replayer.capacity.rules import BROKEN, HEALTHY, OWN_FIRING, VOID, Judgement
 
 CLIMB, BISECT, HOLD, RECOVER, OVER = "climb", "bisect", "hold", "recover", "over"
 INTERVALS_MAX = 200
@@ -111,7 +111,9 @@ class Search:
         """Take what came of :attr:`step`."""
         step = self.step
         self.seen.append(Seen(step.phase, step.level, judgement))
-        if judgement.state == VOID:
+        if step.phase == RECOVER and judgement.signal == OWN_FIRING and judgement.excess <= 1.0:
+            self._recovered(Judgement(HEALTHY))  # late as we were, it answered as it should
+        elif judgement.state == VOID:
             self._voids += 1
             # It may have been too much for all we know, so that it is not repeated without a rest either.
             if judgement.excess > 1.0 and step.phase == RECOVER:

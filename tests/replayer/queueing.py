@@ -42,8 +42,6 @@ class Queue:
     workers: int = 0
     service_s: float = 0.0
     now_s: float = 0.0
-    above_s: float = 0.0
-    """How long load above the limit lasted at a stretch, at most."""
     _draw: random.Random = field(init=False)
     _free: list[float] = field(init=False)
 
@@ -80,8 +78,6 @@ class Queue:
                 break
         signals, facts = latency_facts(samples, self.quantile)
         late_s = max([late_s, *(end - begin for begin, end in stalls if begin < ended_s)])
-        if level > self.limit:
-            self.above_s = max(self.above_s, min(ended_s, seconds))
         self.now_s += ended_s
         return Interval(level, seconds, {"errors": 0.0, **signals}, late_ms=late_s * 1e3, facts=facts)
 
