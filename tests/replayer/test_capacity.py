@@ -18,7 +18,7 @@ import pytest
 
 from bench.parts import free_port, running
 from echolane.errors import UsageError
-from replayer.capacity.evaluate import INTERRUPTED, UNAVAILABLE, Health, Told, evaluate
+from replayer.capacity.evaluate import INTERRUPTED, UNAVAILABLE, UNFAITHFUL, Health, Told, evaluate
 from replayer.capacity.meter import Meter, is_error
 from replayer.capacity.prometheus import MetricsUnreadable, Prometheus, parse_metric, parse_metrics
 from replayer.capacity.rhythm import Rhythm
@@ -106,6 +106,40 @@ async def test_who_is_asked_to_stop_or_finds_a_dead_target_holds_nothing_more() 
     found = await evaluate(lever, SHARE, Health(), 1.0, asyncio.Event())
     assert (found.state, found.reason, lever.weight) == (UNAVAILABLE, "is gone", 0.0)
     assert 0 < found.safe <= 0.2
+
+
+class Refusing(Weight):
+    """Answers 403 above its limit, and once it has begun so, also below it where it is asked to stay so."""
+
+    def __init__(self, limit: float, *, stays: bool) -> None:
+        super().__init__(limit)
+        self.stays, self.begun = stays, False
+
+    async def hold(self, level: float, seconds: float) -> Interval:
+        """A refusal is an error, as the meter counts it."""
+        found = await super().hold(level, seconds)
+        self.begun = self.begun or level > self.limit
+        refused = level > self.limit or (self.stays and self.begun)
+        share = 1.0 if refused else 0.0
+        return Interval(
+            level, seconds, {"errors": share, "latency": 40.0, "backlog": 0.0}, refused=share, dead=found.dead
+        )
+
+
+async def test_refusals_are_errors_under_load_and_the_end_where_they_stay() -> None:
+    """A target that sheds by 403 has a limit; one that refuses half of what it bore, too, or the first of all, has lost its credentials."""
+    shedding = await evaluate(Refusing(0.37, stays=False), SHARE, Health(), 1.0, asyncio.Event())
+    assert shedding.state == FOUND
+    assert shedding.limiting is not None
+    assert shedding.limiting.judgement.signal == "errors"
+    assert shedding.safe <= 0.37 <= shedding.safe * 1.05
+
+    lost = await evaluate(Refusing(0.37, stays=True), SHARE, Health(), 1.0, asyncio.Event())
+    assert (lost.state, lost.told[-1].step.phase) == (UNFAITHFUL, RECOVER)
+    assert "answered 401 or 403 to 100% of the requests" in lost.reason
+
+    never = await evaluate(Refusing(0.0, stays=True), SHARE, Health(), 1.0, asyncio.Event())
+    assert (never.state, len(never.told), never.safe) == (UNFAITHFUL, 1, 0.0)
 
 
 async def test_metrics_of_the_target_are_rules_and_what_cannot_be_read_is_void() -> None:
