@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
-from console.api.hook_settings import GITEA, GITHUB, GITLAB
+from console.api.forge_names import GITEA, GITHUB, GITLAB
 from console.api.problems import Problem
 from console.api.pushes import Step
 

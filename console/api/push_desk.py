@@ -19,6 +19,8 @@ class PushDesk:
         self._one = asyncio.Lock()
         self.book = Book()
         self.changed = asyncio.Event()
+        self.changes = 0
+        """How often something became of a push, for those who look."""
 
     def __repr__(self) -> str:
         return f"<PushDesk {self.book!r}>"
@@ -52,6 +54,7 @@ class PushDesk:
     async def _keep(self, change: Change) -> None:
         try:
             await asyncio.to_thread(self._log.append, change, self.book)
+            self.changes += 1
         except BaseException:
             self.book = await asyncio.to_thread(self._log.read)  # what is not on the disk did not happen
             raise
