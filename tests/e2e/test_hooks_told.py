@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -169,6 +168,7 @@ def test_a_forge_that_is_away_misses_nothing_and_a_lost_state_repeats_nothing(se
     pull = forge.pull("away")
     forge.close()
     run = served.push("gitea", ZERO, one, "away").json["pushes"][0]["run"]
+    wait_until(lambda: served.ask("GET", f"/api/v1/runs/{run}/state").status == 200, WAIT_S)
     served.ended(run)
     wait_until(lambda: served.told(one)["why"], WAIT_S)
     assert "cannot be reached" in served.told(one)["why"]
@@ -177,7 +177,7 @@ def test_a_forge_that_is_away_misses_nothing_and_a_lost_state_repeats_nothing(se
     served.process.wait(10)
     served.start()
     begun = len(forge.seen)
-    forge.faults = [Fault(500), Fault(429, {"Retry-After": "3"}), Fault(502), Fault(503)]
+    forge.faults = [Fault(500), Fault(429, {"Retry-After": "3"}), Fault(502, slow_s=1.0), Fault(503)]
     forge.open()
     wait_until(lambda: forge.mine(pull) and forge.states(one), WAIT_S)
     assert forge.states(one) == ["failure"]
@@ -218,3 +218,18 @@ def test_a_run_that_is_given_up_is_not_told_as_failed(served: Told) -> None:
     served.ended(run)
     wait_until(lambda: served.told(three)["comment"] == "told", WAIT_S)
     assert set(forge.states(three)) == {"pending"}
+
+
+def test_a_run_holds_where_its_branch_may_be(served: Told) -> None:
+    """A name that leads to this machine without saying so is refused with --networks, and nothing is fired; where it is named it is not."""
+    world = served.world
+    listed = served.ask("GET", "/api/v1/services/shop").json["targets"]
+    base, branch = (next(one["url"] for one in listed if one["name"] == name) for name in ("released", "next"))
+    words = ["--base", base, "--branch", branch.replace("127.0.0.1", "2130706433"), "--allow-host", "2130706433"]
+    done, _ = world.run(*words, "--networks", "public")
+    assert done.code == 5
+    assert "127.0.0.1 is not public" in done.err
+    done, result = world.run(*words, "--networks", "127.0.0.0/8")
+    assert done.code == 1, done.err
+    assert result["ledger"]["fired"] == 6
+    assert world.run(*words, "--networks", "10.0.0.0/33")[0].code == 2
