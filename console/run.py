@@ -70,17 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--concurrency", type=positive, metavar="N", help="requests in flight per target (default: 16)")
     add_firing_flags(parser)
     parser.add_argument("--methods", choices=["safe", "all"], help="safe fires GET, HEAD, OPTIONS only (default: safe)")
-    parser.add_argument(
-        "--allow-host", action="append", default=[], metavar="NAME", help="a target outside this machine"
-    )
-    parser.add_argument(
-        "--allow-writes", action="append", default=[], metavar="NAME", help="a target that may be written to"
-    )
-    parser.add_argument(
-        "--networks",
-        metavar="LIST",
-        help="where the branch's name may lead: public, or also networks (10.0.0.0/8,fd00::/8); else it is refused (default: anywhere)",
-    )
+    add_place_flags(parser)
     parser.add_argument(
         "--seed", type=int, metavar="N", help="of the order in which targets are fired (default: from the clock)"
     )
@@ -107,6 +97,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_worker_flags(parser)
     parser.add_argument("--resume", metavar="RUN", help="go on with a run that was killed or interrupted")
     add_output_flags(parser, with_json=True)
+
+
+def add_place_flags(parser: argparse.ArgumentParser) -> None:
+    """Where it may fire."""
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="a target outside this machine"
+    )
+    parser.add_argument(
+        "--allow-writes", action="append", default=[], metavar="NAME", help="a target that may be written to"
+    )
+    parser.add_argument(
+        "--networks",
+        metavar="LIST",
+        help="where the branch's name may lead: public, or also networks (10.0.0.0/8,fd00::/8); else it is refused (default: anywhere)",
+    )
 
 
 def add_worker_flags(parser: argparse.ArgumentParser) -> None:

@@ -34,6 +34,7 @@ PAGES_MAX = 100
 """Five thousand comments; ours is among the first, for it is written when the first run ends."""
 WAIT_MAX_S = 3600.0
 """The longest that a forge is left alone because it says so: its limits are those of an hour."""
+SPOKEN_S = 60.0
 SAID_MAX = 200
 """Characters of a forge's own words."""
 
@@ -168,9 +169,12 @@ def said_by(data: bytes) -> str:
 def trouble_of(api: str, status: int, headers: Mapping[str, str], said: str, now_s: float) -> Trouble:
     """What an answer means that is nothing good, and how long to wait where it says so: Retry-After, or a limit's end. Pure."""
     why = f"{api} answers {status}{': ' if said else ''}{said}"
-    limited = status == 429 or (status == 403 and ("Retry-After" in headers or is_used_up(headers)))
+    # GitHub's second limit may come without a header; it asks for a minute then.
+    spoken = status == 403 and "rate limit" in said.lower()
+    limited = status == 429 or spoken or (status == 403 and ("Retry-After" in headers or is_used_up(headers)))
     if limited or status == 503:
-        return Trouble(why, wait_s=wait_of(headers, now_s, limited=limited), away=True)
+        wait = wait_of(headers, now_s, limited=limited)
+        return Trouble(why, wait_s=wait or (SPOKEN_S if spoken else 0.0), away=True)
     if 300 <= status < 400:
         return Trouble(f"{why}; redirects are not followed: write where it leads as `api`", refused=True)
     # A conflict is with somebody who changes the same thing at this moment.

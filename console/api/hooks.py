@@ -91,6 +91,8 @@ async def taken(
         for one in wanting
     ]
     call.service = call.service or wanting[0].hook.service
+    for one in wanting:  # first, so that a delivery that cannot be kept, and comes again, has it done again
+        await call.site.notices.look_again(one.hook.id, one.hook.repository_of(repository), branch)
     try:
         kept = await call.site.pushes.take(pushes, deliveries)
     except TooMany:
@@ -99,8 +101,6 @@ async def taken(
     if kept is None:
         return HookTold("this delivery was taken in before", [])
     call.what = f"{branch[:80]}@{step.after[:12]}"
-    for push, _ in pushes:
-        await call.site.notices.look_again(push.hook, push.repository, push.branch)
     if not step.after:
         return HookTold("the branch is deleted: its runs that are not over are given up", [])
     return HookTold("taken in", [told(call.site, push) for push in kept])

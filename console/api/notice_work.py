@@ -23,12 +23,15 @@ from console.api.pushes import Push
 from console.api.telling import tell
 from echolane import log
 from echolane.errors import EcholaneError
+from echolane.store import QueryError
 
 AT_ONCE = 4
 """Things told at the same time: forges ask their users to make few calls at once."""
 LOOK_S = 1.0
 TELL_S = 120.0
 """For one thing: a status is one call, a comment may have to be looked for on many pages."""
+AGAIN_S = 10.0
+"""After store or disk were away: what was told and could not be noted is told again, and forges count."""
 ALONE_MAX_S = 60.0
 """For which a forge is left alone that is away and does not say for how long."""
 SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
@@ -59,7 +62,7 @@ class NoticeWork:
                 for notice in desk.notices.due(time.time_ns()):
                     if self._may(notice):
                         self._busy.add(notice.key)
-                        tasks.add(task := group.create_task(self._guarded(self._told(notice))))
+                        tasks.add(task := group.create_task(self._seen_through(notice)))
                         task.add_done_callback(tasks.discard)
                 desk.changed.clear()
                 with contextlib.suppress(TimeoutError):
@@ -78,12 +81,17 @@ class NoticeWork:
         return time.monotonic() < self._alone.get(api, (0.0, 0.0))[0]
 
     async def _guarded(self, piece: Coroutine[Any, Any, None]) -> None:
-        """A piece of work; where store or disk are away, it is done again in a while."""
+        """A piece of work; where store or disk are away, it is done again in a while. A fault of ours ends no server."""
         try:
             await piece
-        except (EcholaneError, OSError) as error:
+        except (EcholaneError, OSError, QueryError) as error:
             log.event("notice.trouble", error=str(error))
-            self._seen = -1
+        except Exception as error:  # noqa: BLE001 - told as a fault; its text may be anybody's, so it is not
+            log.event("notice.fault", error=type(error).__name__)
+        else:
+            return
+        self._seen = -1
+        await asyncio.sleep(AGAIN_S)
 
     async def _gather(self) -> None:
         """Read off the pushes what there is to tell, where something has become of one."""
@@ -143,47 +151,47 @@ class NoticeWork:
             return Outcome("error", one_line(push.why), begun=False)
         return await self._site.read(outcome_of, self._site, push.run)
 
+    async def _seen_through(self, notice: Notice) -> None:
+        try:
+            await self._guarded(self._told(notice))
+        finally:
+            self._busy.discard(notice.key)
+            self._site.notices.changed.set()
+
     async def _told(self, notice: Notice) -> None:
         """Tell one thing, and note what came of it."""
         desk, turn = self._site.notices, notice.turn
         armed = self._site.hooks.find(notice.hook)
         telling = armed.telling if armed is not None else None
         trouble = Trouble("its hook is in the configuration no more, or has no token", refused=True)
-        try:
-            if telling is not None:
-                try:
-                    async with asyncio.timeout(TELL_S):
-                        pull, comment = await tell(self._site, telling, notice)
-                except TimeoutError:
-                    trouble = Trouble(f"{telling.api} was not told within {TELL_S:g} s", away=True)
-                except Trouble as error:
-                    trouble = error
-                else:
-                    self._alone.pop(telling.api, None)
-                    await desk.told(notice, turn, pull, comment)
-                    return
-                if trouble.away:
-                    self._leave(telling.api, trouble.wait_s)
-            over = await desk.failed(
-                notice,
-                str(trouble),
-                wait_s=trouble.wait_s,
-                refused=trouble.refused,
-                chance=random.random(),  # noqa: S311 - it parts retries
-            )
-            log.event(
-                "notice.given-up" if over else "notice.delayed",
-                kind=notice.kind,
-                hook=notice.hook,
-                run=notice.run,
-                why=str(trouble),
-            )
-        finally:
-            self._busy.discard(notice.key)
-            desk.changed.set()
+        if telling is not None:
+            try:
+                async with asyncio.timeout(TELL_S):
+                    pull, comment = await tell(self._site, telling, notice)
+            except TimeoutError:
+                trouble = Trouble(f"{telling.api} was not told within {TELL_S:g} s", away=True)
+            except Trouble as error:
+                trouble = error
+            else:
+                self._alone.pop(telling.api, None)
+                await desk.told(notice, turn, pull, comment)
+                return
+            if trouble.away:
+                self._leave(telling.api, trouble.wait_s)
+        over = await desk.failed(
+            notice,
+            str(trouble),
+            wait_s=trouble.wait_s,
+            refused=trouble.refused,
+            chance=random.random(),  # noqa: S311 - it parts retries
+        )
+        word = "notice.given-up" if over else "notice.delayed"
+        log.event(word, kind=notice.kind, hook=notice.hook, run=notice.run, why=str(trouble))
 
     def _leave(self, api: str, wait_s: float) -> None:
         """Leave a forge alone: as long as it says, else twice as long as the last time."""
+        if self._is_alone(api) and not wait_s:
+            return  # of several that were under way
         before = self._alone.get(api, (0.0, 0.5))[1]
         wait = wait_s or min(2 * before, ALONE_MAX_S)
         self._alone[api] = (time.monotonic() + wait, min(2 * before, ALONE_MAX_S))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,8 +18,14 @@ from console.api.forge_client import ForgeClient, Trouble, said_by, trouble_of
 from console.api.forges import FINAL, FORGES, Row, comment_of, path_of, pull_of, status_of
 from console.api.hook_settings import read_hooks
 from console.api.notice_desk import NoticeDesk, NoticeLog
+from console.api.notice_work import NoticeWork
 from console.api.notices import LASTS_NS, REFUSED_MAX, Notice, NoticeChange, Notices, after_failure, after_telling
+from console.api.notices_told import forge_told
+from console.api.push_desk import PushDesk
+from console.api.push_log import PushLog
+from console.api.pushes import Push, Step
 from console.api.targets import read_targets
+from echolane import log
 from echolane.errors import HomeError, UsageError
 from echolane.home import open_home
 from tests.console.test_push_faults import full
@@ -81,17 +89,17 @@ def test_a_forge_is_tried_for_a_day_and_a_refusal_for_a_minute() -> None:
 
 async def test_what_is_to_be_told_outlives_its_server(tmp_path: Path) -> None:
     """Read again as it was; half a line is none; a full disk changes nothing and ends nothing."""
-    log = NoticeLog(open_home(tmp_path / "home"))
-    desk = NoticeDesk(log)
+    file = NoticeLog(open_home(tmp_path / "home"))
+    desk = NoticeDesk(file)
     await desk.open()
     await desk.settle({notice().key: notice()}, set())
     with full(), pytest.raises(HomeError):
         await desk.settle({notice().key: notice("fail")}, set())
     assert [one.word for one in desk.notices.by_key.values()] == ["going"]
     await desk.settle({notice().key: notice("fail")}, set())
-    with log.path.open("ab") as file:
-        file.write(b'{"notices":[{"kind"')
-    again = NoticeDesk(log)
+    with file.path.open("ab") as more:
+        more.write(b'{"notices":[{"kind"')
+    again = NoticeDesk(file)
     await again.open()
     assert again.notices.whole() == desk.notices.whole()
     assert [(one.word, one.turn, one.told) for one in again.notices.by_key.values()] == [("fail", 2, 0)]
@@ -142,6 +150,7 @@ def test_an_answer_says_how_long_to_wait(
     """Limits in each forge's words, within an hour; what is no number is none."""
     found = trouble_of("https://x", status, headers, "", 1_700_000_000.0)
     assert (found.wait_s, found.away, found.refused) == (wait, away, refused)
+    assert trouble_of("https://x", 403, {}, "You have exceeded a secondary rate limit", 0.0).wait_s == 60
 
 
 @pytest.fixture
@@ -158,11 +167,11 @@ async def api() -> AsyncIterator[str]:
             return answer
         if request.path == "/away":
             raise web.HTTPFound("/inside")
-        if request.path == "/echo":
+        if request.path.startswith("/echo"):
             return web.json_response({"message": f"not {request.headers['Authorization']}"}, status=401)
         return web.Response(text="no JSON")
 
-    app.router.add_get("/{any}", there)
+    app.router.add_route("*", "/{any:.*}", there)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -243,9 +252,67 @@ def test_a_forge_that_cannot_be_told_is_said_at_the_start(tmp_path: Path, more: 
     assert TOKEN not in repr(armed)
 
 
+async def test_what_is_given_up_is_said(api: str, tmp_path: Path) -> None:
+    """A forge that refuses to the end: the API says so, the log says so, and neither says the token."""
+    toml, home = tmp_path / "echolane.toml", open_home(tmp_path / "home")
+    more = f'token_env = "TOKEN"\napi = "{api}/echo"\npublic_url = "https://e"'
+    toml.write_text(TARGETS.replace("{url}", "http://{branch}.x") + GOOD + more, "utf-8")
+    hooks = read_hooks(toml, read_targets(toml), {"GOOD": SECRET.decode(), "TOKEN": TOKEN})
+    desk, pushes = NoticeDesk(NoticeLog(home)), PushDesk(PushLog(home))
+    await desk.open()
+    push = Push("shop/github", "shop", "acme/shop", "a", SHA, desk.notices.since_ns, "r1", "hook")
+    await pushes.take([(push, Step("", SHA, 1))], ["d1"])
+
+    async def read(function: Any, *args: Any) -> Any:
+        return function(*args)
+
+    site: Any = SimpleNamespace(notices=desk, pushes=pushes, hooks=hooks, read=read)
+    log.to(home.log / "api.log")
+    stop, work = asyncio.Event(), NoticeWork(site)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(work.work(stop))
+            async with asyncio.timeout(30):
+                while not desk.notices.by_key:  # noqa: ASYNC110 - it is read off the disk's change
+                    await asyncio.sleep(0.01)
+                [one] = desk.notices.by_key.values()
+                one.refused = REFUSED_MAX - 1
+                while not one.given_up:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            stop.set()
+    finally:
+        log.stop()
+    told = forge_told(site, push)
+    assert told is not None
+    assert (told.status, told.comment) == ("given-up", "none")
+    assert "401: not Bearer [token]" in told.why
+    written = (home.log / "api.log").read_text("utf-8")
+    assert "notice.given-up" in written
+    assert TOKEN not in written + desk._log.path.read_text("utf-8")
+
+
 def test_changes_are_read_in_their_order() -> None:
     """What is gone is gone, and comes back when it is told again."""
     book = Notices()
     for change in (NoticeChange([notice()], [], 3), NoticeChange(gone=[notice().key]), NoticeChange([notice("fail")])):
         book.apply(change)
     assert (book.since_ns, [one.word for one in book.by_key.values()]) == (3, ["fail"])
+
+
+def test_the_documented_hook_is_one(tmp_path: Path) -> None:
+    """What docs/how-to/pushes.md shows is read as it stands, but for where the token is."""
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "pushes.md").read_text("utf-8")
+    first, second = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)[:2]
+    token = tmp_path / "token"
+    token.write_text(f"{TOKEN}\n", "ascii")
+    toml = tmp_path / "echolane.toml"
+    text = first + second.replace("[[hooks]]\n", "").replace("/run/secrets/shop-forge-token", str(token))
+    toml.write_text(text, "utf-8")
+    armed = read_hooks(toml, read_targets(toml), {"SHOP_HOOK_SECRET": SECRET.decode()}).find("shop/github")
+    assert armed is not None
+    assert armed.telling is not None
+    assert armed.telling.token() == TOKEN
+    assert armed.telling.api == "https://gitea.example/api/v1"
+    token.unlink()
+    with pytest.raises(UsageError, match=str(token)):
+        armed.telling.token()

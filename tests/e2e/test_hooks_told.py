@@ -36,6 +36,17 @@ token_file = "{token}"
 api = "{api}"
 {more}
 """
+GONE = (
+    HOOK.replace('"next"', '"gone"').format(
+        service="depot", forge="gitlab", token="{token}", api="{api}", more="wait_s = 1\ncontext = 'replay'"
+    )
+    + """
+[[api_targets]]
+service = "depot"
+name = "gone"
+url = "http://127.0.0.1:9"
+"""
+)
 KINDS = ("github", "gitlab", "gitea")
 FAILED = {"github": "failure", "gitlab": "failed", "gitea": "failure"}
 
@@ -52,7 +63,9 @@ class Told(Served):
             HOOK.format(service="shop", forge=kind, token=token, api=one.api, more="") for kind, one in forges.items()
         )
         slow = HOOK.format(service="depot", forge="github", token=token, api=forges["github"].api, more='pace = "2/s"')
-        super().__init__(world, exchanges=6, settings=SETTINGS, more=more + slow)
+        super().__init__(
+            world, exchanges=6, settings=SETTINGS, more=more + slow + GONE.format(token=token, api=forges["gitlab"].api)
+        )
 
     def push(self, kind: str, before: str, after: str, branch: str, *, repository: str = "acme/shop") -> Answer:
         """A push of a branch, as this forge delivers it."""
@@ -197,6 +210,20 @@ def test_a_forge_that_is_away_misses_nothing_and_a_lost_state_repeats_nothing(se
     assert forge.states(one) == ["failure"]
 
 
+def test_a_branch_that_is_not_there_is_told_as_an_error(served: Told) -> None:
+    """Waiting first; then why, also where there is no result: in the status and in the comment."""
+    forge, one = served.forges["gitlab"], sha("gone")
+    pull = forge.pull("gone")
+    served.push("gitlab", ZERO, one, "gone", repository="acme/depot")
+    wait_until(lambda: served.told(one)["comment"] == "told", WAIT_S)
+    assert forge.states(one) == ["pending", "failed"]
+    last = [body for commit, body in forge.statuses if commit == one][-1]
+    assert (last["name"], last["ref"], last["target_url"]) == ("replay", "gone", "https://echolane.example/")
+    assert last["description"].startswith("the branch was not there within 1 s")
+    [text] = forge.mine(pull)
+    assert text.startswith(f"{marker('depot')}\n### ⚠️ Echolane: no result: the branch was not there within 1 s")
+
+
 def test_a_run_that_is_given_up_is_not_told_as_failed(served: Told) -> None:
     """A newer commit ends the run of the older: that one stays pending and says why, the newer has its verdict; so has one that is cancelled by hand."""
     forge, one, two, three = served.forges["github"], sha("old"), sha("new"), sha("by hand")
@@ -232,4 +259,3 @@ def test_a_run_holds_where_its_branch_may_be(served: Told) -> None:
     done, result = world.run(*words, "--networks", "127.0.0.0/8")
     assert done.code == 1, done.err
     assert result["ledger"]["fired"] == 6
-    assert world.run(*words, "--networks", "10.0.0.0/33")[0].code == 2
