@@ -16,8 +16,8 @@ from typing import Any
 
 from console.api.context import Site
 from console.api.forge_client import Trouble
-from console.api.forges import FINAL, Word
-from console.api.notices import Notice, key_of
+from console.api.forges import FINAL
+from console.api.notices import Kind, Notice, key_of
 from console.api.outcomes import Outcome, one_line, outcome_of
 from console.api.pushes import Push
 from console.api.telling import tell
@@ -34,9 +34,16 @@ AGAIN_S = 10.0
 """After store or disk were away: what was told and could not be noted is told again, and forges count."""
 ALONE_MAX_S = 60.0
 """For which a forge is left alone that is away and does not say for how long."""
+SHARE = 10
+"""Reading the pushes takes at most so small a share of the time, a tenth of a second for ten thousand of them."""
+TURN = 200
+"""Pushes that are looked at before others have their turn on the loop."""
 SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 WAITING = Outcome("waiting", "waits until the branch answers", begun=False)
 GOING = Outcome("going", "the run goes on")
+Found = dict[str, tuple[Push, str]]
+"""Pushes by the key of their notice, with the repository that they are of."""
+KINDS: tuple[Kind, Kind] = ("status", "comment")
 
 
 class NoticeWork:
@@ -48,6 +55,7 @@ class NoticeWork:
         self._alone: dict[str, tuple[float, float]] = {}
         """APIs that are left alone: until when, and the wait that was."""
         self._seen = -1
+        self._next = 0.0
 
     def __repr__(self) -> str:
         return f"<NoticeWork {len(self._busy)}/{AT_ONCE} told now>"
@@ -58,7 +66,7 @@ class NoticeWork:
         tasks: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as group:
             while not stop.is_set():
-                await self._guarded(self._gather())
+                await self._look()
                 for notice in desk.notices.due(time.time_ns()):
                     if self._may(notice):
                         self._busy.add(notice.key)
@@ -71,6 +79,17 @@ class NoticeWork:
             for task in tasks:
                 task.cancel()
 
+    async def _look(self) -> None:
+        """Read off the pushes what there is to tell, where something has become of one; not so often that it is all that is done."""
+        pushes, began = self._site.pushes, time.monotonic()
+        seen = pushes.changes
+        if seen == self._seen or began < self._next:
+            return
+        if await self._guarded(self._gather()):
+            self._seen, self._next = seen, time.monotonic() + SHARE * (time.monotonic() - began)
+        else:
+            self._next = time.monotonic() + AGAIN_S
+
     def _may(self, notice: Notice) -> bool:
         """Whether a notice may be told now: one at a time of each, few in all, none to a forge that is left alone."""
         armed = self._site.hooks.find(notice.hook)
@@ -80,8 +99,8 @@ class NoticeWork:
     def _is_alone(self, api: str) -> bool:
         return time.monotonic() < self._alone.get(api, (0.0, 0.0))[0]
 
-    async def _guarded(self, piece: Coroutine[Any, Any, None]) -> None:
-        """A piece of work; where store or disk are away, it is done again in a while. A fault of ours ends no server."""
+    async def _guarded(self, piece: Coroutine[Any, Any, None]) -> bool:
+        """A piece of work; False where store or disk are away, or where it is a fault of ours, which ends no server."""
         try:
             await piece
         except (EcholaneError, OSError, QueryError) as error:
@@ -89,71 +108,78 @@ class NoticeWork:
         except Exception as error:  # noqa: BLE001 - told as a fault; its text may be anybody's, so it is not
             log.event("notice.fault", error=type(error).__name__)
         else:
-            return
-        self._seen = -1
-        await asyncio.sleep(AGAIN_S)
+            return True
+        return False
 
     async def _gather(self) -> None:
-        """Read off the pushes what there is to tell, where something has become of one."""
-        pushes, notices = self._site.pushes, self._site.notices
-        seen = pushes.changes
-        if seen == self._seen:
-            return
+        """Have what there is to tell settled: the status of each commit, and the comment of each branch whose newest commit has a result."""
+        latest, heads = await self._pushes()
         wanted: dict[str, Notice] = {}
         moot: set[str] = set()
-        latest = self._latest()
-        for key, (push, repository) in latest.items():
-            outcome = await self._outcome(push, key)
-            if outcome is None:
-                moot.add(key)
-                continue
-            wanted[key] = _notice("status", push, repository, outcome)
-            armed = self._site.hooks.find(push.hook)
-            line = pushes.book.lines.get(push.line)
-            speaks = armed is not None and armed.telling is not None and armed.telling.comment
-            if speaks and outcome.word in FINAL and line is not None and line.head == push.commit:
-                mine = _notice("comment", push, repository, outcome)
-                if mine.key not in wanted or wanted[mine.key].run < push.run:
-                    wanted[mine.key] = mine
-        await notices.settle(wanted, moot)
-        self._seen = seen
+        for kind, found in zip(KINDS, (latest, heads), strict=True):
+            for count, (key, (push, repository)) in enumerate(found.items()):
+                if count % TURN == 0:
+                    await asyncio.sleep(0)
+                notice = await self._wanted(kind, push, repository)
+                if notice is None:
+                    moot.add(key)
+                else:
+                    wanted[key] = notice
+        await self._site.notices.settle(wanted, moot)
 
-    def _latest(self) -> dict[str, tuple[Push, str]]:
-        """Of each commit that a forge can be told of the push that says how it is, and its repository."""
-        found: dict[str, tuple[Push, str]] = {}
-        for push in self._site.pushes.book.pushes.values():
+    async def _pushes(self) -> tuple[Found, Found]:
+        """By key the pushes that forges are told of: the one that says how a commit is, and the newest of each branch, where it is over."""
+        latest: Found = {}
+        heads: Found = {}
+        book = self._site.pushes.book
+        for count, push in enumerate(list(book.pushes.values())):
+            if count % TURN == 0:
+                await asyncio.sleep(0)
             armed = self._site.hooks.find(push.hook)
             if armed is None or armed.telling is None or not SHA.fullmatch(push.commit):
                 continue
-            repository = armed.hook.repository_of(push.repository)
+            if not (repository := armed.hook.repository_of(push.repository)):
+                continue
             key = key_of("status", push.hook, repository, push.commit)
-            before = found.get(key)
-            if repository and (before is None or _rank(before[0]) < _rank(push)):
-                found[key] = (push, repository)
-        return found
+            if key not in latest or _rank(latest[key][0]) < _rank(push):
+                latest[key] = (push, repository)
+            line = book.lines.get(push.line)
+            is_head = line is not None and line.head == push.commit
+            if armed.telling.comment and is_head and push.state in {"ended", "failed"}:
+                key = key_of("comment", push.hook, repository, push.branch)
+                if key not in heads or _rank(heads[key][0]) < _rank(push):
+                    heads[key] = (push, repository)
+        return latest, heads
 
-    async def _outcome(self, push: Push, key: str) -> Outcome | None:
-        """How a push is; None where nobody is told."""
+    async def _wanted(self, kind: Kind, push: Push, repository: str) -> Notice | None:
+        """What is to be told of a push; None where nobody is told."""
         notices = self._site.notices.notices
-        before = notices.by_key.get(key)
+        status = notices.by_key.get(key_of("status", push.hook, repository, push.commit))
+        comment = notices.by_key.get(key_of("comment", push.hook, repository, push.branch))
+        before = status if kind == "status" else comment
         if push.state == "superseded":
-            told = before is not None and (before.told > 0 or before.tries > 0 or key in self._busy)
-            return Outcome("cancelled", one_line(f"given up: {push.why}"), begun=False) if told else None
-        if push.state == "waiting":
-            return WAITING
-        if push.state == "asked":
-            return GOING
-        if before is None and push.at_ns < notices.since_ns:
+            if before is None or not (before.told or before.tries or before.key in self._busy):
+                return None
+            outcome = Outcome("cancelled", one_line(f"given up: {push.why}"), begun=False)
+        elif push.state in {"waiting", "asked"}:
+            outcome = WAITING if push.state == "waiting" else GOING
+        elif status is None and comment is None and push.at_ns < notices.since_ns:
             return None
-        if before is not None and before.run == push.run and before.word in FINAL:
-            return Outcome(before.word, before.text, before.begun)
-        if push.state == "failed":
-            return Outcome("error", one_line(push.why), begun=False)
-        return await self._site.read(outcome_of, self._site, push.run)
+        elif known := next((one for one in (before, status, comment) if _is_of(one, push)), None):
+            if known is before:
+                return known
+            outcome = Outcome(known.word, known.text, known.begun)
+        elif push.state == "failed":
+            outcome = Outcome("error", one_line(push.why), begun=False)
+        else:
+            outcome = await self._site.read(outcome_of, self._site, push.run)
+        told = (outcome.word, outcome.text, outcome.begun)
+        return Notice(kind, push.hook, repository, push.branch, push.commit, push.run, *told)
 
     async def _seen_through(self, notice: Notice) -> None:
         try:
-            await self._guarded(self._told(notice))
+            if not await self._guarded(self._told(notice)):
+                await asyncio.sleep(AGAIN_S)
         finally:
             self._busy.discard(notice.key)
             self._site.notices.changed.set()
@@ -202,9 +228,9 @@ def _rank(push: Push) -> tuple[bool, str]:
     return push.state != "superseded", push.run
 
 
-def _notice(kind: Any, push: Push, repository: str, outcome: Outcome) -> Notice:
-    word: Word = outcome.word
-    return Notice(kind, push.hook, repository, push.branch, push.commit, push.run, word, outcome.text, outcome.begun)
+def _is_of(notice: Notice | None, push: Push) -> bool:
+    """Whether a notice tells what came of a push."""
+    return notice is not None and notice.run == push.run and notice.commit == push.commit and notice.word in FINAL
 
 
 __all__ = ["NoticeWork"]

@@ -30,8 +30,8 @@ class Outcome(NamedTuple):
     """Whether there is a page of its run."""
 
 
-def outcome_of(site: Site, run: str) -> Outcome | None:
-    """What a run came to; None where nothing is known of it yet. Waits for the store."""
+def outcome_of(site: Site, run: str) -> Outcome:
+    """What a run that is over came to. Waits for the store."""
     row = _row(site, run)
     result = words_of(row)
     if result is not None:
@@ -39,8 +39,6 @@ def outcome_of(site: Site, run: str) -> Outcome | None:
         verdict: Any = words.verdict(result)
         return Outcome("cancelled" if reason == "interrupted" else verdict, one_line(told))
     asked = site.launcher.find(run)
-    if row is None and asked is None:
-        return None
     if asked is not None and (asked.code in {EXIT_INTERRUPTED, -2} or (row and row["state"] == "interrupted")):
         return Outcome("cancelled", one_line(asked.said or "cancelled"))
     return Outcome("error", one_line((asked.said if asked else "") or "the run came to no result"))

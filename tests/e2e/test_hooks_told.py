@@ -244,7 +244,7 @@ def test_a_run_that_is_given_up_is_not_told_as_failed(served: Told) -> None:
     assert served.ask("POST", f"/api/v1/runs/{run}/cancel").status == 202
     served.ended(run)
     wait_until(lambda: served.told(three)["comment"] == "told", WAIT_S)
-    assert set(forge.states(three)) == {"pending"}
+    assert set(forge.states(three)) == {"pending"}, forge.statuses[-1]
 
 
 def test_a_run_holds_where_its_branch_may_be(served: Told) -> None:
