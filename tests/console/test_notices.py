@@ -125,6 +125,18 @@ def test_lists_of_any_shape_are_read(kind: str, tree: Any) -> None:
     assert len(said_by(json.dumps(tree).encode())) <= 200
 
 
+def test_our_comment_is_the_one_that_we_wrote() -> None:
+    """With our marker at its beginning, by us or, for an application, by a bot; another's is never written into."""
+    mark = "<!-- echolane shop -->"
+    one = {"body": f"{mark}\n", "id": 3, "user": {"id": 7, "type": "User"}}
+    assert comment_of(FORGES["github"], [{}, None, one], mark, 7) == 3
+    assert comment_of(FORGES["github"], [one], mark, 8) == 0
+    assert comment_of(FORGES["github"], [one], mark, 0) == 0
+    assert comment_of(FORGES["github"], [{**one, "user": {"id": 9, "type": "Bot"}}], mark, 0) == 3
+    assert comment_of(FORGES["github"], [{**one, "id": "3"}], mark, 7) == 0
+    assert comment_of(FORGES["github"], [{**one, "body": f"see {mark}"}], mark, 7) == 0
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "wait", "away", "refused"),
     [
@@ -162,8 +174,8 @@ async def api() -> AsyncIterator[str]:
         if request.path == "/long":
             answer = web.StreamResponse()
             await answer.prepare(request)
-            for _ in range(40):
-                await answer.write(b" " * 1024 * 1024)
+            for part in (b"[", *[b" " * 1024 * 1024] * 40, b"]"):
+                await answer.write(part)
             return answer
         if request.path == "/away":
             raise web.HTTPFound("/inside")

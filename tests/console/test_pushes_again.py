@@ -69,10 +69,11 @@ def test_what_is_told_late_of_a_deleted_branch_does_not_bring_it_back(forge: str
 
 @pytest.mark.parametrize("forge", ["github", "gitlab", "gitea"])
 def test_a_deletion_that_is_told_after_the_branch_is_made_again_deletes_what_was_before(forge: str) -> None:
-    """Made again at another commit; both orders leave that one."""
+    """Made again at another commit, also one that is older than all; both orders leave that one."""
     steps = [pushed(forge, ZERO, A, 0), pushed(forge, A, B, 10)]
     gone, again = pushed(forge, B, ZERO, 20), pushed(forge, ZERO, C, 21)
-    for last in ([gone, again], [again, gone]):
+    older = Step("", C, OLD - S, made=True, came_ns=again.came_ns)
+    for last in ([gone, again], [again, gone], [gone, older], [older, gone]):
         book = book_of([*steps, *last])
         assert book.lines.popitem()[1].head == C
         assert [one.commit for one in book.of("waiting")] in ([C], [])

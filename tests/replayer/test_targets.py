@@ -107,12 +107,12 @@ async def test_a_branch_is_fired_at_in_its_networks_alone(monkeypatch):
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
     infos = [TargetInfo(f"http://base.example:{port}")] * 2 + [TargetInfo(f"http://a.test.example:{port}")] * 2
     allowed = ["base.example", "a.test.example"]
-    found = await resolve(make_targets(infos, allowed, [], "safe", networks=["127.0.0.0/8"]))
-    assert {target.address for target in found} == {("127.0.0.1", port)}
-    assert len(leads) == 2
-    with pytest.raises(RefusedForSafety, match=r"branch http://a\.test\.example.*127\.0\.0\.1 is not public"):
-        await resolve(make_targets(infos, allowed, [], "safe", networks=[]))
-    leads[:] = ["127.0.0.1", "169.254.169.254"]
-    with pytest.raises(RefusedForSafety, match="metadata"):
-        await resolve(make_targets(infos, allowed, [], "safe", networks=["127.0.0.0/8", "169.254.0.0/16"]))
-    server.close()
+    async with server:
+        found = await resolve(make_targets(infos, allowed, [], "safe", networks=["127.0.0.0/8"]))
+        assert {target.address for target in found} == {("127.0.0.1", port)}
+        assert len(leads) == 2
+        with pytest.raises(RefusedForSafety, match=r"branch http://a\.test\.example.*127\.0\.0\.1 is not public"):
+            await resolve(make_targets(infos, allowed, [], "safe", networks=[]))
+        leads[:] = ["127.0.0.1", "169.254.169.254"]
+        with pytest.raises(RefusedForSafety, match="metadata"):
+            await resolve(make_targets(infos, allowed, [], "safe", networks=["127.0.0.0/8", "169.254.0.0/16"]))
