@@ -225,8 +225,8 @@ def test_a_branch_that_is_not_there_is_told_as_an_error(served: Told) -> None:
 
 
 def test_a_run_that_is_given_up_is_not_told_as_failed(served: Told) -> None:
-    """A newer commit ends the run of the older: that one stays pending and says why, the newer has its verdict; so has one that is cancelled by hand."""
-    forge, one, two, three = served.forges["github"], sha("old"), sha("new"), sha("by hand")
+    """A newer commit ends the run of the older: that one stays pending and says why, the newer has its verdict. Cancelled by hand, at once or later, it is neither."""
+    forge, one, two, three, four = served.forges["github"], *map(sha, ("old", "new", "at once", "later"))
     pull = forge.pull("slow", repository="acme/depot")
     served.push("github", ZERO, one, "slow", repository="acme/depot")
     wait_until(lambda: forge.states(one), WAIT_S)
@@ -238,13 +238,19 @@ def test_a_run_that_is_given_up_is_not_told_as_failed(served: Told) -> None:
     assert last["description"] == f"given up: commit {two[:12]} is newer"
     assert [f"commit {two[:12]}" in text for text in forge.mine(pull)] == [True]
 
-    run = served.push("github", two, three, "slow", repository="acme/depot").json["pushes"][0]["run"]
-    wait_until(lambda: served.ask("GET", f"/api/v1/runs/{run}/state").status == 200, WAIT_S)
-    served.wait(run, "running")
-    assert served.ask("POST", f"/api/v1/runs/{run}/cancel").status == 202
-    served.ended(run)
-    wait_until(lambda: served.told(three)["comment"] == "told", WAIT_S)
-    assert set(forge.states(three)) == {"pending"}, forge.statuses[-1]
+    for before, commit, done in ((two, three, 0), (three, four, 1)):
+        run = served.push("github", before, commit, "slow", repository="acme/depot").json["pushes"][0]["run"]
+        wait_until(lambda run=run: served.ask("GET", f"/api/v1/runs/{run}/state").status == 200, WAIT_S)
+        served.wait(run, "running")
+        wait_until(
+            lambda run=run, done=done: served.ask("GET", f"/api/v1/runs/{run}/state").json["done"] >= done, WAIT_S
+        )
+        assert served.ask("POST", f"/api/v1/runs/{run}/cancel").status == 202
+        served.ended(run)
+        wait_until(lambda commit=commit: served.told(commit)["comment"] == "told", WAIT_S)
+        assert set(forge.states(commit)) == {"pending"}, forge.statuses[-1]
+    assert forge.mine(pull)[0].startswith(served.markdown(run))
+    assert "interrupted" in forge.mine(pull)[0]
 
 
 def test_a_run_holds_where_its_branch_may_be(served: Told) -> None:
