@@ -20,11 +20,8 @@ ICONS = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️"}
 def markdown(result: words.Result) -> str:
     """The whole comment."""
     verdict = words.verdict(result)
-    service = "".join(
-        char for char in words.text(result, "service") if char == "-" or (char.isascii() and char.isalnum())
-    )
     lines = [
-        f"<!-- echolane {service[:63].strip('-')} -->",
+        marker(words.text(result, "service")),
         f"### {ICONS[verdict]} Echolane: {verdict}: {escaped(short(words.headline(result), REASON_MAX))}",
         "",
         escaped(words.summary(result)),
@@ -39,6 +36,12 @@ def markdown(result: words.Result) -> str:
         lines += [*_findings(found), "", *_endpoints(found), ""]
     lines += _account(result)
     return "\n".join(lines[:LINES_MAX]) + "\n"
+
+
+def marker(service: str) -> str:
+    """The first line, by which a bot finds its comment of this service."""
+    plain = "".join(char for char in service if char == "-" or (char.isascii() and char.isalnum()))
+    return f"<!-- echolane {plain[:63].strip('-')} -->"
 
 
 def _name(value: object) -> str:

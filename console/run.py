@@ -23,6 +23,7 @@ from console.rules_in_force import rules_of_run
 from console.show import find_run
 from console.surroundings import home_in, settings_of, store_of
 from echolane import ids, recordings
+from echolane.addresses import networks_of
 from echolane.errors import UsageError
 from echolane.home import Home
 from echolane.journal import open_journal
@@ -69,12 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--concurrency", type=positive, metavar="N", help="requests in flight per target (default: 16)")
     add_firing_flags(parser)
     parser.add_argument("--methods", choices=["safe", "all"], help="safe fires GET, HEAD, OPTIONS only (default: safe)")
-    parser.add_argument(
-        "--allow-host", action="append", default=[], metavar="NAME", help="a target outside this machine"
-    )
-    parser.add_argument(
-        "--allow-writes", action="append", default=[], metavar="NAME", help="a target that may be written to"
-    )
+    add_place_flags(parser)
     parser.add_argument(
         "--seed", type=int, metavar="N", help="of the order in which targets are fired (default: from the clock)"
     )
@@ -101,6 +97,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_worker_flags(parser)
     parser.add_argument("--resume", metavar="RUN", help="go on with a run that was killed or interrupted")
     add_output_flags(parser, with_json=True)
+
+
+def add_place_flags(parser: argparse.ArgumentParser) -> None:
+    """Where it may fire."""
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="a target outside this machine"
+    )
+    parser.add_argument(
+        "--allow-writes", action="append", default=[], metavar="NAME", help="a target that may be written to"
+    )
+    parser.add_argument(
+        "--networks",
+        metavar="LIST",
+        help="where the branch's name may lead: public, or also networks (10.0.0.0/8,fd00::/8); else it is refused (default: anywhere)",
+    )
 
 
 def add_worker_flags(parser: argparse.ArgumentParser) -> None:
@@ -233,6 +244,7 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
         methods=methods,
         allow_hosts=args.allow_host,
         allow_writes=args.allow_writes,
+        networks=networks_named(args.networks),
         seed=args.seed if args.seed is not None else now & 0xFFFFFFFF,
         base_cmd=args.base_cmd or "",
         branch_cmd=args.branch_cmd or "",
@@ -257,6 +269,15 @@ def check_new(args: argparse.Namespace, home: Home) -> None:
             row["spec"] for row in store.query("SELECT spec FROM runs_v WHERE run = {run:String}", {"run": args.run_id})
         ):
             raise UsageError(f"there is a run `{args.run_id}` already; --resume goes on with one")
+
+
+def networks_named(text: str | None) -> list[str] | None:
+    """The networks of ``--networks``; none of them where only public addresses are meant."""
+    if text is None:
+        return None
+    found = [one.strip() for one in text.split(",") if one.strip() != "public"]
+    networks_of(found, "--networks")
+    return found
 
 
 def version_name(args: argparse.Namespace) -> str:

@@ -47,6 +47,8 @@ class RunSpec(msgspec.Struct, frozen=True):
     """``safe`` (GET, HEAD, OPTIONS) or ``all``."""
     allow_hosts: list[str] = []
     allow_writes: list[str] = []
+    networks: list[str] | None = None
+    """In which the branch may be, beside public addresses; None where it may be anywhere that its name leads."""
     seed: int = 0
     """Of the order in which the targets of one exchange are fired."""
     base_cmd: str = ""

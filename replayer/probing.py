@@ -77,7 +77,9 @@ def check_targets(home: Home, spec: RunSpec) -> None:
 
 
 async def _check(key: bytes, spec: RunSpec) -> None:
-    targets = await resolve(make_targets(spec.targets, spec.allow_hosts, spec.allow_writes, spec.methods))
+    targets = await resolve(
+        make_targets(spec.targets, spec.allow_hosts, spec.allow_writes, spec.methods, networks=spec.networks)
+    )
     if spec.firing.lane_check:
         # A copy that Echolane started is the branch itself, whatever is in front of others.
         await prove_lanes([one for one in targets if not spec.targets[one.index].managed], key, spec.run)

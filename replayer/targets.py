@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from echolane.addresses import Network, networks_of, refusal
 from echolane.credentials import AS_RECORDED, Credentials, credentials_of
 from echolane.errors import RefusedForSafety, TargetUnavailable, UsageError
 from echolane.observation import TARGETS, TargetInfo
@@ -38,6 +39,8 @@ class Target:
     """The authority it is sent: ``target`` (its own), ``recorded``, or a name."""
     own_instance: bool = True
     """False for a control that is the same process as its twin."""
+    networks: tuple[Network, ...] | None = None
+    """In which its address may be, beside public ones; None where it may be any."""
     address: tuple[str, int] = ("", 0)
     """Where to connect, once :func:`check_reachable` has found it."""
 
@@ -58,6 +61,7 @@ def make_targets(
     allow_writes: Sequence[str],
     methods: str,
     configured: Mapping[str, Credentials] | None = None,
+    networks: Sequence[str] | None = None,
 ) -> list[Target]:
     """The targets of a run, checked: RefusedForSafety where one may not be fired at, UsageError where they make no sense."""
     for info in infos:
@@ -65,7 +69,11 @@ def make_targets(
     base, branch = infos[0], infos[2]
     if base.url == branch.url and base.lane == branch.lane:
         raise UsageError(f"base and branch are both {base.url}; give two addresses, or --lane for the branch")
-    return [target_of(index, info, methods, configured or {}) for index, info in enumerate(infos)]
+    targets = [target_of(index, info, methods, configured or {}) for index, info in enumerate(infos)]
+    if networks is None:
+        return targets
+    allowed = networks_of(networks, "networks")
+    return [replace(one, networks=allowed) if one.name.startswith("branch") else one for one in targets]
 
 
 def target_of(index: int, info: TargetInfo, methods: str, configured: Mapping[str, Credentials]) -> Target:
@@ -127,12 +135,18 @@ def check_reachable(infos: Sequence[TargetInfo]) -> None:
 
 
 async def resolve(targets: Sequence[Target]) -> list[Target]:
-    """The targets with their addresses; TargetUnavailable names the first that refuses or does not accept in time."""
-    found: dict[str, tuple[str, int]] = {}
+    """The targets with their addresses.
+
+    Raises:
+        TargetUnavailable: the first that refuses, or does not accept in time.
+        RefusedForSafety: the first whose name leads to an address that is in none of its networks.
+    """
+    found: dict[tuple[str, bool], tuple[str, int]] = {}
     for target in targets:
-        if target.url not in found:
-            found[target.url] = await _address_of(target)
-    return [replace(target, address=found[target.url]) for target in targets]
+        key = (target.url, target.networks is not None)
+        if key not in found:
+            found[key] = await _address_of(target)
+    return [replace(target, address=found[target.url, target.networks is not None]) for target in targets]
 
 
 async def _address_of(target: Target) -> tuple[str, int]:
@@ -151,6 +165,9 @@ async def _address_of(target: Target) -> tuple[str, int]:
         ip = str(sockaddr[0])
         if local and not ipaddress.ip_address(ip.partition("%")[0]).is_loopback:
             continue  # a hosts file that sends localhost elsewhere is not followed
+        # The address that is checked is the one that all connections of the run go to.
+        if not local and target.networks is not None and (why := refusal(ip, target.networks)):
+            raise RefusedForSafety(f"{target.name} {target.url} leads to {why}; nothing was fired")
         try:
             async with asyncio.timeout(CONNECT_S):
                 transport, _ = await loop.create_connection(asyncio.Protocol, ip, port)

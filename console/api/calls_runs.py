@@ -151,6 +151,7 @@ async def resume_run(call: Call) -> Any:
     if asked is not None and asked.state != ENDED:
         raise Problem("conflict", f"run {run.id} is taken up already")
     await _queued(call, Asked(run.id, run.service, call.token.id, time.time_ns(), ["--resume", run.id]))
+    await call.site.pushes.mark(run.id, "ended", "asked")  # where it is that of a push, which has no verdict yet
     return Told(run.id, "resume"), 202, {}
 
 

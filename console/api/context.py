@@ -15,6 +15,7 @@ from console.api.audit import Audit
 from console.api.hook_settings import Armed, Hooks
 from console.api.launching import Launcher
 from console.api.messages import NoQuery
+from console.api.notice_desk import NoticeDesk
 from console.api.problems import Problem
 from console.api.push_desk import PushDesk
 from console.api.rates import Rates
@@ -47,6 +48,7 @@ class Site:
     rates: Rates
     hooks: Hooks
     pushes: PushDesk
+    notices: NoticeDesk
     hook_rates: Rates
     """Forges deliver faster than people ask, and from few addresses."""
     pool: Executor

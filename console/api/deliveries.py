@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
-from console.api.hook_settings import GITEA, GITHUB, GITLAB
+from console.api.forge_names import GITEA, GITHUB, GITLAB
 from console.api.problems import Problem
 from console.api.pushes import Step
 
@@ -57,7 +57,8 @@ def _push(forge: str, tree: Any, repository: str, now_ns: int) -> Told:
     said = [look(tree, "repository", "pushed_at")] if forge == GITHUB else [look(tree, "head_commit", "timestamp")]
     said += [look(one, "timestamp") for one in commits if look(one, "id") == after]
     at = next((found for one in said if (found := time_ns(one))), now_ns) if after else now_ns
-    return Told(repository=repository, branch=ref.removeprefix("refs/heads/"), step=Step(before, after, at))
+    step = Step(before, after, at, made=bool(after) and not before)
+    return Told(repository=repository, branch=ref.removeprefix("refs/heads/"), step=step)
 
 
 def _pull(tree: Any, repository: str, now_ns: int) -> Told:

@@ -6,7 +6,6 @@ branch's name, which chooses a label of the host that stands there.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,12 +17,13 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from console.api.forge_names import GENERIC, GITEA, GITHUB, GITLAB
+from console.api.forge_settings import Telling, telling_of
 from console.api.messages import Name, RunRequest, Service, Span
 from console.api.targets import HOLE, Configured, Target, tables_of
-from echolane.addresses import Network
+from echolane.addresses import Network, networks_of
 from echolane.errors import UsageError
 
-GENERIC, GITHUB, GITLAB, GITEA = "generic", "github", "gitlab", "gitea"
 HOOKS_MAX = 1_000
 SECRETS_MAX = 32
 """Different secrets of one forge: a delivery says whose it is only once it is believed, so each is tried, a few ms a MiB."""
@@ -59,6 +59,19 @@ class Hook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pace: str | UnsetType = UNSET
     concurrency: int | UnsetType = UNSET
     methods: Literal["safe", "all"] | UnsetType = UNSET
+    token_env: str = ""
+    """A token of the forge's API, by which it is told what became of pushes; without one it is told nothing."""
+    token_file: str = ""
+    api: str = ""
+    """Where that API is, where it is not the forge's public one."""
+    api_networks: Annotated[list[str], Meta(max_length=NAMES_MAX)] = []
+    """In which it may be; without them a public address, or this machine where the URL says so."""
+    public_url: str = ""
+    """Where people reach the pages; without it `api.url` of the settings."""
+    context: Annotated[str, Meta(max_length=100)] = ""
+    """What the status is called; without it `echolane/SERVICE`."""
+    comment: bool = True
+    """Whether the pull request of the branch has a comment."""
 
     @property
     def id(self) -> str:
@@ -70,6 +83,10 @@ class Hook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return any(fnmatchcase(branch, one) for one in self.branches) and not any(
             fnmatchcase(branch, one) for one in self.not_branches
         )
+
+    def repository_of(self, named: str) -> str:
+        """The repository of a push: a pipeline that says a branch is there names none, and where there is one only, it is that."""
+        return named or (self.repositories[0] if len(self.repositories) == 1 else "")
 
     def request(self, branch: str) -> RunRequest:
         """What is asked for: the same as over the API. The name is checked by whoever calls: git's are more than the API takes."""
@@ -93,6 +110,8 @@ class Armed:
     target: Target
     networks: tuple[Network, ...]
     secret: bytes = field(default=b"", repr=False)
+    telling: Telling | None = None
+    """How its forge is told what became of pushes."""
 
 
 class Hooks:
@@ -121,15 +140,15 @@ class Hooks:
         return next((one for one in found if one.hook.forge == GENERIC), found[0] if found else None)
 
 
-def read_hooks(path: Path, targets: Configured, environ: Mapping[str, str]) -> Hooks:
-    """The hooks that the file names; UsageError says which one is wrong."""
+def read_hooks(path: Path, targets: Configured, environ: Mapping[str, str], url: str = "") -> Hooks:
+    """The hooks that the file names; UsageError says which one is wrong. ``url`` is where people reach the pages."""
     tables = tables_of(path, "hooks")
     if len(tables) > HOOKS_MAX:
         raise UsageError(f"{path}: there are {len(tables)} hooks; {HOOKS_MAX} may be")
     found: dict[str, Armed] = {}
     for number, one in enumerate(tables, 1):
         where = f"{path}: hook {number}"
-        armed = _armed(one, where, targets, environ)
+        armed = _armed(one, where, targets, environ, url)
         if armed.hook.id in found:
             raise UsageError(f"{where}: service `{armed.hook.service}` has a hook of {armed.hook.forge} already")
         found[armed.hook.id] = armed
@@ -141,7 +160,7 @@ def read_hooks(path: Path, targets: Configured, environ: Mapping[str, str]) -> H
     return Hooks(list(found.values()))
 
 
-def _armed(one: Any, where: str, targets: Configured, environ: Mapping[str, str]) -> Armed:
+def _armed(one: Any, where: str, targets: Configured, environ: Mapping[str, str], url: str) -> Armed:
     try:
         hook = msgspec.convert(one, Hook)
         msgspec.convert(msgspec.to_builtins(hook.request("x")), RunRequest)
@@ -158,11 +177,26 @@ def _armed(one: Any, where: str, targets: Configured, environ: Mapping[str, str]
         raise UsageError(f"{where}: ready `{hook.ready}` is no path; write /healthz, for example")
     if not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{0,64}", hook.version_header):
         raise UsageError(f"{where}: version_header `{hook.version_header}` is no name of a header")
-    try:
-        networks = tuple(ipaddress.ip_network(text) for text in hook.networks)
-    except ValueError as error:
-        raise UsageError(f"{where}: networks: {error}; write 10.0.0.0/8, for example") from error
-    return Armed(hook, target, networks, _secret(hook, where, environ))
+    networks, api_networks = (
+        networks_of(listed, f"{where}: {name}")
+        for name, listed in (("networks", hook.networks), ("api_networks", hook.api_networks))
+    )
+    secret = _secret(hook, where, environ)
+    if not (hook.token_env or hook.token_file):
+        return Armed(hook, target, networks, secret)
+    telling = telling_of(
+        hook.forge,
+        where,
+        environ,
+        token_env=hook.token_env,
+        token_file=hook.token_file,
+        api=hook.api,
+        networks=api_networks,
+        public_url=hook.public_url or url,
+        context=hook.context or f"echolane/{hook.service}",
+        comment=hook.comment,
+    )
+    return Armed(hook, target, networks, secret, telling)
 
 
 def _check_host(target: Target, where: str) -> None:

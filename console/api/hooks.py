@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import cast
 
 from console.api import gate
-from console.api.context import Call
-from console.api.hook_settings import GENERIC, Armed
+from console.api.context import Call, Site
+from console.api.forge_names import GENERIC
+from console.api.hook_settings import Armed
 from console.api.messages import HookRun, HookTold, Pushes, PushesQuery, PushTold
+from console.api.notices_told import forge_told
 from console.api.problems import Problem
 from console.api.pushes import Push, Step, TooMany
 from console.api.signatures import STALE_S, is_fresh, is_signed_standard
@@ -89,6 +91,8 @@ async def taken(
         for one in wanting
     ]
     call.service = call.service or wanting[0].hook.service
+    for one in wanting:  # first, so that a delivery that cannot be kept, and comes again, has it done again
+        await call.site.notices.look_again(one.hook.id, one.hook.repository_of(repository), branch)
     try:
         kept = await call.site.pushes.take(pushes, deliveries)
     except TooMany:
@@ -99,7 +103,7 @@ async def taken(
     call.what = f"{branch[:80]}@{step.after[:12]}"
     if not step.after:
         return HookTold("the branch is deleted: its runs that are not over are given up", [])
-    return HookTold("taken in", [told(push) for push in kept])
+    return HookTold("taken in", [told(call.site, push) for push in kept])
 
 
 def check_branch(name: str) -> None:
@@ -117,9 +121,12 @@ def digest(*parts: str | bytes) -> str:
     return one.hexdigest()[:32]
 
 
-def told(push: Push) -> PushTold:
+def told(site: Site, push: Push) -> PushTold:
     """A push as it is told."""
-    return PushTold(push.service, push.repository, push.branch, push.commit, push.run, push.state, push.why, push.at_ns)
+    forge = forge_told(site, push)
+    return PushTold(
+        push.service, push.repository, push.branch, push.commit, push.run, push.state, push.why, push.at_ns, forge
+    )
 
 
 async def list_pushes(call: Call) -> Pushes:
@@ -128,7 +135,7 @@ async def list_pushes(call: Call) -> Pushes:
     if isinstance(query.service, str):
         call.see(query.service, f"service `{query.service}`")
     found = [
-        told(push)
+        told(call.site, push)
         for push in reversed(call.site.pushes.book.pushes.values())
         if call.token.sees(push.service) and (query.service == push.service or not isinstance(query.service, str))
     ]

@@ -9,7 +9,7 @@ import orjson
 from console.api import gate
 from console.api.context import Call
 from console.api.deliveries import EVENT_HEADER, read
-from console.api.hook_settings import GITEA, GITHUB, GITLAB
+from console.api.forge_names import GITEA, GITHUB, GITLAB
 from console.api.hooks import digest, signers, taken, unsigned
 from console.api.messages import HookTold
 from console.api.problems import Problem

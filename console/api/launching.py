@@ -83,6 +83,8 @@ class Launcher:
         self._going: dict[str, Asked] = {}
         self._keys: dict[str, Asked] = {}
         self._children: dict[str, asyncio.subprocess.Process] = {}
+        self._told: set[str] = set()
+        """Those of them that were told to end."""
         self._changed = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -131,6 +133,7 @@ class Launcher:
         child = self._children.get(run)
         if child is None or child.returncode is not None:
             return False
+        self._told.add(run)
         child.send_signal(signal.SIGINT)
         return True
 
@@ -180,6 +183,7 @@ class Launcher:
         finally:
             self._going.pop(asked.run, None)
             self._children.pop(asked.run, None)
+            self._told.discard(asked.run)
             self._changed.set()
 
     async def _started(self, asked: Asked) -> asyncio.subprocess.Process:
@@ -218,9 +222,12 @@ class Launcher:
         else:
             asked.state, asked.code = ENDED, code
             asked.said = self._last_line(asked.run) if code not in {0, 1} else ""
+            if asked.run in self._told and state != "finished":
+                # Whatever it was at when it was told, it ends for that.
+                asked.code, asked.said = EXIT_INTERRUPTED, "cancelled"
         await asyncio.to_thread(self._keep, asked, row=False)
         if asked.state == ENDED and state in {QUEUED, ""}:
-            told = code in {EXIT_INTERRUPTED, -signal.SIGINT}  # cancelled before it fired anything
+            told = asked.code in {EXIT_INTERRUPTED, -signal.SIGINT}  # cancelled before it fired anything
             state, reason = ("interrupted", "interrupted") if told else ("failed", REASONS.get(code, ""))
             await asyncio.to_thread(self._save_row, asked, state, reason)
 

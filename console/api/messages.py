@@ -339,6 +339,15 @@ class Told(msgspec.Struct, frozen=True):
     told: str
 
 
+class ForgeTold(msgspec.Struct, frozen=True):
+    """What a forge was told of a push: the commit's status, and the comment on the pull request of its branch."""
+
+    status: Literal["none", "due", "told", "given-up"]
+    comment: Literal["none", "due", "told", "no-pull-request", "given-up"]
+    why: str
+    """What went wrong last, where something is due or given up."""
+
+
 class PushTold(msgspec.Struct, frozen=True):
     """A commit of a branch that was pushed."""
 
@@ -351,6 +360,8 @@ class PushTold(msgspec.Struct, frozen=True):
     state: Literal["waiting", "asked", "ended", "superseded", "failed"]
     why: str
     at_ns: int
+    forge: ForgeTold | None = None
+    """What its forge was told of it; null where it is told nothing."""
 
 
 class HookTold(msgspec.Struct, frozen=True):

@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from console.api.push_log import PushLog
 from console.api.pushes import Book, Change, Push, State, Step
 from echolane import ids
@@ -19,6 +21,8 @@ class PushDesk:
         self._one = asyncio.Lock()
         self.book = Book()
         self.changed = asyncio.Event()
+        self.changes = 0
+        """How often something became of a push, for those who look."""
 
     def __repr__(self) -> str:
         return f"<PushDesk {self.book!r}>"
@@ -32,6 +36,10 @@ class PushDesk:
         names = list(deliveries)
         async with self._one:
             now = time.time_ns()
+            # A commit may be dated in the future; told is it now, and later ones must not look older than it.
+            pushes = [
+                (push, msgspec.structs.replace(step, at_ns=min(step.at_ns, now), came_ns=now)) for push, step in pushes
+            ]
             if self.book.was_seen(names, now):
                 return None
             await self._keep(self.book.take(pushes, names, now, lambda: ids.uuid7(time.time_ns())))
@@ -52,6 +60,7 @@ class PushDesk:
     async def _keep(self, change: Change) -> None:
         try:
             await asyncio.to_thread(self._log.append, change, self.book)
+            self.changes += 1
         except BaseException:
             self.book = await asyncio.to_thread(self._log.read)  # what is not on the disk did not happen
             raise

@@ -1,87 +1,14 @@
-"""Pushes on the disk: ``HOME/hooks/pushes.log``, one line for each change, which is whole or not there; written anew when it has grown."""
+"""Pushes on the disk: ``HOME/hooks/pushes.log`` (:mod:`console.api.line_log`)."""
 
 from __future__ import annotations
 
-import os
-
-import msgspec
-
+from console.api.line_log import LineLog
 from console.api.pushes import Book, Change
-from echolane.errors import HomeError, unwritable
 from echolane.home import Home
 
-GROWN_BYTES = 8 * 1024 * 1024
-"""A line is some hundred bytes; reading so much takes a fraction of a second."""
 
-
-class PushLog:
-    """The file. One thread at a time; one server of a home has it, which holds its lease."""
+class PushLog(LineLog[Book, Change]):
+    """The file of one home."""
 
     def __init__(self, home: Home) -> None:
-        self.folder = home.path / "hooks"
-        self.path = self.folder / "pushes.log"
-        self._least = 0
-
-    def __repr__(self) -> str:
-        return f"<PushLog {self.path}>"
-
-    def load(self) -> Book:
-        """All that was kept, on a file that is written anew."""
-        book = self.read()
-        if self.path.exists():
-            self._rewrite(book)
-        return book
-
-    def read(self) -> Book:
-        """All that was kept; the end of a line that a killed server did not write whole is dropped. Writes nothing: the disk may be full."""
-        book = Book()
-        try:
-            data = self.path.read_bytes()
-        except FileNotFoundError:
-            return book
-        except OSError as error:
-            raise unwritable(f"`{self.path}`", error) from error
-        whole, _, _ = data.rpartition(b"\n")
-        for number, line in enumerate(whole.splitlines(), 1):
-            try:
-                book.apply(msgspec.json.decode(line, type=Change))
-            except msgspec.DecodeError as error:
-                raise HomeError(
-                    f"`{self.path}` line {number} cannot be read ({error}); restore it, or remove it to forget all pushes"
-                ) from error
-        return book
-
-    def append(self, change: Change, book: Book) -> None:
-        """Keep a change; it is on the disk when this returns."""
-        try:
-            self.folder.mkdir(mode=0o700, exist_ok=True)
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                data = msgspec.json.encode(change) + b"\n"
-                size = os.fstat(descriptor).st_size
-                try:
-                    if os.write(descriptor, data) != len(data):
-                        raise OSError(28, "No space left on device")  # noqa: TRY301 - it is cut off below
-                    os.fsync(descriptor)
-                except OSError:
-                    os.ftruncate(descriptor, size)
-                    raise
-            finally:
-                os.close(descriptor)
-            if size > GROWN_BYTES + 2 * self._least:
-                self._rewrite(book)
-        except OSError as error:
-            raise unwritable(f"`{self.path}`", error) from error
-
-    def _rewrite(self, book: Book) -> None:
-        part = self.path.with_suffix(".part")
-        try:
-            with part.open("wb") as file:
-                file.write(msgspec.json.encode(book.whole()) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            part.chmod(0o600)
-            self._least = part.stat().st_size
-            part.replace(self.path)
-        except OSError as error:
-            raise unwritable(f"`{self.path}`", error) from error
+        super().__init__(home.path / "hooks" / "pushes.log", Book, Change, "all pushes")

@@ -117,6 +117,8 @@ class PushWork:
         launcher = self._site.launcher
         if await asyncio.to_thread(launcher.find, run) is None:
             flags = await self._site.read(flags_of, self._site, armed.hook.request(push.branch))
+            # Its name may lead elsewhere by then; the run holds what this looked at.
+            flags.append(f"--networks={','.join(['public', *armed.hook.networks])}")
             asked = Asked(run, push.service, push.by, time.time_ns(), flags)
             while True:
                 try:

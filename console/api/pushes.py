@@ -17,6 +17,8 @@ STEPS_MAX = 64
 PUSHES_MAX = 10_000
 """Remembered, the newest, some 5 MB; older ones that are over are forgotten."""
 LINES_MAX = 10_000
+LATE_NS = 60_000_000_000
+"""Within which what is told of a branch that is deleted and made again may be out of order; after that, it is as it is told."""
 SEEN_MAX = 100_000
 SEEN_NS = 7 * 86_400_000_000_000
 """Deliveries are known again for a week, and the newest hundred thousand of them."""
@@ -35,6 +37,11 @@ class Step(msgspec.Struct, frozen=True):
     before: str
     after: str
     at_ns: int
+    """As the forge tells it."""
+    made: bool = False
+    """Whether the branch was made by it, so that it follows nothing; without that an empty ``before`` is one that is not told."""
+    came_ns: int = 0
+    """When it was told here."""
 
 
 class Line(msgspec.Struct):
@@ -44,38 +51,81 @@ class Line(msgspec.Struct):
     """Each step follows the one before; the last is the newest known."""
     apart: list[Step] = []
     """Steps whose place is not known yet, or is long past."""
+    early: Step | None = None
+    """That the branch was made again, told while it is there for all that is known: its deletion may come."""
 
     @property
     def head(self) -> str:
         """The newest commit; empty where the branch is deleted."""
         return self.chain[-1].after if self.chain else ""
 
-    def take(self, step: Step) -> None:
-        """One more step, at whatever place."""
+    def take(self, step: Step) -> bool:
+        """One more step, at whatever place; whether the branch is there again after it was deleted."""
+        was_deleted = bool(self.chain) and not self.head
         if not self.chain:
             self.chain = [step]
         elif step.after == self.head:
-            return
+            return False
         elif step.before and step.before == self.head:
+            if self._led_to_the_end(step):
+                ended, made = self.chain[-2:]
+                self.chain[-2:] = [made, step, ended]
+            else:
+                self.chain.append(step)
+        elif not self.head and step.made and not self._made_before(step):
+            # What is known of the branch that was deleted says nothing of this one.
+            self.apart = [one for one in self.apart if one.came_ns > self.chain[-1].came_ns]
             self.chain.append(step)
+        elif self._ended_before(step):
+            return False
         elif step.after and any(one.before == step.after for one in self.chain):
             if self.chain[0].before == step.after:
                 self.chain.insert(0, step)
             self._bound()
-            return
+            return False
         elif step.at_ns >= self.chain[-1].at_ns:
             self.apart += self.chain
             self.chain = [step]
+        elif step.made and any(one.made for one in self.chain):
+            self.early = step
         else:
             self.apart.append(step)
-        self._follow()
+        again = self._follow()
         self._bound()
+        return bool(self.head) and (was_deleted or again)
 
-    def _follow(self) -> None:
-        """What came too early may go on from here."""
+    def _follow(self) -> bool:
+        """What came too early may go on from here; whether that is the branch made again."""
+        early, self.early = self.early, None if not self.head else self.early
+        again = not self.head and early is not None and self.chain[-1].came_ns - early.came_ns < LATE_NS
+        if again and early is not None:
+            self.chain.append(early)
         while step := next((one for one in self.apart if one.before and one.before == self.head), None):
             self.apart.remove(step)
             self.chain.append(step)
+        return again
+
+    def _made_before(self, step: Step) -> bool:
+        """Whether a branch that is deleted was not made again by this, but in the first place, which is told late."""
+        known = any(one.made and one.after == step.after for one in (*self.chain, *self.apart))
+        begins = any(one.before == step.after for one in (self.chain[0], *self.apart))
+        return not known and begins and step.came_ns - self.chain[-1].came_ns < LATE_NS
+
+    def _led_to_the_end(self, step: Step) -> bool:
+        """Whether a step leads to a deletion that was told before it, and so did what looked as if the branch was made again."""
+        if len(self.chain) < 2 or not self.chain[-1].made:
+            return False
+        ended = self.chain[-2]
+        known = any(one.after == step.after for one in (*self.chain, *self.apart))
+        return not ended.after and ended.before == step.after and not known and step.came_ns - ended.came_ns < LATE_NS
+
+    def _ended_before(self, step: Step) -> bool:
+        """Whether a branch that was made again is not deleted by this: that is what was before, told late or twice."""
+        made = next((index for index in reversed(range(len(self.chain))) if self.chain[index].made), -1)
+        if step.after or made < 0 or step.came_ns - self.chain[made].came_ns >= LATE_NS:
+            return False
+        earlier = {one.after for one in (*self.apart, *self.chain[:made])}
+        return (made > 0 and not self.chain[made - 1].after) or (bool(step.before) and step.before in earlier)
 
     def _bound(self) -> None:
         del self.chain[:-STEPS_MAX], self.apart[:-STEPS_MAX]
@@ -148,19 +198,19 @@ class Book:
         change = Change(seen=dict.fromkeys(deliveries, now_ns))
         for push, step in told:
             line = self.lines.pop(push.line, None) or Line()
-            line.take(step)
+            again = line.take(step)
             self.lines[push.line] = change.lines[push.line] = line
             if step.after and push.key not in self.pushes:
                 push.state, push.why = "superseded", "a newer commit was known already"  # unless it is the head
                 self.pushes[push.key] = push
                 change.pushes.append(push)
-            change.pushes += self._settle(push, line.head, new_run)
+            change.pushes += self._settle(push, line.head, new_run, again=again)
         self.seen.update(change.seen)
         self._forget(now_ns)
         return change
 
-    def _settle(self, told: Push, head: str, new_run: Callable[[], str]) -> list[Push]:
-        """Have the newest commit of a branch run, and none else."""
+    def _settle(self, told: Push, head: str, new_run: Callable[[], str], *, again: bool) -> list[Push]:
+        """Have the newest commit of a branch run, and none else; one that was run, too, where the branch is there again."""
         changed: list[Push] = []
         for push in self.pushes.values():
             if push.line != told.line:
@@ -169,8 +219,8 @@ class Book:
                 push.why = f"commit {head[:12]} is newer" if head else "the branch was deleted"
                 push.state, push.given_up = "superseded", True
                 changed.append(push)
-            elif push.commit == head and push.state == "superseded":
-                if push.given_up:
+            elif push.commit == head and (push.state == "superseded" or (again and push.state in {"ended", "failed"})):
+                if push.given_up or push.state != "superseded":
                     push.run, push.given_up = new_run(), False
                 push.state, push.why = "waiting", ""
                 changed.append(push)

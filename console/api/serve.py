@@ -20,6 +20,8 @@ from console.api.context import Site
 from console.api.gate import BODY_MAX, SITE, gate, served
 from console.api.hook_settings import read_hooks
 from console.api.launching import Launcher
+from console.api.notice_desk import NoticeDesk, NoticeLog
+from console.api.notice_work import NoticeWork
 from console.api.pages import add_pages
 from console.api.push_desk import PushDesk
 from console.api.push_log import PushLog
@@ -119,8 +121,9 @@ def site_of(
         targets=targets,
         shared=SharedRuns(journal),
         rates=Rates(settings.api.rate_per_s, settings.api.burst),
-        hooks=read_hooks(Path("echolane.toml"), targets, os.environ),
+        hooks=read_hooks(Path("echolane.toml"), targets, os.environ, settings.api.url),
         pushes=PushDesk(PushLog(home)),
+        notices=NoticeDesk(NoticeLog(home)),
         hook_rates=Rates(HOOKS_PER_S, HOOKS_BURST),
         pool=pool,
         hosts=frozenset(name.lower() for name in names if name and name not in {"0.0.0.0", "::"}),  # noqa: S104
@@ -132,6 +135,7 @@ async def serve(site: Site, address: tuple[str, int], stop: asyncio.Event) -> No
     """API and pages, and the runs that they were asked for."""
     if site.hooks:
         await site.pushes.open()
+        await site.notices.open()
     app = web.Application(middlewares=[gate], client_max_size=BODY_MAX)
     app[SITE] = site
     for operation in OPERATIONS:
@@ -153,6 +157,7 @@ async def serve(site: Site, address: tuple[str, int], stop: asyncio.Event) -> No
             tasks.create_task(site.launcher.work(stop))
             if site.hooks:
                 tasks.create_task(PushWork(site).work(stop))
+                tasks.create_task(NoticeWork(site).work(stop))
             await stop.wait()
             site.stopping.set()
             server.close()

@@ -93,3 +93,26 @@ async def test_an_address_is_looked_up_once_and_kept():
     with pytest.raises(TargetUnavailable, match="has no address"):
         await resolve([Target(2, "http://nowhere.invalid")])
     server.close()
+
+
+async def test_a_branch_is_fired_at_in_its_networks_alone(monkeypatch):
+    """What its name leads to is checked when it is looked up, each time, and what was checked is what is connected to; base may be elsewhere."""
+    server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    leads = ["127.0.0.1"] * 4
+
+    async def getaddrinfo(_host, asked, **_):
+        return [(2, 1, 6, "", (leads.pop(0), asked))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    infos = [TargetInfo(f"http://base.example:{port}")] * 2 + [TargetInfo(f"http://a.test.example:{port}")] * 2
+    allowed = ["base.example", "a.test.example"]
+    async with server:
+        found = await resolve(make_targets(infos, allowed, [], "safe", networks=["127.0.0.0/8"]))
+        assert {target.address for target in found} == {("127.0.0.1", port)}
+        assert len(leads) == 2
+        with pytest.raises(RefusedForSafety, match=r"branch http://a\.test\.example.*127\.0\.0\.1 is not public"):
+            await resolve(make_targets(infos, allowed, [], "safe", networks=[]))
+        leads[:] = ["127.0.0.1", "169.254.169.254"]
+        with pytest.raises(RefusedForSafety, match="metadata"):
+            await resolve(make_targets(infos, allowed, [], "safe", networks=["127.0.0.0/8", "169.254.0.0/16"]))

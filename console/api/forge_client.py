@@ -1,0 +1,203 @@
+"""One forge asked over HTTP: at an address that was checked, nowhere it redirects to, and with what went wrong told without its token.
+
+Every call looks the name up anew, checks all that it leads to by the rule that holds for branches (:mod:`console.api.readiness`), and
+connects to one of those addresses: what was checked is what is connected to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from console.api.deliveries import look
+from console.api.forges import Forge, Row, path_of
+from console.api.readiness import addresses_of
+from console.escapes import short, visible
+from echolane import __version__
+from echolane.addresses import Network
+from echolane.errors import RefusedForSafety
+
+CALL_S, CONNECT_S = 20.0, 5.0
+ANSWER_MAX = 32 * 1024 * 1024
+"""A page of fifty comments of the longest there are has half of it."""
+PAGES_MAX = 100
+"""Five thousand comments; ours is among the first, for it is written when the first run ends."""
+WAIT_MAX_S = 3600.0
+"""The longest that a forge is left alone because it says so: its limits are those of an hour."""
+SPOKEN_S = 60.0
+SAID_MAX = 200
+"""Characters of a forge's own words."""
+
+
+class Trouble(Exception):  # noqa: N818 - the word of style.md
+    """A forge did not do what it was asked. ``wait_s``: not before so long, where it says that."""
+
+    def __init__(self, why: str, *, wait_s: float = 0.0, away: bool = False, refused: bool = False) -> None:
+        super().__init__(why)
+        self.wait_s = wait_s
+        self.away = away
+        """Whether nothing else it is asked now would be done either."""
+        self.refused = refused
+        """Whether it answered that it will not."""
+
+
+class _Pinned(AbstractResolver):
+    """Leads every name to addresses that were checked."""
+
+    def __init__(self, found: Sequence[tuple[str, int]]) -> None:
+        self._found = found
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Those addresses, whatever the name and the family."""
+        _ = family
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address, _ in self._found
+        ]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class ForgeClient:
+    """One forge's API, for one piece of work."""
+
+    def __init__(self, forge: Forge, api: str, token: str, networks: Sequence[Network]) -> None:
+        self._forge, self._api, self._token, self._networks = forge, api, token, networks
+
+    def __repr__(self) -> str:
+        return f"<ForgeClient {self._api}>"
+
+    async def ask(self, row: Row, names: Mapping[str, str], body: Mapping[str, str] | None = None) -> Any:
+        """What it answers; Trouble where that is nothing good."""
+        return (await self._asked(row, path_of(self._forge, row, names), body))[0]
+
+    async def pages(self, row: Row, names: Mapping[str, str]) -> AsyncIterator[list[Any]]:
+        """A list, page by page, at most a hundred of them."""
+        for page in range(1, PAGES_MAX + 1):
+            tree, more = await self._asked(row, path_of(self._forge, row, names, page), None)
+            if not isinstance(tree, list):
+                raise Trouble(f"{self._api} answers no list")
+            yield cast("list[Any]", tree)
+            if not more:
+                return
+
+    async def _asked(self, row: Row, path: str, body: Mapping[str, str] | None) -> tuple[Any, bool]:
+        """What it answers, and whether it says that a next page is there."""
+        try:
+            host = urlsplit(self._api).hostname or ""
+            found = await addresses_of(host, 0, self._networks, "api_networks")
+        except RefusedForSafety as error:
+            raise Trouble(str(error), refused=True) from None
+        if not found:
+            raise Trouble(f"the name of {self._api} has no address", away=True)
+        header, before = self._forge.auth
+        headers = {
+            "User-Agent": f"echolane/{__version__}",
+            "Accept": "application/json",
+            **self._forge.headers,
+            header: before + self._token,
+        }
+        connector = aiohttp.TCPConnector(resolver=_Pinned(found), use_dns_cache=False, force_close=True)
+        patience = aiohttp.ClientTimeout(total=CALL_S, sock_connect=CONNECT_S)
+        try:
+            async with (
+                aiohttp.ClientSession(connector=connector, timeout=patience, cookie_jar=aiohttp.DummyCookieJar()) as on,
+                on.request(
+                    row.method,
+                    URL(self._api + path, encoded=True),
+                    json=body,
+                    headers=headers,
+                    allow_redirects=False,
+                ) as answer,
+            ):
+                data = await _bounded(answer.content)
+                if answer.status not in row.good:
+                    raise self._trouble(answer.status, answer.headers, data)
+                return orjson.loads(data), "next" in answer.links
+        except (TimeoutError, aiohttp.ClientConnectionError) as error:
+            word = f"did not answer within {CALL_S:g} s" if isinstance(error, TimeoutError) else "cannot be reached"
+            raise Trouble(f"{self._api} {word} ({type(error).__name__})", away=True) from None
+        except (aiohttp.ClientError, orjson.JSONDecodeError, ValueError) as error:
+            raise Trouble(f"{self._api} answers what cannot be read ({type(error).__name__})") from None
+
+    def _trouble(self, status: int, headers: Mapping[str, str], data: bytes) -> Trouble:
+        said = said_by(data).replace(self._token, "[token]")
+        return trouble_of(self._api, status, headers, said, time.time())
+
+
+async def _bounded(content: aiohttp.StreamReader) -> bytes:
+    """A body; ValueError where it is longer than any is."""
+    parts = bytearray()
+    async for part in content.iter_any():
+        parts += part
+        if len(parts) > ANSWER_MAX:
+            raise ValueError
+    return bytes(parts)
+
+
+def said_by(data: bytes) -> str:
+    """What an answer says of itself, as one line of bounded length; empty where it is no JSON."""
+    try:
+        tree = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return ""
+    found = look(tree, "message") or look(tree, "error")
+    text = found if isinstance(found, str) else orjson.dumps(found).decode() if found else ""
+    return short(visible(" ".join(text[: 4 * SAID_MAX].split())), SAID_MAX)
+
+
+def trouble_of(api: str, status: int, headers: Mapping[str, str], said: str, now_s: float) -> Trouble:
+    """What an answer means that is nothing good, and how long to wait where it says so: Retry-After, or a limit's end. Pure."""
+    why = f"{api} answers {status}{': ' if said else ''}{said}"
+    # GitHub's second limit may come without a header; it asks for a minute then.
+    spoken = status == 403 and "rate limit" in said.lower()
+    limited = status == 429 or spoken or (status == 403 and ("Retry-After" in headers or is_used_up(headers)))
+    if limited or status == 503:
+        wait = wait_of(headers, now_s, limited=limited)
+        return Trouble(why, wait_s=wait or (SPOKEN_S if spoken else 0.0), away=True)
+    if 300 <= status < 400:
+        return Trouble(f"{why}; redirects are not followed: write where it leads as `api`", refused=True)
+    # A conflict is with somebody who changes the same thing at this moment.
+    return Trouble(why, refused=400 <= status < 500 and status not in {408, 409, 425})
+
+
+def is_used_up(headers: Mapping[str, str]) -> bool:
+    """Whether the calls that one has are used up."""
+    return any(headers.get(f"{name}-Remaining", "").strip() == "0" for name in ("X-RateLimit", "RateLimit"))
+
+
+def wait_of(headers: Mapping[str, str], now_s: float, *, limited: bool) -> float:
+    """Seconds for which a forge asks to be left alone, within bounds; 0 where it asks nothing."""
+    found = 0.0
+    if text := headers.get("Retry-After", "").strip():
+        with contextlib.suppress(ValueError, TypeError, OverflowError):
+            found = (
+                float(text) if text.isascii() and text.isdigit() else parsedate_to_datetime(text).timestamp() - now_s
+            )
+    elif limited:
+        for name in ("X-RateLimit-Reset", "RateLimit-Reset"):
+            text = headers.get(name, "").strip()
+            if text.isascii() and text.isdigit():
+                # The time of the limit's end, or (RFC drafts) the seconds until then.
+                found = float(text) - (now_s if len(text) > 8 else 0.0)
+    return min(max(found, 0.0), WAIT_MAX_S)

@@ -1,0 +1,5 @@
+"""The forges by name, and who is none of them."""
+
+from __future__ import annotations
+
+GENERIC, GITHUB, GITLAB, GITEA = "generic", "github", "gitlab", "gitea"
