@@ -49,25 +49,52 @@ def _carries(pid: int, mark: str) -> bool:
     return given is not None and (given.endswith(wanted) if mark.startswith(":") else given == wanted)
 
 
-def kill_marked(mark: str) -> list[int]:
-    """Kill all processes with a mark; which those were."""
-    killed: list[int] = []
-    for pid in marked(mark):
+def _orphans(mark: str) -> list[int]:
+    """Processes with a mark that nobody tells to end: what started them is gone, and parts hear from the kernel or from `echolane up`."""
+    pids = marked(mark)
+    return [pid for pid in pids if not _is_part(pid) and _parent(pid) not in pids]
+
+
+def _is_part(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return b"console.up_part" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return False
+
+
+def _parent(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+    return 0
+
+
+def _signal(pids: list[int], mark: str, number: signal.Signals) -> list[int]:
+    """Send a signal to those of these processes that still are there and have the mark; which those were."""
+    told: list[int] = []
+    for pid in pids:
         with contextlib.suppress(OSError):
             process = os.pidfd_open(pid)
             try:
                 if _carries(pid, mark):  # still the same one: its number is not given to another while we hold it
-                    signal.pidfd_send_signal(process, signal.SIGKILL)
-                    killed.append(pid)
+                    signal.pidfd_send_signal(process, number)
+                    told.append(pid)
             finally:
                 os.close(process)
-    return killed
+    return told
+
+
+def kill_marked(mark: str) -> list[int]:
+    """Kill all processes with a mark; which those were."""
+    return _signal(marked(mark), mark, signal.SIGKILL)
 
 
 def see_off(mark: str, seconds: float) -> list[int]:
-    """Wait until all processes with a mark have ended, and kill those that have not after so long; which those were."""
-    deadline = time.monotonic() + seconds
+    """Wait until all processes with a mark have ended, and kill those that have not after so long; which those were.
+
+    A run whose server was killed is told to end, once: it closes what it has, and can be gone on with.
+    """
+    deadline, told = time.monotonic() + seconds, set[int]()
     while marked(mark) and time.monotonic() < deadline:
+        told.update(_signal([pid for pid in _orphans(mark) if pid not in told], mark, signal.SIGTERM))
         time.sleep(LOOK_S)
     killed: list[int] = []
     deadline = time.monotonic() + KILLING_S
