@@ -12,9 +12,10 @@ from pathlib import Path
 from console.api.access import TokenBook
 from console.flags import host_port
 from console.surroundings import home_in, places_of, settings_of
-from console.up_parts import Plan, tell
+from console.up_parts import Plan
 from console.up_records import Recorded, names_of, read_records
 from console.up_state import HELD
+from console.up_telling import flush, tell
 from console.up_tree import Tree
 from echolane import log, service
 from echolane.errors import UsageError
@@ -60,9 +61,11 @@ def execute(args: argparse.Namespace) -> int:
         finally:
             tree.end_at_once()  # whatever is left: nothing after an end in good order
             token.tell()
+            flush()
     if tree.refused:
         raise UsageError(tree.refused)
     tell("stopped; runs that were not over are gone on with at the next start")
+    flush()
     return code
 
 

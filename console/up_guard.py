@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from echolane import log
@@ -87,18 +88,24 @@ def kill_marked(mark: str) -> list[int]:
     return _signal(marked(mark), mark, signal.SIGKILL)
 
 
-def see_off(mark: str, seconds: float) -> list[int]:
+def _no() -> bool:
+    return False
+
+
+def see_off(mark: str, seconds: float, given_up: Callable[[], bool] = _no) -> list[int]:
     """Wait until all processes with a mark have ended, and kill those that have not after so long; which those were.
 
     A run whose server was killed is told to end, once: it closes what it has, and can be gone on with.
+    Nothing is done any more once it is given up.
     """
     deadline, told = time.monotonic() + seconds, set[int]()
-    while marked(mark) and time.monotonic() < deadline:
+    while marked(mark) and time.monotonic() < deadline and not given_up():
         told.update(_signal([pid for pid in _orphans(mark) if pid not in told], mark, signal.SIGTERM))
         time.sleep(LOOK_S)
     killed: list[int] = []
     deadline = time.monotonic() + KILLING_S
-    while (now := kill_marked(mark)) and time.monotonic() < deadline:  # again: one may have been starting another
+    # Again and again: one may have been starting another.
+    while not given_up() and (now := kill_marked(mark)) and time.monotonic() < deadline:
         killed += [pid for pid in now if pid not in killed]
         time.sleep(LOOK_S)
     return killed

@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from console.output import printable, say
+from console.output import printable
 from console.up_state import DRAINING, ENDED, HELD, STARTING, UP, WAITING, PartState
+from console.up_telling import tell
 from echolane import log
 from echolane.errors import EXIT_USAGE
 from echolane.service import ended_by
@@ -30,12 +31,6 @@ LAST_WORDS_S = 1.0
 """For what a part said last to arrive; what it started may hold the pipe open for longer."""
 HEARD_MAX = 8
 """Lives of a part that are listened to: an earlier one ends with the last process that it started."""
-
-
-def tell(text: str) -> None:
-    """Talk to whoever started `echolane up`. A terminal that is gone ends nothing."""
-    with contextlib.suppress(OSError, ValueError):
-        say(text)
 
 
 @dataclass(frozen=True, slots=True)

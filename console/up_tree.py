@@ -6,12 +6,14 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 
 from console.up_guard import OVER, kill_marked, mark_of, marked, see_off
-from console.up_parts import Part, Plan, tell
+from console.up_parts import Part, Plan
 from console.up_state import HELD, UP, PartState, UpState, write_state
+from console.up_telling import tell
 from echolane import ids, log
 from echolane.home import Home
 from echolane.up_settings import MARK, Up
@@ -91,17 +93,14 @@ class Tree:
             return
         tell(f"an earlier `echolane up` was killed; waiting for {len(left)} of its processes to end")
         log.event("up.found-left", left=left)
-        seeing = asyncio.ensure_future(asyncio.to_thread(see_off, everyone, self._settings.drain_s))
-        stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait({seeing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if seeing.done() and seeing.result():
-            tell(f"{len(seeing.result())} of them did not end within {self._settings.drain_s:g} s and were killed")
+        killed = await _seen_off(everyone, self._settings.drain_s, stop)
+        if killed:
+            tell(f"{len(killed)} of them did not end within {self._settings.drain_s:g} s and were killed")
 
     async def _leftovers(self) -> bool:
         """Let what the parts have started end, too; whether some had to be killed."""
         left_s = max(LEFT_S, self._stopped_at + self._settings.drain_s - time.monotonic())
-        killed = await asyncio.to_thread(see_off, self._mark, left_s)
+        killed = await _seen_off(self._mark, left_s, asyncio.Event())
         if killed:
             tell(f"{len(killed)} processes of the parts did not end and were killed: {', '.join(map(str, killed))}")
             log.event("up.killed", killed=killed)
@@ -137,3 +136,16 @@ class Tree:
             guard.stdin.write(OVER)
             guard.stdin.close()
             await guard.wait()
+
+
+async def _seen_off(mark: str, seconds: float, stop: asyncio.Event) -> list[int]:
+    """:func:`see_off`, beside the loop, given up when told to stop, or when this is cancelled."""
+    given_up = threading.Event()
+    seeing = asyncio.ensure_future(asyncio.to_thread(see_off, mark, seconds, given_up.is_set))
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({seeing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        given_up.set()
+        stopping.cancel()
+    return await seeing

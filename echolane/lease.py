@@ -57,7 +57,7 @@ def tell_holder(path: Path, number: signal.Signals) -> bool:
     try:
         pid = int(path.read_text("ascii"))
         process = os.pidfd_open(pid)
-    except (OSError, ValueError):
+    except (OSError, ValueError, OverflowError):
         return False
     try:
         # Whoever it is, it cannot be another one now; and it holds the lease after it was taken hold of.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -135,6 +136,8 @@ def test_every_part_that_is_killed_comes_again_and_nothing_goes_uncounted(stage:
     metrics = stage.ask("GET", "/metrics").body.decode()
     assert f'echolane_up_part_restarts_total{{part="record shop"}} {restarts}\n' in metrics
     assert stage.stopped() == 0
+    asked = json.loads((stage.world.home / "runs" / f"{run}.asked").read_bytes())
+    assert (asked["state"], asked["words"]) == ("queued", ["--resume", run])
     stage.start()
     stage.wait(run, "finished")
     state = stage.ended(run)
@@ -174,7 +177,10 @@ def test_a_part_that_will_not_drain_is_killed_and_said(stage: Stage) -> None:
 
 
 def test_a_kill_of_all_leaves_no_orphan_and_the_next_one_begins(stage: Stage) -> None:
-    """Killed with -9, `echolane up` leaves nothing: parts and runs drain, what hangs is killed, and a new one starts and goes on with the run."""
+    """Killed with -9, `echolane up` leaves nothing: parts and runs drain, what hangs is killed, and a new one starts and goes on with the run.
+
+    So it does where its terminal takes nothing, and then is gone.
+    """
     stage.send(40)
     run = stage.run(pace="40/s")
     stage.wait(run, "running")
@@ -191,7 +197,7 @@ def test_a_kill_of_all_leaves_no_orphan_and_the_next_one_begins(stage: Stage) ->
 
     stage.process.kill()
     stage.process.wait(10)
-    stage.start_for_nobody()  # at once, while the former parts drain; and nobody reads what it says any more
+    stage.start_for_nobody()  # at once, while the former parts drain
     before = stage.settled()["seen"]
     stage.killed("record shop")
     stage.send(2)

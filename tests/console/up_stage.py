@@ -70,16 +70,17 @@ upstream = "http://127.0.0.1:{upstream}"
         self.admin = self.admin or next(word for word in self.told.split() if word.startswith("ech_"))
 
     def start_for_nobody(self) -> None:
-        """`echolane up` of somebody who closes the terminal as soon as all parts are up."""
+        """`echolane up` of somebody whose terminal takes nothing from the first word on, and is closed once all parts are up."""
         reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while os.write(writer, bytes(4096)):
+                pass
+        os.set_blocking(writer, True)
         words = [sys.executable, "-m", "console.main", "up"]
         self.process = self.world.start(*words, cwd=self.world.folder, stderr=writer)
         os.close(writer)
-        said = b""
-        while b"  ends  " not in said:
-            data = os.read(reader, 4096)
-            assert data, said
-            said += data
+        self.until(lambda: self.state["pid"] == self.process.pid and self.ready()[0] == 200)
         os.close(reader)
 
     @property
@@ -93,10 +94,14 @@ upstream = "http://127.0.0.1:{upstream}"
         return [orjson.loads(line) for line in (self.world.home / "log" / "up.log").read_bytes().splitlines()]
 
     @property
+    def state(self) -> dict[str, Any]:
+        """How it is, as it writes it down."""
+        return orjson.loads((self.world.home / "up" / "parts.json").read_bytes())
+
+    @property
     def parts(self) -> dict[str, dict[str, Any]]:
-        """Its parts by name, as it writes them down."""
-        state = orjson.loads((self.world.home / "up" / "parts.json").read_bytes())
-        return {part["name"]: part for part in state["parts"]}
+        """Its parts by name."""
+        return {part["name"]: part for part in self.state["parts"]}
 
     @property
     def left(self) -> list[int]:
