@@ -94,6 +94,7 @@ class Tree:
         tell(f"an earlier `echolane up` was killed; waiting for {len(left)} of its processes to end")
         log.event("up.found-left", left=left)
         killed = await _seen_off(everyone, self._settings.drain_s, stop)
+        log.event("up.cleared", killed=killed)
         if killed:
             tell(f"{len(killed)} of them did not end within {self._settings.drain_s:g} s and were killed")
 

@@ -18,13 +18,26 @@ from echolane.home import open_home
 from tests.e2e.api_parts import Served
 from tests.e2e.world import World, free_port, send
 
+ENTRY = """[[up.record]]
+service = "shop"
+listen = "127.0.0.1:8080"
+upstream = "http://127.0.0.1:8000"
+"""
+"""As the documents write it; ports of the test's own stand in it in the end."""
 FAST = "restart_s = 0.05\nrestart_max_s = 0.2\n"
+
+
+def command_of(pid: int) -> list[bytes]:
+    """The words that a process was started with; none where it is gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return []
 
 
 class Stage(Served):
     """An `echolane up` that records `shop`, in a folder of its own and for a user who has nothing else."""
 
-    def __init__(self, folder: Path, *, up: str = FAST, settings: str = "", record: str = "") -> None:
+    def __init__(self, folder: Path, *, up: str = FAST, settings: str = "", entry: str = ENTRY) -> None:
         self.world = World(folder)
         (folder / "user").mkdir()
         self.world.environ["HOME"] = str(folder / "user")
@@ -32,7 +45,10 @@ class Stage(Served):
         self.said, self.admin = folder / "up.said", ""
         self.process: Any = None
         self.port, self.capture = free_port(), free_port()
-        upstream, base, branch = self.world.app(), self.world.app(), self.world.app("price")
+        self.upstream, base, branch = self.world.app(), self.world.app(), self.world.app("price")
+        assert "127.0.0.1:8080" in entry
+        assert "127.0.0.1:8000" in entry
+        entry = entry.replace(":8080", f":{self.capture}").replace(":8000", f":{self.upstream}")
         targets = "".join(
             f'[[api_targets]]\nservice = "shop"\nname = "{name}"\nurl = "http://127.0.0.1:{port}"\n'
             for name, port in (("released", base), ("next", branch))
@@ -44,17 +60,20 @@ rate_per_s = 10000
 burst = 100000
 [up]
 {up}
-[[up.record]]
-service = "shop"
-listen = "127.0.0.1:{self.capture}"
-upstream = "http://127.0.0.1:{upstream}"
-{record}
+{entry}
 {targets}"""
         (folder / "echolane.toml").write_text(self.toml, "utf-8")
 
-    def begin(self) -> Stage:
-        """Have it up, whatever a test before has left."""
-        if self.process is None or self.process.poll() is not None:
+    def begin(self, drain_s: float = 60.0) -> Stage:
+        """Have it up, whatever a test before has left, with this bound of its drain."""
+        toml = self.toml.replace("[up]\n", f"[up]\ndrain_s = {drain_s}\n", 1)
+        path = self.world.folder / "echolane.toml"
+        lives = self.process is not None and self.process.poll() is None
+        if lives and path.read_text("utf-8") != toml:
+            assert self.stopped() == 0
+            lives = False
+        if not lives:
+            path.write_text(toml, "utf-8")
             self.start()
         return self
 
@@ -107,6 +126,11 @@ upstream = "http://127.0.0.1:{upstream}"
     def left(self) -> list[int]:
         """Processes of any `echolane up` of this home."""
         return marked(f":{os.path.realpath(self.world.home)}")
+
+    def runs_of(self, run: str) -> list[int]:
+        """Processes that do a run."""
+        words = f"--run-id={run}".encode()
+        return [pid for pid in self.left if words in command_of(pid)]
 
     def until(self, come: Any, seconds: float = 60.0) -> None:
         """Wait for a condition."""
