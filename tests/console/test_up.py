@@ -146,7 +146,7 @@ def test_every_part_that_is_killed_comes_again_and_nothing_goes_uncounted(stage:
     pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
     guard = next(pid for pid in pids if {b"console.up_guard", mark} <= set(command_of(pid)))
     run = stage.run(pace="5/s")
-    stage.wait(run, "running")
+    stage.until(lambda: stage.fires(run))
     for part in ("api", "record shop"):
         stage.killed(part)
         stage.send(10)
@@ -199,7 +199,7 @@ def test_a_kill_of_all_leaves_no_orphan_and_the_next_one_begins(stage: Stage) ->
     stage.begin(drain_s=3).send(40)
     stage.settled()
     run = stage.run(pace="40/s")
-    stage.wait(run, "running")
+    stage.until(lambda: stage.fires(run))
     relay, log_before = stage.parts["record shop"]["pid"], len(stage.events)
     os.kill(relay, signal.SIGSTOP)
     os.kill(stage.parts["api"]["pid"], signal.SIGKILL)  # its run has nobody who tells it to end
@@ -243,7 +243,7 @@ def test_workers_are_parts_where_runs_are_shared(tmp_path: Path) -> None:
         assert "runs           by worker replay 1, worker replay 2, worker diff" in stage.told
         stage.send(20)
         run = stage.run(pace="20/s")
-        stage.until(lambda: stage.ask("GET", f"/api/v1/runs/{run}/state").json["done"])
+        stage.until(lambda: stage.fires(run))
         stage.killed("worker replay 1")
         state = stage.ended(run)
         assert (state["state"], state["verdict"], state["total"]) == ("finished", "fail", 20)

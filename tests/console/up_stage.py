@@ -127,6 +127,10 @@ burst = 100000
         """Processes of any `echolane up` of this home."""
         return marked(f":{os.path.realpath(self.world.home)}")
 
+    def fires(self, run: str) -> bool:
+        """Whether a run has fired something: it may be called running before it has chosen what it replays."""
+        return bool(self.ask("GET", f"/api/v1/runs/{run}/state").json["done"])
+
     def runs_of(self, run: str) -> list[int]:
         """Processes that do a run."""
         words = f"--run-id={run}".encode()
