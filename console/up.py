@@ -88,7 +88,7 @@ def plans_of(args: argparse.Namespace, home: Home, settings: Settings, records: 
 def block(home: Home, settings: Settings, records: Sequence[Recorded], tree: Tree, login: str) -> list[str]:
     """What is where, once every part has started."""
     lines = [
-        f"echolane is up: process {os.getpid()}, home {home.path}",
+        f"Echolane is up: process {os.getpid()}, home {home.path}",
         f"  pages and API  {settings.api.url or f'http://{settings.api.listen}'}",
         f"  log in with    {login}",
     ]

@@ -45,7 +45,7 @@ def stage(one: Stage) -> Stage:
 def test_the_documents_words_lead_from_an_empty_folder_to_a_verdict(stage: Stage) -> None:
     """Who does what the page says, with an empty home, has traffic recorded, a run done over the API, and everything accounted for."""
     assert "```\necholane up\n```" in PAGE
-    block = stage.told[stage.told.index("echolane is up") :]
+    block = stage.told[stage.told.index("Echolane is up") :]
     assert f"process {stage.process.pid}, home {stage.world.home}" in block
     assert f"pages and API  http://127.0.0.1:{stage.port}" in block
     assert f"log in with    {stage.admin} (a token of an admin, told this once)" in block
