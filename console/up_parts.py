@@ -190,7 +190,8 @@ class Part:
                 await asyncio.wait({exited, stopping}, return_when=first)
             elif not exited.done() and not stopping.done():
                 late = True
-                child.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    child.kill()
             if stopping.done() and not exited.done():
                 await self._drain(child, exited)
             code = await exited

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from echolane.home import Home
 from echolane.up_settings import MARK, Up
 
 GUARD_AGAIN_S = 1.0
+GUARD_ENDS_S = 5.0
 LEFT_S = 2.0
 """At least this long for what parts leave, a recorder that stores what it has, after the last of them has ended."""
 
@@ -129,14 +131,21 @@ class Tree:
             code = await self._guard.wait()
             log.event("guard.died", code=code)
             await asyncio.sleep(GUARD_AGAIN_S)
-            await self._start_guard()
+            try:
+                await self._start_guard()
+            except OSError as error:  # no more processes, no memory: in a moment, perhaps
+                log.event("guard.not-started", error=str(error))
 
     async def _let_guard_go(self) -> None:
         guard = self._guard
         if guard is not None and guard.stdin is not None and guard.returncode is None:
             guard.stdin.write(OVER)
             guard.stdin.close()
-            await guard.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GUARD_ENDS_S):
+                    await guard.wait()
+            if guard.returncode is None:  # it hangs, and there is nothing left to guard
+                guard.kill()
 
 
 async def _seen_off(mark: str, seconds: float, stop: asyncio.Event) -> list[int]:

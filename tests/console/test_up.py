@@ -145,7 +145,7 @@ def test_every_part_that_is_killed_comes_again_and_nothing_goes_uncounted(stage:
     mark = stage.state["mark"].encode()
     pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
     guard = next(pid for pid in pids if {b"console.up_guard", mark} <= set(command_of(pid)))
-    run = stage.run(pace="5/s")
+    run = stage.run(pace="6/s")
     stage.until(lambda: stage.fires(run))
     for part in ("api", "record shop"):
         stage.killed(part)
