@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from echolane.errors import EcholaneError, StoreDown
 from echolane.home import Home
 from echolane.ledger import read_counters
 from echolane.runspec import RunSpec
+from echolane.service import ended_by
 from echolane.settings import Differ
 from echolane.store.address import address_of
 
@@ -152,18 +152,6 @@ class Process:
         self.let_go()
         self._errors.close()
         self.ended = True
-
-
-def ended_by(code: int) -> str:
-    """How a process ended, in words."""
-    if code == -signal.SIGVTALRM:
-        return "computed for longer than it may"
-    if code >= 0:
-        return f"ended with {code}"
-    try:
-        return f"was ended by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was ended by signal {-code}"
 
 
 class _Comparing:

@@ -23,6 +23,10 @@ from echolane.store import QueryError
 
 COMMANDS = {
     "demo": ("console.demo", "record, replay and compare a real application at two released versions"),
+    "up": (
+        "console.up",
+        "everything of one machine: what is recorded, the API and the pages, workers; restarts what dies",
+    ),
     "record": ("console.record", "a sidecar proxy that records what passes"),
     "import": ("console.imports", "read HAR or GoReplay files as a recording"),
     "recordings": ("console.recordings", "what has been recorded, and named parts of it"),
@@ -41,7 +45,21 @@ COMMANDS = {
     "config": ("console.config", "the settings in force and where each comes from"),
 }
 WITH_JOURNAL = frozenset(
-    ("record", "import", "recordings", "run", "show", "dlq", "doctor", "config", "runs", "worker", "capacity", "api")
+    (
+        "record",
+        "import",
+        "recordings",
+        "run",
+        "show",
+        "dlq",
+        "doctor",
+        "config",
+        "runs",
+        "worker",
+        "capacity",
+        "api",
+        "up",
+    )
 )
 """Commands that open the journal, or tell where it is."""
 DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG))

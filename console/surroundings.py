@@ -44,3 +44,10 @@ def same_place(args: argparse.Namespace) -> str:
     if places["store"]:
         places["store"] = without_password(places["store"])
     return "".join(f" --{name} {shlex.quote(str(value))}" for name, value in places.items() if value)
+
+
+def places_of(args: argparse.Namespace, home: Home) -> list[str]:
+    """The flags by which processes of our own find the same home, journal and store."""
+    found = [f"--home={home.path}"]
+    found += [f"--journal={args.journal}"] if args.journal else []
+    return found + ([f"--store={args.store}"] if args.store else [])

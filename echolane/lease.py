@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,3 +50,22 @@ def is_held(path: Path) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+def tell_holder(path: Path, number: signal.Signals) -> bool:
+    """Send a signal to the process that holds the lease at ``path``; False where none does, or it has not said yet who it is."""
+    try:
+        pid = int(path.read_text("ascii"))
+        process = os.pidfd_open(pid)
+    except (OSError, ValueError, OverflowError):
+        return False
+    try:
+        # Whoever it is, it cannot be another one now; and it holds the lease after it was taken hold of.
+        if not is_held(path) or path.read_text("ascii") != str(pid):
+            return False
+        signal.pidfd_send_signal(process, number)
+    except OSError:
+        return False
+    finally:
+        os.close(process)
+    return True

@@ -49,3 +49,15 @@ def die_with_parent(parent: int, number: signal.Signals = signal.SIGTERM) -> Non
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
     if os.getppid() != parent:
         raise SystemExit(1)
+
+
+def ended_by(code: int) -> str:
+    """How a process ended, in words."""
+    if code == -signal.SIGVTALRM:
+        return "computed for longer than it may"
+    if code >= 0:
+        return f"ended with {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"

@@ -19,7 +19,9 @@ from echolane.errors import UsageError
 from echolane.exchange import ANSWER_BODY_KEPT, REQUEST_BODY_KEPT
 from echolane.journal.kafka_address import PASSWORD, SCHEME, Options, completed
 from echolane.reader import PASSWORD as GRAFANA_PASSWORD, WHAT as GRAFANA_WHAT, Grafana
+from echolane.service_links import is_service_link
 from echolane.store.address import hidden
+from echolane.up_settings import BOUNDS as UP_BOUNDS, MARK as UP_MARK, WHAT as UP_WHAT, Up
 
 MIB = 1024 * 1024
 PROFILES_KEPT_DAYS = 90
@@ -108,6 +110,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """By role, host or ``default``: see :mod:`echolane.credentials`."""
     api: Api = Api()
     grafana: Grafana = Grafana()
+    up: Up = Up()
     sources: dict[str, str] = {}
 
     @property
@@ -185,6 +188,7 @@ WHAT = {
     "api.rate_per_s": "calls a second that one token, or one address without a token, may make on average",
     "api.burst": "calls that it may make at once",
     **GRAFANA_WHAT,
+    **UP_WHAT,
     "kafka.user": "who logs in to Kafka; empty for nobody. The password is in ECHOLANE_KAFKA_PASSWORD or a file",
     "kafka.password_file": "a file that holds the password",
     "kafka.sasl": "plain, scram-sha-256 or scram-sha-512 (what a user without it gets)",
@@ -221,6 +225,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "api.runs_queued": (1, 10_000),
     "api.rate_per_s": (0.1, 100_000),
     "api.burst": (1, 1_000_000),
+    **UP_BOUNDS,
     "kafka.replication": (0, 16),
     "kafka.wait_s": (1, 3600),
 }
@@ -243,12 +248,9 @@ _FORMS = {
     ),
     "journal.url": (re.compile(r"sqlite|kafka://.+"), "`sqlite` or `kafka://HOST:PORT,…`"),
 }
-_SERVICE_LINK = re.compile(
-    r"(ECHOLANE(?:_[A-Z0-9]+)*?)_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)"
-)
 _SHORT = {"journal": "journal.url"}
 """Other names of settings, in the file and, behind ``ECHOLANE_``, in the environment."""
-ELSEWHERE = frozenset(("rules", "targets", "writes", "api_targets", "hooks"))
+ELSEWHERE = frozenset(("rules", "targets", "writes", "api_targets", "hooks", "up.record"))
 """Keys of the file that are no settings of one value: they have readers of their own."""
 NOT_SETTINGS = {
     "ECHOLANE_SEAL_KEY",
@@ -257,6 +259,7 @@ NOT_SETTINGS = {
     "ECHOLANE_STORE_PASSWORD",
     PASSWORD,
     GRAFANA_PASSWORD,
+    UP_MARK,
     "ECHOLANE_INPUTS",
     "ECHOLANE_INPUTS_DIR",
     "ECHOLANE_REQUIRE_ALL",
@@ -338,7 +341,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, st
     by_name = {"ECHOLANE_" + key.upper().replace(".", "_"): key for key in WHAT}
     by_name |= {"ECHOLANE_" + short.upper(): key for short, key in _SHORT.items()}
     for name in sorted(environ):
-        if not name.startswith("ECHOLANE_") or name in NOT_SETTINGS or _is_service_link(name, environ):
+        if not name.startswith("ECHOLANE_") or name in NOT_SETTINGS or is_service_link(name, environ):
             continue
         if name not in by_name:
             close = difflib.get_close_matches(name, by_name, n=1)
@@ -346,12 +349,6 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, st
                 f"unknown setting `{name}` in the environment" + (f"; did you mean `{close[0]}`?" if close else "")
             )
         yield by_name[name], environ[name], name
-
-
-def _is_service_link(name: str, environ: Mapping[str, str]) -> bool:
-    """Whether Kubernetes has put a variable there: for a Service named ``echolane-…`` every pod of its namespace gets some."""
-    found = _SERVICE_LINK.fullmatch(name)
-    return found is not None and f"{found[1]}_SERVICE_HOST" in environ and f"{found[1]}_SERVICE_PORT" in environ
 
 
 def _checked(key: str, value: Any, source: str) -> Any:

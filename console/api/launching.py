@@ -1,14 +1,16 @@
 """Have runs done: each is ``echolane run`` in a process of its own, so many at once, the others in a queue that outlives the server.
 
 What was asked for stands in ``HOME/runs/RUN.asked`` before it is answered, and as a row of the store, so that a run that was accepted is
-done even if the server is killed at once: the next one takes it up. A child lives on without its server, which finds it again by its
-lease. Where workers share runs (``replay.workers``, a journal on Kafka) the child only asks them, and can be replaced at any time.
+done even if the server is killed at once: the next one takes it up. A child lives on without its server, which finds it again by the
+lock that it inherited and by the lease of its run. Where workers share runs (``replay.workers``, a journal on Kafka) the child only asks
+them, and can be replaced at any time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import sys
@@ -24,7 +26,7 @@ import orjson
 from echolane import log
 from echolane.errors import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_UNAVAILABLE, HomeError, unwritable
 from echolane.home import Home
-from echolane.lease import is_held
+from echolane.lease import is_held, tell_holder
 from echolane.store import Store
 
 LOOK_S = 0.5
@@ -190,15 +192,21 @@ class Launcher:
         first = [] if asked.words[:1] == ["--resume"] else [f"--run-id={asked.run}", f"--service={asked.service}"]
         command = [sys.executable, "-m", "console.main", "run", *first, *asked.words, "--progress=json", *self._places]
         said = os.open(self._said(asked.run), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        # Not the description that is its stderr, which what it starts may inherit, too.
+        lives = os.open(self._said(asked.run), os.O_RDWR)
         try:
+            # Locked before it is there: from its first instant it is known to live, also to a server that comes after this one.
+            fcntl.flock(lives, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=said,
+                pass_fds=[lives],
                 start_new_session=True,  # Ctrl-C is for the server, which tells its children itself
             )
         finally:
+            os.close(lives)
             os.close(said)
 
     async def _let_go(self, asked: Asked, child: asyncio.subprocess.Process) -> bool:
@@ -232,20 +240,37 @@ class Launcher:
             await asyncio.to_thread(self._save_row, asked, state, reason)
 
     async def _adopted(self, asked: Asked, stop: asyncio.Event) -> None:
-        """A child of a server that was killed: it goes on, or is gone on with."""
-        lease = self._home.runs / f"{asked.run}.lock"
-        while is_held(lease) and not stop.is_set():  # noqa: ASYNC110 - it is a lock of another process
+        """A child of a server that was killed: it goes on, or is gone on with; with this server it ends as one of its own would."""
+        while self._goes_on(asked.run) and not stop.is_set():  # noqa: ASYNC110 - it is a lock of another process
             await asyncio.sleep(LOOK_S)
-        if stop.is_set() and is_held(lease):
-            self._going.pop(asked.run, None)
-            return
         try:
+            if stop.is_set() and not await self._ended(asked.run):
+                return
             await self._concluded(asked, EXIT_INTERRUPTED, again=True)
+        except (HomeError, OSError) as error:
+            log.event("run.lost", run=asked.run, error=str(error))
         finally:
             self._going.pop(asked.run, None)
         if asked.state == QUEUED:
             self._queue.append(asked)
             self._changed.set()
+
+    async def _ended(self, run: str) -> bool:
+        """End a child of another server; False where it will not. One that has no lease yet says in a moment who it is."""
+        lease, deadline = self._home.runs / f"{run}.lock", time.monotonic() + GRACE_S
+        shared = await asyncio.to_thread(self._row_state, run) == "shared"  # workers need no asker
+        told = False
+        while self._goes_on(run) and time.monotonic() < deadline:
+            told = told or tell_holder(lease, signal.SIGKILL if shared else signal.SIGINT)
+            await asyncio.sleep(LOOK_S / 10)
+        if self._goes_on(run):
+            tell_holder(lease, signal.SIGKILL)
+            await asyncio.sleep(LOOK_S)
+        return not self._goes_on(run)
+
+    def _goes_on(self, run: str) -> bool:
+        """Whether a child of any server, or somebody at a shell, is at it."""
+        return is_held(self._said(run)) or is_held(self._home.runs / f"{run}.lock")
 
     def _left_behind(self) -> list[Asked]:
         found = [self.find(path.name.removesuffix(".asked")) for path in sorted(self._home.runs.glob("*.asked"))]

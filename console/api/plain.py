@@ -6,6 +6,7 @@ from aiohttp import web
 
 from console.api.capture_told import captures
 from console.api.context import Call, Site
+from console.api.parts_told import parts_lacking, parts_told
 from console.api.reading import recorded_services
 from echolane import __version__
 from echolane.errors import EcholaneError
@@ -20,13 +21,15 @@ async def livez(_call: Call) -> web.Response:
 
 
 async def readyz(call: Call) -> web.Response:
-    """Whether store and journal answer."""
+    """Whether store and journal answer, and all parts of an `echolane up` are there, where the server is one of them."""
     if call.site.stopping.is_set():
         return web.Response(status=503, text="stopping\n")
     try:
         await call.site.read(_ask, call.site)
     except (EcholaneError, QueryError):
         return web.Response(status=503, text="store or journal do not answer\n")
+    if lacking := await call.site.read(parts_lacking, call.site.home):
+        return web.Response(status=503, text=f"{lacking} of the parts of `echolane up` are not up\n")
     return web.Response(text="ok\n")
 
 
@@ -61,6 +64,7 @@ async def metrics(call: Call) -> web.Response:
         "# TYPE echolane_live_streams gauge",
         f"echolane_live_streams {site.streams}",
         *await site.read(captures, site.home, call.token),
+        *await site.read(parts_told, site.home, call.token),
         "# HELP echolane_api_calls_total Calls by operation and status.",
         "# TYPE echolane_api_calls_total counter",
         *(

@@ -35,7 +35,7 @@ from console.api.targets import read_targets
 from console.clickhouse.door import opened
 from console.flags import host_port
 from console.output import say
-from console.surroundings import home_in, settings_of, store_of
+from console.surroundings import home_in, places_of, settings_of, store_of
 from echolane import log, service
 from echolane.errors import UsageError
 from echolane.home import Home
@@ -86,13 +86,6 @@ def execute(args: argparse.Namespace) -> int:
         journal.close()
     say("stopped; runs that were not over are gone on with at the next start")
     return 0
-
-
-def places_of(args: argparse.Namespace, home: Home) -> list[str]:
-    """The flags by which the runs' own processes find the same home, journal and store."""
-    found = [f"--home={home.path}"]
-    found += [f"--journal={args.journal}"] if args.journal else []
-    return found + ([f"--store={args.store}"] if args.store else [])
 
 
 def site_of(

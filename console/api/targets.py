@@ -72,14 +72,19 @@ def read_targets(path: Path) -> Configured:
 
 
 def tables_of(path: Path, name: str) -> list[Any]:
-    """The tables ``[[name]]`` of a file, none where it is not there; UsageError where it cannot be read or they are no tables."""
+    """The tables ``[[name]]`` of a file, none where it is not there; UsageError where it cannot be read or they are no tables.
+
+    A name with a dot is of tables within a table.
+    """
     try:
         tree = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
-    listed: Any = tree.get(name, [])
+    listed: Any = tree
+    for part in name.split("."):
+        listed = cast("dict[str, Any]", listed).get(part, []) if isinstance(listed, dict) else []
     if not isinstance(listed, list):
         raise UsageError(f"{path}: {name} are written as tables, [[{name}]]")
     return cast("list[Any]", listed)

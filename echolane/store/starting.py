@@ -13,6 +13,7 @@ from pathlib import Path
 
 import echolane
 from echolane.errors import HomeError, StoreBusy
+from echolane.up_settings import MARK
 
 _STARTING = threading.Lock()
 """Threads of one process start one owner, not one each."""
@@ -70,9 +71,13 @@ def _hear(descriptor: int, deadline: float) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """The owner must find the same Echolane that starts it, also from a checkout that is not installed."""
+    """The owner must find the same Echolane that starts it, also from a checkout that is not installed.
+
+    It belongs to no `echolane up`: it serves the whole home and ends by itself.
+    """
+    environ = {name: value for name, value in os.environ.items() if name != MARK}
     root = str(Path(echolane.__file__).parents[1])
     known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     if root.endswith("site-packages") or root in known:
-        return dict(os.environ)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([*known, root])}
+        return environ
+    return {**environ, "PYTHONPATH": os.pathsep.join([*known, root])}
