@@ -1,0 +1,152 @@
+"""Triage: what is said of a finding holds in the next runs, as wide as the finding and no wider, until it is taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.e2e.api_parts import Answer, Served, log_of
+from tests.e2e.world import World, places
+
+TARGET = '[[api_targets]]\nservice = "shop"\nname = "worse"\nurl = "http://127.0.0.1:{port}"\n'
+FEATURE, MAIN = "feat/prices", "main"
+
+
+class Desk(NamedTuple):
+    """A server whose branch has another price, and a worse one that has another list of features, too; and an editor of `shop`."""
+
+    served: Served
+    editor: str
+
+    def run(self, branch: str, target: str = "next") -> dict[str, Any]:
+        """The result of a run of a branch."""
+        run = self.served.run(branch=target, branch_name=branch)
+        assert self.served.ended(run)["state"] == "finished"
+        return self.served.ask("GET", f"/api/v1/runs/{run}").json
+
+    def say(self, run: str, finding: str, decision: str, **more: Any) -> Answer:
+        """One word."""
+        headers = {"Idempotency-Key": more.pop("key")} if "key" in more else None
+        body = {"decision": decision, "note": "as the team told", **more}
+        path = f"/api/v1/runs/{run}/findings/{finding}/triage"
+        return self.served.ask("POST", path, body, token=self.editor, headers=headers)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """One server for all tests of this file."""
+    world = World(tmp_path_factory.mktemp("triage"))
+    served = Served(world, exchanges=12, more=TARGET.format(port=world.app("price", "feature")))
+    yield Desk(served, served.token("editor", "shop"))
+    faults = log_of(world.home)
+    for process in world.started:
+        process.kill()
+        process.wait(10)
+    assert "api.fault" not in faults
+
+
+def of(result: dict[str, Any], part: str, finding: str) -> dict[str, Any]:
+    """The finding of one part."""
+    (found,) = [one for one in result[part] if one["id"] == finding]
+    return found
+
+
+def test_what_is_intended_is_expected_on_its_branch_alone(desk: Desk) -> None:
+    """Said once, the branch passes; a change at another place beside it is reported; main reports it again; taken back, the branch does."""
+    first = desk.run(FEATURE)
+    (finding,) = first["groups"]
+    preview = desk.served.ask("GET", f"/api/v1/runs/{first['run']}/findings/{finding['id']}/triage/preview").json
+    assert (preview["differences"], preview["findings"], preview["regressions"]) == (12, 1, 1)
+    assert (preview["refused"], preview["others"], preview["runs"]) == (None, [], [first["run"]])
+    said = desk.say(first["run"], finding["id"], "intended", owner="team-shop", key="click-0001")
+    again = desk.say(first["run"], finding["id"], "intended", owner="team-shop", key="click-0001")
+    other = desk.say(first["run"], finding["id"], "noise", owner="team-shop", key="click-0001")
+    assert (said.status, again.status, other.status) == (201, 200, 422)
+    assert said.json == again.json
+    assert (said.json["branch"], said.json["who"], said.json["run"]) == (FEATURE, "editor of a test", first["run"])
+
+    passed = desk.run(FEATURE)
+    told = of(passed, "expected", finding["id"])
+    assert (passed["verdict"], passed["groups"]) == ("pass", [])
+    assert {name: told[name] for name in ("where", "kind", "endpoint", "differing", "basis")} == {
+        **{name: finding[name] for name in ("where", "kind", "endpoint", "differing")},
+        "basis": "rule",
+    }
+    assert (told["triage"]["decision"], told["triage"]["owner"]) == ("intended", "team-shop")
+    assert [one["triage"] for one in passed["rules"]["applied"]] == [finding["id"]]
+    assert told["samples"]
+
+    worse = desk.run(FEATURE, "worse")
+    assert (worse["verdict"], places(worse)) == ("fail", {("header:x-features", "value")})
+    assert of(worse, "expected", finding["id"])["differing"] == 12
+
+    main = desk.run(MAIN)
+    assert places(main) == {("body:$.price", "value")}
+    assert desk.say(passed["run"], finding["id"], "open").status == 201
+    assert places(desk.run(FEATURE)) == {("body:$.price", "value")}
+    entries = desk.served.ask("GET", "/api/v1/audit").json["entries"]
+    whats = [one["what"] for one in entries if one["operation"] == "decideFinding" and one["status"] in {200, 201}]
+    assert [what.split(":")[0] for what in whats] == ["open", "intended", "intended"]
+    assert {one["service"] for one in entries if one["operation"] == "decideFinding"} == {"shop"}
+
+
+def test_a_bug_stays_a_regression_and_noise_is_none(desk: Desk) -> None:
+    """A known bug fails the run and says so on every face; said to be noise it is so in every branch; a rule in git is not overruled."""
+    first = desk.run(MAIN)
+    (finding,) = first["groups"]
+    assert desk.say(first["run"], finding["id"], "bug", note="see SHOP-17").status == 201
+    known = desk.run(MAIN)
+    assert (known["verdict"], known["groups"][0]["triage"]["decision"]) == ("fail", "bug")
+    assert (
+        known["groups"][0]["explanation"] == "known bug (owner editor of a test, said by editor of a test): see SHOP-17"
+    )
+    of_run = desk.served.ask("GET", f"/api/v1/runs/{known['run']}/triage", token=desk.editor).json
+    of_service = desk.served.ask("GET", "/api/v1/services/shop/triage?decision=bug", token=desk.editor).json
+    assert of_run == of_service
+    assert [one["note"] for one in of_run["decisions"]] == ["see SHOP-17"]
+
+    assert desk.say(known["run"], finding["id"], "noise").status == 201
+    quiet = desk.run("any/branch")
+    assert (quiet["verdict"], of(quiet, "noise", finding["id"])["triage"]["decision"]) == ("pass", "noise")
+    assert (
+        desk.served.ask("GET", "/api/v1/services/shop/triage?decision=bug", token=desk.editor).json["decisions"] == []
+    )
+    exported = desk.served.world.call("rules", "export", "--triage", "--home", desk.served.world.home)
+    toml = desk.served.world.folder / "echolane.toml"
+    before = toml.read_text("utf-8")
+    toml.write_text(before + exported.out, "utf-8")
+    assert "1 rule, 0 refused" in desk.served.world.call("rules", "check").err, exported
+    assert desk.say(quiet["run"], finding["id"], "open").status == 201
+    in_git = desk.run(MAIN)
+    assert (in_git["verdict"], [one["rule"] for one in in_git["noise"] if one["rule"]]) == (
+        "pass",
+        [f"triage {finding['id'][:12]}"],
+    )
+    ruled = next(one for one in in_git["noise"] if one["rule"])
+    refused = desk.say(in_git["run"], ruled["id"], "bug")
+    assert (refused.status, refused.json["type"]) == (409, "urn:echolane:problem:conflict")
+    toml.write_text(before, "utf-8")
+
+
+def test_what_would_hide_too_much_is_refused_as_a_rule_would_be(desk: Desk) -> None:
+    """A day that has passed or is none, a finding that nobody may name, intended where the branch has no name: a code, and nothing is kept."""
+    first = desk.run(MAIN)
+    (finding,) = first["groups"]
+    unnamed = desk.served.run(branch="next")
+    desk.served.ended(unnamed)
+    cases = [
+        (first["run"], {"decision": "noise", "expires": "2020-01-01"}, "EXPIRED"),
+        (first["run"], {"decision": "noise", "expires": "2027-02-31"}, "INVALID"),
+        (unnamed, {"decision": "intended"}, "INVALID"),
+    ]
+    for run, body, code in cases:
+        answer = desk.say(run, finding["id"], **body)
+        assert (answer.status, answer.json["type"]) == (422, "urn:echolane:problem:refused-rule"), body
+        assert answer.json["detail"].startswith(f"{code}: "), answer.json
+    assert desk.say(first["run"], "0" * 32, "noise").status == 404
+    assert desk.say(unnamed, finding["id"], "intended", branch="other").status == 201
+    listed = desk.served.ask("GET", "/api/v1/services/shop/triage").json["decisions"]
+    assert [(one["decision"], one["branch"]) for one in listed if one["branch"] == "other"] == [("intended", "other")]
+    assert desk.say(unnamed, finding["id"], "intended", branch="feat/*").status == 400
