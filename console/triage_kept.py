@@ -10,7 +10,8 @@ import msgspec
 
 from console.output import printable, say
 from console.rules_in_force import branch_of, told
-from console.triage_rules import InForce, chosen, in_force
+from console.triage_rules import InForce, chosen, in_force, over
+from differ.ruled import said_json
 from echolane.errors import EcholaneError
 from echolane.rules import Rule
 from echolane.store import QueryError, Row, Store
@@ -87,3 +88,8 @@ def of_run(
     for refusal in found.refused:
         say(printable(f"{told(refusal)}; it is not applied"))
     return found, branch
+
+
+def told_said(one: Decision) -> dict[str, Any]:
+    """What stands, as pages tell it."""
+    return {**said_json(one), "expired": over(one, today())}
