@@ -58,8 +58,11 @@ def address(run: str, finding: Finding) -> str:
     return f"/runs/{html(run)}/findings/{html(str(finding.get('id')))}/triage"
 
 
-def form(desk: Desk, finding: Finding) -> str:
-    """What it is, why, and who answers for it. Its first button can do nothing, so that Enter in a field says nothing by accident."""
+def form(desk: Desk, finding: Finding, *, ahead: bool = True) -> str:
+    """What it is, why, and who answers for it; ``ahead``: with a link to its page.
+
+    Its first button can do nothing, so that Enter in a field says nothing by accident.
+    """
     said = desk.said.get(str(finding.get("id")))
     words = [*BUTTONS, ("open", "Open again")] if said else BUTTONS
     buttons = "".join(f'<button name="decision" value="{value}">{name}</button>' for value, name in words)
@@ -69,12 +72,13 @@ def form(desk: Desk, finding: Finding) -> str:
         else ""
     )
     where = address(desk.run, finding)
+    link = f'<a href="{where}">What else would it hide?</a>' if ahead else ""
     return (
         f'<form class="triage" method="post" action="{where}"><button disabled hidden></button>'
         f'<input type="hidden" name="word" value="{html(desk.word)}">'
         f'<label class="wide">Note<input name="note" required maxlength="500" placeholder="Why, in one line"></label>'
         f'<label>Owner<input name="owner" maxlength="80" value="{html(short(desk.owner, NAME_MAX))}"></label>{branch}'
-        f'<span class="words">{buttons}</span><a href="{where}">What else would it hide?</a></form>'
+        f'<span class="words">{buttons}</span>{link}</form>'
     )
 
 

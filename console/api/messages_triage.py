@@ -88,6 +88,9 @@ class Elsewhere(msgspec.Struct, frozen=True):
     run: str
     finding: str
     """Its id, or place and kind where it is none by now."""
+    endpoint: str
+    where: str
+    kind: str
     regression: bool
 
 

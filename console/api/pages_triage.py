@@ -38,10 +38,10 @@ async def shown(call: Call, word: str, wrong: str = "") -> str:
     finding = at.finding
     said = said_line(finding, desk)
     why = f'<p class="wrong" role="alert">{html(short(wrong, LINE_MAX))}</p>' if wrong else ""
-    say = form(desk, finding) if desk.may and sayable(finding) else ""
+    say = form(desk, finding, ahead=False) if desk.may and sayable(finding) else ""
     main = (
         f'<section class="hero"><div class="say"><h1 class="long">{html(short(endpoint(finding), 300))}</h1>'
-        f'<p class="lede"><code>{html(short(place(finding), 300))}</code> {html(kind(finding))}</p>'
+        f'<p class="versions"><span><code>{html(short(place(finding), 300))}</code> {html(kind(finding))}</span></p>'
         f'<p class="versions"><a href="/runs/{html(at.run.id)}">Run of {html(at.run.service)}</a> <code>{html(at.run.id)}</code></p>'
         f"{f'<p>{said}</p>' if said else ''}{why}</div></section>{say}{_preview(told)}"
     )
@@ -56,15 +56,18 @@ def _preview(told: Preview | None) -> str:
     if told.refused:
         text = f"It would be refused ({told.refused}): {told.why}"
         return f'<section id="preview"><h2>What it would hide</h2><p class="wrong">{html(text)}</p></section>'
-    runs = count(len(told.runs), "run")
-    text = f"In the last {runs} of the service (at most {LAST}), said to be noise, it would hide {count(told.differences, 'difference')}"
-    text += f" in {count(told.findings, 'finding')}, {told.regressions:,} of them regressions, by {count(told.rules, 'rule')}."
+    looked = f"the last {count(len(told.runs), 'run')}" if len(told.runs) != 1 else "the only run"
+    grave = f"{told.regressions:,} of them {'a regression' if told.regressions == 1 else 'regressions'}"
+    text = f"In {looked} of the service (at most {LAST} are looked at) it would hide {count(told.differences, 'difference')}"
+    text += f" in {count(told.findings, 'finding')}, {grave}, by {count(told.rules, 'rule')}: in every run, said to be noise; in those of"
+    text += " its branch alone, said to be intended. A bug hides nothing."
     text += f" Of {told.unsure:,} more the store keeps too little to tell." if told.unsure else ""
-    text += " Said to be intended, the same on its branch alone. A bug hides nothing."
-    rows = "".join(map(_other, told.others)) or '<p class="row">No other finding than this one.</p>'
+    others = (
+        f'<div class="rows">{"".join(map(_other, told.others))}</div>' if told.others else '<p class="intro">None.</p>'
+    )
     return (
         f'<section id="preview"><h2>What it would hide</h2><p class="intro">{html(text)}</p>'
-        f'<h3>Other findings <span class="count">{len(told.others)}</span></h3><div class="rows">{rows}</div></section>'
+        f'<h3>Other findings <span class="count">{len(told.others)}</span></h3>{others}</section>'
     )
 
 
@@ -72,7 +75,8 @@ def _other(one: Elsewhere) -> str:
     word = "fail" if one.regression else "none"
     return (
         f'<a class="row" href="/runs/{html(one.run)}"><span class="chip {word}">{"regression" if one.regression else "no regression"}</span>'
-        f"<b>{html(short(one.finding, 80))}</b><span>run <code>{html(one.run)}</code></span></a>"
+        f"<b>{html(short(one.endpoint or one.finding, 200))}</b><span><code>{html(short(one.where, 200))}</code> {html(one.kind)}</span>"
+        f"<span>run <code>{html(one.run)}</code></span></a>"
     )
 
 

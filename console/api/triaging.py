@@ -29,6 +29,9 @@ from echolane.runspec import RunSpec
 from echolane.triage import OPEN, RULING, Decision, Scope
 
 SHOWN = 50
+PLACE = ("endpoint", "where", "kind")
+NAMED = """
+SELECT run, id, endpoint, `where`, kind FROM findings_v WHERE run IN {runs:Array(String)} AND id IN {ids:Array(String)}"""
 SPEC = "SELECT spec FROM runs_v WHERE run = {run:String}"
 
 
@@ -154,7 +157,9 @@ def preview(site: Site, token: Token, at: Seen, query: PreviewQuery) -> Preview:
     found, runs = impacts(site.store, rules, query.last, at.run.service)
     findings = set[tuple[str, str]]().union(*(one.findings for one in found))
     grave = set[tuple[str, str]]().union(*(one.regressions for one in found))
-    others = sorted((run, name) for run, name in findings if name != at.finding["id"])
+    others = sorted((run, name) for run, name in findings if name != at.finding["id"])[:SHOWN]
+    asked = {"runs": [run for run, _ in others], "ids": [name for _, name in others]}
+    rows = {(str(row["run"]), str(row["id"])): row for row in site.store.query(NAMED, asked)} if others else {}
     return Preview(
         **told,
         refused=None,
@@ -165,7 +170,15 @@ def preview(site: Site, token: Token, at: Seen, query: PreviewQuery) -> Preview:
         unsure=sum(one.unsure for one in found),
         findings=len(findings),
         regressions=len(grave),
-        others=[Elsewhere(run, name, (run, name) in grave) for run, name in others[:SHOWN]],
+        others=[
+            Elsewhere(
+                run,
+                name,
+                regression=(run, name) in grave,
+                **{key: str(rows.get((run, name), {}).get(key, "")) for key in PLACE},
+            )
+            for run, name in others
+        ],
     )
 
 
