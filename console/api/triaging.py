@@ -22,7 +22,7 @@ from console.rules_in_force import rules_now
 from console.triage_rules import over, rules_of
 from differ.members import members_of, merged
 from differ.result import iso
-from differ.rules_reading import Refusal
+from differ.rules_reading import INVALID, Refusal
 from differ.rules_refusing import OVER_BROAD
 from echolane.rules import Rule
 from echolane.runspec import RunSpec
@@ -69,6 +69,11 @@ def proposed(site: Site, token: Token, at: Seen, wanted: TriageRequest, now_ns: 
         raise Problem("conflict", f"rule `{finding['rule']}` of the repository explains this finding; change that rule")
     branch = (wanted.branch if isinstance(wanted.branch, str) else at.branch) if word == "intended" else ""
     expires = wanted.expires if isinstance(wanted.expires, str) else ""
+    if expires:
+        try:
+            date.fromisoformat(expires)
+        except ValueError as error:
+            raise refused(INVALID, f"`expires` needs a day such as 2027-03-31, not {expires}") from error
     if word in RULING and not expires:
         expires = (date.fromisoformat(triage_kept.today()) + timedelta(days=PROPOSED_DAYS)).isoformat()
     return Decision(

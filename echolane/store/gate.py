@@ -21,9 +21,9 @@ SYNTAX_ERROR, UNKNOWN_TABLE, TOO_LARGE, READONLY, UNKNOWN_FORMAT, DENIED = 62, 6
 """Codes of ClickHouse, which its clients know."""
 
 DATABASE = "echolane"
-VIEWS = frozenset(("runs_v", "results_v", "samples_v", "noise_v", "noise_runs_v", "findings_v"))
+VIEWS = frozenset(("runs_v", "results_v", "samples_v", "noise_v", "noise_runs_v", "findings_v", "triage_v"))
 """Our tables as everybody reads them: folded, so that nothing counts twice."""
-RAW = frozenset(("runs", "results", "samples", "noise", "findings", "rules", "migrations"))
+RAW = frozenset(("runs", "results", "samples", "noise", "findings", "triage", "rules", "migrations"))
 """The tables below them, in which a row may stand more than once."""
 FOREIGN = {
     "system": frozenset(

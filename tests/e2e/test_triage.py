@@ -16,14 +16,12 @@ FEATURE, MAIN = "feat/prices", "main"
 
 
 class Desk(NamedTuple):
-    """A server whose branch has another price, with worse branches; an editor of `shop`; and what runs found of which nothing was said."""
+    """A server whose branch has another price, with worse branches; an editor of `shop`; and what a run found first."""
 
     served: Served
     editor: str
     first: dict[str, Any]
-    """Of the branch."""
-    unnamed: dict[str, Any]
-    """Of a branch without a name."""
+    """Of the branch, when it had no name and nothing was said."""
 
     def run(self, branch: str, target: str = "next") -> dict[str, Any]:
         """The result of a run of a branch."""
@@ -45,8 +43,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     world = World(tmp_path_factory.mktemp("triage"))
     more = "".join(TARGET.format(name=name, port=world.app(*changes)) for name, changes in OTHERS.items())
     served = Served(world, exchanges=12, more=more)
-    bare = Desk(served, served.token("editor", "shop"), {}, {})
-    yield bare._replace(first=bare.run(FEATURE), unnamed=bare.run(""))
+    bare = Desk(served, served.token("editor", "shop"), {})
+    yield bare._replace(first=bare.run(""))
     faults = log_of(world.home)
     for process in world.started:
         process.kill()
@@ -64,11 +62,11 @@ def test_what_is_intended_is_expected_on_its_branch_alone(desk: Desk) -> None:
     """Said once, the branch passes; a change at another place beside it is reported, and on main the same one; it is told who said it."""
     first, (finding,) = desk.first, desk.first["groups"]
     preview = desk.served.ask("GET", f"/api/v1/runs/{first['run']}/findings/{finding['id']}/triage/preview").json
-    assert (preview["differences"], preview["findings"], preview["regressions"], preview["rules"]) == (24, 2, 2, 1)
+    assert (preview["differences"], preview["findings"], preview["regressions"], preview["rules"]) == (12, 1, 1, 1)
     assert (preview["refused"], preview["others"]) == (None, [])
-    assert preview["runs"] == [desk.unnamed["run"], first["run"]]
-    said = desk.say(first["run"], finding["id"], "intended", owner="team-shop", key="click-0001")
-    again = desk.say(first["run"], finding["id"], "intended", owner="team-shop", key="click-0001")
+    assert preview["runs"] == [first["run"]]
+    intended = {"owner": "team-shop", "branch": FEATURE, "key": "click-0001"}
+    said, again = (desk.say(first["run"], finding["id"], "intended", **intended) for _ in range(2))
     other = desk.say(first["run"], finding["id"], "noise", owner="team-shop", key="click-0001")
     assert (said.status, again.status, other.status) == (201, 200, 422)
     assert said.json == again.json
@@ -145,25 +143,31 @@ def test_another_status_hides_its_own_answers_and_no_other_status(desk: Desk) ->
         {("status", False)},
     )
     assert broken["expected"] == []
+    again = desk.say(passed["run"], finding["id"], "noise").json  # of what that run tells as a rule's
+    assert {name: again[name] for name in ("places", "endpoints")} == {
+        name: said.json[name] for name in ("places", "endpoints")
+    }
+    assert desk.say(gone["run"], finding["id"], "open").status == 201
 
 
 def test_what_would_hide_too_much_is_refused_as_a_rule_would_be(desk: Desk) -> None:
     """A day that has passed or is none, intended where the branch has no name, a finding that is none: a code, and nothing is kept."""
-    run, unnamed, finding = desk.first["run"], desk.unnamed["run"], desk.first["groups"][0]["id"]
+    run, finding = desk.first["run"], desk.first["groups"][0]["id"]
     cases = [
-        (run, {"decision": "noise", "expires": "2020-01-01"}, "EXPIRED"),
-        (run, {"decision": "noise", "expires": "2027-02-31"}, "INVALID"),
-        (unnamed, {"decision": "intended"}, "INVALID"),
+        ({"decision": "noise", "expires": "2020-01-01"}, "EXPIRED"),
+        ({"decision": "noise", "expires": "2027-02-31"}, "INVALID"),
+        ({"decision": "bug", "expires": "2027-13-01"}, "INVALID"),
+        ({"decision": "intended"}, "INVALID"),
     ]
     before = desk.served.ask("GET", "/api/v1/services/shop/triage").json
-    for at, body, code in cases:
-        answer = desk.say(at, finding, **body)
+    for body, code in cases:
+        answer = desk.say(run, finding, **body)
         assert (answer.status, answer.json["type"]) == (422, "urn:echolane:problem:refused-rule"), body
         assert answer.json["detail"].startswith(f"{code}: "), answer.json
     assert desk.say(run, "0" * 32, "noise").status == 404
-    assert desk.say(unnamed, finding, "intended", branch="feat/*").status == 400
+    assert desk.say(run, finding, "intended", branch="feat/*").status == 400
     assert desk.served.ask("GET", "/api/v1/services/shop/triage").json == before
-    assert desk.say(unnamed, finding, "intended", branch="other").status == 201
+    assert desk.say(run, finding, "intended", branch="other").status == 201
     listed = desk.served.ask("GET", "/api/v1/services/shop/triage?limit=1").json
     assert [(one["decision"], one["branch"]) for one in listed["decisions"]] == [("intended", "other")]
     assert (listed["next"] is None) == (before["decisions"] == [])
