@@ -113,7 +113,9 @@ def test_a_bug_stays_a_regression_and_noise_is_none(desk: Desk) -> None:
         desk.served.ask("GET", "/api/v1/services/shop/triage?decision=bug", token=desk.editor).json["decisions"] == []
     )
 
-    exported = desk.served.world.call("rules", "export", "--triage", "--home", desk.served.world.home)
+    exported = desk.served.world.call(
+        "rules", "export", "--triage", "--service", "shop", "--home", desk.served.world.home
+    )
     assert desk.say(quiet["run"], finding["id"], "open").status == 201
     toml = desk.served.world.folder / "echolane.toml"
     before = toml.read_text("utf-8")
