@@ -64,7 +64,9 @@ def _findings(found: list[words.Finding]) -> list[str]:
         where = f"{_name(words.endpoint(finding))}<br>{_name(words.place(finding))}"
         sample = next(iter(words.samples(finding)), None)
         pair = "" if sample is None else _pair(sample.get("base"), sample.get("branch"))
-        kind = escaped(short(words.text(finding, "kind"), 20))
+        kind = escaped(short(words.text(finding, "kind"), 20)) + (
+            f"<br>{known}" if (known := words.known(finding)) else ""
+        )
         lines.append(f"| **{words.severity(finding)}** | {where} | {kind} | {words.seen(finding)} | {pair} |")
     if len(found) > FINDINGS_MAX:
         lines += ["", f"and {words.count(len(found) - FINDINGS_MAX, 'more finding')}."]

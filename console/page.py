@@ -14,8 +14,9 @@ from typing import Any
 from console import words
 from console.page_findings import OPEN_PLACEHOLDER, head, sample
 from console.page_parts import PARTS, account, commands, hero, name, outcome_bar
-from console.page_style import asset, favicon, policy
+from console.page_style import asset, favicon, policy, served_policy
 from console.page_timing import has_times, times
+from console.page_triage import Desk
 from echolane import __version__
 
 PAGE_BYTES = 4_900_000
@@ -39,6 +40,7 @@ EMPTY = {
     "noise": "No version differed from itself.",
     "expected": "No rule explained a difference.",
 }
+SAYING = ", <kbd>i</kbd> <kbd>n</kbd> <kbd>b</kbd> say that it is intended, noise, a bug"
 NO_SAMPLE = '<p class="note">This page has no sample of it.</p>'
 LOGO = (
     '<svg class="logo" viewBox="0 0 28 20" aria-hidden="true"><path d="M1 6h11m4 0h3m4 0h4"/><path d="M1 14h5m4 0h3m4 0h10"/>'
@@ -57,12 +59,13 @@ class Part:
     samples_left_out: int = 0
 
 
-def render_page(result: words.Result, *, home: str = "") -> str:
-    """The whole page; ``home`` is where a server has the list that it belongs to."""
+def render_page(result: words.Result, *, home: str = "", desk: Desk | None = None) -> str:
+    """The whole page; ``home`` is where a server has the list that it belongs to, ``desk`` what is said of its findings since."""
     parts = [Part(key, words.findings(result, key)) for key in PARTS]
     for part in parts:
-        _fill_heads(part)
-    before, after = _before(result, parts, home), _after(result)
+        _fill_heads(part, desk)
+    forms = desk is not None and desk.may
+    before, after = _before(result, parts, home, forms=forms), _after(result, forms=forms)
     heads = sum(size(text) + len(NO_SAMPLE) for part in parts for text in part.heads)
     room = PAGE_BYTES - size(before) - size(after) - heads
     _fill_samples(parts, room)
@@ -74,10 +77,10 @@ def size(text: str) -> int:
     return len(text.encode("utf-8"))
 
 
-def _fill_heads(part: Part) -> None:
+def _fill_heads(part: Part, desk: Desk | None) -> None:
     room = HEADS_BYTES[part.key]
     for finding in part.findings:
-        text = head(part.key, finding)
+        text = head(part.key, finding, desk)
         room -= size(text)
         if room < 0:
             break
@@ -151,7 +154,7 @@ def _left_out(part: Part) -> str:
     return f'<p class="left-out">To stay small, this page leaves out {what}. <code>echolane show RUN --json</code> has all.</p>'
 
 
-def _before(result: words.Result, parts: list[Part], home: str) -> str:
+def _before(result: words.Result, parts: list[Part], home: str, *, forms: bool) -> str:
     verdict = words.verdict(result)
     brand = (
         f'<a class="brand" href="{home}">{LOGO}Echolane</a>' if home else f'<span class="brand">{LOGO}Echolane</span>'
@@ -162,7 +165,7 @@ def _before(result: words.Result, parts: list[Part], home: str) -> str:
     timed = '<a href="#times">Times</a>' if has_times(result) else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy()}">'
+        f'<meta http-equiv="Content-Security-Policy" content="{served_policy() if forms else policy()}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
         '<meta name="referrer" content="no-referrer">'
         f'<title>{verdict}: {name(result.get("service"))} · Echolane</title><link rel="icon" href="{favicon(verdict)}">'
@@ -174,11 +177,11 @@ def _before(result: words.Result, parts: list[Part], home: str) -> str:
     )
 
 
-def _after(result: words.Result) -> str:
+def _after(result: words.Result, *, forms: bool) -> str:
     return (
         f"{account(result)}\n{times(result)}\n{commands(result)}</main>\n"
         f"<footer>Written by Echolane {__version__}. Values are masked as they were recorded. "
         '<span class="keys" hidden>Keys: <kbd>j</kbd> <kbd>k</kbd> next and previous finding, '
-        "<kbd>Enter</kbd> opens, <kbd>/</kbd> filters.</span></footer>"
+        f"<kbd>Enter</kbd> opens, <kbd>/</kbd> filters{SAYING if forms else ''}.</span></footer>"
         f"<script>{asset('page.js')}</script></body></html>\n"
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from console import words
 from console.escapes import html, short
+from console.page_triage import Desk, said_line
 from console.page_values import alone, preview, side_by_side
 
 NAME_MAX, SENTENCE_MAX = 400, 1_000
@@ -25,28 +26,29 @@ SHORT = 40
 OPEN_PLACEHOLDER = "<!--samples-->"
 
 
-def head(part: str, finding: words.Finding) -> str:
+def head(part: str, finding: words.Finding, desk: Desk | None = None) -> str:
     """A finding without its samples; :data:`OPEN_PLACEHOLDER` marks where they go."""
     severity = words.severity(finding)
     anchor = re.sub(r"[^A-Za-z0-9_-]", "", str(finding.get("id", "")))[:64]
     label = severity if part == "groups" else part
     chip = f'<span class="chip {label}">{label}</span>'
+    say = desk.form(finding) if desk else ""
     return (
         f'<details class="finding" id="{part}-{anchor}" data-severity="{severity}">'
         f"<summary>{chip}"
         f'<span class="what"><span class="endpoint">{_name(words.endpoint(finding))}</span>'
         f'<span class="where"><code>{_name(words.place(finding))}</code> '
-        f'<span class="kind">{_name(words.kind(finding))}</span></span>{_why(part, finding)}</span>'
+        f'<span class="kind">{_name(words.kind(finding))}</span></span>{_why(part, finding)}{said_line(finding, desk)}</span>'
         f'<span class="preview">{_preview(finding)}</span>'
         f'<span class="often"><b>{words.seen(finding)}</b>{meter(finding.get("differing"), finding.get("observed"), "x")}</span>'
         "</summary>"
-        f'<div class="inside">{_evidence(part, finding)}{_lists(finding)}{OPEN_PLACEHOLDER}</div></details>\n'
+        f'<div class="inside">{_evidence(part, finding)}{_lists(finding)}{say}{OPEN_PLACEHOLDER}</div></details>\n'
     )
 
 
 def _why(part: str, finding: words.Finding) -> str:
     """What is no regression says at once why not."""
-    reason = words.explanation(finding) if part != "groups" else ""
+    reason = words.explanation(finding) if part != "groups" and not finding.get("triage") else ""
     reason = _needed(finding) or reason if part == "undecided" else reason
     return f'<span class="why">{_sentence(reason)}</span>' if reason else ""
 

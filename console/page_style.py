@@ -17,10 +17,15 @@ def asset(file: str) -> str:
 
 
 @cache
-def policy() -> str:
-    """The content security policy: no source but this file, no script or style but ours (by their hashes)."""
+def policy(form: str = "'none'") -> str:
+    """The content security policy: no source but this file, no script or style but ours (by their hashes); where forms may go."""
     style, script = (_digest(asset(file)) for file in ("page.css", "page.js"))
-    return f"default-src 'none'; style-src '{style}'; script-src '{script}'; img-src data:; base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; style-src '{style}'; script-src '{script}'; img-src data:; base-uri 'none'; form-action {form}"
+
+
+def served_policy() -> str:
+    """The same for a page of the server, whose forms go to the server."""
+    return policy("'self'")
 
 
 def _digest(text: str) -> str:

@@ -1,4 +1,4 @@
-"""``echolane rules``: check what is written, explain a place, tell what rules would hide in past runs, propose rules from a run's noise."""
+"""``echolane rules``: check what is written, explain a place, tell what rules would hide in past runs, propose and write out rules."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import orjson
 
 from console.flags import positive, service_name
 from console.output import printable, say, table
-from console.rules_export import proposed, proposed_of_profile
+from console.rules_export import of_triage, proposed, proposed_of_profile
 from console.rules_impact import Impact, impacts
 from console.rules_in_force import TOML, rules_now, told
 from console.show import find_run
 from console.surroundings import home_of, store_of
+from console.triage_kept import newest as newest_said, services, today
+from console.triage_rules import over
 from differ.profile_rows import newest
 from differ.rules import kinds_of, out_of_scope
 from differ.rules_places import NoPlace, covers, pattern_of, steps_of
@@ -28,7 +30,8 @@ EPILOG = """examples:
   echolane rules explain 'body:$.items[*].price' --endpoint 'GET /items/{id}' --kind value
   echolane rules impact --last 20
   echolane rules export latest > proposed.toml
-  echolane rules export --profile --service shop --owner team-shop >> echolane.toml"""
+  echolane rules export --profile --service shop --owner team-shop >> echolane.toml
+  echolane rules export --triage --service shop >> echolane.toml"""
 PROPOSED_DAYS = 90
 """A proposed rule holds for a quarter: long enough to be of use, short enough to be looked at again."""
 LAST = 10
@@ -51,7 +54,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="from what runs have learned of base's noise, instead of a run (with export)",
     )
-    parser.add_argument("--service", type=service_name, metavar="S", help="whose profile (with export --profile)")
+    parser.add_argument(
+        "--triage", action="store_true", help="what was said of findings and stands, instead of a run (with export)"
+    )
+    parser.add_argument(
+        "--service",
+        type=service_name,
+        metavar="S",
+        help="whose (with export --profile and --triage; default: of triage all)",
+    )
     parser.add_argument(
         "--base-version", metavar="NAME", help="of which version (with export --profile; default: the one learned last)"
     )
@@ -175,13 +186,21 @@ def sentence(one: Impact) -> str:
 
 def export(args: argparse.Namespace) -> int:
     """Rules for what a run found to be noise, or what runs have learned of base, as TOML on stdout."""
-    if args.profile == bool(args.what):
-        raise UsageError("export needs a run or --profile, for example `echolane rules export latest`")
+    if args.profile + args.triage + bool(args.what) != 1:
+        raise UsageError("export needs a run, --profile or --triage, for example `echolane rules export latest`")
     expires = (datetime.now(UTC).date() + timedelta(days=PROPOSED_DAYS)).isoformat()
     with store_of(args, home_of(args)) as store:
         if args.profile:
             service, profile = newest(store, args.service or "", args.base_version or "")
             sys.stdout.write(proposed_of_profile(service, profile, expires, args.owner or ""))
+            return 0
+        if args.triage:
+            said = [
+                one
+                for name in ([args.service] if args.service else services(store))
+                for one in newest_said(store, name)
+            ]
+            sys.stdout.write(of_triage([one for one in said if not over(one, today())]))
             return 0
         run = find_run(store, args.what)
     if not run["result"]:

@@ -6,9 +6,10 @@ A proposal has no owner unless one is named: somebody fills it in and so answers
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
+from console.triage_rules import toml_fields
 from console.words import controls, count, listed, seen, text
 from differ.difference import VALUE
 from differ.profiles import Profile
@@ -16,6 +17,7 @@ from differ.result import iso
 from differ.rules_reading import Written, read
 from differ.rules_refusing import RULES_MAX, faults
 from echolane.rules import IGNORE, IGNORE_ORDER, Rule
+from echolane.triage import Decision
 
 MATCHERS = {"value": IGNORE, "format": IGNORE, "order": IGNORE_ORDER}
 """Kinds that a rule is proposed for. Presence, type and status that vary are for a person to look at."""
@@ -84,6 +86,19 @@ def proposed_of_profile(service: str, profile: Profile, expires: str, owner: str
     return "\n".join(parts)
 
 
+def of_triage(decisions: Sequence[Decision]) -> str:
+    """A TOML text: the rules that were said in triage and stand, the newest first, as they hold in runs."""
+    head = (
+        "# Said in triage: written by `echolane rules export --triage`, to be kept in git. Then say `open` of these findings,\n"
+        "# since what stands twice is told by the rule in git alone.\n"
+    )
+    parts = [head]
+    for one in decisions:
+        what = f"# finding {one.finding}: {one.decision}, said by {one_line(one.who)} on {iso(one.at_ns)[:10]} in run {one.run}"
+        parts += [_written(dict(fields), what) for fields in toml_fields(one)]
+    return "\n".join(parts)
+
+
 def _proposals(service: str, finding: Mapping[str, Any], where: str, expires: str) -> Iterator[dict[str, Any]]:
     names = [str(name) for name in listed(finding, "endpoint_names")]
     for name in names if len(names) == 1 else [""]:
@@ -111,7 +126,8 @@ def _written(fields: dict[str, Any], what: str) -> str:
         return f"{what}\n# not proposed: {one_line(fields['where'])}: {one_line(why)}\n"
     lines = [what, "[[rules]]"]
     for name, value in fields.items():
-        lines.append(f"{name} = {value if name == 'expires' else quoted(value)}" + ("  # fill in" if not value else ""))
+        text = f"[{', '.join(map(quoted, cast('list[object]', value)))}]" if isinstance(value, list) else quoted(value)
+        lines.append(f"{name} = {value if name == 'expires' else text}" + ("  # fill in" if not value else ""))
     return "\n".join([*lines, ""])
 
 

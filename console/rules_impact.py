@@ -17,14 +17,21 @@ from differ.evidence import REGRESSION
 from differ.gathering import Row, key_of
 from differ.judging import difference_verdict
 from differ.result import PLACES_ID, differences_of, places_read
-from differ.rules import Compiled, Rulebook, explains
+from differ.rules import CAUSES, Compiled, Rulebook, explains, meant
+from differ.rules_matchers import ALWAYS
 from differ.sink import MISSING
 from echolane.rules import Rule
 from echolane.store import Store
 
 ROWS = """
-SELECT endpoint, exchange, seq, statuses, d_pair, d_where, d_kind, d_facet, d_klass, d_flags, d_count, d_old, d_new, d_values
-FROM results_v WHERE run = {run:String} AND verdict = 'differs' ORDER BY seq, exchange"""
+SELECT endpoint, exchange, seq, statuses, d_pair, d_where, d_kind, d_facet, d_klass, d_flags, d_count, d_old, d_new, d_values, d_signature
+FROM results_v WHERE run = {run:String} AND verdict = 'differs' AND (empty({places:Array(String)}) OR hasAny(d_where, {places:Array(String)}))
+ORDER BY seq, exchange"""
+
+ENDED = """
+SELECT run, service, result FROM runs_v
+WHERE notEmpty(result) AND ({service:String} = '' OR service = {service:String})
+ORDER BY started_at DESC LIMIT {last:UInt32}"""
 
 
 @dataclass(slots=True)
@@ -52,13 +59,10 @@ class Impact:
         }
 
 
-def impacts(store: Store, rules: Sequence[Rule], last: int) -> tuple[list[Impact], list[str]]:
-    """Each rule's impact on the last runs that ended, and which runs these were."""
+def impacts(store: Store, rules: Sequence[Rule], last: int, service: str = "") -> tuple[list[Impact], list[str]]:
+    """Each rule's impact on the last runs that ended, of one service where it is named, and which runs these were."""
     found = [Impact(rule) for rule in rules]
-    runs = store.query(
-        "SELECT run, service, result FROM runs_v WHERE notEmpty(result) ORDER BY started_at DESC LIMIT {last:UInt32}",
-        {"last": last},
-    )
+    runs = store.query(ENDED, {"last": last, "service": service})
     for run in runs:
         numbers = [n for n, rule in enumerate(rules) if rule.service in {"", run["service"]}]
         _look(store, str(run["run"]), orjson.loads(run["result"]), [found[n] for n in numbers])
@@ -71,7 +75,9 @@ def _look(store: Store, run: str, result: Mapping[str, Any], found: Sequence[Imp
         "SELECT json FROM findings_v WHERE run = {run:String} AND id = {id:String}", {"run": run, "id": PLACES_ID}
     )
     verdicts = places_read(index[0]["json"] if index else "[]")
-    for page in store.stream(ROWS, {"run": run}, rows=1000):
+    # Of triage the places are those of the rows themselves, so that rows without them need not be looked at.
+    places = sorted({one.rule.where for one in found}) if all(one.rule.finding for one in found) else []
+    for page in store.stream(ROWS, {"run": run, "places": places}, rows=1000):
         for row in page:
             for number, place, noisy, sure in explained(row, book):
                 one, where, kind = found[number - 1], row["d_where"][place], row["d_kind"][place]
@@ -102,12 +108,20 @@ def explained(row: Row, book: Rulebook) -> Iterator[tuple[int, int, bool, bool]]
 def asked(one: Compiled, row: Row, index: int) -> bool | None:
     """Whether a rule explains a difference of a row; None where the row does not tell."""
     kind, facet = row["d_kind"][index], row["d_facet"][index]
+    if one.exact and not meant(one.rule, row["d_signature"][index], causes_of(row)):
+        return False
     try:
         old, new = (orjson.loads(text) if text else MISSING for text in (row["d_old"][index], row["d_new"][index]))
     except orjson.JSONDecodeError:  # cut
-        return True if one.always and one.takes(kind, facet) else None if one.takes(kind, facet) else False
+        return False if not one.takes(kind, facet) else True if one.rule.matcher in ALWAYS else None
     said = explains(one, kind, facet, old, new)
-    return None if said and not one.always and row["d_count"][index] > 1 else said
+    return None if said and one.rule.matcher not in ALWAYS and row["d_count"][index] > 1 else said
+
+
+def causes_of(row: Row) -> set[str]:
+    """Signatures of what all else in an exchange may follow from."""
+    parts = zip(row["d_pair"], row["d_where"], row["d_signature"], strict=True)
+    return {signature for pair, where, signature in parts if pair == 0 and where in CAUSES}
 
 
 def finding_of(result: Mapping[str, Any]) -> dict[tuple[str, str, str], str]:

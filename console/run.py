@@ -22,6 +22,7 @@ from console.rewrites import explain_plan
 from console.rules_in_force import rules_of_run
 from console.show import find_run
 from console.surroundings import home_in, settings_of, store_of
+from console.triage_kept import of_run
 from echolane import ids, recordings
 from echolane.addresses import networks_of
 from echolane.errors import UsageError
@@ -222,6 +223,8 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
     if firing.dry_run_header and methods == "safe":
         raise UsageError("--dry-run says how writes are fired, so it goes with --methods all; --explain sends nothing")
     rules, branch_name = rules_of_run(service, args.branch_name)
+    with store_of(args, home) as store:
+        said, branch_name = of_run(store, service, branch_name, rules, os.environ)
     now = time.time_ns()
     journal = open_journal(home)
     try:
@@ -251,7 +254,8 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
         folder=os.getcwd(),  # noqa: PTH109 - the caller's folder as the shell names it
         started_at_ns=now,
         differ=settings.differ,
-        rules=rules,
+        rules=[*rules, *said.rules],
+        triage=said.decisions,
         branch_name=branch_name,
         stop_early=args.stop_early,
         firing=firing,

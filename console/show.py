@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import orjson
 
 from console.explain import explanation, print_explanation
-from console.outputs import add_output_flags, write_outputs
+from console.outputs import WRITERS, add_output_flags, write_outputs
+from console.page import render_page
+from console.page_triage import Desk
 from console.rewrites import print_rewrites
 from console.surroundings import home_of, store_of
 from console.terminal import print_verdict
+from console.triage_kept import standing, told_said
 from differ.result import exchange_lines
 from echolane.errors import UsageError
+from echolane.runspec import RunSpec
 from echolane.store import Store
 
 
@@ -63,10 +69,16 @@ def execute(args: argparse.Namespace) -> int:
             sys.stdout.buffer.write(orjson.dumps(result) + b"\n")
         else:
             print_verdict(result)
-        write_outputs(args, result)
+        write_outputs(args, result, {**WRITERS, "html": lambda told: render_page(told, desk=desk_of(store, run))})
     finally:
         store.close()
     return 0
+
+
+def desk_of(store: Store, run: Mapping[str, Any]) -> Desk:
+    """What stands of the findings of a run, for a page that only tells it."""
+    branch = msgspec.json.decode(str(run["spec"]), type=RunSpec).branch_name if run["spec"] else ""
+    return Desk({name: told_said(one) for name, one in standing(store, str(run["service"]), branch).items()})
 
 
 def find_run(store: Store, text: str) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def verdict_lines(result: words.Result, width: int) -> list[Text]:
 def _finding(finding: words.Finding, width: int) -> list[Text]:
     severity, room = words.severity(finding), width - len(INDENT)
     kind = _cut(words.text(finding, "kind"), 14)
-    facts = f"  {kind}  {words.seen(finding)}"
+    facts = "  ".join(["", kind, words.seen(finding), *filter(None, [words.known(finding)])])
     where = _cut(words.place(finding), max(room - cell_len(facts), 20))
     lines = [
         Text.assemble((f"{severity:<10}", SEVERITY_STYLES[severity]), _cut(words.endpoint(finding), room)),

@@ -234,6 +234,11 @@ def explanation(finding: Finding) -> str:
     return str(finding.get("explanation") or finding.get("reason") or "")
 
 
+def known(finding: Finding) -> str:
+    """``known bug``, where somebody said that it is one."""
+    return "known bug" if section(finding, "triage").get("decision") == "bug" else ""
+
+
 def samples(finding: Finding) -> list[Mapping[str, Any]]:
     """The samples that may be shown."""
     return listed(finding, "samples")[:SAMPLES_MAX]

@@ -15,6 +15,7 @@ import orjson
 from differ.evidence import Observed
 from differ.gathering import Gathering, Row, gather
 from differ.judging import Judgement, judge, verdict_of
+from differ.members import MEMBERS_ID, members_json
 from differ.profile_rows import Ended, profile_json, profile_of, save_profile
 from differ.relating import related
 from differ.result import PLACES_ID, Sample, Told, Wanted, line, places_json, places_read, result_json, wanted_of
@@ -85,7 +86,7 @@ def close_run(
     result["profile"] = profile_json(kept, spec, judgement)
     learned = [Ended(row["endpoint"], row["control"], row["first_ns"], row["last_ns"]) for row in ended]
     save_profile(store, spec, gathering.learning, learned, result["reason_code"])
-    save_findings(store, spec, result, places)
+    save_findings(store, spec, result, {PLACES_ID: places, MEMBERS_ID: members_json(judgement)})
     return result
 
 
@@ -204,17 +205,17 @@ def _cut_samples(row: Row, wanted: set[Wanted]) -> Iterator[tuple[Wanted, Sample
             )
 
 
-def save_findings(store: Store, spec: RunSpec, result: dict[str, Any], places: str) -> None:
-    """One row a finding, and one with the verdict of every place, for ``show --exchanges``."""
+def save_findings(store: Store, spec: RunSpec, result: dict[str, Any], kept: Mapping[str, str]) -> None:
+    """One row a finding, one with the verdict of every place, for ``show --exchanges``, and one with what each covers, for triage."""
     found = [finding for name in ("groups", "noise", "expected", "undecided") for finding in result[name]]
-    index = {"id": PLACES_ID, "endpoint": "", "where": "", "kind": "", "verdict": "index"}
-    texts = [*(orjson.dumps(finding).decode() for finding in found), places]
+    rows = [{"id": name, "endpoint": "", "where": "", "kind": "", "verdict": "index"} for name in kept]
+    texts = [*(orjson.dumps(finding).decode() for finding in found), *kept.values()]
     try:
         store.insert(
             "findings",
             {
                 "run": [spec.run] * len(texts),
-                **{name: [finding[name] for finding in (*found, index)] for name in index},
+                **{name: [finding[name] for finding in (*found, *rows)] for name in rows[0]},
                 "json": texts,
                 "version": [time.time_ns()] * len(texts),
             },

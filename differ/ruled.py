@@ -9,15 +9,17 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from differ.evidence import NOISE, Observed
 from differ.rules import EXPECTED
 from differ.tallies import Spot
-from differ.verdict import severity
+from differ.verdict import SEVERITIES, severity
 from echolane.ids import finding_id
 from echolane.rules import Rule, version_of
 from echolane.runspec import RunSpec
+from echolane.triage import BUG, Decision
 
 EXPECTED_VERDICT = "expected"
 BASIS = "rule"
@@ -106,24 +108,44 @@ def findings(
     observed: Mapping[str, Observed],
     samples: Mapping[Wanted, dict[str, Any]],
 ) -> dict[str, list[dict[str, Any]]]:
-    """Findings by verdict, ``noise`` and ``expected``, those that hide most first."""
+    """Findings by verdict, ``noise`` and ``expected``, those that hide most first; what was said of one finding is one."""
     found: dict[str, list[dict[str, Any]]] = {NOISE: [], EXPECTED_VERDICT: []}
-    ranked = sorted(gathering.ruled.places.items(), key=lambda item: (-sum(h.count for h in item[1].values()), item[0]))
-    for key, endpoints in ranked:
+    said = {one.finding: one for one in spec.triage}
+    whole: dict[tuple[object, ...], list[Key]] = {}
+    for key in gathering.ruled.places:
         rule = spec.rules[key[0] - 1]
-        one = _finding(spec.service, rule, key, endpoints, observed)
-        a, b = _controls(key, endpoints, gathering.spots)
-        one |= {"control_differing": a, "branch_control_differing": b}
-        one["samples"] = [samples[wanted] for wanted in wanted_of(key, endpoints) if wanted in samples]
+        whole.setdefault((rule.finding,) if rule.finding in said else key, []).append(key)
+    for keys in whole.values():
+        rule = spec.rules[keys[0][0] - 1]
+        one = _finding(spec.service, rule, {key: gathering.ruled.places[key] for key in keys}, observed)
+        counts = [_controls(key, gathering.ruled.places[key], gathering.spots) for key in keys]
+        one |= {"control_differing": max(a for a, _ in counts), "branch_control_differing": max(b for _, b in counts)}
+        if rule.finding in said:
+            tell_of(one, said[rule.finding])
+        first = min(
+            keys, key=lambda key: (key[1:] != (one["where"], one["kind"]), -_shown(gathering.ruled.places[key]))
+        )
+        wanted = wanted_of(first, gathering.ruled.places[first])
+        one["samples"] = [samples[name] for name in wanted if name in samples]
         found[one["verdict"]].append(one)
+    for rows in found.values():
+        rows.sort(key=lambda one: (-one["differing"], one["rule"], one["where"], one["kind"]))
     return found
 
 
+def _shown(endpoints: Mapping[str, Hidden]) -> int:
+    return sum(hidden.count for hidden in endpoints.values())
+
+
 def _finding(
-    service: str, rule: Rule, key: Key, endpoints: Mapping[str, Hidden], observed: Mapping[str, Observed]
+    service: str, rule: Rule, keys: Mapping[Key, Mapping[str, Hidden]], observed: Mapping[str, Observed]
 ) -> dict[str, Any]:
-    _, where, kind = key
-    names = sorted(endpoints)
+    _, where, kind = next(iter(keys))
+    most: dict[str, int] = {}
+    for endpoints in keys.values():
+        for name, hidden in endpoints.items():
+            most[name] = max(most.get(name, 0), hidden.count)
+    names, places = sorted(most), sorted({place for _, place, _ in keys})
     seen = [observed.get(name, Observed()) for name in names]
     return {
         "id": finding_id(service, where, kind, f"rule:{rule.name}"),
@@ -135,19 +157,48 @@ def _finding(
         "verdict": EXPECTED_VERDICT if rule.branch else NOISE,
         "basis": BASIS,
         "rule": rule.name,
+        "triage": None,
         "profile": False,
-        "severity": severity(where, kind),
-        "differing": sum(hidden.count for hidden in endpoints.values()),
+        "severity": min((severity(place, sort) for _, place, sort in keys), key=SEVERITIES.index),
+        "differing": sum(most.values()),
         "observed": sum(o.fired for o in seen),
         "control_observed": sum(o.control for o in seen),
         "branch_control_observed": sum(o.branch_control for o in seen),
         "p_value": None,
         "q_value": None,
-        "places": [where],
-        "places_count": 1,
+        "places": places[:SHOWN],
+        "places_count": len(places),
         "explanation": f"rule `{rule.name}` of {rule.owner}: {rule.reason}",
         "missing_samples": 0,
         "greedy": 0,
+    }
+
+
+def tell_of(finding: dict[str, Any], said: Decision) -> None:
+    """Put what was said of a finding into what explains it: it is that finding, by its own id, place and kind."""
+    finding |= {
+        "id": said.finding,
+        "where": said.where,
+        "kind": said.kind,
+        "triage": said_json(said),
+        "explanation": told_in_words(said),
+    }
+
+
+def told_in_words(said: Decision) -> str:
+    """``known bug (owner team-shop, said by ann): see SHOP-17``."""
+    word = "known bug" if said.decision == BUG else said.decision
+    branch = f" on {said.branch}" if said.branch else ""
+    return f"{word}{branch} (owner {said.owner}, said by {said.who}): {said.note}"
+
+
+def said_json(said: Decision) -> dict[str, Any]:
+    """What was said, as a finding tells it."""
+    return {
+        **{name: getattr(said, name) for name in ("decision", "owner", "note", "by", "who", "run")},
+        "at": datetime.fromtimestamp(said.at_ns / 1e9, UTC).isoformat(timespec="milliseconds"),
+        "branch": said.branch or None,
+        "expires": said.expires or None,
     }
 
 
@@ -176,6 +227,7 @@ def rules_json(spec: RunSpec, ruled: Ruled) -> dict[str, Any]:
                 "owner": rule.owner,
                 "expires": rule.expires or None,
                 "source": rule.source,
+                "triage": rule.finding or None,
             }
             for number, rule in enumerate(spec.rules, 1)
         ],
@@ -189,7 +241,14 @@ def tell_rules(
     observed: Mapping[str, Observed],
     samples: Mapping[Wanted, dict[str, Any]],
 ) -> None:
-    """Put what rules explained into a result: findings in ``noise`` and ``expected``, and the account of the rules."""
+    """Put what rules explained into a result: findings in ``noise`` and ``expected``, the account of the rules, and which bugs are known."""
     for verdict, found in findings(spec, gathering, observed, samples).items():
         result[verdict] += found
+    known = {one.finding: one for one in spec.triage if one.decision == BUG}
+    for part in ("groups", "undecided", "noise"):
+        for finding in result[part]:
+            if finding["id"] in known and finding["triage"] is None:
+                bug = known[finding["id"]]
+                why = "; ".join(filter(None, (told_in_words(bug), finding["explanation"])))
+                finding |= {"triage": said_json(bug), "explanation": why}
     result["rules"] = rules_json(spec, gathering.ruled)

@@ -8,7 +8,7 @@ versions show against themselves stays evidence, so that a rule changes no verdi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -26,6 +26,8 @@ GRAVE = frozenset(("status", "failure", "missing", "added", "type", "truncated",
 """Kinds that no rule explains unless it names them: a value that is there, of its type, is all that rules are mostly about."""
 BY_DEFAULT = frozenset(("value", "format"))
 ORDERS = frozenset(("order", "moved"))
+CAUSES = frozenset(("status", "body"))
+"""Places of what all else in an exchange may follow from: another status, another kind of body."""
 PLUGIN = "plugin"
 """Why an exchange could not be compared in full: the function of a rule failed."""
 LOOKED_UP_MAX = 20_000
@@ -65,6 +67,8 @@ class Compiled(msgspec.Struct, frozen=True, gc=False):
     matcher: Matcher | None
     always: bool
     flags: int
+    exact: bool = False
+    """Whether it asks which change it is, which is known when all are found."""
 
     def takes(self, kind: str, facet: int) -> bool:
         """Whether it may explain a kind of difference: what changes type or presence only where its kind says so."""
@@ -74,7 +78,8 @@ class Compiled(msgspec.Struct, frozen=True, gc=False):
 def compiled(number: int, rule: Rule) -> Compiled:
     """One rule of those that were not refused."""
     flags = RULED | (EXPECTED if rule.branch else 0)
-    return Compiled(number, rule, kinds_of(rule), matcher_of(rule), rule.matcher in ALWAYS, flags)
+    exact = bool(rule.changes or rule.beside)
+    return Compiled(number, rule, kinds_of(rule), matcher_of(rule), rule.matcher in ALWAYS and not exact, flags, exact)
 
 
 class Lens:
@@ -125,6 +130,8 @@ class Rulebook:
 def out_of_scope(rule: Rule, endpoint: str, status: int | None) -> str:
     """Which field of a rule leaves an endpoint out; empty when none does. The service was looked at before the run."""
     method, _, path = endpoint.partition(" ")
+    if rule.endpoints and endpoint not in rule.endpoints:
+        return "endpoints"
     if rule.methods and method not in rule.methods:
         return "method"
     if rule.endpoint and not covers(path_of(rule.endpoint), path_of(path)):
@@ -182,10 +189,12 @@ class RuledChange(Change, gc=False):
         if self.candidates and not (self.candidates[0].always and facet > TYPE):
             self.consider(old, new, facet)
 
-    def settle(self, where: str, ask: Ask) -> None:
+    def settle(self, where: str, ask: Ask, causes: frozenset[str]) -> None:
         """Ask the functions of the rules that are left, in order, up to one that explains all; Unanswered when one fails."""
         left, self.candidates = self.candidates, ()
         for one in left:
+            if one.exact and not meant(one.rule, f"{self.kind}:{self.signature}", causes):
+                continue
             asked = one.rule.matcher == CUSTOM
             if asked and len(self.pairs) != self.count:
                 continue
@@ -235,20 +244,28 @@ class RuledSink(Sink, gc=False):
     def settle(self) -> str:
         """Ask what is left to ask; ``plugin`` when a function gave no answer: then no rule explains that difference."""
         reason = ""
+        causes = frozenset(f"{one.kind}:{one.signature}" for (where, _), one in self.found.items() if where in CAUSES)
         for key, change in self.found.items():
             if isinstance(change, RuledChange) and self.lens is not None:
                 try:
-                    change.settle(key[0], self.lens.ask)
+                    change.settle(key[0], self.lens.ask, causes)
                 except Unanswered:
                     reason = PLUGIN
         return reason
+
+
+def meant(rule: Rule, signature: str, causes: Collection[str]) -> bool:
+    """Whether a rule is about this very change; ``causes``: signatures at :data:`CAUSES` in the same exchange."""
+    return (not rule.changes or signature in rule.changes) and (
+        not rule.beside or any(text in rule.beside for text in causes)
+    )
 
 
 def explains(one: Compiled, kind: str, facet: int, old: Any, new: Any) -> bool | None:
     """Whether a rule that asks no function explains a difference of one pair of values; None when a function has to say."""
     if not one.takes(kind, facet):
         return False
-    if one.always:
+    if one.rule.matcher in ALWAYS:
         return True
     if one.matcher is None:
         return None

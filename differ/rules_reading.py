@@ -14,8 +14,22 @@ from echolane.rules import KINDS, MATCHERS, REGEX, Rule
 INVALID = "INVALID"
 FIELDS = (
     *("name", "service", "method", "endpoint", "status", "where", "kinds", "matcher", "absolute", "relative", "within"),
-    *("pattern", "class", "function", "reason", "owner", "expires", "permanent", "branch"),
+    *(
+        "pattern",
+        "class",
+        "function",
+        "reason",
+        "owner",
+        "expires",
+        "permanent",
+        "branch",
+        "endpoints",
+        "change",
+        "beside",
+    ),
 )
+LISTED_MAX = 1000
+"""Texts of one list: endpoints by name; a service has some hundred."""
 TEXT_MAX = 1000
 """Characters of one field."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
@@ -89,8 +103,11 @@ def _read(written: Written, called: str) -> Rule:
         service=_formed(fields, "service", _SERVICE, "the name of a service, for example shop"),
         methods=[_one_of("method", text.upper(), METHODS) for text in _texts(fields, "method")],
         endpoint=_endpoint(fields),
+        endpoints=[_named(text) for text in _texts(fields, "endpoints")],
         status=[_status(text) for text in _texts(fields, "status")],
         kinds=[_one_of("kinds", text, KINDS) for text in _texts(fields, "kinds")],
+        changes=_texts(fields, "change", strip=False),
+        beside=_texts(fields, "beside", strip=False),
         matcher=_one_of("matcher", _text(fields, "matcher"), MATCHERS),
         absolute=_number(fields, "absolute"),
         relative=_number(fields, "relative"),
@@ -116,13 +133,15 @@ def _text(fields: Mapping[str, Any], key: str, *, strip: bool = True) -> str:
     return value.strip() if strip else value
 
 
-def _texts(fields: Mapping[str, Any], key: str) -> list[str]:
+def _texts(fields: Mapping[str, Any], key: str, *, strip: bool = True) -> list[str]:
     """One text or number, or a list of them."""
     value = fields.get(key, [])
     found = cast("list[object]", value if isinstance(value, list) else [value])
     if any(isinstance(one, bool) or not isinstance(one, str | int) for one in found) or (key in fields and not found):
         raise Wrong(key, f"`{key}` needs a text or a list of texts, not {value!r}"[:300])
-    return [str(one).strip() for one in found]
+    if len(found) > LISTED_MAX or any(len(str(one)) > TEXT_MAX for one in found):
+        raise Wrong(key, f"`{key}` has at most {LISTED_MAX} texts of at most {TEXT_MAX} characters")
+    return [str(one).strip() if strip else str(one) for one in found]
 
 
 def _formed(fields: Mapping[str, Any], key: str, form: re.Pattern[str], what: str) -> str:
@@ -142,6 +161,14 @@ def _endpoint(fields: Mapping[str, Any]) -> str:
     for part in text.split("/"):
         if "*" in part and part not in {"*", "**"}:
             raise Wrong("endpoint", f"`{part}`: a segment is named whole, or * for any, or ** for any number of them")
+    return text
+
+
+def _named(text: str) -> str:
+    if " /" not in text or text.partition(" ")[0] not in METHODS:
+        raise Wrong(
+            "endpoints", f"`endpoints` has {text!r}; each is a method and a path, for example GET /items/{{id}}"[:300]
+        )
     return text
 
 

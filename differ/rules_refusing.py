@@ -8,7 +8,7 @@ from itertools import combinations
 
 import msgspec
 
-from differ.rules import BY_DEFAULT, GRAVE, ORDERS, kinds_of, statuses_of
+from differ.rules import BY_DEFAULT, GRAVE, ORDERS, kinds_of, out_of_scope, statuses_of
 from differ.rules_automaton import Budget, automaton
 from differ.rules_matchers import ALWAYS, CLASSES
 from differ.rules_places import ANY, DEEP, NoPlace, Steps, intersect, literal, path_of, pattern_of, wild
@@ -86,7 +86,7 @@ def faults(rule: Rule, today: str, functions: Collection[str]) -> Iterator[Refus
         return
     for code, text in (*_of_matcher(rule, functions), *_of_place(rule, steps), *_of_kinds(rule, steps)):
         yield refuse(code, text)
-    if not rule.service and not literal_path(rule.endpoint):
+    if not rule.service and not rule.endpoints and not literal_path(rule.endpoint):
         yield refuse(
             UNSCOPED, "it holds everywhere; name a `service`, or an `endpoint` with at least one segment by name"
         )
@@ -185,16 +185,24 @@ def _of_kinds(rule: Rule, steps: Steps) -> Iterator[tuple[str, str]]:
 def contradicting(rules: Sequence[Rule]) -> Iterator[Refusal]:
     """Rules that ask different things of one place: nobody knows which was meant, so neither holds."""
     for one, two in combinations(rules, 2):
-        if one.test == two.test or bool(one.branch) != bool(two.branch) or not kinds_of(one) & kinds_of(two):
-            continue
-        if meet(one, two):
+        if clash(one, two):
             for rule, other in ((one, two), (two, one)):
                 text = f"it asks another thing of the same place than rule `{other.name}` ({other.source}); keep one of them"
                 yield Refusal(CONTRADICTION, rule.name, rule.source, text)
 
 
+def clash(one: Rule, two: Rule) -> bool:
+    """Whether two rules ask different things of one difference."""
+    if one.test == two.test or bool(one.branch) != bool(two.branch) or not kinds_of(one) & kinds_of(two):
+        return False
+    return meet(one, two)
+
+
 def meet(one: Rule, two: Rule) -> bool:
     """Whether there may be a difference that is in the scope and at the place of both rules."""
+    for named, other in ((one, two), (two, one)):
+        if named.endpoints and all(out_of_scope(other, name, None) for name in named.endpoints):
+            return False
     if one.service and two.service and one.service != two.service:
         return False
     if one.methods and two.methods and not set(one.methods) & set(two.methods):
@@ -216,4 +224,4 @@ def in_force(rules: Iterable[Rule], service: str, branch_name: str) -> list[Rule
     ]
 
 
-__all__ = ["CODES", "IGNORE", "contradicting", "decided", "faults", "in_force"]
+__all__ = ["CODES", "IGNORE", "clash", "contradicting", "decided", "faults", "in_force"]

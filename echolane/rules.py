@@ -40,10 +40,16 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
     methods: list[str] = []
     endpoint: str = ""
     """A pattern over the path of an endpoint's template: ``/items/*``, ``/v2/**``."""
+    endpoints: list[str] = []
+    """Endpoints by name, ``GET /items/{id}``: where it holds, when there are any."""
     status: list[str] = []
     """Statuses of base's answer: ``200``, ``2xx``."""
     kinds: list[str] = []
     """Kinds of differences that the rule explains; empty for those its matcher is made for."""
+    changes: list[str] = []
+    """Signatures of differences (``d_signature`` of the store): explains these changes alone; empty for any."""
+    beside: list[str] = []
+    """Signatures of a change of status or of the whole body: explains only in exchanges that show one of them; empty for all."""
     matcher: str = IGNORE
     absolute: float | None = None
     relative: float | None = None
@@ -61,6 +67,8 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
     """A glob over branch names: an expected change, which ends with its branch."""
     source: str = ""
     """File and line, for a person."""
+    finding: str = ""
+    """The finding of which it was said in triage; empty where it is from a file."""
 
     @property
     def test(self) -> tuple[object, ...]:

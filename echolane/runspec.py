@@ -8,6 +8,7 @@ from echolane.observation import TargetInfo
 from echolane.recordings import Recording
 from echolane.rules import Rule
 from echolane.settings import Differ
+from echolane.triage import Decision
 from echolane.writes import WriteRule
 
 
@@ -71,3 +72,5 @@ class RunSpec(msgspec.Struct, frozen=True):
     firing: Firing = Firing()
     base_version: str = ""
     """The name of the version that base is (for ``git:REF CMD`` its commit), to which its noise profile is bound; empty where it is unknown."""
+    triage: list[Decision] = []
+    """What was said of findings and in force when the run began, at most one of each; its rules are the last of ``rules``."""

@@ -82,6 +82,8 @@ class Launcher:
         self._home, self._store, self._places = home, store, list(places)
         self._at_once, self._queued_max = at_once, queued_max
         self._queue: deque[Asked] = deque(maxlen=queued_max + at_once + 1)
+        self._unkept: set[str] = set()
+        """Runs of the queue that are not on the disk yet: they are not begun before."""
         self._going: dict[str, Asked] = {}
         self._keys: dict[str, Asked] = {}
         self._children: dict[str, asyncio.subprocess.Process] = {}
@@ -115,12 +117,15 @@ class Launcher:
         if asked.key:
             self._remember(asked)
         self._queue.append(asked)  # before anything is waited for: two who ask at once get two places
+        self._unkept.add(asked.run)
         try:
             await asyncio.to_thread(self._keep, asked, row=asked.words[:1] != ["--resume"])
         except BaseException:
             self._queue.remove(asked)
             self._keys.pop(asked.key, None)
             raise
+        finally:
+            self._unkept.discard(asked.run)
         self._changed.set()
 
     async def cancel(self, run: str) -> bool:
@@ -159,7 +164,7 @@ class Launcher:
             for asked in list(self._going.values()):
                 tasks.create_task(self._adopted(asked, stop))
             while not stop.is_set():
-                while self._queue and len(self._going) < self._at_once:
+                while self._queue and len(self._going) < self._at_once and self._queue[0].run not in self._unkept:
                     asked = self._queue.popleft()
                     self._going[asked.run] = asked
                     tasks.create_task(self._seen_through(asked, stop))

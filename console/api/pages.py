@@ -9,14 +9,14 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from aiohttp import web
 
-from console.api import calls_runs, gate, page_list, reading
+from console.api import calls_runs, gate, page_list, pages_triage, reading
 from console.api.context import Call, Operation
 from console.api.gate import SITE
 from console.api.messages import RunRequest, RunsQuery
 from console.api.problems import Problem
 from console.api.sessions import COOKIE, HOURS
 from console.page import render_page
-from console.page_style import asset, policy
+from console.page_style import asset, policy, served_policy
 from echolane.errors import RefusedForSafety, UsageError
 
 ASSETS = {"page.css": "text/css", "list.css": "text/css", "live.js": "text/javascript"}
@@ -31,6 +31,8 @@ def add_pages(app: web.Application) -> None:
         ("POST", "/runs", start, "runner"),
         ("GET", "/runs/{run}", run, "viewer"),
         ("POST", "/runs/{run}/cancel", cancel, "runner"),
+        ("GET", "/runs/{run}/findings/{finding}/triage", triage, "viewer"),
+        ("POST", "/runs/{run}/findings/{finding}/triage", say, "editor"),
         ("POST", "/logout", logout, "viewer"),
         ("GET", "/login", door, None),
         ("POST", "/login", login, None),
@@ -128,8 +130,25 @@ async def run(call: Call) -> web.StreamResponse:
     if result is None:
         state = await call.site.read(reading.state_told, call.site, found)
         return _html(page_list.on_its_way(state, word=_word(call), may_run=call.token.may("runner")))
-    text = await call.site.read(render_page, result, home="/")
-    return _html(text, csp=f"{policy()}; frame-ancestors 'none'")
+    desk = await pages_triage.desk_of(call, found.id, found.service, _word(call))
+    text = await call.site.read(render_page, result, home="/", desk=desk)
+    return _html(text, csp=f"{served_policy() if desk.may else policy()}; frame-ancestors 'none'")
+
+
+async def triage(call: Call) -> web.StreamResponse:
+    """What a finding is said to be, and what else that would hide."""
+    return _html(await pages_triage.shown(call, _word(call)))
+
+
+async def say(call: Call) -> web.StreamResponse:
+    """Say what a finding is, by a form; where that is refused the form comes again, and says why."""
+    try:
+        anchor = await pages_triage.said(call)
+    except Problem as problem:
+        if problem.code not in {"bad-request", "refused-rule", "conflict"}:
+            raise
+        return _html(await pages_triage.shown(call, _word(call), problem.detail), status=problem.status)
+    return _to(f"/runs/{call.path('run')}#{anchor}")
 
 
 async def start(call: Call) -> web.StreamResponse:

@@ -23,6 +23,7 @@ TITLES = {
     "unsupported-type": (415, "The body has another type than wanted"),
     "wrong-host": (421, "This server is not called that"),
     "key-reused": (422, "The Idempotency-Key was used for another request"),
+    "refused-rule": (422, "This could hide more than was meant"),
     "too-many": (429, "Too many requests"),
     "fault": (500, "A fault of Echolane"),
     "unavailable": (503, "What this needs does not answer"),

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from console.api import calls, calls_runs, hooks, hooks_forges, live, messages as m, openapi, plain
+from console.api import (
+    calls,
+    calls_runs,
+    calls_triage,
+    hooks,
+    hooks_forges,
+    live,
+    messages as m,
+    messages_triage as t,
+    openapi,
+    plain,
+)
 from console.api.context import Admit, Call, Handler, Operation
 
 V1 = "/api/v1"
@@ -206,6 +217,53 @@ OPERATIONS: tuple[Operation, ...] = (
         m.Exchanges,
         m.PageQuery,
         problems=("not-found", "no-result"),
+    ),
+    Operation(
+        "POST",
+        f"{RUN}/findings/{{finding}}/triage",
+        "decideFinding",
+        "Say what a finding is: intended, noise, a bug, or open again; it holds from the next run on",
+        "editor",
+        calls_triage.decide,
+        t.DecisionTold,
+        body=t.TriageRequest,
+        status=201,
+        more=((200, t.DecisionTold),),
+        problems=("not-found", "no-result", "conflict", "key-reused", "refused-rule"),
+        keyed=True,
+    ),
+    Operation(
+        "GET",
+        f"{RUN}/findings/{{finding}}/triage/preview",
+        "previewTriage",
+        "What such a decision would hide in the last runs of the service",
+        "viewer",
+        calls_triage.preview,
+        t.Preview,
+        t.PreviewQuery,
+        problems=("not-found", "no-result", "conflict"),
+    ),
+    Operation(
+        "GET",
+        f"{RUN}/triage",
+        "listTriageOfRun",
+        "What stands of the findings of a run, the newest first",
+        "viewer",
+        calls_triage.list_of_run,
+        t.Decisions,
+        t.DecisionsQuery,
+        problems=("not-found",),
+    ),
+    Operation(
+        "GET",
+        f"{V1}/services/{{service}}/triage",
+        "listTriageOfService",
+        "What stands of a service, the newest first",
+        "viewer",
+        calls_triage.list_of_service,
+        t.Decisions,
+        t.DecisionsQuery,
+        problems=("not-found",),
     ),
     Operation(
         "GET",

@@ -51,12 +51,28 @@
     if (next) next.querySelector("summary").focus();
   };
 
+  // Say what the finding in focus is: the key chooses the word, Enter in the note says it.
+  const words = { i: "intended", n: "noise", b: "bug" };
+  const say = (event, word) => {
+    const row = document.activeElement.closest(".finding");
+    const form = row && row.querySelector("form.triage");
+    if (!form) return;
+    event.preventDefault();
+    row.open = true;
+    for (const button of all("button[name=decision]", form)) button.classList.toggle("wanted", button.value === word);
+    form.elements.note.focus();
+  };
+
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.matches("input")) {
-      if (event.key === "Escape") { search.value = ""; filter(); search.blur(); }
+      if (event.key === "Escape" && event.target === search) { search.value = ""; filter(); search.blur(); }
+      else if (event.key === "Escape") event.target.closest("details").querySelector("summary").focus();
+      const wanted = event.key === "Enter" && event.target.form && event.target.form.querySelector(".wanted");
+      if (wanted) wanted.click();
       return;
     }
+    if (words[event.key]) { say(event, words[event.key]); return; }
     if (event.key === "j") move(1);
     else if (event.key === "k") move(-1);
     else if (event.key === "/" && search) { event.preventDefault(); search.focus(); }

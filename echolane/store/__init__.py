@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-TABLES = ("runs", "results", "samples", "noise", "findings", "capacities", "capacity_steps")
+TABLES = ("runs", "results", "samples", "noise", "findings", "triage", "capacities", "capacity_steps")
 """Tables that rooms insert into; each has its folding view, ``<table>_v``."""
 
 RUNS_OVER = "SELECT run FROM runs_v WHERE state IN ('finished', 'failed') AND run IN {runs:Array(String)} ORDER BY run"

@@ -29,13 +29,14 @@ VIEWS = frozenset(
         "noise_v",
         "noise_runs_v",
         "findings_v",
+        "triage_v",
         "capacities_v",
         "capacity_steps_v",
     )
 )
 """Our tables as everybody reads them: folded, so that nothing counts twice."""
 RAW = frozenset(
-    ("runs", "results", "samples", "noise", "findings", "rules", "capacities", "capacity_steps", "migrations")
+    ("runs", "results", "samples", "noise", "findings", "triage", "rules", "capacities", "capacity_steps", "migrations")
 )
 """The tables below them, in which a row may stand more than once."""
 FOREIGN = {

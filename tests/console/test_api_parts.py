@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import given, strategies as st
 from console.api.access import ROLES, TokenBook
 from console.api.audit import Audit
 from console.api.connections import Patience, busy
+from console.api.launching import Asked, Launcher
 from console.api.rates import Rates
 from console.api.secrets_kept import secret
 from console.api.sessions import Sessions
@@ -248,3 +251,50 @@ async def test_more_connections_than_may_be_are_closed_at_once() -> None:
 
     assert refused == b""
     assert served.startswith(b"HTTP/1.1 200")
+
+
+class SlowStore:
+    """A store whose insert takes as long as somebody says."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+
+    def insert(self, *_: object) -> None:
+        """Wait for the word."""
+        assert self.go.wait(30)
+
+    def query(self, *_: object) -> list[dict[str, object]]:
+        """Nothing."""
+        return []
+
+
+def test_a_run_is_begun_when_it_is_kept_and_not_before(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A queue that is looked at while a run is written leaves it where it is: else two would write its file, and the run be lost."""
+    store, begun = SlowStore(), list[str]()
+
+    async def started(asked: Asked) -> None:
+        begun.append(asked.run)
+        raise OSError("enough was seen")
+
+    async def until(true: Callable[[], object]) -> None:
+        async with asyncio.timeout(30):
+            while not true():  # noqa: ASYNC110 - a file
+                await asyncio.sleep(0.01)
+
+    async def scene() -> None:
+        launcher, stop = Launcher(home, store, [], 1, 4), asyncio.Event()  # type: ignore[arg-type] - what is asked of a store
+        monkeypatch.setattr(launcher, "_started", started)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(launcher.work(stop))
+            asking = tasks.create_task(launcher.ask(Asked("r1", "shop", "me", 1, [])))
+            await until((home.runs / "r1.asked").exists)
+            launcher._changed.set()  # as when another run ends
+            await until(lambda: not launcher._changed.is_set())  # it has looked
+            assert begun == []
+            store.go.set()
+            await asking
+            await until(lambda: begun)
+            stop.set()
+
+    asyncio.run(scene())
+    assert begun == ["r1"]

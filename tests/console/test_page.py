@@ -10,6 +10,7 @@ import pytest
 
 from console.page import PAGE_BYTES, render_page
 from console.page_style import asset, policy
+from console.page_triage import Desk
 from echolane.observation import TARGETS
 from tests.console.results import RESULTS, hostile
 
@@ -77,6 +78,42 @@ def test_hostile_values_add_no_element_and_no_attribute(poisoned: dict[str, Any]
     assert parsed.open == []
     page.encode("utf-8")
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", page)
+
+
+def desk(result: dict[str, Any], text: str) -> Desk:
+    """Something was said of each finding, in these words, and more may be."""
+    names = ("decision", "owner", "note", "by", "who", "run", "at", "branch", "expires")
+    said = {**{name: f"{name} {text}" for name in names}, "expired": False}
+    return Desk({str(one["id"]): said for one in result["groups"]}, f"r {text}", f"w {text}", f"o {text}", may=True)
+
+
+def test_hostile_words_of_triage_are_text_and_nothing_else(poisoned: dict[str, Any], known_elements: set[Any]) -> None:
+    """What people say of findings, and what tokens are called, is shown as it is, in the line and in the form's fields."""
+    text = poisoned["service"].removeprefix("shop ")
+    harmless = outline(render_page(hostile("x"), desk=desk(hostile("x"), "x"))).elements
+    parsed = outline(render_page(poisoned, desk=desk(poisoned, text)))
+
+    assert ("form", ("class", "method", "action")) in parsed.elements
+    assert parsed.elements - harmless - known_elements == set()
+    assert (parsed.crossed, parsed.open) == (0, [])
+
+
+def test_who_may_say_nothing_has_no_form_and_sees_what_was_said(fail: dict[str, Any]) -> None:
+    """A file and a viewer's page tell it; a rule in git has no form even for who may."""
+    said = desk(fail, "x")
+    viewer = render_page(fail, desk=Desk(said.said))
+    ruled = {**fail, "groups": [{**fail["groups"][0], "rule": "dearer", "triage": None}], "noise": [], "undecided": []}
+
+    assert "<form" not in viewer + render_page(fail) + render_page(ruled, desk=desk(ruled, "x"))
+    assert "form-action 'none'" in viewer
+    assert "form-action 'self'" in render_page(fail, desk=said)
+    assert "Decision x on branch x: note x · owner owner x · said by who x on at x · until expires x" in words_of(
+        viewer
+    )
+    assert "Known bug: see SHOP-17 · owner team-shop · said by ann on 2026-11-20 · until 2026-12-24" in words_of(
+        render_page(fail)
+    )
+    assert "Taken back since: Known bug: see SHOP-17" in words_of(render_page(fail, desk=Desk()))
 
 
 def test_hostile_values_are_still_shown(poisoned: dict[str, Any]) -> None:
@@ -206,6 +243,12 @@ def test_ten_thousand_long_findings_stay_below_five_megabytes(fail: dict[str, An
     assert int(left_out[2].replace(",", "")) + page.count('class="sample') >= 3 * shown
     assert page.count('class="sample') > 20
     assert "Findings <b>10,000</b>" in page
+    served = render_page(result, desk=Desk(run="r" * 36, word="w" * 43, owner="o" * 80, may=True))
+    shown = served.count('class="finding" id="groups-')
+    assert len(served.encode()) <= 5_000_000
+    assert shown > 500
+    assert served.count('<form class="triage"') + served.count("Say what it is") == served.count('class="finding" id="')
+    assert served.count("Say what it is") > 0
 
 
 def test_an_older_result_still_has_a_page() -> None:

@@ -313,6 +313,26 @@ def test_a_row_names_its_rule_and_a_run_counts_it() -> None:
     assert "d_rule" not in bare.take()
 
 
+def test_a_rule_of_a_very_change_explains_no_other() -> None:
+    """By its signature a status is another one, and an endpoint another; what follows from a status is explained beside it alone."""
+    said = [
+        f"{d.kind}:{d.signature}" if ":" not in d.signature else d.signature
+        for d in compared(answer({}), answer({}, 404)).differences
+    ]
+    gone = rule("status", kinds=["status"], changes=said, endpoints=[ENDPOINT])
+    beside = rule("body:$.price", kinds=["missing"], beside=said)
+    both = compared(answer({"price": 1}), answer({}, 404), gone, beside)
+    other = compared(answer({"price": 1}), answer({}, 500), gone, beside)
+    alone = compared(answer({"price": 1}), answer({}), gone, beside)
+
+    assert said == ["status:200>404"]
+    assert ruled(both) == {("status", "status"): 1, ("body:$.price", "missing"): 2}
+    assert set(ruled(other).values()) == set(ruled(alone).values()) == {0}
+    assert Rulebook([gone]).lens("GET /others/{id}", 200) is None
+    plain = rule("body:$.price", kinds=["missing"])
+    assert ruled(compared(answer({"price": 1}), answer({}), beside, plain)) == {("body:$.price", "missing"): 2}
+
+
 def test_a_resumed_run_has_the_rules_it_began_with() -> None:
     """They travel in the run's spec, every field of them; a spec from before there were rules has none."""
     one = rule(

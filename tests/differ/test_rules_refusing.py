@@ -133,6 +133,18 @@ def test_rules_that_contradict_are_both_refused() -> None:
     assert len(decide({"branch": "feat/x"}, tolerance)[0]) == 2
 
 
+def test_endpoints_by_name_are_a_scope() -> None:
+    """They need no service, contradict nothing at other endpoints, and each is a method and a path."""
+    tolerance = {"matcher": "tolerance", "absolute": 0.01}
+    named = {"service": None, "endpoints": ["GET /a/{id}"]}
+
+    assert [rule.name for rule in decide(named)[0]] == ["r0"]
+    assert len(decide(named, {**tolerance, "endpoint": "/b/*"})[0]) == 2
+    assert len(decide(named, {**tolerance, "service": None, "endpoints": ["GET /b/{id}", "HEAD /a/{id}"]})[0]) == 2
+    assert decide(named, {**tolerance, "endpoint": "/a/*"})[0] == []
+    assert [(r.code, "each is a method" in r.text) for r in decide({"endpoints": ["/a"]})[1]] == [("INVALID", True)]
+
+
 def test_an_unknown_field_names_its_line_and_what_was_meant() -> None:
     """As a wrong setting does."""
     found = read(Written({**GOOD, "matchr": "ignore"}, "rules/shop.yaml", 3, {"matchr": 6}))

@@ -99,6 +99,9 @@ class App(BaseHTTPRequestHandler):
             "at": time.time(),
             "served": App.served,
         }
+        if number % 3 == 0 and self.changes & {"gone", "broken"}:
+            self.say(404 if "gone" in self.changes else 500, {"error": "no such item"}, {})
+            return
         if self.poison and number == 7:
             body["note"] = f"poison:{self.poison}"
         self.say(200, body, {"X-Features": ", ".join(features), "X-Request-Id": os.urandom(8).hex()})

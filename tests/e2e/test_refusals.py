@@ -107,7 +107,7 @@ def test_a_run_on_a_full_disk_is_said(world: World, small_disk: Path, fill: Call
     assert world.call("import", har(world), "--service", "shop", "--home", home).code == 0
     fill(small_disk / "ballast")
     call = ("run", "--service", "shop", "--home", home, *TWO)
-    refused(world, 2, f"`{home}/", *call)
+    refused(world, 2, str(home), *call)
     (small_disk / "ballast").unlink()
     refused(world, 4, "127.0.0.1:1", *call)
 

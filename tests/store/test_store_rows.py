@@ -92,7 +92,7 @@ def test_a_full_row_comes_back_as_it_was(any_store: Store, results: Callable[...
 def test_every_table_takes_the_columns_it_names(any_store: Store) -> None:
     """A row of defaults goes into each table and is seen through its view."""
     for table in TABLES:
-        (column,) = {"service"} if table == "noise" else {"run"}
+        (column,) = {"service"} if table in {"noise", "triage"} else {"run"}
         any_store.insert(table, {column: ["defaults"]} | ({"verdict": ["noise"]} if table == "findings" else {}))
         assert len(any_store.query(f"SELECT * FROM {table}_v WHERE {column} = 'defaults'")) == 1
 
