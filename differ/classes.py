@@ -17,14 +17,21 @@ _DATE = (
     rf"{_DAY},? \d{{1,2}}[ -]{_MONTH}[ -]\d{{2,4}} \d\d:\d\d:\d\d(?: (?:GMT|UTC|[+-]\d{{4}}))?"
     r"|\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
 )
-_HASH = r"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}\b"
+_PAIRS = r"\b[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5,}\b"
+"""Bytes with colons: fingerprints of keys, hardware addresses."""
+_HASH = rf"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{{8,}}\b|{_PAIRS}"
 _OPAQUE = r"(?<![\w/.+-])(?=[\w+/=-]{0,255}\d)(?=[\w+/=-]{0,255}[A-Za-z])[\w+/=-]{20,}(?![\w/.+-])"
 _NUMBER = r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
 MASKED = re.compile(f"(?P<uuid>{_UUID})|(?P<time>{_DATE})|(?P<hash>{_HASH})|(?P<token>{_OPAQUE})|(?P<number>{_NUMBER})")
 _WHOLE = (
     ("uuid", re.compile(_UUID)),
     ("time", re.compile(_DATE)),
-    ("hash", re.compile(r'(?:W/)?"?(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}"?|(?:W/)?"[^"]{6,}"')),
+    (
+        "hash",
+        re.compile(
+            rf'(?:W/)?"?(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{{8,}}"?|(?:W/)?"[^"]{{6,}}"|{_PAIRS}'
+        ),
+    ),
     ("token", re.compile(r"(?=[\w+/=.-]*\d)(?=[\w+/=.-]*[A-Za-z])[\w+/=.-]{12,}")),
 )
 _TELLING = re.compile(r'[\d"-]')
@@ -33,6 +40,10 @@ _TURN = re.compile(r"\d[A-Za-z]|[A-Za-z](?=\d)|[a-z](?=[A-Z])")
 TURNS_MIN = 4
 """Turns between letters and digits, or from small to capital, in a token that was drawn by chance; a path, a name or a version has fewer."""
 _HEX = re.compile(r"[0-9a-fA-F]{8,}")
+_RUN = re.compile(rf"\b[0-9a-fA-F]{{8,}}\b|{_PAIRS}")
+_DIGITS = re.compile(r"[\d:]*")
+LENGTHENED = 2
+"""Characters by which an id inside a text must be longer to have another form: a number written in hex has one more or less by luck."""
 _LIST = re.compile(r"[\w*!#$&.+:/-]+(?:\s*,\s*[\w*!#$&.+:/-]+)+")
 _HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
 
@@ -72,6 +83,23 @@ def klass_of_both(old: str, new: str) -> str:
     if "hash" in {klass, other} and len(old) == len(new) and _HEX.fullmatch(old) and _HEX.fullmatch(new):
         return "hash"
     return ""
+
+
+def hashes_apart(old: str, new: str) -> tuple[str, str] | None:
+    """The first two hashes of unlike length inside texts that are alike but for hashes, ``("", "")`` where all are as long.
+
+    None where the texts differ in anything else, or in no hash. One in forty hashes of eight characters has no letter, so a run of
+    digits is a hash where the other text has a letter in its place.
+    """
+    runs, others = _RUN.findall(old), _RUN.findall(new)
+    if len(runs) != len(others) or format_of(_RUN.sub("", old)) != format_of(_RUN.sub("", new)):
+        return None
+    pairs = [(one, two) for one, two in zip(runs, others, strict=True) if one != two]
+    if any(_DIGITS.fullmatch(one) and _DIGITS.fullmatch(two) for one, two in pairs):
+        return None
+    if not pairs:
+        return None
+    return next(((one, two) for one, two in pairs if abs(len(one) - len(two)) >= LENGTHENED), ("", ""))
 
 
 def is_permutation(left: str, right: str) -> bool:

@@ -36,6 +36,8 @@ class Place:
     nature: str = ""
     """``generative`` or ``permutation``: each distinct pair of values counts once. Empty: each exchange counts."""
     klass: str = ""
+    digest: bool = True
+    """Whether all its values are hashes so long that two instances never agree on one by luck: what they agree on is made of something."""
     flags: int = CLOCK | DERIVED | PERMUTATION
     """Flags that every difference here has."""
     count: int = 0
@@ -162,7 +164,12 @@ def weigh(place: Place, evidence: Evidence, observed: Observed) -> Weighed:
 def _deterministic(place: Place, evidence: Evidence) -> Weighed | None:
     """One exchange is enough where the controls never differed, or only by noise that cannot agree by luck."""
     tally = evidence.all
-    if place.nature or tally.lucky or evidence.twin_noisy or not (tally.x_alone or evidence.alone):
+    if (
+        (place.nature and not place.digest)
+        or tally.lucky
+        or evidence.twin_noisy
+        or not (tally.x_alone or evidence.alone)
+    ):
         return None
     if copies(evidence) > Q_MAX:
         return None

@@ -92,7 +92,8 @@ def only(fours: Sequence[Four]) -> list[Sides]:
     for four in fours:
         often.update({value for value in four[1:] if step(four, value)})
     found: list[Sides] = []
-    asked = [value for value, count in often.items() if count >= COINS_MIN]
+    # What is missing is no value: that one version has something oftener is measured as presence.
+    asked = [value for value, count in often.items() if value and count >= COINS_MIN]
     for value in sorted(asked, key=lambda value: (-often[value], value))[:CHOICES]:
         controls = tuple(
             (

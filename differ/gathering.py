@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from bisect import insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from zlib import crc32
 
 import orjson
 
-from differ.difference import CLOCK, DERIVED, GREEDY, ORDER_OF, PERMUTATION
+from differ.difference import CLOCK, DERIVED, GREEDY, ORDER_OF, PERMUTATION, RENAMING
 from differ.evidence import Place
 from differ.fourfold import FOURS_MAX, four_of
 from differ.profiles import Learning
@@ -42,6 +43,7 @@ UNMEASURED = CLOCK | DERIVED | PERMUTATION | RULED
 MOVED_MAX = 16
 """Members of one list that are counted: sixteen are worth forty coins."""
 SAMPLES_MAX = 3
+_DIGEST = re.compile(r"[0-9a-fA-F]{32,}")
 X, A, B = range(3)
 
 Row = dict[str, Any]
@@ -195,6 +197,7 @@ class Gathering:
         place = self.places[number]
         place.flags &= row["d_flags"][index]
         place.klass = max(place.klass, row["d_klass"][index])
+        place.digest = place.digest and is_digest(row, index)
         if not counted:
             return number
         place.count += 1
@@ -284,6 +287,14 @@ def key_of(row: Row, index: int) -> Key:
     """What a difference is counted as."""
     nature = "permutation" if row["d_flags"][index] & PERMUTATION else "generative" if row["d_klass"][index] else ""
     return row["endpoint"], row["d_where"][index], row["d_kind"][index], row["d_facet"][index], nature
+
+
+def is_digest(row: Row, index: int) -> bool:
+    """Whether two values are hashes of one length of 128 bits or more, and no ids that answers were seen to rename."""
+    if row["d_klass"][index] != "hash" or RENAMING in row["d_signature"][index]:
+        return False
+    old, new = (_DIGEST.search(row[side][index] or "") for side in ("d_old", "d_new"))
+    return old is not None and new is not None and len(old[0]) == len(new[0])
 
 
 def listed(row: Row, here: Here) -> int:
