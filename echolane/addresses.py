@@ -10,6 +10,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Sequence
 
+from echolane.errors import UsageError
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
@@ -26,6 +28,14 @@ TRANSLATED = ipaddress.ip_network("::ffff:0:0:0/96")
 """IPv4 addresses of hosts behind a stateless translator (RFC 7915)."""
 NOT_PUBLIC = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "fec0::/10", "5f00::/16")))
 """Of protocols, relays, sites and segments (IANA's special-purpose registries); some versions of the standard library call them global."""
+
+
+def networks_of(texts: Iterable[str], where: str) -> tuple[Network, ...]:
+    """Networks as people write them; UsageError names the place of one that is none."""
+    try:
+        return tuple(ipaddress.ip_network(text) for text in texts)
+    except ValueError as error:
+        raise UsageError(f"{where}: {error}; write 10.0.0.0/8, for example") from error
 
 
 def refusal(text: str, networks: Sequence[Network]) -> str:

@@ -67,7 +67,11 @@ def unready(answer: Answer, path: str, lane: str, version: tuple[str, str]) -> s
 
 async def addresses(url: str, networks: Sequence[Network]) -> list[tuple[str, int]]:
     """Where a URL leads, all of it allowed; none where the name has no address. RefusedForSafety names the first that is not."""
-    host, port = host_of(url), urlsplit(url).port or 80
+    return await addresses_of(host_of(url), urlsplit(url).port or 80, networks, "networks")
+
+
+async def addresses_of(host: str, port: int, networks: Sequence[Network], setting: str) -> list[tuple[str, int]]:
+    """The same of a name and a port; ``setting`` is where a network is named that it may be in."""
     try:
         async with asyncio.timeout(LOOKUP_S):
             infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -78,6 +82,6 @@ async def addresses(url: str, networks: Sequence[Network]) -> list[tuple[str, in
         local = is_loopback(host) and ipaddress.ip_address(text.partition("%")[0]).is_loopback
         if not local and (why := refusal(text, networks)):
             raise RefusedForSafety(
-                f'`{host}` leads to {why}; if branches are there, name its network in the hook: networks = ["10.0.0.0/8"]'
+                f'`{host}` leads to {why}; if that is meant, name its network in the hook: {setting} = ["10.0.0.0/8"]'
             )
     return [(text, port) for text in found]

@@ -165,8 +165,8 @@ def test_the_action_installs_what_it_is_told(place: Place) -> None:
 def test_a_step_of_github_actions_tells_the_verdict(place: Place) -> None:
     """It imports, compares, writes every file, its outputs and the summary, fails on differences; the runner obeys nothing that is printed."""
     done, outputs, summary = step(
-        place, 1, service="shop", import_="", home=str(place.world.home), branch_cmd=place.world.app_command("price"),
-        base_cmd=place.world.app_command(), flags="--pace=max\n--concurrency=4", branch_name="feature/a",
+        place, 1, service="shop", home=str(place.world.home), branch_cmd=place.world.app_command("price"),
+        base=f"http://127.0.0.1:{place.world.app()}", flags="--pace=max\n--concurrency=4", branch_name="feature/a",
         **{"import": "my traffic.har\n"},
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
