@@ -7,11 +7,12 @@ text (:mod:`console.escapes`); it has at most 5 MB, and says what was left out t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from console import words
+from console.escapes import html
 from console.page_findings import OPEN_PLACEHOLDER, head, sample
 from console.page_parts import PARTS, account, commands, hero, name, outcome_bar
 from console.page_style import asset, favicon, policy
@@ -56,12 +57,12 @@ class Part:
     samples_left_out: int = 0
 
 
-def render_page(result: words.Result, *, home: str = "") -> str:
-    """The whole page; ``home`` is where a server has the list that it belongs to."""
+def render_page(result: words.Result, *, home: str = "", links: Sequence[tuple[str, str]] = ()) -> str:
+    """The whole page; ``home`` is where a server has the list that it belongs to, ``links`` what else it offers, by address and words."""
     parts = [Part(key, words.findings(result, key)) for key in PARTS]
     for part in parts:
         _fill_heads(part)
-    before, after = _before(result, parts, home), _after(result)
+    before, after = _before(result, parts, home, links), _after(result)
     heads = sum(size(text) + len(NO_SAMPLE) for part in parts for text in part.heads)
     room = PAGE_BYTES - size(before) - size(after) - heads
     _fill_samples(parts, room)
@@ -150,7 +151,7 @@ def _left_out(part: Part) -> str:
     return f'<p class="left-out">To stay small, this page leaves out {what}. <code>echolane show RUN --json</code> has all.</p>'
 
 
-def _before(result: words.Result, parts: list[Part], home: str) -> str:
+def _before(result: words.Result, parts: list[Part], home: str, offers: Sequence[tuple[str, str]]) -> str:
     verdict = words.verdict(result)
     brand = (
         f'<a class="brand" href="{home}">{LOGO}Echolane</a>' if home else f'<span class="brand">{LOGO}Echolane</span>'
@@ -158,6 +159,8 @@ def _before(result: words.Result, parts: list[Part], home: str) -> str:
     links = "".join(
         f'<a href="#{part.key}">{PARTS[part.key]} <b>{len(part.findings):,}</b></a>' for part in parts if part.findings
     )
+    offered = "".join(f'<a href="{html(address)}">{html(text)}</a>' for address, text in offers)
+    more = f'<p class="offers">{offered}</p>' if offered else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy()}">'
@@ -168,7 +171,7 @@ def _before(result: words.Result, parts: list[Part], home: str) -> str:
         f'<body class="{verdict}"><a class="skip" href="#groups">Skip to the findings</a>'
         f'<header class="top">{brand}<span class="service">{name(result.get("service"), 80)}</span>'
         f'<nav aria-label="Parts of this page">{links}<a href="#account">Account</a></nav></header>\n'
-        f"<main>{hero(result)}{outcome_bar(result)}\n"
+        f"<main>{hero(result)}{more}{outcome_bar(result)}\n"
     )
 
 

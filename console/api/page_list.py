@@ -28,7 +28,8 @@ WORDS = {
 REFRESH_S = 5
 
 
-def _page(title: str, main: str, *, word: str = "", events: str = "", refresh: bool = False) -> str:
+def page(title: str, main: str, *, word: str = "", events: str = "", refresh: bool = False) -> str:
+    """A page of the server around its content."""
     out = (
         f'<form method="post" action="/logout"><input type="hidden" name="word" value="{html(word)}">'
         "<button>Log out</button></form>"
@@ -65,7 +66,7 @@ def overview(
     everything = '<p class="intro"><a href="/">All services</a></p>' if service else ""
     bad = f'<p class="wrong" role="alert">{html(short(wrong, 500))}</p>' if wrong else ""
     begin = f'<section id="start"><h2>Start a run</h2>{bad}{start}</section>' if start else bad
-    return _page(
+    return page(
         service or "Services and runs",
         f'<h1 class="sr">Services and runs</h1><section id="services"><h2>Services <span class="count">{len(shown):,}</span></h2>{everything}'
         f'<div class="rows">{cards}</div></section>{begin}'
@@ -135,19 +136,37 @@ def on_its_way(state: RunState, *, word: str, may_run: bool) -> str:
         if going and may_run
         else ""
     )
+    again = (
+        f'<p class="more"><a href="/runs/{html(state.run)}/rerun">Run it again</a></p>' if may_run and not going else ""
+    )
     main = (
         f'<section class="hero"><div class="say"><h1>Run of {html(state.service)} {WORDS.get(state.state, "")}</h1>'
         f'<p class="versions"><code>{html(state.run)}</code></p>{why}<progress aria-label="Progress"{value}></progress>'
-        f'<p class="under"><span id="count">{of}</span><span id="state">{state.state}</span></p>{cancel}</div></section>'
+        f'<p class="under"><span id="count">{of}</span><span id="state">{state.state}</span></p>{cancel}{again}</div></section>'
     )
     events = f"/api/v1/runs/{state.run}/events" if going else ""
-    return _page(f"{state.service}: {state.state}", main, word=word, events=events, refresh=going)
+    return page(f"{state.service}: {state.state}", main, word=word, events=events, refresh=going)
+
+
+def rerun(state: RunState, *, word: str) -> str:
+    """Asks whether a run is to be done again."""
+    done = f"{state.total:,} exchanges" if state.total else "its exchanges"
+    return page(
+        f"{state.service}: run again",
+        f'<section class="hero"><div class="say"><h1>Run of {html(state.service)} again</h1>'
+        f'<p class="lede">The whole run is done again: {done}, at the same targets, as it was asked for. '
+        "Single exchanges are not chosen, for they depend on those before them in their session.</p>"
+        f'<p class="versions"><a href="/runs/{html(state.run)}"><code>{html(state.run)}</code></a></p>'
+        f'<form class="more" method="post" action="/runs/{html(state.run)}/rerun"><input type="hidden" name="word" value="{html(word)}">'
+        "<button>Run it again</button></form></div></section>",
+        word=word,
+    )
 
 
 def door(after: str, wrong: str = "") -> str:
     """Asks for a token."""
     bad = f'<p class="wrong" role="alert">{html(wrong)}</p>' if wrong else ""
-    return _page(
+    return page(
         "Log in",
         f'<form class="door" method="post" action="/login"><h1>Log in</h1>{bad}<input type="hidden" name="next" value="{html(after)}">'
         '<input type="text" name="user" value="echolane" autocomplete="username" hidden>'
@@ -159,7 +178,7 @@ def door(after: str, wrong: str = "") -> str:
 
 def mistake(title: str, detail: str) -> str:
     """An error, for a person."""
-    return _page(
+    return page(
         title,
         f'<section class="hero"><div class="say"><h1>{html(title)}</h1><p class="lede">{html(short(detail, 500))}</p>'
         '<p class="versions"><a href="/">Services and runs</a></p></div></section>',

@@ -57,7 +57,7 @@ def there(served: Served) -> str:
     run = served.ask("GET", "/api/v1/runs?state=finished").json["runs"][0]["run"]
     finding = served.ask("GET", f"/api/v1/runs/{run}/findings").json["findings"][0]["id"]
     recording = served.ask("POST", "/api/v1/recordings", {"service": "shop"}).json["recording"]
-    names = {"run": run, "finding": finding, "recording": recording, "service": "shop"}
+    names = {"run": run, "other": run, "finding": finding, "recording": recording, "service": "shop"}
     return "[parameters]\n" + "".join(f'"path.{name}" = "{value}"\n' for name, value in names.items())
 
 

@@ -84,7 +84,7 @@ verdicts = ["fail"]
 
 
 def test_a_change_is_told_once_and_outlives_a_receiver_and_a_server(served: tuple[Served, int, str]) -> None:
-    """fail by the server and pass by a shell: two changes, in order, signed; a kill -9 while the receiver is away loses and doubles none."""
+    """Fail by the server and pass by a shell: two changes, in order, signed; a kill -9 while the receiver is away loses and doubles none."""
     api, port, good = served
     first = api.run(branch_name="feature/a")
     assert api.ended(first)["verdict"] == "fail"
