@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -100,14 +101,23 @@ def _invocation(result: words.Result) -> dict[str, Any]:
     decided = words.verdict(result) != "inconclusive"
     told: dict[str, Any] = {"executionSuccessful": decided}
     for key, name in (("started_at", "startTimeUtc"), ("finished_at", "endTimeUtc")):
-        if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", words.text(result, key)):
-            told[name] = words.text(result, key)
+        if at := _utc(words.text(result, key)):
+            told[name] = at
     if not decided:
         said = f"No verdict: {words.headline(result)}. {words.advice(result)}"
         told["toolExecutionNotifications"] = [
             {"level": "error", "message": {"text": _text(said, 2 * TEXT_MAX)}, "properties": _code(result)}
         ]
     return told
+
+
+def _utc(text: str) -> str:
+    """A time as SARIF has them, in UTC to the millisecond; empty where it is none."""
+    try:
+        at = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return ""
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
 
 
 def _code(result: words.Result) -> dict[str, str]:

@@ -13,8 +13,8 @@ ROWS_MAX = 200
 NAME_MAX, REASON_MAX = 300, 240
 TITLES: dict[Change, str] = {"new": "New", "gone": "Gone", "changed": "Changed", "same": "The same"}
 INTROS: dict[Change, str] = {
-    "new": "Found by the later run, and not by the earlier one.",
-    "gone": "Found by the earlier run, and not by the later one.",
+    "new": "Found by the second run, and not by the first.",
+    "gone": "Found by the first run, and not by the second.",
     "changed": "Found by both, with another verdict, severity, reach or share of exchanges.",
     "same": "Found by both alike.",
 }
@@ -28,8 +28,8 @@ def compared(before: words.Result, after: words.Result, *, word: str) -> str:
     service = words.text(after, "service")
     main = (
         f'<section class="hero"><div class="say"><h1>{html(said[:1].upper() + said[1:] or "No finding in either run")}</h1>'
-        f'<p class="lede">Two runs of {html(short(service, NAME_MAX))}, by their findings.</p></div></section>'
-        f'<div class="two">{_run("Earlier run", before)}{_run("Later run", after)}</div>'
+        f'<p class="note">Two runs of {html(short(service, NAME_MAX))}, by their findings.</p></div></section>'
+        f'<div class="two">{_run("First run", before)}{_run("Second run", after)}</div>'
         f"{''.join(_section(change, pairs, before, after) for change in CHANGES)}"
         f"{_ledgers(before, after)}"
         f'<p class="more"><a href="/runs/{_id(after)}/compare/{_id(before)}">The other way round</a></p>'
@@ -47,7 +47,7 @@ def _run(title: str, result: words.Result) -> str:
     return (
         f'<section class="side"><h2>{title}</h2><p><span class="chip {verdict}">{verdict}</span> '
         f'<time datetime="{html(when)}">{html(when[:16].replace("T", " "))} UTC</time></p>'
-        f"<p>{html(short(words.headline(result), REASON_MAX))}</p>"
+        f"<p>{html(short(words.sentence(words.headline(result)), REASON_MAX))}</p>"
         f'<p><a href="/runs/{_id(result)}"><code>{_id(result)}</code></a></p></section>'
     )
 
@@ -109,9 +109,9 @@ def _ledgers(before: words.Result, after: words.Result) -> str:
         for name, was, now, same in rows
     )
     told = [words.balance(words.ledger(result)) for result in (before, after)]
-    balance = "Both accounts balance." if told == ["balanced"] * 2 else f"Earlier: {told[0]}. Later: {told[1]}."
+    balance = "Both accounts balance." if told == ["balanced"] * 2 else f"First: {told[0]}. Second: {told[1]}."
     return (
         f'<section id="account"><h2>Accounts</h2><p class="intro">{html(short(balance, 500))}</p>'
-        '<table class="accounts"><thead><tr><th scope="col">exchanges</th><th scope="col">earlier</th><th scope="col">later</th></tr></thead>'
+        '<table class="accounts"><thead><tr><th scope="col">exchanges</th><th scope="col">first</th><th scope="col">second</th></tr></thead>'
         f"<tbody>{body}</tbody></table></section>"
     )

@@ -154,7 +154,7 @@ def rerun(state: RunState, *, word: str) -> str:
     return page(
         f"{state.service}: run again",
         f'<section class="hero"><div class="say"><h1>Run of {html(state.service)} again</h1>'
-        f'<p class="lede">The whole run is done again: {done}, at the same targets, as it was asked for. '
+        f'<p class="note">The whole run is done again: {done}, at the same targets, as it was asked for. '
         "Single exchanges are not chosen, for they depend on those before them in their session.</p>"
         f'<p class="versions"><a href="/runs/{html(state.run)}"><code>{html(state.run)}</code></a></p>'
         f'<form class="more" method="post" action="/runs/{html(state.run)}/rerun"><input type="hidden" name="word" value="{html(word)}">'

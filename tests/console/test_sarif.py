@@ -9,6 +9,7 @@ import re
 import subprocess
 import tarfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -78,6 +79,10 @@ def test_each_regression_is_a_result_and_nothing_else_is(result: dict[str, Any])
     for part in ("undecided", "noise", "expected"):
         assert told[part] == len(result[part])
     assert (told["verdict"], told["ledger"]) == (result["verdict"], result["ledger"])
+    assert [run["invocations"][0][name] for name in ("startTimeUtc", "endTimeUtc")] == [
+        f"{datetime.fromisoformat(result[key]).astimezone(UTC):%FT%T.%f}"[:23] + "Z"
+        for key in ("started_at", "finished_at")
+    ]
     assert run["invocations"][0]["executionSuccessful"] == (result["verdict"] != "inconclusive")
     assert ("toolExecutionNotifications" in run["invocations"][0]) == (result["verdict"] == "inconclusive")
 

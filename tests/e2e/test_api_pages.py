@@ -159,6 +159,8 @@ def test_a_run_is_done_again_from_its_page_and_compared(stage: Stage) -> None:
         assert browser.ask("location.pathname.endsWith(" + repr(run) + ")")
         assert browser.ask("document.querySelector('h1').textContent") == "1 the same"
         assert browser.ask("document.querySelectorAll('#same .row').length") == 1
+        browser.ask("document.querySelector('#same details').open = true")
+        shown(stage, "compare-same", 1280, "light")
     finally:
         browser.call("Emulation.setScriptExecutionDisabled", value=False)
 
