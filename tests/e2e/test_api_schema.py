@@ -15,6 +15,8 @@ from console.api.table import OPERATIONS
 from tests.e2e.api_parts import Served, log_of
 from tests.e2e.world import World
 
+FEW = "[api]\nrate_per_s = 10000\nburst = 100000\nruns_at_once = 1\nruns_queued = 1\n"
+"""Runs that are asked for take the machine from what is tested: few go on, and a full queue is an answer, too."""
 EXAMPLES = 25
 """Of each operation and phase."""
 
@@ -23,7 +25,7 @@ EXAMPLES = 25
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server that has a run."""
     world = World(tmp_path_factory.mktemp("schema"))
-    one = Served(world, exchanges=3)
+    one = Served(world, exchanges=3, settings=FEW)
     one.ended(one.run())
     yield one
     for process in world.started:
