@@ -2,7 +2,8 @@
 
 Recorded values were written by anyone. :mod:`console.page` shows them through :func:`html`, :mod:`console.junit` through
 :func:`xml`, :mod:`console.markdown` through :func:`markdown` and :func:`markdown_code`, :mod:`console.terminal` through
-:func:`terminal`. All are pure and total: any ``str``, lone surrogates too, gives text that the sink takes literally.
+:func:`terminal`, :mod:`console.api.notify_forms` through :func:`slack`. All are pure and total: any ``str``, lone surrogates
+too, gives text that the sink takes literally.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ _XML = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;", "\n": "&#10;", "\t": "&#9;"}
 )
 _MARKDOWN = str.maketrans({char: f"&#{ord(char)};" for char in "&<>*_[]|~`\\$!@#"})
+_SLACK = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _LINKS = re.compile(r":(?=\S)|(?<=[wW])\.|(?<=&#64;)|(?<=&#35;)")
 """Where a host would find a URL, ``:name:``, ``@name`` or ``#1``, some of them after they have decoded entities."""
 
@@ -86,6 +88,11 @@ def _unlinked(found: re.Match[str]) -> str:
 def markdown_code(text: str) -> str:
     """Text as code in Markdown, also inside a table; an element, because back-ticks cannot quote every value in a cell."""
     return f"<code>{markdown(text)}</code>" if text else ""
+
+
+def slack(text: str) -> str:
+    """Text for a message of Slack, one line: no link, mention or call for everybody comes of it."""
+    return visible(text).translate(_SLACK)
 
 
 def terminal(text: str) -> str:

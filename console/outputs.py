@@ -1,4 +1,4 @@
-"""The files a run or ``show`` can write: JSON, JUnit, Markdown, HTML. All are functions of the result and print its numbers."""
+"""The files a run or ``show`` can write: JSON, JUnit, SARIF, Markdown, HTML. All are functions of the result and print its numbers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import orjson
 from console.junit import junit
 from console.markdown import markdown
 from console.page import render_page
+from console.sarif import sarif
 from echolane.errors import UsageError
 
 Result = dict[str, Any]
@@ -21,10 +22,11 @@ Writers = Mapping[str, Callable[[Result], str]]
 
 
 def add_output_flags(parser: argparse.ArgumentParser, *, with_json: bool) -> None:
-    """``--json FILE --junit FILE --markdown FILE --html FILE``."""
+    """``--json FILE --junit FILE --sarif FILE --markdown FILE --html FILE``."""
     if with_json:
         parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML")
+    parser.add_argument("--sarif", type=Path, metavar="FILE", help="write SARIF 2.1.0, a result for each finding")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write a comment for a pull request")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page")
 
@@ -37,6 +39,7 @@ def as_json(result: Result) -> str:
 WRITERS: Writers = {
     "json": as_json,
     "junit": junit,
+    "sarif": sarif,
     "markdown": markdown,
     "html": render_page,
 }

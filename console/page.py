@@ -7,11 +7,12 @@ text (:mod:`console.escapes`); it has at most 5 MB, and says what was left out t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from console import words
+from console.escapes import html
 from console.page_findings import OPEN_PLACEHOLDER, head, sample
 from console.page_parts import PARTS, account, commands, hero, name, outcome_bar
 from console.page_style import asset, favicon, policy, served_policy
@@ -59,13 +60,18 @@ class Part:
     samples_left_out: int = 0
 
 
-def render_page(result: words.Result, *, home: str = "", desk: Desk | None = None) -> str:
-    """The whole page; ``home`` is where a server has the list that it belongs to, ``desk`` what is said of its findings since."""
+def render_page(
+    result: words.Result, *, home: str = "", desk: Desk | None = None, links: Sequence[tuple[str, str]] = ()
+) -> str:
+    """The whole page; ``home`` is where a server has the list that it belongs to, ``desk`` what is said of its findings since.
+
+    ``links``: what else a server offers, by address and words.
+    """
     parts = [Part(key, words.findings(result, key)) for key in PARTS]
     for part in parts:
         _fill_heads(part, desk)
     forms = desk is not None and desk.may
-    before, after = _before(result, parts, home, forms=forms), _after(result, forms=forms)
+    before, after = _before(result, parts, home, links, forms=forms), _after(result, forms=forms)
     heads = sum(size(text) + len(NO_SAMPLE) for part in parts for text in part.heads)
     room = PAGE_BYTES - size(before) - size(after) - heads
     _fill_samples(parts, room)
@@ -154,7 +160,9 @@ def _left_out(part: Part) -> str:
     return f'<p class="left-out">To stay small, this page leaves out {what}. <code>echolane show RUN --json</code> has all.</p>'
 
 
-def _before(result: words.Result, parts: list[Part], home: str, *, forms: bool) -> str:
+def _before(
+    result: words.Result, parts: list[Part], home: str, offers: Sequence[tuple[str, str]], *, forms: bool
+) -> str:
     verdict = words.verdict(result)
     brand = (
         f'<a class="brand" href="{home}">{LOGO}Echolane</a>' if home else f'<span class="brand">{LOGO}Echolane</span>'
@@ -163,6 +171,8 @@ def _before(result: words.Result, parts: list[Part], home: str, *, forms: bool) 
         f'<a href="#{part.key}">{PARTS[part.key]} <b>{len(part.findings):,}</b></a>' for part in parts if part.findings
     )
     timed = '<a href="#times">Times</a>' if has_times(result) else ""
+    offered = "".join(f'<a href="{html(address)}">{html(text)}</a>' for address, text in offers)
+    more = f'<p class="offers">{offered}</p>' if offered else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{served_policy() if forms else policy()}">'
@@ -173,7 +183,7 @@ def _before(result: words.Result, parts: list[Part], home: str, *, forms: bool) 
         f'<body class="{verdict}"><a class="skip" href="#groups">Skip to the findings</a>'
         f'<header class="top">{brand}<span class="service">{name(result.get("service"), 80)}</span>'
         f'<nav aria-label="Parts of this page">{links}<a href="#account">Account</a>{timed}</nav></header>\n'
-        f"<main>{hero(result)}{outcome_bar(result)}\n"
+        f"<main>{hero(result)}{more}{outcome_bar(result)}\n"
     )
 
 

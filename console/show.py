@@ -37,11 +37,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print JSON on stdout (NDJSON with --exchanges and --rewrites)"
     )
+    parser.add_argument("--format", choices=list(WRITERS), help="print the result on stdout in this form")
     add_output_flags(parser, with_json=False)
 
 
 def execute(args: argparse.Namespace) -> int:
     """Print the result; the exit code says whether it could be shown, not what the verdict was."""
+    if args.format and (args.json or args.exchanges or args.rewrites or args.explain):
+        raise UsageError("--format prints the result, so it goes without --json, --exchanges, --rewrites and --explain")
     home = home_of(args)
     store = store_of(args, home)
     try:
@@ -65,11 +68,14 @@ def execute(args: argparse.Namespace) -> int:
             else:
                 print_explanation(found)
             return 0
-        if args.json:
+        writers = {**WRITERS, "html": lambda told: render_page(told, desk=desk_of(store, run))}
+        if args.format:
+            sys.stdout.buffer.write(writers[args.format](result).encode("utf-8"))
+        elif args.json:
             sys.stdout.buffer.write(orjson.dumps(result) + b"\n")
         else:
             print_verdict(result)
-        write_outputs(args, result, {**WRITERS, "html": lambda told: render_page(told, desk=desk_of(store, run))})
+        write_outputs(args, result, writers)
     finally:
         store.close()
     return 0

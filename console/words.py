@@ -133,11 +133,12 @@ def findings(result: Result, part: str) -> list[Finding]:
     """The findings of one part (``groups``, ``undecided``, ``noise``, ``expected``), the gravest and most frequent first."""
     return sorted(
         listed(result, part),
-        key=lambda f: (_rank(f), -int(f.get("differing") or 0), str(f.get("endpoint")), str(f.get("where"))),
+        key=lambda f: (rank(f), -int(f.get("differing") or 0), str(f.get("endpoint")), str(f.get("where"))),
     )
 
 
-def _rank(finding: Finding) -> int:
+def rank(finding: Finding) -> int:
+    """Its severity as a number, the gravest first."""
     severity = finding.get("severity")
     return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
 

@@ -250,7 +250,7 @@ _FORMS = {
 }
 _SHORT = {"journal": "journal.url"}
 """Other names of settings, in the file and, behind ``ECHOLANE_``, in the environment."""
-ELSEWHERE = frozenset(("rules", "targets", "writes", "api_targets", "hooks", "up.record"))
+ELSEWHERE = frozenset(("rules", "targets", "writes", "api_targets", "hooks", "notify", "up.record"))
 """Keys of the file that are no settings of one value: they have readers of their own."""
 NOT_SETTINGS = {
     "ECHOLANE_SEAL_KEY",

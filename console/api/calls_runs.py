@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
@@ -13,7 +14,7 @@ from console.api.context import Call, Site
 from console.api.launching import ENDED, Asked, QueueFull
 from console.api.messages import RunRequest, Runs, RunsQuery, RunState, Told
 from console.api.problems import Problem
-from console.api.targets import Target, words
+from console.api.targets import Target, words as target_words
 from echolane import ids, recordings
 from echolane.runlog import CANCEL, PAUSE, RESUME
 
@@ -28,7 +29,7 @@ async def list_runs(call: Call) -> Runs:
 
 async def show_run(call: Call) -> Any:
     """The result of a run, or how far it is."""
-    run = await _run(call)
+    run = await run_of_path(call)
     if run.goes_on:
         return await call.site.read(reading.state_told, call.site, run), 202, {"Retry-After": "2"}
     return reading.result_of(run)
@@ -36,7 +37,7 @@ async def show_run(call: Call) -> Any:
 
 async def show_state(call: Call) -> RunState:
     """How far a run is, or how it ended."""
-    return await call.site.read(reading.state_told, call.site, await _run(call))
+    return await call.site.read(reading.state_told, call.site, await run_of_path(call))
 
 
 async def create_run(call: Call) -> Any:
@@ -44,17 +45,25 @@ async def create_run(call: Call) -> Any:
     wanted = cast("RunRequest", call.body)
     call.see(wanted.service, f"service `{wanted.service}`")
     fingerprint = hashlib.sha256(msgspec.json.encode(wanted, order="sorted")).hexdigest()
+
+    def flags() -> list[str]:
+        if wanted.service not in reading.recorded_services(call.site):
+            raise Problem("not-found", f"nothing is recorded of service `{wanted.service}`")
+        return flags_of(call.site, wanted)
+
+    return await once(call, wanted.service, fingerprint, flags)
+
+
+async def once(call: Call, service: str, fingerprint: str, flags: Callable[[], list[str]]) -> Any:
+    """Ask for a run, once for each Idempotency-Key; ``flags`` are looked up beside the loop."""
     key = hashlib.sha256(f"{call.token.id}:{call.key}".encode()).hexdigest() if call.key else ""
     if key and (before := call.site.launcher.known(key)) is not None:
         return await _again(call, before, fingerprint)
-    known = await call.site.read(reading.recorded_services, call.site)
-    if wanted.service not in known:
-        raise Problem("not-found", f"nothing is recorded of service `{wanted.service}`")
-    flags = await call.site.read(flags_of, call.site, wanted)
+    words = await call.site.read(flags)
     if key and (before := call.site.launcher.known(key)) is not None:  # asked twice at once
         return await _again(call, before, fingerprint)
     now = time.time_ns()
-    asked = Asked(ids.uuid7(now), wanted.service, call.token.id, now, flags, key, fingerprint)
+    asked = Asked(ids.uuid7(now), service, call.token.id, now, words, key, fingerprint)
     call.what = asked.run
     await _queued(call, asked)
     return await _told(call, asked.run, 201)
@@ -95,7 +104,7 @@ def flags_of(site: Site, wanted: RunRequest) -> list[str]:
         if not any(r.id == wanted.recording and r.service == wanted.service for r in recordings.listed(folder)):
             raise Problem("not-found", f"there is no recording `{wanted.recording}` of service `{wanted.service}`")
     name = wanted.branch_name if isinstance(wanted.branch_name, str) else ""
-    flags = words(base, branch, name, writes=writes)
+    flags = target_words(base, branch, name, writes=writes)
     given = {
         "branch-name": wanted.branch_name,
         "base-version": wanted.base_version,
@@ -141,7 +150,7 @@ async def pause_run(call: Call) -> Any:
 
 async def resume_run(call: Call) -> Any:
     """Go on with a run that was paused or interrupted."""
-    run = await _run(call)
+    run = await run_of_path(call)
     call.what = run.id
     if run.state == "paused" and await call.site.read(call.site.shared.say, run.id, RESUME):
         return Told(run.id, "resume"), 202, {}
@@ -155,14 +164,15 @@ async def resume_run(call: Call) -> Any:
     return Told(run.id, "resume"), 202, {}
 
 
-async def _run(call: Call) -> reading.Run:
+async def run_of_path(call: Call) -> reading.Run:
+    """The run that a call is about; Problem where the caller does not see one."""
     run = await call.site.read(reading.run_of, call.site, call.token, call.path("run"))
     call.service, call.what = run.service, run.id
     return run
 
 
 async def _going(call: Call) -> reading.Run:
-    run = await _run(call)
+    run = await run_of_path(call)
     if not run.goes_on:
         raise Problem("conflict", f"run {run.id} is {run.state} already")
     return run

@@ -16,6 +16,8 @@ from console.api.hook_settings import Armed, Hooks
 from console.api.launching import Launcher
 from console.api.messages import NoQuery
 from console.api.notice_desk import NoticeDesk
+from console.api.notify_desk import MessageDesk
+from console.api.notify_settings import Destination
 from console.api.problems import Problem
 from console.api.push_desk import PushDesk
 from console.api.rates import Rates
@@ -52,6 +54,9 @@ class Site:
     hook_rates: Rates
     """Forges deliver faster than people ask, and from few addresses."""
     pool: Executor
+    notify: dict[str, Destination]
+    """Who is told when a verdict changes, by name."""
+    messages: MessageDesk
     hosts: frozenset[str]
     """Names by which the server may be called."""
     secure: bool

@@ -17,6 +17,7 @@ from echolane import __version__
 REF = "#/components/schemas/{name}"
 PATHS: dict[str, tuple[str, str]] = {
     "run": (r"^[0-9a-f-]{36}$", "A run's id"),
+    "other": (r"^[0-9a-f-]{36}$", "The id of a later run of its service"),
     "recording": (r"^[0-9a-f-]{36}$", "A recording's id"),
     "finding": (r"^[0-9A-Za-z-]{1,80}$", "A finding's id: the same in every run"),
     "service": (r"^[A-Za-z0-9-]{1,63}$", "A service"),

@@ -136,13 +136,31 @@ def on_its_way(state: RunState, *, word: str, may_run: bool) -> str:
         if going and may_run
         else ""
     )
+    again = (
+        f'<p class="more"><a href="/runs/{html(state.run)}/rerun">Run it again</a></p>' if may_run and not going else ""
+    )
     main = (
         f'<section class="hero"><div class="say"><h1>Run of {html(state.service)} {WORDS.get(state.state, "")}</h1>'
         f'<p class="versions"><code>{html(state.run)}</code></p>{why}<progress aria-label="Progress"{value}></progress>'
-        f'<p class="under"><span id="count">{of}</span><span id="state">{state.state}</span></p>{cancel}</div></section>'
+        f'<p class="under"><span id="count">{of}</span><span id="state">{state.state}</span></p>{cancel}{again}</div></section>'
     )
     events = f"/api/v1/runs/{state.run}/events" if going else ""
     return page(f"{state.service}: {state.state}", main, word=word, events=events, refresh=going)
+
+
+def rerun(state: RunState, *, word: str) -> str:
+    """Asks whether a run is to be done again."""
+    done = f"{state.total:,} exchanges" if state.total else "its exchanges"
+    return page(
+        f"{state.service}: run again",
+        f'<section class="hero"><div class="say"><h1>Run of {html(state.service)} again</h1>'
+        f'<p class="note">The whole run is done again: {done}, at the same targets, as it was asked for. '
+        "Single exchanges are not chosen, for they depend on those before them in their session.</p>"
+        f'<p class="versions"><a href="/runs/{html(state.run)}"><code>{html(state.run)}</code></a></p>'
+        f'<form class="more" method="post" action="/runs/{html(state.run)}/rerun"><input type="hidden" name="word" value="{html(word)}">'
+        "<button>Run it again</button></form></div></section>",
+        word=word,
+    )
 
 
 def door(after: str, wrong: str = "") -> str:

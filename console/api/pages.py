@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from aiohttp import web
 
-from console.api import calls_runs, gate, page_list, pages_triage, reading
+from console.api import calls_runs, comparing_runs, gate, page_compare, page_list, pages_triage, reading, rerunning
 from console.api.context import Call, Operation
 from console.api.gate import SITE
 from console.api.messages import RunRequest, RunsQuery
@@ -33,6 +33,9 @@ def add_pages(app: web.Application) -> None:
         ("POST", "/runs/{run}/cancel", cancel, "runner"),
         ("GET", "/runs/{run}/findings/{finding}/triage", triage, "viewer"),
         ("POST", "/runs/{run}/findings/{finding}/triage", say, "editor"),
+        ("GET", "/runs/{run}/rerun", ask_again, "runner"),
+        ("POST", "/runs/{run}/rerun", rerun, "runner"),
+        ("GET", "/runs/{run}/compare/{other}", compare, "viewer"),
         ("POST", "/logout", logout, "viewer"),
         ("GET", "/login", door, None),
         ("POST", "/login", login, None),
@@ -131,7 +134,10 @@ async def run(call: Call) -> web.StreamResponse:
         state = await call.site.read(reading.state_told, call.site, found)
         return _html(page_list.on_its_way(state, word=_word(call), may_run=call.token.may("runner")))
     desk = await pages_triage.desk_of(call, found.id, found.service, _word(call))
-    text = await call.site.read(render_page, result, home="/", desk=desk)
+    links = [(f"/runs/{found.id}/rerun", "Run it again")] if call.token.may("runner") else []
+    if before := await call.site.read(comparing_runs.run_before, call.site, found):
+        links.append((f"/runs/{before}/compare/{found.id}", "Compare with the run before"))
+    text = await call.site.read(render_page, result, home="/", desk=desk, links=links)
     return _html(text, csp=f"{served_policy() if desk.may else policy()}; frame-ancestors 'none'")
 
 
@@ -167,6 +173,26 @@ async def cancel(call: Call) -> web.StreamResponse:
     """Cancel a run from its page."""
     await calls_runs.cancel_run(call)
     return _to(f"/runs/{call.path('run')}")
+
+
+async def ask_again(call: Call) -> web.StreamResponse:
+    """Whether a run is to be done again."""
+    found = await calls_runs.run_of_path(call)
+    call.what = ""  # nothing is done yet
+    state = await call.site.read(reading.state_told, call.site, found)
+    return _html(page_list.rerun(state, word=_word(call)))
+
+
+async def rerun(call: Call) -> web.StreamResponse:
+    """Do a run again from its page."""
+    state, _, _ = await rerunning.rerun_run(call)
+    return _to(f"/runs/{state.run}")
+
+
+async def compare(call: Call) -> web.StreamResponse:
+    """Two runs beside each other."""
+    before, after = await comparing_runs.results_of(call)
+    return _html(await call.site.read(page_compare.compared, before, after, word=_word(call)))
 
 
 async def door(call: Call) -> web.StreamResponse:

@@ -22,6 +22,9 @@ from console.api.hook_settings import read_hooks
 from console.api.launching import Launcher
 from console.api.notice_desk import NoticeDesk, NoticeLog
 from console.api.notice_work import NoticeWork
+from console.api.notify_desk import MessageDesk, MessageLog
+from console.api.notify_settings import read_destinations
+from console.api.notify_work import NotifyWork
 from console.api.pages import add_pages
 from console.api.push_desk import PushDesk
 from console.api.push_log import PushLog
@@ -78,7 +81,7 @@ def execute(args: argparse.Namespace) -> int:
                 say(f"a token of an admin, told this once: {first}")
             with (
                 held(home.path / "hooks" / "lock", "the pushes of this home")
-                if site.hooks
+                if site.hooks or site.notify
                 else contextlib.nullcontext()
             ):
                 service.run(lambda stop: serve(site, address, stop))
@@ -119,6 +122,8 @@ def site_of(
         notices=NoticeDesk(NoticeLog(home)),
         hook_rates=Rates(HOOKS_PER_S, HOOKS_BURST),
         pool=pool,
+        notify=read_destinations(Path("echolane.toml"), os.environ),
+        messages=MessageDesk(MessageLog(home)),
         hosts=frozenset(name.lower() for name in names if name and name not in {"0.0.0.0", "::"}),  # noqa: S104
         secure=public.scheme == "https",
     )
@@ -126,6 +131,8 @@ def site_of(
 
 async def serve(site: Site, address: tuple[str, int], stop: asyncio.Event) -> None:
     """API and pages, and the runs that they were asked for."""
+    if site.notify:
+        await site.messages.open()
     if site.hooks:
         await site.pushes.open()
         await site.notices.open()
@@ -148,6 +155,8 @@ async def serve(site: Site, address: tuple[str, int], stop: asyncio.Event) -> No
     try:
         async with opened(site.settings, site.store), asyncio.TaskGroup() as tasks:
             tasks.create_task(site.launcher.work(stop))
+            if site.notify:
+                tasks.create_task(NotifyWork(site).work(stop))
             if site.hooks:
                 tasks.create_task(PushWork(site).work(stop))
                 tasks.create_task(NoticeWork(site).work(stop))

@@ -12,11 +12,14 @@ from console.api import (
     hooks_forges,
     live,
     messages as m,
+    messages_compare,
     messages_triage as t,
     openapi,
     plain,
 )
+from console.api.comparing_runs import compare_runs
 from console.api.context import Admit, Call, Handler, Operation
+from console.api.rerunning import rerun_run
 
 V1 = "/api/v1"
 
@@ -185,6 +188,30 @@ OPERATIONS: tuple[Operation, ...] = (
         m.Told,
         status=202,
         problems=("not-found", "conflict"),
+    ),
+    Operation(
+        "POST",
+        f"{RUN}/rerun",
+        "rerunRun",
+        "Do a run again, the whole of it: the same exchanges, targets and flags",
+        "runner",
+        rerun_run,
+        m.RunState,
+        status=201,
+        more=((200, m.RunState),),
+        problems=("not-found", "conflict", "key-reused"),
+        keyed=True,
+    ),
+    Operation(
+        "GET",
+        f"{RUN}/compare/{{other}}",
+        "compareRuns",
+        "What a later run of the service found otherwise",
+        "viewer",
+        compare_runs,
+        messages_compare.Compared,
+        messages_compare.CompareQuery,
+        problems=("not-found", "no-result", "conflict"),
     ),
     Operation(
         "GET",

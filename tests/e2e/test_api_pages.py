@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 import time
@@ -12,9 +13,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from echolane.ledger import run_identities
+from echolane.store import open_store
 from tests.console.test_page_browser import CUT_OFF, OPEN_ALL, OUTSIDE, OVERFLOW, SCHEMES, WIDTHS, Browser
 from tests.e2e.api_parts import WAIT_S, Served
-from tests.e2e.world import World
+from tests.e2e.world import World, send, stop
 
 SHOTS = os.environ.get("SHOTS", "")
 """A folder for pictures of each page, for whoever wants to look at them."""
@@ -64,7 +67,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory, require: Any) -> Iterator[St
     program = require("chromium", "chromium-browser", "google-chrome", "chrome", hint="apt-get install chromium")
     world = World(tmp_path_factory.mktemp("pages"))
     profile = tmp_path_factory.mktemp("profile")
-    served = Served(world, exchanges=40)
+    mended = f'[[api_targets]]\nservice = "shop"\nname = "mended"\nurl = "http://127.0.0.1:{world.app()}"\n'
+    served = Served(world, exchanges=40, more=mended)
     run = served.run()
     served.ended(run)
     finding = served.ask("GET", f"/api/v1/runs/{run}/findings").json["findings"][0]["id"]
@@ -140,6 +144,108 @@ def test_a_run_is_started_in_the_page_and_seen_to_its_end(stage: Stage, width: i
 
     run = stage.browser.ask("location.pathname").rpartition("/")[2]
     assert stage.served.ended(run)["done"] == 40
+
+
+def test_a_run_is_done_again_from_its_page_and_compared(stage: Stage) -> None:
+    """Its page leads to the question, that to the new run, whose page leads to both beside each other, in a browser without scripts."""
+    browser, served = stage.browser, stage.served
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        stage.open(f"/runs/{stage.run}")
+        follow(stage, f"a[href='/runs/{stage.run}/rerun']")
+        stage.wait("location.pathname.endsWith('/rerun') && document.readyState === 'complete'")
+        browser.ask("document.querySelector('main form').submit()")
+        stage.wait("/^.runs.[0-9a-f-]{36}$/.test(location.pathname) && document.readyState === 'complete'")
+        run = browser.ask("location.pathname").rpartition("/")[2]
+        assert run != stage.run
+        assert served.ended(run)["done"] == 40
+        stage.open(f"/runs/{run}")
+        follow(stage, "a[href*='/compare/']")
+        stage.wait("location.pathname.includes('/compare/') && document.readyState === 'complete'")
+        assert browser.ask("location.pathname.endsWith(" + repr(run) + ")")
+        assert browser.ask("document.querySelector('h1').textContent") == "1 the same"
+        assert browser.ask("document.querySelectorAll('#same .row').length") == 1
+        browser.ask("document.querySelector('#same details').open = true")
+        shown(stage, "compare-same", 1280, "light")
+    finally:
+        browser.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def follow(stage: Stage, selector: str) -> None:
+    """Click a link as a person does: where it is, with a mouse, so that no script has to be of the page."""
+    stage.browser.ask(f"document.querySelector({selector!r}).scrollIntoView({{block: 'center'}})")
+    x, y = stage.browser.ask(
+        f"(() => {{ const box = document.querySelector({selector!r}).getBoundingClientRect(); return [box.x + 5, box.y + box.height / 2]; }})()"
+    )
+    for kind in ("mousePressed", "mouseReleased"):
+        stage.browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+
+def test_two_runs_are_shown_beside_each_other(stage: Stage) -> None:
+    """What the mended branch mended is gone, the other way round new; the API tells the same; nothing is cut at any width, on either ground."""
+    served = stage.served
+    mended = served.run(branch="mended")
+    assert served.ended(mended)["verdict"] == "pass"
+    told = served.ask("GET", f"/api/v1/runs/{stage.run}/compare/{mended}").json
+    back = served.ask("GET", f"/api/v1/runs/{mended}/compare/{stage.run}?change=new").json
+    assert told["counts"] == {"new": 0, "gone": 1, "changed": 0, "same": 0}
+    assert [(one["change"], one["where"]) for one in told["findings"]] == [("gone", "body:$.price")]
+    assert (back["total"], back["findings"][0]["after"]["differing"]) == (1, 40)
+    assert (told["before"]["verdict"], told["after"]["verdict"]) == ("fail", "pass")
+    results = [served.ask("GET", f"/api/v1/runs/{run}").json for run in (stage.run, mended)]
+    assert [told["before"]["ledger"], told["after"]["ledger"]] == [one["ledger"] for one in results]
+    for first, second, said in ((stage.run, mended, "1 gone"), (mended, stage.run, "1 new")):
+        for width in WIDTHS:
+            for scheme in SCHEMES:
+                stage.open(f"/runs/{first}/compare/{second}", width, scheme)
+                assert stage.browser.ask("document.querySelector('h1').textContent") == said
+                shown(stage, f"compare-{said.split()[1]}", width, scheme)
+                stage.open(f"/runs/{stage.run}/rerun", width, scheme)
+                shown(stage, "rerun", width, scheme)
+    cells = "[...document.querySelectorAll('.accounts tr')].map(row => row.innerText.split(/\\s*\\t\\s*/))"
+    stage.open(f"/runs/{stage.run}/compare/{mended}")
+    rows = {row[0]: row[1:] for row in stage.browser.ask(cells)}
+    for name, key in (("selected", "selected"), ("different", "different"), ("same", "same")):
+        assert rows[name] == [f"{one['ledger'][key]:,}" for one in results]
+
+
+def test_a_run_is_done_again_as_it_was_asked_for(stage: Stage) -> None:
+    """The same exchanges, though there are more now, targets and flags, once for each key; also of a run that a shell did."""
+    served = stage.served
+    process, port = served.world.recorder(served.world.app())
+    send(port, [("/items/77", {})])
+    assert stop(process) == 0
+    key = {"Idempotency-Key": "again-once-1234"}
+    answers = [served.ask("POST", f"/api/v1/runs/{stage.run}/rerun", headers=key) for _ in range(2)]
+    assert [one.status for one in answers] == [201, 200]
+    again = answers[0].json["run"]
+    assert answers[1].json["run"] == again != stage.run
+    assert served.ask("POST", f"/api/v1/runs/{again}/rerun").status == 409
+    urls = [one["url"] for one in served.ask("GET", "/api/v1/services/shop").json["targets"]]
+    path = served.world.folder / "result.json"
+    done = served.world.call(
+        *("run", "--service", "shop", "--base", urls[0], "--branch", urls[2], "--pace", "10/s..900/s over 1s"),
+        *("--late", "skip:90s", "--concurrency", 3, "--home", served.world.home, "--json", path),
+    )
+    assert done.code == 0, done.err
+    by_shell = json.loads(path.read_bytes())
+    assert (run_identities(by_shell["ledger"]), by_shell["ledger"]["selected"]) == ([], 41)
+    assert served.ask("POST", f"/api/v1/runs/{by_shell['run']}/rerun", headers=key).status == 422
+    taken = served.ask("POST", f"/api/v1/runs/{by_shell['run']}/rerun")
+    assert taken.status == 201, taken
+    assert served.ended(again)["verdict"] == "fail"
+    assert served.ended(taken.json["run"])["verdict"] == "pass"
+    for one, other in ((stage.run, again), (by_shell["run"], taken.json["run"])):
+        specs = [spec_of(served, run) for run in (one, other)]
+        for name in ("targets", "pace", "concurrency", "methods", "firing", "recording"):
+            assert specs[0][name] == specs[1][name], name
+    assert served.ask("GET", f"/api/v1/runs/{again}").json["ledger"]["selected"] == 40
+
+
+def spec_of(served: Served, run: str) -> Any:
+    """What a run was asked to do, as the store has it."""
+    with open_store(served.world.home, "") as store:
+        return json.loads(store.query("SELECT spec FROM runs_v WHERE run = {run:String}", {"run": run})[0]["spec"])
 
 
 def test_who_logs_out_is_at_the_door_again(stage: Stage) -> None:

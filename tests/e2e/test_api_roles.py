@@ -35,6 +35,8 @@ class Things(NamedTuple):
 
     service: str
     run: str
+    other: str
+    """The run to compare it with: itself."""
     finding: str
     recording: str
     token: str
@@ -67,7 +69,7 @@ def things(served: Served, service: str) -> Things:
     assert served.ended(run)["state"] == "finished"
     finding = served.ask("GET", f"/api/v1/runs/{run}/findings").json["findings"][0]["id"]
     recording = served.ask("POST", "/api/v1/recordings", {"service": service}).json["recording"]
-    return Things(service, run, finding, recording, served.token("viewer", service).split("_")[1])
+    return Things(service, run, run, finding, recording, served.token("viewer", service).split("_")[1])
 
 
 def call(stage: Stage, case: tuple[str, str, dict[str, Any]], at: Things, token: str | None) -> Answer:

@@ -15,6 +15,8 @@ from console.api.table import OPERATIONS
 from tests.e2e.api_parts import Served, log_of
 from tests.e2e.world import World
 
+FEW = "[api]\nrate_per_s = 10000\nburst = 100000\nruns_at_once = 1\nruns_queued = 1\n"
+"""Runs that are asked for take the machine from what is tested: few go on, and a full queue is an answer, too."""
 EXAMPLES = 25
 """Of each operation and phase."""
 
@@ -23,7 +25,7 @@ EXAMPLES = 25
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server that has a run."""
     world = World(tmp_path_factory.mktemp("schema"))
-    one = Served(world, exchanges=3)
+    one = Served(world, exchanges=3, settings=FEW)
     one.ended(one.run())
     yield one
     for process in world.started:
@@ -57,7 +59,7 @@ def there(served: Served) -> str:
     run = served.ask("GET", "/api/v1/runs?state=finished").json["runs"][0]["run"]
     finding = served.ask("GET", f"/api/v1/runs/{run}/findings").json["findings"][0]["id"]
     recording = served.ask("POST", "/api/v1/recordings", {"service": "shop"}).json["recording"]
-    names = {"run": run, "finding": finding, "recording": recording, "service": "shop"}
+    names = {"run": run, "other": run, "finding": finding, "recording": recording, "service": "shop"}
     return "[parameters]\n" + "".join(f'"path.{name}" = "{value}"\n' for name, value in names.items())
 
 
