@@ -11,7 +11,7 @@ import msgspec
 import orjson
 
 from console.explain import explanation, print_explanation
-from console.outputs import WRITERS, add_output_flags, write_outputs
+from console.outputs import WRITERS, Writers, add_output_flags, write_outputs
 from console.page import render_page
 from console.page_triage import Desk
 from console.rewrites import print_rewrites
@@ -68,7 +68,7 @@ def execute(args: argparse.Namespace) -> int:
             else:
                 print_explanation(found)
             return 0
-        writers = {**WRITERS, "html": lambda told: render_page(told, desk=desk_of(store, run))}
+        writers: Writers = {**WRITERS, "html": lambda told: render_page(told, desk=desk_of(store, run))}
         if args.format:
             sys.stdout.buffer.write(writers[args.format](result).encode("utf-8"))
         elif args.json:
