@@ -19,6 +19,7 @@ from echolane.errors import UsageError
 from echolane.exchange import ANSWER_BODY_KEPT, REQUEST_BODY_KEPT
 from echolane.journal.kafka_address import PASSWORD, SCHEME, Options, completed
 from echolane.reader import PASSWORD as GRAFANA_PASSWORD, WHAT as GRAFANA_WHAT, Grafana
+from echolane.signin import BOUNDS as OIDC_BOUNDS, SECRET as OIDC_SECRET, WHAT as OIDC_WHAT, Oidc
 from echolane.store.address import hidden
 
 MIB = 1024 * 1024
@@ -108,6 +109,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """By role, host or ``default``: see :mod:`echolane.credentials`."""
     api: Api = Api()
     grafana: Grafana = Grafana()
+    oidc: Oidc = Oidc()
     sources: dict[str, str] = {}
 
     @property
@@ -185,6 +187,7 @@ WHAT = {
     "api.rate_per_s": "calls a second that one token, or one address without a token, may make on average",
     "api.burst": "calls that it may make at once",
     **GRAFANA_WHAT,
+    **OIDC_WHAT,
     "kafka.user": "who logs in to Kafka; empty for nobody. The password is in ECHOLANE_KAFKA_PASSWORD or a file",
     "kafka.password_file": "a file that holds the password",
     "kafka.sasl": "plain, scram-sha-256 or scram-sha-512 (what a user without it gets)",
@@ -221,6 +224,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "api.runs_queued": (1, 10_000),
     "api.rate_per_s": (0.1, 100_000),
     "api.burst": (1, 1_000_000),
+    **OIDC_BOUNDS,
     "kafka.replication": (0, 16),
     "kafka.wait_s": (1, 3600),
 }
@@ -248,20 +252,10 @@ _SERVICE_LINK = re.compile(
 )
 _SHORT = {"journal": "journal.url"}
 """Other names of settings, in the file and, behind ``ECHOLANE_``, in the environment."""
-ELSEWHERE = frozenset(("rules", "targets", "writes", "api_targets", "hooks"))
+ELSEWHERE = frozenset(("rules", "targets", "writes", "api_targets", "hooks", "oidc.roles"))
 """Keys of the file that are no settings of one value: they have readers of their own."""
-NOT_SETTINGS = {
-    "ECHOLANE_SEAL_KEY",
-    "ECHOLANE_SEAL_KEY_COMMAND",
-    "ECHOLANE_MARK_KEY",
-    "ECHOLANE_STORE_PASSWORD",
-    PASSWORD,
-    GRAFANA_PASSWORD,
-    "ECHOLANE_INPUTS",
-    "ECHOLANE_INPUTS_DIR",
-    "ECHOLANE_REQUIRE_ALL",
-    "ECHOLANE_PURE",
-}
+_OTHERS = ("SEAL_KEY", "SEAL_KEY_COMMAND", "MARK_KEY", "STORE_PASSWORD", "INPUTS", "INPUTS_DIR", "REQUIRE_ALL", "PURE")
+NOT_SETTINGS = {PASSWORD, GRAFANA_PASSWORD, OIDC_SECRET, *(f"ECHOLANE_{name}" for name in _OTHERS)}
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str], toml_path: Path) -> Settings:

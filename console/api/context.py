@@ -15,6 +15,7 @@ from console.api.audit import Audit
 from console.api.hook_settings import Armed, Hooks
 from console.api.launching import Launcher
 from console.api.messages import NoQuery
+from console.api.oidc_flow import SignIn
 from console.api.problems import Problem
 from console.api.push_desk import PushDesk
 from console.api.rates import Rates
@@ -54,6 +55,8 @@ class Site:
     """Names by which the server may be called."""
     secure: bool
     """Whether people reach it by https."""
+    signin: SignIn | None = None
+    """Where people sign in at a provider."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     streams: int = 0
     """Clients that watch a run live."""

@@ -72,14 +72,19 @@ def read_targets(path: Path) -> Configured:
 
 
 def tables_of(path: Path, name: str) -> list[Any]:
-    """The tables ``[[name]]`` of a file, none where it is not there; UsageError where it cannot be read or they are no tables."""
+    """The tables ``[[name]]`` of a file, none where it is not there; UsageError where it cannot be read or they are no tables.
+
+    ``room.name`` are those inside the table ``[room]``.
+    """
     try:
         tree = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
-    listed: Any = tree.get(name, [])
+    room, _, inner = name.rpartition(".")
+    table: Any = tree.get(room, {}) if room else tree
+    listed: Any = cast("dict[str, Any]", table).get(inner, []) if isinstance(table, dict) else []
     if not isinstance(listed, list):
         raise UsageError(f"{path}: {name} are written as tables, [[{name}]]")
     return cast("list[Any]", listed)
