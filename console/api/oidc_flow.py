@@ -25,7 +25,7 @@ AFTER_MAX = 1_500
 """Bytes of the path to go on with: a cookie may have 4 KiB in all."""
 USED_MAX = 20_000
 """States remembered as used: more than :data:`CALLBACKS_PER_S` lets one address use before they expire."""
-CALLBACKS_PER_S, CALLBACKS = 5.0, 40
+CALLBACKS_PER_S, CALLBACKS = 10.0, 100
 """How often one address may come back: each time has the provider asked. Behind a proxy all people have one address."""
 _COOKIE = re.compile(r"v1\.([A-Za-z0-9_-]{43})\.([0-9]{1,12})\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]{43})")
 

@@ -8,6 +8,7 @@ them read again, so seldom that nobody can have the provider asked without end.
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 import ssl
 import time
@@ -161,8 +162,8 @@ class Provider:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         secret, methods = self._provided.secret, told.token_endpoint_auth_methods_supported
         if secret and (SECRET_BASIC in methods or SECRET_POST not in methods):
-            pair = aiohttp.BasicAuth(quote(self._settings.client_id, safe=""), quote(secret, safe=""))
-            headers["Authorization"] = pair.encode()
+            pair = f"{quote(self._settings.client_id, safe='')}:{quote(secret, safe='')}"
+            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         else:
             form |= {"client_id": self._settings.client_id, **({"client_secret": secret} if secret else {})}
         status, data = await self._ask("POST", told.token_endpoint, urlencode(form).encode(), headers)

@@ -6,18 +6,19 @@ the same role add their services. So nobody gets a role at a service that no row
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from console.api.access import EVERY
-from console.api.messages import Role, Service
+from console.api.messages import SERVICE, Role
 from console.api.targets import tables_of
 from echolane.errors import UsageError
 from echolane.settings import Settings
@@ -35,7 +36,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One row of ``[[oidc.roles]]``: whom it is for (one of three), and what they get."""
 
     role: Role
-    services: Annotated[list[Service | Literal["*"]], Meta(min_length=1, max_length=ROWS_MAX)]
+    services: Annotated[list[Text], Meta(min_length=1, max_length=ROWS_MAX)]
     """`*` for all, also those to come."""
     group: Text = ""
     email: Text = ""
@@ -169,6 +170,8 @@ def _rows(path: Path, tables: Sequence[Any]) -> tuple[Row, ...]:
             raise UsageError(f"{where}: say whom it is for by one of group, email and domain")
         if "@" in row.domain or (row.email and "@" not in row.email):
             raise UsageError(f"{where}: email is NAME@DOMAIN, domain what stands behind the @")
+        if wrong := [one for one in row.services if one != EVERY and not re.fullmatch(SERVICE, one)]:
+            raise UsageError(f"{where}: services: `{wrong[0]}` is no service; write its name, or `*` for all")
         found.append(row)
     return tuple(found)
 

@@ -1,7 +1,8 @@
 """Whether an ID token proves who somebody is (OpenID Connect Core 3.1.3.7, RFC 8725). Pure: time is an argument.
 
-Three signatures are taken, each with a key of its own kind out of the provider's list: RS256, ES256 on P-256, EdDSA on Ed25519. A key is
-bound to its algorithm before a token is looked at, so no token can choose how a key is used, and whatever has no public key (`none`, HS256) is refused.
+Three signatures are taken, each with a key of its own kind out of the provider's list: RS256, ES256 on P-256, EdDSA on Ed25519. A key
+is bound to its algorithm before a token is looked at, so no token can choose how a key is used, and whatever has no public key (`none`,
+HS256) is refused.
 """
 
 from __future__ import annotations
