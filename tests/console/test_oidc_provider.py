@@ -220,6 +220,23 @@ def test_a_role_is_the_one_of_the_first_row_that_fits(tmp_path: Path) -> None:
     assert found.granted(person()) is None
 
 
+def test_the_settings_that_the_page_shows_are_good(tmp_path: Path) -> None:
+    """What docs/how-to/sign-in.md has people write is read, and gives what it says."""
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "sign-in.md").read_text("utf-8")
+    shown = page.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "secret").write_text(f"{SECRET}\n", "utf-8")
+    path = tmp_path / "echolane.toml"
+    path.write_text(shown.replace("/run/secrets/oidc", str(tmp_path / "secret")), "utf-8")
+    found = read_oidc(path, load({}, {}, path), {})
+
+    assert found is not None
+    assert found.secret == SECRET
+    assert found.callback in page
+    assert found.granted(person("shop-developers", email="bob@acme.example")) == Granted("editor", ("shop",))
+    assert found.granted(person(email="ann@acme.example")) == Granted("admin", ("*",))
+    assert found.granted(person(email="bob@acme.example")) == Granted("viewer", ("depot", "shop"))
+
+
 def test_an_address_counts_only_when_it_is_verified(tmp_path: Path) -> None:
     """Anybody may have written another into a profile; groups are the provider's own, in a list, alone, or inside another claim."""
     found = read(tmp_path, more='groups_claim = "realm_access.roles"')
