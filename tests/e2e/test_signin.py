@@ -15,11 +15,6 @@ from tests.e2e.signin_parts import CLIENT, SECRET, Mock, Person
 from tests.e2e.world import World
 
 SETTINGS = """
-[api]
-rate_per_s = 10000
-burst = 100000
-runs_at_once = 2
-
 [oidc]
 issuer = "{issuer}"
 client_id = "{client}"
