@@ -20,6 +20,7 @@ from echolane.exchange import ANSWER_BODY_KEPT, REQUEST_BODY_KEPT
 from echolane.journal.kafka_address import PASSWORD, SCHEME, Options, completed
 from echolane.reader import PASSWORD as GRAFANA_PASSWORD, WHAT as GRAFANA_WHAT, Grafana
 from echolane.service_links import is_service_link
+from echolane.signin import BOUNDS as OIDC_BOUNDS, SECRET as OIDC_SECRET, WHAT as OIDC_WHAT, Oidc
 from echolane.store.address import hidden
 from echolane.up_settings import BOUNDS as UP_BOUNDS, MARK as UP_MARK, WHAT as UP_WHAT, Up
 
@@ -111,6 +112,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     api: Api = Api()
     grafana: Grafana = Grafana()
     up: Up = Up()
+    oidc: Oidc = Oidc()
     sources: dict[str, str] = {}
 
     @property
@@ -189,6 +191,7 @@ WHAT = {
     "api.burst": "calls that it may make at once",
     **GRAFANA_WHAT,
     **UP_WHAT,
+    **OIDC_WHAT,
     "kafka.user": "who logs in to Kafka; empty for nobody. The password is in ECHOLANE_KAFKA_PASSWORD or a file",
     "kafka.password_file": "a file that holds the password",
     "kafka.sasl": "plain, scram-sha-256 or scram-sha-512 (what a user without it gets)",
@@ -226,6 +229,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "api.rate_per_s": (0.1, 100_000),
     "api.burst": (1, 1_000_000),
     **UP_BOUNDS,
+    **OIDC_BOUNDS,
     "kafka.replication": (0, 16),
     "kafka.wait_s": (1, 3600),
 }
@@ -250,21 +254,10 @@ _FORMS = {
 }
 _SHORT = {"journal": "journal.url"}
 """Other names of settings, in the file and, behind ``ECHOLANE_``, in the environment."""
-ELSEWHERE = frozenset(("rules", "targets", "writes", "api_targets", "hooks", "notify", "up.record"))
+ELSEWHERE = frozenset(("rules", "targets", "writes", "api_targets", "hooks", "notify", "oidc.roles", "up.record"))
 """Keys of the file that are no settings of one value: they have readers of their own."""
-NOT_SETTINGS = {
-    "ECHOLANE_SEAL_KEY",
-    "ECHOLANE_SEAL_KEY_COMMAND",
-    "ECHOLANE_MARK_KEY",
-    "ECHOLANE_STORE_PASSWORD",
-    PASSWORD,
-    GRAFANA_PASSWORD,
-    UP_MARK,
-    "ECHOLANE_INPUTS",
-    "ECHOLANE_INPUTS_DIR",
-    "ECHOLANE_REQUIRE_ALL",
-    "ECHOLANE_PURE",
-}
+_OTHERS = ("SEAL_KEY", "SEAL_KEY_COMMAND", "MARK_KEY", "STORE_PASSWORD", "INPUTS", "INPUTS_DIR", "REQUIRE_ALL", "PURE")
+NOT_SETTINGS = {PASSWORD, GRAFANA_PASSWORD, OIDC_SECRET, UP_MARK, *(f"ECHOLANE_{name}" for name in _OTHERS)}
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str], toml_path: Path) -> Settings:

@@ -28,6 +28,10 @@ DAYS = 90
 DAYS_MAX = 3650
 TOKENS_MAX = 10_000
 """Files that are looked at; it bounds a damaged home."""
+PEOPLE_MAX = 2_000
+"""Sessions of people at a time; beyond that the one that began first ends. The rest of the files is left to tokens."""
+SESSIONS_MAX = 10
+"""Of one person: so many browsers has nobody, and who signs in for ever ends nobody else's."""
 NAME_MAX = 80
 EVERY = "*"
 _TOKEN = re.compile(r"ech_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
@@ -49,6 +53,8 @@ class Token(msgspec.Struct, frozen=True):
     by: str = ""
     """Who made it: a token's id, or `shell`."""
     revoked_at_ns: int = 0
+    subject: str = ""
+    """Whose session it is, as their provider calls them; empty where somebody was told the secret."""
 
     def may(self, role: str) -> bool:
         """Whether it has a role, or more."""
@@ -99,6 +105,28 @@ class TokenBook:
         token = Token(id, name, role, sorted(set(services)) or [EVERY], now, now + int(days * _DAY_NS), _hash(raw), by)
         self._write(token)
         return token, f"ech_{id}_{raw}"
+
+    def sign_in(self, subject: str, name: str, role: str, services: Sequence[str], hours: float) -> Token:
+        """The session of a person whom a provider knows: a token that has no secret, so that it opens nothing but their cookie."""
+        now = self._clock()
+        self._make_room(subject, now)
+        ends = now + int(hours * 3600e9)
+        token = Token(os.urandom(6).hex(), name[:NAME_MAX], role, sorted(set(services)), now, ends, "", "oidc")
+        token = msgspec.structs.replace(token, subject=subject)
+        self._write(token)
+        return token
+
+    def _make_room(self, subject: str, now: int) -> None:
+        people = [token for token in self.listed() if token.subject]
+        holding = [token for token in people if token.holds(now)]
+        own = [token for token in holding if token.subject == subject]
+        gone = [token for token in people if not token.holds(now)] + own[: max(0, len(own) + 1 - SESSIONS_MAX)]
+        gone += holding[: max(0, len(holding) + 1 - PEOPLE_MAX)]
+        for token in gone:
+            try:
+                (self._folder / f"{token.id}.json").unlink(missing_ok=True)
+            except OSError as error:
+                raise unwritable(f"`{self._folder}`", error) from error
 
     def create_first(self) -> str | None:
         """The text of an admin's token where the home has never had one, else None."""

@@ -18,6 +18,7 @@ from console.api.messages import NoQuery
 from console.api.notice_desk import NoticeDesk
 from console.api.notify_desk import MessageDesk
 from console.api.notify_settings import Destination
+from console.api.oidc_flow import SignIn
 from console.api.problems import Problem
 from console.api.push_desk import PushDesk
 from console.api.rates import Rates
@@ -61,6 +62,8 @@ class Site:
     """Names by which the server may be called."""
     secure: bool
     """Whether people reach it by https."""
+    signin: SignIn | None = None
+    """Where people sign in at a provider."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     streams: int = 0
     """Clients that watch a run live."""

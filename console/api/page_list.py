@@ -163,16 +163,26 @@ def rerun(state: RunState, *, word: str) -> str:
     )
 
 
-def door(after: str, wrong: str = "") -> str:
-    """Asks for a token."""
-    bad = f'<p class="wrong" role="alert">{html(wrong)}</p>' if wrong else ""
+def door(after: str, wrong: str = "", *, provider: str = "", takes_token: bool = True) -> str:
+    """Asks who somebody is: by a provider, by a token, or either."""
+    bad = f'<p class="wrong" role="alert">{html(short(wrong, 500))}</p>' if wrong else ""
+    sign = (
+        f'<p><a class="sign" href="/signin?{html(urlencode({"next": after}))}">Sign in with {html(short(provider, 60))}</a></p>'
+        if provider
+        else ""
+    )
+    token = (
+        '<input type="text" name="user" value="echolane" autocomplete="username" hidden>'
+        f'<label>Token<input type="password" name="token" autocomplete="current-password" required{"" if provider else " autofocus"}></label>'
+        '<p class="note">The first start of the server printed one; <code>echolane token create</code> makes more.</p>'
+        "<button>Log in</button>"
+        if takes_token
+        else ""
+    )
     return page(
         "Log in",
-        f'<form class="door" method="post" action="/login"><h1>Log in</h1>{bad}<input type="hidden" name="next" value="{html(after)}">'
-        '<input type="text" name="user" value="echolane" autocomplete="username" hidden>'
-        '<label>Token<input type="password" name="token" autocomplete="current-password" required autofocus></label>'
-        '<p class="note">The first start of the server printed one; <code>echolane token create</code> makes more.</p>'
-        "<button>Log in</button></form>",
+        f'<form class="door" method="post" action="/login"><h1>Log in</h1>{bad}{sign}'
+        f'<input type="hidden" name="next" value="{html(after)}">{token}</form>',
     )
 
 

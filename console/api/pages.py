@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -13,8 +13,9 @@ from console.api import calls_runs, comparing_runs, gate, page_compare, page_lis
 from console.api.context import Call, Operation
 from console.api.gate import SITE
 from console.api.messages import RunRequest, RunsQuery
+from console.api.page_parts import at_the_door, begin_session, html_page as _html, inside, to as _to
 from console.api.problems import Problem
-from console.api.sessions import COOKIE, HOURS
+from console.api.sessions import COOKIE
 from console.page import render_page
 from console.page_style import asset, policy, served_policy
 from echolane.errors import RefusedForSafety, UsageError
@@ -41,10 +42,10 @@ def add_pages(app: web.Application) -> None:
         ("POST", "/login", login, None),
         ("GET", "/assets/{file}", style, None),
     ):
-        app.router.add_route(method, path, _shown(Operation(method, path, f"page{path}", "", role, show)))
+        app.router.add_route(method, path, shown(Operation(method, path, f"page{path}", "", role, show)))
 
 
-def _shown(operation: Operation) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def shown(operation: Operation) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """A page as the HTTP library calls it; its errors are pages too."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -52,6 +53,8 @@ def _shown(operation: Operation) -> Callable[[web.Request], Awaitable[web.Stream
         status = 500
         try:
             gate.check_rate(call)
+            if call.who is not None and not call.site.sessions.admits(call.who):
+                call.who = None
             if operation.role and call.who is None:
                 status = 303
                 return gate.to_login(request) if operation.method == "GET" else _to("/login")
@@ -74,16 +77,6 @@ def _shown(operation: Operation) -> Callable[[web.Request], Awaitable[web.Stream
         return response
 
     return answer
-
-
-def _html(text: str, *, status: int = 200, headers: Any = None, csp: str = page_list.POLICY) -> web.Response:
-    return web.Response(
-        text=text, status=status, content_type="text/html", headers={**(headers or {}), "Content-Security-Policy": csp}
-    )
-
-
-def _to(path: str) -> web.Response:
-    return web.Response(status=303, headers={"Location": path})
 
 
 async def _form(call: Call, operation: Operation) -> dict[str, str]:
@@ -196,42 +189,31 @@ async def compare(call: Call) -> web.StreamResponse:
 
 
 async def door(call: Call) -> web.StreamResponse:
-    """Where a token is asked for."""
-    return _html(page_list.door(_inside(call.request.query.get("next", "/"))))
+    """Where people say who they are."""
+    return at_the_door(call, inside(call.request.query.get("next", "/")))
 
 
 async def login(call: Call) -> web.StreamResponse:
     """A session for who has a token."""
     fields = cast("dict[str, str]", call.body)
     token = await call.site.read(call.site.book.find, fields.get("token", "").strip())
-    after = _inside(fields.get("next", "/"))
+    after = inside(fields.get("next", "/"))
     if token is None:
-        return _html(page_list.door(after, "This token is unknown, revoked or expired."), status=403)
+        return at_the_door(call, after, "This token is unknown, revoked or expired.", status=403)
+    if not call.site.sessions.admits(token):
+        return at_the_door(call, after, "Pages of this server take no token; sign in instead.", status=403)
     call.who, call.what = token, "session"
-    response = _to(after)
-    response.set_cookie(
-        COOKIE,
-        call.site.sessions.begin(token),
-        max_age=HOURS * 3600,
-        httponly=True,
-        secure=call.site.secure,
-        samesite="Lax",
-        path="/",
-    )
-    return response
+    return begin_session(call, _to(after), token)
 
 
 async def logout(call: Call) -> web.StreamResponse:
-    """Forget the session."""
+    """Forget the session; one that began at a provider ends, wherever its cookie has got to."""
+    if call.token.subject:
+        call.what = f"end of the session of {call.token.subject}"
+        await call.site.read(call.site.book.revoke, call.token.id)
     response = _to("/login")
     response.del_cookie(COOKIE, path="/", httponly=True, secure=call.site.secure, samesite="Lax")
     return response
-
-
-def _inside(path: str) -> str:
-    """A path of this server: another site's address becomes the front page."""
-    safe = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and "\\" not in path
-    return path if safe and len(path) <= 2_000 else "/"
 
 
 async def style(call: Call) -> web.StreamResponse:

@@ -25,6 +25,8 @@ from console.api.notice_work import NoticeWork
 from console.api.notify_desk import MessageDesk, MessageLog
 from console.api.notify_settings import read_destinations
 from console.api.notify_work import NotifyWork
+from console.api.oidc_flow import SignIn
+from console.api.oidc_settings import read_oidc
 from console.api.pages import add_pages
 from console.api.push_desk import PushDesk
 from console.api.push_log import PushLog
@@ -33,6 +35,7 @@ from console.api.rates import Rates
 from console.api.secrets_kept import secret
 from console.api.sessions import Sessions
 from console.api.shared import SharedRuns
+from console.api.signin import add_signin
 from console.api.table import OPERATIONS
 from console.api.targets import read_targets
 from console.clickhouse.door import opened
@@ -104,6 +107,8 @@ def site_of(
     public = urlsplit(settings.api.url)
     listening = host_port(settings.api.listen)[0]
     targets = read_targets(Path("echolane.toml"))
+    provided = read_oidc(Path("echolane.toml"), settings, os.environ)
+    key = secret(home, "session.key")
     names = {"localhost", "127.0.0.1", "::1", listening, public.hostname or "", *settings.api.hosts}
     return Site(
         home=home,
@@ -112,7 +117,7 @@ def site_of(
         journal=journal,
         book=book,
         audit=Audit(home),
-        sessions=Sessions(secret(home, "session.key"), book),
+        sessions=Sessions(key, book, people_only=settings.oidc.only),
         launcher=Launcher(home, store, places, settings.api.runs_at_once, settings.api.runs_queued),
         targets=targets,
         shared=SharedRuns(journal),
@@ -126,6 +131,7 @@ def site_of(
         messages=MessageDesk(MessageLog(home)),
         hosts=frozenset(name.lower() for name in names if name and name not in {"0.0.0.0", "::"}),  # noqa: S104
         secure=public.scheme == "https",
+        signin=SignIn(provided, key) if provided else None,
     )
 
 
@@ -141,6 +147,7 @@ async def serve(site: Site, address: tuple[str, int], stop: asyncio.Event) -> No
     for operation in OPERATIONS:
         app.router.add_route(operation.method, operation.path, served(operation))
     add_pages(app)
+    add_signin(app)
     runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=DRAIN_S)
     await runner.setup()
     assert runner.server is not None  # noqa: S101 - it was set up
@@ -169,3 +176,5 @@ async def serve(site: Site, address: tuple[str, int], stop: asyncio.Event) -> No
     finally:
         server.close()
         await runner.cleanup()
+        if site.signin is not None:
+            await site.signin.provider.close()

@@ -24,8 +24,10 @@ _COOKIE = re.compile(r"v1\.([0-9a-f]{12})\.([0-9]{1,12})\.([A-Za-z0-9_-]{43})")
 class Sessions:
     """Makes cookies and reads them."""
 
-    def __init__(self, key: bytes, book: TokenBook, clock: Callable[[], float] = time.time) -> None:
-        self._key, self._book, self._clock = key, book, clock
+    def __init__(
+        self, key: bytes, book: TokenBook, clock: Callable[[], float] = time.time, *, people_only: bool = False
+    ) -> None:
+        self._key, self._book, self._clock, self._people_only = key, book, clock, people_only
 
     def __repr__(self) -> str:
         return "<Sessions>"
@@ -40,7 +42,12 @@ class Sessions:
         found = _COOKIE.fullmatch(cookie)
         if found is None or not hmac.compare_digest(found[3], self._signed("session", f"{found[1]}.{found[2]}")):
             return None
-        return self._book.by_id(found[1]) if self._clock() < int(found[2]) else None
+        token = self._book.by_id(found[1]) if self._clock() < int(found[2]) else None
+        return token if token is not None and self.admits(token) else None
+
+    def admits(self, token: Token) -> bool:
+        """Whether pages are shown to this one: where people sign in at a provider alone, to no token that somebody was told."""
+        return bool(token.subject) or not self._people_only
 
     def word(self, cookie: str) -> str:
         """What forms of this session carry."""

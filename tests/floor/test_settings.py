@@ -150,7 +150,7 @@ def test_every_setting_can_be_explained(tmp_path: Path) -> None:
     rows = load({}, {}, tmp_path / "none").explain()
     fields = {"home", "store", "seal"} | {
         f"{room}.{name}"
-        for room in ("capture", "replay", "differ", "journal", "kafka", "api", "grafana", "up")
+        for room in ("capture", "replay", "differ", "journal", "kafka", "api", "grafana", "up", "oidc")
         for name in getattr(Settings(), room).__struct_fields__
     }
 

@@ -1,0 +1,54 @@
+"""What pages are answered with: a page, a way elsewhere in this server, a session that begins, and the door."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from console.api import page_list
+from console.api.access import Token
+from console.api.context import Call
+from console.api.sessions import COOKIE, HOURS
+
+
+def html_page(text: str, *, status: int = 200, headers: Any = None, csp: str = page_list.POLICY) -> web.Response:
+    """A page, with the policy that it keeps to."""
+    return web.Response(
+        text=text, status=status, content_type="text/html", headers={**(headers or {}), "Content-Security-Policy": csp}
+    )
+
+
+def to(path: str) -> web.Response:
+    """Go on there."""
+    return web.Response(status=303, headers={"Location": path})
+
+
+def inside(path: str) -> str:
+    """A path of this server: another site's address becomes the front page."""
+    safe = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and "\\" not in path
+    return path if safe and len(path) <= 2_000 else "/"
+
+
+def begin_session(call: Call, response: web.Response, token: Token) -> web.Response:
+    """The response with the cookie of a new session."""
+    holds_s = (token.expires_at_ns - token.created_at_ns) / 1e9
+    response.set_cookie(
+        COOKIE,
+        call.site.sessions.begin(token),
+        max_age=int(min(HOURS * 3600, holds_s)),
+        httponly=True,
+        secure=call.site.secure,
+        samesite="Lax",
+        path="/",
+    )
+    return response
+
+
+def at_the_door(call: Call, after: str, wrong: str = "", *, status: int = 200, headers: Any = None) -> web.Response:
+    """The page that asks who somebody is, and says what was wrong."""
+    signin = call.site.signin
+    text = page_list.door(
+        after, wrong, provider=signin.name if signin else "", takes_token=signin is None or not signin.only
+    )
+    return html_page(text, status=status, headers=headers)
