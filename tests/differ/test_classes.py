@@ -55,3 +55,23 @@ def test_a_clock_in_another_zone_or_notation_is_no_noise(old: str, new: str, fac
 
     assert [(d.facet, d.klass) for d in found] == [(facet, "" if facet == FORMAT else "time")]
     assert bool(found[0].flags & CLOCK) == (facet == VALUE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "facet"),
+    [
+        ("vpc-50998428", "vpc-5e998428", VALUE),  # one in forty has no letter
+        ("eni-attach-12345678 of vpc-5e998428", "eni-attach-1e345678 of vpc-50998428", VALUE),
+        ("vpc-5e998428", "vpc-374303c79afc29288", FORMAT),
+        ("vpc-52996200", "vpc-374303c79afc29288", FORMAT),
+        ("vpc-5e998428", "vpc-5e9984281", VALUE),  # a number written in hex is longer by one now and then
+        ("vpc-5e998428", "subnet-5e998429", FORMAT),
+        (":".join(["0a"] * 16), ":".join(["0b"] * 16), VALUE),
+        (":".join(["0a"] * 16), ":".join(["0b"] * 20), FORMAT),
+    ],
+)
+def test_ids_behind_a_word_are_told_by_their_length(old: str, new: str, facet: int) -> None:
+    """Drawn anew they are another value, with or without a letter; written otherwise they are another format."""
+    (found,) = between(f'{{"id": "{old}"}}', f'{{"id": "{new}"}}', JSON)
+
+    assert found.facet == facet

@@ -241,6 +241,15 @@ def test_a_coin_counts_again_only_when_something_else_was_drawn() -> None:
     assert coins([("/", "ab"[n % 2], "b") for n in range(9)]) == 9
 
 
+def test_what_is_missing_is_no_value_of_its_own() -> None:
+    """A header that branch gives to more answers, and that is drawn anew in both versions, is presence there and noise here."""
+    chance = random.Random(4)
+    drawn = [Four("/", *(f'"{chance.getrandbits(64):016x}"' for _ in range(4))) for _ in range(12)]
+    given = [Four("/", "", "", *(f'"{chance.getrandbits(64):016x}"' for _ in range(2))) for _ in range(30)]
+
+    assert only(drawn + given) == only(drawn) == []
+
+
 def test_four_values_from_three_comparisons() -> None:
     """What no comparison speaks of is as it is in the other answer; comparisons of different elements say nothing."""
     assert four_of("/", ("a", "b"), None, None) == Four("/", "a", "a", "b", "b")
