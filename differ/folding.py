@@ -16,7 +16,7 @@ Folds, in this order, each deterministic:
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heapreplace
@@ -40,6 +40,13 @@ COMBINATIONS_COMPARED = 2_000
 """Combinations that are looked at to see what shows together, the most frequent first: it bounds the time of folding."""
 CLUSTERS_COMPARED = 200
 """Causes of headers, or of nodes of pages, that others are compared with, those that show most first; it bounds the time, too."""
+
+
+_Way = tuple[str, str, str]
+"""Leaf, kind and signature."""
+_OF = re.compile(r"(?:[A-Za-z]+[-_])+(?=<)")
+"""What an id says that it is of."""
+_IDS = re.compile(rf"\w+:{_OF.pattern}<(?:hash|uuid|token)>>(?:{_OF.pattern})?<(?:hash|uuid|token)>")
 
 
 @dataclass(slots=True)
@@ -259,29 +266,38 @@ def _families(bundle: _Bundle) -> tuple[tuple[str, str, str], tuple[str, str, st
 def _namesakes(bundles: Sequence[_Bundle], places: Sequence[Place]) -> list[_Bundle]:
     """Equally named elements of XML that are written anew in one and the same way, wherever they stand: each answer may have another root.
 
-    Of several ways in which one changed, that counts which most others share; so the members of a finding have one in common.
+    Of several ways in which one changed, that counts which most others share; so the members of a finding have one in common. Ids that say
+    what they are of (``order-7f…``) are drawn by one hand: from SIBLINGS_MIN names on, all that are written anew alike are one finding.
     """
-    ways: dict[int, list[tuple[str, str, str]]] = {}
-    shared: dict[tuple[str, str, str], int] = defaultdict(int)
-    for bundle in bundles:
-        if bundle.where.startswith(NODES) and all(places[n].facet == FORMAT for n in bundle.members):
-            texts = {text for number in bundle.members for text in places[number].signatures}
-            if bundle.kind in {"value", "format"}:
-                ways[id(bundle)] = [(leaf_of(bundle.where), bundle.kind, text) for text in sorted(texts)]
-        for way in ways.get(id(bundle), ()):
-            shared[way] += 1
-    families: dict[tuple[str, str, str], list[_Bundle]] = defaultdict(list)
+    ways = {id(bundle): _ways(bundle, places) for bundle in bundles}
+    shared = Counter(way for each in ways.values() for way in each)
+    families: dict[_Way, list[_Bundle]] = defaultdict(list)
     out: list[_Bundle] = []
     for bundle in bundles:
-        way = max(ways.get(id(bundle), ()), key=lambda way: (shared[way], way), default=None)
-        if way is None:
-            out.append(bundle)
-        else:
-            families[way].append(bundle)
+        way = max(ways[id(bundle)], key=lambda way: (shared[way], way), default=None)
+        (out if way is None else families[way]).append(bundle)
+    drawn: dict[tuple[str, str], list[_Way]] = defaultdict(list)
+    for way in families:
+        if _IDS.fullmatch(way[2]) is not None:
+            drawn[way[1], _OF.sub("*-", way[2])].append(way)
+    for (kind, text), each in drawn.items():
+        if len(each) >= SIBLINGS_MIN:
+            family = [bundle for way in each for bundle in families.pop(way)]
+            out.append(_united(min(b.where for b in family), kind, f"ids:{text}", family))
     for (leaf, kind, text), family in families.items():
         where = min(b.where for b in family)
         out += family if len(family) == 1 else [_united(where, kind, f"leaf:{leaf} {text}", family)]
     return out
+
+
+def _ways(bundle: _Bundle, places: Sequence[Place]) -> list[_Way]:
+    """How an element of XML is written anew; nothing where that is not what changed."""
+    if bundle.kind not in {"value", "format"} or not bundle.where.startswith(NODES):
+        return []
+    if any(places[number].facet != FORMAT for number in bundle.members):
+        return []
+    texts = {text for number in bundle.members for text in places[number].signatures}
+    return [(leaf_of(bundle.where), bundle.kind, text) for text in sorted(texts)]
 
 
 def _siblings(bundles: Sequence[_Bundle]) -> list[_Bundle]:
