@@ -101,13 +101,14 @@ def test_elements_of_one_name_that_are_written_anew_alike_are_one_finding() -> N
     ]
     others = [
         written("body:/Other/Meta/RequestId", "format:<uuid>><hash>"),
-        written("body:/Third/Meta/RequestId", "value:<uuid>><token>", "value", VALUE),
+        written("body:/Third/Meta/RequestId", "value:token", "value", VALUE),
+        written("body:/Fourth/Meta/RequestId", "value:token", "value", VALUE),
         written("body:/Third/Meta/Token", "format:<uuid>><token>"),
     ]
     found = shown_alone([*alike, *others])
 
     assert [one.places for one in found if len(one.members) > 1] == [sorted(place.where for place in alike)]
-    assert len(found) == 4
+    assert len(found) == 5
 
 
 def test_the_members_of_a_finding_have_a_signature_in_common() -> None:

@@ -80,6 +80,18 @@ def test_a_changed_element_is_seen_in_an_answer_of_any_order(item: str) -> None:
     assert all("changed" in (d.new or "") and d.count == 1 for d in others)
 
 
+@pytest.mark.parametrize("key", ["<D:href>{}</D:href>", "<ID>{}</ID>", ""])
+def test_two_elements_belong_together_by_their_key(key: str) -> None:
+    """Though each looks like the other one of before; a name promises a key with any prefix, in any letters, on an attribute too."""
+    item = f"<i{{0}}>{key}<v>{{1}}</v><w>{{1}} of {{1}}</w></i>"
+    if key:
+        item = item.replace(key, key.replace("{}", "{2}")).replace("{0}", "")
+    one, two, changed, other = (item.format(f" x:id='{n}'", v, n) for n, v in [(1, "a"), (2, "b"), (1, "b"), (2, "a")])
+    found = between(f"<r>{one}{two}</r>", f"<r>{other}{changed}</r>", MEDIA)
+
+    assert places(found) == {("body:/r", "order"), ("body:/r/i/v", "value"), ("body:/r/i/w", "value")}
+
+
 def test_an_order_alone_is_an_order() -> None:
     """At every level, whatever the order of elements of different names."""
     old = "<r><a><t>1</t><t>2</t></a><a><t>3</t></a><b>x</b></r>"
@@ -124,6 +136,7 @@ def test_what_looks_alike_is_not_the_same() -> None:
         ('<?xml version="1.0"?><!DOCTYPE html><html><body/></html>', False),
         ("<DIV><p>x</p></DIV>", False),
         ('<svg xmlns="http://www.w3.org/2000/svg"><a/></svg>', False),
+        ('<div><svg xmlns="http://www.w3.org/2000/svg"/></div>', False),
         ("<p>one</p><p>two</p>", False),
         ("<R><reason></R>", False),
     ],
@@ -164,8 +177,9 @@ def test_both_answers_are_read_alike(media: str, facet: int) -> None:
 
 def test_what_is_no_xml_at_all_beside_it_is_another_form() -> None:
     """An error in JSON where XML was is no text that changed."""
-    found = between("<R><id>5</id></R>", '{"error": 1}', "text/html")
-    assert [(d.where, d.kind, d.facet) for d in found] == [("body", "format", TYPE)]
+    for media, form in (("text/html", "html"), (MEDIA, "xml")):
+        found = between("<R><id>5</id></R>", '{"error": 1}', media)
+        assert [(d.where, d.facet, d.signature) for d in found] == [("body", TYPE, f"format:{form}>json")]
 
 
 @pytest.mark.parametrize(
