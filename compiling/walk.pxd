@@ -33,6 +33,5 @@ cdef class Walk:
     cpdef strings(self, str old, str new, tuple key)
     @cython.locals(sink=Sink, key=tuple, before=Change)
     cpdef numbers(self, old, new, Place place)
-    cpdef _leaf(self, str where, old, new)
 from differ.places cimport root
 from differ.aligning cimport exactly_equal

@@ -22,6 +22,7 @@ from differ.bodies_of import (
     XML,
     Parsed,
     exactly,
+    labelled,
     media_of,
 )
 from differ.classes import format_of, times_apart, timing_apart
@@ -38,6 +39,7 @@ from differ.protobufs import trees as protobuf_trees
 from differ.raws import Owns, Uncut, differing, is_text
 from differ.sink import Change, Sink, TooMuch, texts, written
 from differ.walk import Walk
+from differ.xml_walk import elements
 from echolane.exchange import Response
 
 PEEK_BYTES = 256
@@ -65,6 +67,9 @@ def body(sink: Sink, left: Response, right: Response, context: Context) -> None:
     if old.data == new.data or (echoes and cut(sink, old.data, new.data, context, None)):
         return
     forms, raw = (old.parse(), new.parse()), (old.data, new.data)
+    if forms[0].form != forms[1].form and XML in {forms[0].form, forms[1].form}:
+        # What one answer is by its content alone, both have to be: else both are what they are called.
+        forms = labelled(forms[0], old.data, left.headers), labelled(forms[1], new.data, right.headers)
     form, other = forms[0].form, forms[1].form
     if form != other:
         of_two_forms(sink, (old, new), forms)
@@ -172,7 +177,7 @@ def structured(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed
     walk = Walk(sink, context, forms[0].holds > PLAIN, len(raw[0]) + len(raw[1]))
     if form == XML:
         if old != new:
-            walk.nodes(old, new, "body:")
+            elements(walk, old, new)
     elif form == HTML:
         pages(sink, old, new, lambda one, two: text_change(one, two, sink.now_ns))
     elif form == TEXT:

@@ -12,13 +12,13 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from differ.csvs import table_of
-from differ.htmls import page_of
+from differ.htmls import ELEMENTS, page_of
 from differ.images import image_of
 from differ.jsons import LOSSY, MIXED, PLAIN, NotJson, parse_with_duplicates, read
 from differ.magics import described, text_of
 from differ.multiparts import boundary_of, parts_of
 from differ.protobufs import is_grpc, is_protobuf, messages_of
-from differ.xmls import xml_tree
+from differ.xmls import Node, xml_tree
 from echolane.exchange import Headers
 
 EMPTY, JSON, NDJSON, SSE, XML, FORM, TEXT, BYTES = "empty", "json", "ndjson", "sse", "xml", "form", "text", "bytes"
@@ -70,10 +70,8 @@ def parsed(data: bytes, headers: Headers) -> Parsed:
     media = media_of(headers)
     if (begin in OPENING or media.endswith("json")) and (found := _json(data)) is not None:
         return found
-    if begin == b"<" and media.endswith("xml") and "html" not in media:
-        root = xml_tree(data)
-        if root is not None:
-            return Parsed(XML, root)
+    if begin == b"<" and (root := _xml(data, media)) is not None:
+        return Parsed(XML, root)
     return _labelled(data, media, headers) or _text(data, media)
 
 
@@ -102,6 +100,46 @@ def _labelled(data: bytes, media: str, headers: Headers) -> Parsed | None:
     return None
 
 
+def labelled(found: Parsed, data: bytes, headers: Headers) -> Parsed:
+    """The same body as what it is called; other than ``found`` where that is XML by its content alone."""
+    media = media_of(headers)
+    if found.form != XML or _is_xml(media):
+        return found
+    return _labelled(data, media, headers) or _text(data, media)
+
+
+def _is_xml(media: str) -> bool:
+    """Whether a label says XML; that of XHTML says HTML."""
+    return media.endswith("xml") and "html" not in media
+
+
+def _xml(data: bytes, media: str) -> Node | None:
+    """The root of a document that is called XML, or is well-formed XML of another vocabulary than HTML; None for all else."""
+    if _is_xml(media):
+        return xml_tree(data)
+    found = _ROOT.match(data, 0, ROOT_MAX)
+    if found is None or (found[1].decode("ascii", "replace").lower() in ELEMENTS and b"xmlns" not in data[:ROOT_MAX]):
+        return None
+    root = xml_tree(data)
+    return None if root is None or _is_markup(root, found[0], media) else root
+
+
+def _is_markup(root: Node, begin: bytes, media: str) -> bool:
+    """Whether a browser knows what this element is: by its namespace, else by its name."""
+    prefix, _, _ = root.name.rpartition(":")
+    namespace = root.attributes.get(f"xmlns:{prefix}" if prefix else "xmlns", "")
+    if namespace:
+        return namespace in MARKUP
+    # An element that a page defines for itself (``<app-menu>``) has a hyphen in its name.
+    own = media in HTMLS and "-" in root.name and b"<?xml" not in begin
+    return own or root.name.lower() in ELEMENTS
+
+
+ROOT_MAX = 4096
+"""Bytes among which a document's first tag is looked for, behind declarations and comments."""
+MARKUP = frozenset(("http://www.w3.org/1999/xhtml", "http://www.w3.org/2000/svg", "http://www.w3.org/1998/Math/MathML"))
+"""Namespaces of what a page is made of."""
+_ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?[^>]*\?>\s*|<!--.*?-->\s*)*<([A-Za-z_][^\s/>]*)", re.DOTALL)
 _HTML = re.compile(rb"\s*<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE)
 
 

@@ -7,7 +7,8 @@ Folds, in this order, each deterministic:
 3. what only ever shows in exchanges whose status or whole body changed is a symptom of that;
 4. ids that are renamed alike at several places (:mod:`differ.renaming`);
 5. members that came or went together: siblings under one container, or one key under many containers, whichever says more;
-6. values that changed all over one element (another element stands there) are one finding at the element;
+6. equally named elements of XML that are written in another way alike, wherever they stand; then values that changed all over one element
+   (another element stands there) are one finding at the element;
 7. headers that come, go and change together (another framework), nodes of pages that change where another one does (another
    template), and places of one document that always change together.
 """
@@ -15,13 +16,14 @@ Folds, in this order, each deterministic:
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heapreplace
 
-from differ.difference import BROKEN, RENAMING
+from differ.difference import BROKEN, FORMAT, RENAMING
 from differ.evidence import Place, Weighed
+from differ.paths import NODES, common, element_of, inside, is_top, leaf_of, of_page, parent_of
 from echolane.ids import finding_id
 
 TEXTS_MAX = 3
@@ -38,10 +40,13 @@ COMBINATIONS_COMPARED = 2_000
 """Combinations that are looked at to see what shows together, the most frequent first: it bounds the time of folding."""
 CLUSTERS_COMPARED = 200
 """Causes of headers, or of nodes of pages, that others are compared with, those that show most first; it bounds the time, too."""
-PAGE = "body:/html"
-"""How the places of a page begin."""
-_LAST = re.compile(r"(?P<parent>.*?)(?P<leaf>\.[A-Za-z_][\w-]*|\['(?:[^'\\]|\\.)*'\]|\[\*\])$", re.DOTALL)
-_STEPS = re.compile(r"\.[A-Za-z_][\w-]*|\['(?:[^'\\]|\\.)*'\]|\[\*\]")
+
+
+_Way = tuple[str, str, str]
+"""Leaf, kind and signature."""
+_OF = re.compile(r"(?:[A-Za-z]+[-_])+(?=<)")
+"""What an id says that it is of."""
+_IDS = re.compile(rf"\w+:{_OF.pattern}<(?:hash|uuid|token)>>(?:{_OF.pattern})?<(?:hash|uuid|token)>")
 
 
 @dataclass(slots=True)
@@ -111,6 +116,7 @@ def fold(service: str, places: Sequence[Place], numbers: Iterable[int], shows: S
     bundles = _symptoms(bundles)
     bundles = _renamings(bundles, places)
     bundles = _members(bundles)
+    bundles = _namesakes(bundles, places)
     bundles = _siblings(bundles)
     bundles = _headers_together(bundles, shows)
     bundles = _pages(bundles, shows)
@@ -155,8 +161,8 @@ def _same_change(places: Sequence[Place], numbers: Iterable[int]) -> list[_Bundl
     for number in numbers:
         place = places[number]
         # What a value inside a structure changed to differs from answer to answer; where it stands is its cause.
-        inside = place.where.startswith("body:") and place.kind in {"value", "format", "order"}
-        groups[place.where, place.kind, "" if inside else place.signature].append(number)
+        within = place.where.startswith("body:") and place.kind in {"value", "format", "order"}
+        groups[place.where, place.kind, "" if within else place.signature].append(number)
     return _joined(groups)
 
 
@@ -219,15 +225,9 @@ def _renamings(bundles: Sequence[_Bundle], places: Sequence[Place]) -> list[_Bun
     return out
 
 
-def parent_of(where: str) -> tuple[str, str]:
-    """A place inside a body as its container and its last step; the place itself and nothing when it has no container."""
-    found = _LAST.match(where) if where.startswith("body:$") else None
-    return (found["parent"], found["leaf"]) if found else (where, "")
-
-
 def _members(bundles: Sequence[_Bundle]) -> list[_Bundle]:
     """Members that are missing or added: by container or by key, greedily by whichever covers more."""
-    rest = [b for b in bundles if b.kind in {"missing", "added", "type"} and b.where.startswith("body:$")]
+    rest = [b for b in bundles if b.kind in {"missing", "added", "type"} and inside(b.where)]
     chosen = {id(bundle) for bundle in rest}
     out = [bundle for bundle in bundles if id(bundle) not in chosen]
     families: dict[tuple[str, str, str], list[_Bundle]] = defaultdict(list)
@@ -263,13 +263,51 @@ def _families(bundle: _Bundle) -> tuple[tuple[str, str, str], tuple[str, str, st
     return ("parent", parent, bundle.kind), ("leaf", leaf, bundle.kind)
 
 
+def _namesakes(bundles: Sequence[_Bundle], places: Sequence[Place]) -> list[_Bundle]:
+    """Equally named elements of XML that are written anew in one and the same way, wherever they stand: each answer may have another root.
+
+    Of several ways in which one changed, that counts which most others share; so the members of a finding have one in common. Ids that say
+    what they are of (``order-7f…``) are drawn by one hand: from SIBLINGS_MIN names on, all that are written anew alike are one finding.
+    """
+    ways = {id(bundle): _ways(bundle, places) for bundle in bundles}
+    shared = Counter(way for each in ways.values() for way in each)
+    families: dict[_Way, list[_Bundle]] = defaultdict(list)
+    out: list[_Bundle] = []
+    for bundle in bundles:
+        way = max(ways[id(bundle)], key=lambda way: (shared[way], way), default=None)
+        (out if way is None else families[way]).append(bundle)
+    drawn: dict[tuple[str, str], list[_Way]] = defaultdict(list)
+    for way in families:
+        if _IDS.fullmatch(way[2]) is not None:
+            drawn[way[1], _OF.sub("*-", way[2])].append(way)
+    for (kind, text), each in drawn.items():
+        if len(each) >= SIBLINGS_MIN:
+            family = [bundle for way in each for bundle in families.pop(way)]
+            out.append(_united(min(b.where for b in family), kind, f"ids:{text}", family))
+    for (leaf, kind, text), family in families.items():
+        where = min(b.where for b in family)
+        out += family if len(family) == 1 else [_united(where, kind, f"leaf:{leaf} {text}", family)]
+    return out
+
+
+def _ways(bundle: _Bundle, places: Sequence[Place]) -> list[_Way]:
+    """How an element of XML is written anew; nothing where that is not what changed."""
+    if bundle.kind not in {"value", "format"} or not bundle.where.startswith(NODES):
+        return []
+    if any(places[number].facet != FORMAT for number in bundle.members):
+        return []
+    texts = {text for number in bundle.members for text in places[number].signatures}
+    return [(leaf_of(bundle.where), bundle.kind, text) for text in sorted(texts)]
+
+
 def _siblings(bundles: Sequence[_Bundle]) -> list[_Bundle]:
     """Values and formats under one container, from SIBLINGS_MIN of them on."""
     families: dict[str, list[_Bundle]] = defaultdict(list)
     out: list[_Bundle] = []
     for bundle in bundles:
-        if bundle.where.startswith("body:$") and bundle.kind in {"value", "format"}:
-            families[_element(bundle.where)].append(bundle)
+        # What stands side by side on a page has little in common but that: there, what shows together counts.
+        if inside(bundle.where) and not of_page(bundle.where) and bundle.kind in {"value", "format"}:
+            families[element_of(bundle.where)].append(bundle)
         else:
             out.append(bundle)
     for container, family in families.items():
@@ -277,16 +315,10 @@ def _siblings(bundles: Sequence[_Bundle]) -> list[_Bundle]:
     return out
 
 
-def _element(where: str) -> str:
-    """The nearest list element that holds a place, else its container."""
-    head, mark, _ = where.rpartition("[*]")
-    return head + mark if mark else parent_of(where)[0]
-
-
 def _headers_together(bundles: Sequence[_Bundle], shows: Shows) -> list[_Bundle]:
     """Headers whose changes show in nearly the same exchanges."""
     out = [b for b in bundles if not b.where.startswith("header:")]
-    for cluster in _clusters([b for b in bundles if b.where.startswith("header:")], shows, inside=False):
+    for cluster in _clusters([b for b in bundles if b.where.startswith("header:")], shows, within=False):
         first = min(cluster, key=lambda b: (b.where, b.kind, b.signature))
         out.append(first if len(cluster) == 1 else _united(first.where, first.kind, first.signature, cluster))
     return out
@@ -294,24 +326,24 @@ def _headers_together(bundles: Sequence[_Bundle], shows: Shows) -> list[_Bundle]
 
 def _pages(bundles: Sequence[_Bundle], shows: Shows) -> list[_Bundle]:
     """Nodes of pages that only ever change where another one does: a template was rewritten, and its pages are what changed."""
-    out = [b for b in bundles if not b.where.startswith(PAGE)]
-    clusters = _clusters([b for b in bundles if b.where.startswith(PAGE)], shows, inside=True)
+    out = [b for b in bundles if not of_page(b.where)]
+    clusters = _clusters([b for b in bundles if of_page(b.where)], shows, within=True)
     return out + [
         cluster[0] if len(cluster) == 1 else _united("body", "value", f"page:{cluster[0].where}", cluster)
         for cluster in clusters
     ]
 
 
-def _clusters(bundles: Sequence[_Bundle], shows: Shows, *, inside: bool) -> list[list[_Bundle]]:
-    """Bundles that show in nearly the same exchanges as the first of their cluster; ``inside``, in no other ones than it does."""
+def _clusters(bundles: Sequence[_Bundle], shows: Shows, *, within: bool) -> list[list[_Bundle]]:
+    """Bundles that show in nearly the same exchanges as the first of their cluster; ``within``, in no other ones than it does."""
     spreads = {id(bundle): shows.exchanges(bundle.shown) for bundle in bundles}
     clusters: list[list[_Bundle]] = []
     for bundle in sorted(bundles, key=lambda b: (-spreads[id(b)], b.where, b.kind, b.signature)):
         for cluster in clusters[:CLUSTERS_COMPARED] if bundle.shown else ():
             first = cluster[0]
-            within = inside and not bundle.rare and bundle.shown <= first.shown
+            held = within and not bundle.rare and bundle.shown <= first.shown
             near = spreads[id(bundle)] >= TOGETHER_MIN * spreads[id(first)]
-            if within or (near and _alike(first.shown, bundle.shown, shows)):
+            if held or (near and _alike(first.shown, bundle.shown, shows)):
                 cluster.append(bundle)
                 break
         else:
@@ -336,24 +368,11 @@ def _documents(bundles: Sequence[_Bundle], places: Sequence[Place]) -> list[_Bun
     for (endpoint, _), family in families.items():
         where = common([b.where for b in family])
         # Fewer places say as much where all of them lie inside one member of the document.
-        if len(family) < (DOCUMENT_MIN if where in {"body", "body:$"} else CONTAINER_MIN):
+        if len(family) < (DOCUMENT_MIN if is_top(where) else CONTAINER_MIN):
             out += family
         else:
             out.append(_united(where, "value", f"document:{endpoint}", family))
     return out
-
-
-def common(wheres: Sequence[str]) -> str:
-    """The nearest container of all these places of one body."""
-    if not all(where.startswith("body:$") for where in wheres):
-        return "body"
-    ways = [_STEPS.findall(where.removeprefix("body:$")) for where in wheres]
-    shared: list[str] = []
-    for steps in zip(*ways, strict=False):
-        if len(set(steps)) > 1:
-            break
-        shared.append(steps[0])
-    return "body:$" + "".join(shared)
 
 
 def _united(where: str, kind: str, signature: str, bundles: Sequence[_Bundle]) -> _Bundle:

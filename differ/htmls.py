@@ -29,6 +29,17 @@ UNESCAPED = frozenset(("textarea", "title"))
 """Of these, the ones in which entities count."""
 KEPT = frozenset(("pre", "textarea", "script", "style", "xmp"))
 """Elements in which blanks count."""
+_NAMES = """
+a abbr acronym address applet area article aside audio b base basefont bdi bdo bgsound big blink blockquote body br
+button canvas caption center cite code col colgroup data datalist dd del details dfn dialog dir div dl dt em embed
+fieldset figcaption figure font footer form frame frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html i iframe image
+img input ins isindex kbd keygen label legend li link listing main map mark marquee math menu menuitem meta meter
+multicol nav nextid nobr noembed noframes noscript object ol optgroup option output p param picture plaintext pre
+progress q rb rp rt rtc ruby s samp script search section select slot small source spacer span strike strong style sub
+summary sup svg table tbody td template textarea tfoot th thead time title tr track tt u ul var video wbr xmp
+"""
+ELEMENTS = frozenset(_NAMES.split())
+"""Names of all elements of HTML, also of those that are obsolete, and of the roots of what is embedded there."""
 _HEAD = frozenset(("title", "meta", "link", "base", "style", "script", "noscript", "template"))
 _FOREIGN = frozenset(("svg", "math"))
 _BLOCKS = frozenset(

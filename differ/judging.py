@@ -22,8 +22,9 @@ from differ.evidence import (
     rare_elsewhere,
     weigh,
 )
-from differ.folding import Finding, Shows, fold, parent_of
+from differ.folding import Finding, Shows, fold
 from differ.gathering import EXPLAINED_BY_RULE, OVERFLOW, Combination, Gathering
+from differ.paths import leaf_of
 from differ.profiles import Profile
 from differ.shifts import DRAWN, KINDS, PARTIAL, Q_PARTIAL, WORDS, Leaning
 from differ.tallies import Spot, Tally
@@ -165,14 +166,6 @@ class Pools:
             alone=self._spots[place.endpoint, place.where].alone,
             flapped=self._spots[place.endpoint, place.where].flapped,
         )
-
-
-def leaf_of(where: str) -> str:
-    """The last key of a place, without the list it may be in: what names a field wherever it stands; the place itself elsewhere."""
-    parent, leaf = parent_of(where)
-    while leaf == "[*]":
-        parent, leaf = parent_of(parent)
-    return leaf or where
 
 
 def judge(

@@ -180,7 +180,7 @@ class Sink(msgspec.Struct, gc=False):
     def differences(self) -> list[Difference]:
         """All that was found."""
         if self.greedy:
-            begins = tuple(f"{where}[" for where in self.greedy)
+            begins = tuple(f"{where}{step}" for where in self.greedy for step in "[/")
             for (where, _), change in self.found.items():
                 if where in self.greedy or where.startswith(begins):
                     change.flags |= GREEDY

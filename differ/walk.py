@@ -1,7 +1,7 @@
 """The structural comparison of two trees: exact, aligned, bounded.
 
-Works on what :mod:`differ.jsons` gives (dict, list, str, int, float, bool, None, exact numbers) and on XML nodes
-(:mod:`differ.xmls`). Differences go to a :class:`~differ.sink.Sink`.
+Works on what :mod:`differ.jsons` gives (dict, list, str, int, float, bool, None, exact numbers); :mod:`differ.xml_walk` goes through
+XML with the same bounds. Differences go to a :class:`~differ.sink.Sink`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from differ.jwts import OPENING, tokens
 from differ.matching import Effort
 from differ.places import Place, root
 from differ.sink import MISSING, Change, Sink, TooMuch, clock_flag, texts
-from differ.xmls import Node
 
 OURS = frozenset({"x-lane", "baggage", "traceparent", "x-echolane-replay"})
 """Headers that the sender adds, echoed as keys of a body; a lane is sent to the branch only."""
@@ -288,44 +287,6 @@ class Walk(msgspec.Struct, gc=False):
             sink.put(key, Change("value", VALUE, old, new, "number", klass, flags))
         else:
             before.again(VALUE, klass, flags, old, new)
-
-    def nodes(self, old: Node, new: Node, where: str, depth: int = 0) -> None:
-        """Two XML elements: name, attributes, text, children by name and rank."""
-        self.met += 1
-        if not self.met & DEADLINE_MASK or depth > self.bounds.depth:
-            self.check(depth)
-        where = f"{where}/{old.name}"
-        if old.name != new.name:
-            self.sink.add(where, Change("type", TYPE, old.name, new.name, f"<{old.name}>-<{new.name}>"))
-            return
-        for name in [*old.attributes, *(n for n in new.attributes if n not in old.attributes)]:
-            values = old.attributes.get(name, MISSING), new.attributes.get(name, MISSING)
-            if values[0] != values[1]:
-                self._leaf(f"{where}/@{name}", *values)
-        if old.text != new.text:
-            self._leaf(where, old.text, new.text)
-        self._children(old, new, where, depth)
-
-    def _leaf(self, where: str, old: Any, new: Any) -> None:
-        if old is MISSING or new is MISSING:
-            self.sink.add(where, Change("added" if old is MISSING else "missing", PRESENCE, old, new, "attribute"))
-        else:
-            self.strings(old, new, (where, "value"))
-
-    def _children(self, old: Node, new: Node, where: str, depth: int) -> None:
-        """Children of one name are a list; a name that came or went covers what is under it."""
-        groups = old.by_name(), new.by_name()
-        for name in [*groups[0], *(n for n in groups[1] if n not in groups[0])]:
-            olds, news = groups[0].get(name, []), groups[1].get(name, [])
-            if not olds or not news:
-                values = (olds[0].shown(), MISSING) if olds else (MISSING, news[0].shown())
-                self.sink.add(f"{where}/{name}", Change("missing" if olds else "added", PRESENCE, *values, "element"))
-                continue
-            if len(olds) != len(news):
-                self.sink.add(f"{where}/{name}", Change("length", FORMAT, len(olds), len(news), "elements"))
-            for one, two in zip(olds, news, strict=False):
-                if one != two:
-                    self.nodes(one, two, where, depth + 1)
 
 
 __all__ = ["MISSING", "Bounds", "TooMuch", "Walk", "kind_of"]

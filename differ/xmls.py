@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 from xml.parsers import expat
 
 DEPTH_MAX = 512
@@ -13,9 +14,12 @@ class Node:
     """One element; ``text`` is all of its own text, outer blanks removed."""
 
     name: str
-    attributes: dict[str, str]
-    text: str = ""
-    children: list[Node] = field(default_factory=list["Node"])
+    attributes: dict[str, str] = field(compare=False)
+    text: str = field(default="", compare=False)
+    children: list[Node] = field(default_factory=list["Node"], compare=False)
+    plain: Any = ""
+    """What it holds, as JSON would: its text, where that is all; else an object of ``@attribute``, its text under an empty name, and its
+    children by name, those that share one as an array. Two elements of one name are the same where these are equal."""
 
     def by_name(self) -> dict[str, list[Node]]:
         """Children by their name, in order."""
@@ -23,6 +27,19 @@ class Node:
         for child in self.children:
             groups.setdefault(child.name, []).append(child)
         return groups
+
+    def close(self) -> None:
+        """The element is read: put together what it holds, in a step for each child."""
+        self.text = self.text.strip()
+        if not self.attributes and not self.children:
+            self.plain = self.text
+            return
+        plain: dict[str, Any] = {f"@{name}": value for name, value in self.attributes.items()}
+        if self.text:
+            plain[""] = self.text
+        for name, group in self.by_name().items():
+            plain[name] = group[0].plain if len(group) == 1 else [child.plain for child in group]
+        self.plain = plain
 
     def shown(self) -> str:
         """A short text of this element."""
@@ -49,8 +66,7 @@ def xml_tree(data: bytes) -> Node | None:
             raise _Refused
 
     def end(_: str) -> None:
-        node = stack.pop()
-        node.text = node.text.strip()
+        stack.pop().close()
 
     def text(value: str) -> None:
         stack[-1].text += value

@@ -7,8 +7,10 @@ import time
 
 import pytest
 
+from differ.difference import FORMAT, VALUE
 from differ.evidence import REGRESSION, TESTED, Place, Weighed
 from differ.folding import COMBINATIONS_COMPARED, Finding, Shows, fold
+from echolane.ids import finding_id
 
 Combinations = dict[tuple[str, tuple[int, ...]], int]
 
@@ -59,3 +61,81 @@ def test_many_members_that_went_fold_in_time() -> None:
     assert {len(one.members) for one in found} == {3}
     assert len(found) == 2000
     assert time.process_time() - begun < 3
+
+
+def shown_alone(places: list[Place]) -> list[Finding]:
+    """The findings among places that show in exchanges of their own."""
+    return folded(places, {("", (n,)): 1 for n in range(len(places))})
+
+
+def written(where: str, signature: str, kind: str = "format", facet: int = FORMAT, endpoint: str = "GET /a") -> Place:
+    """An element that is written in another way."""
+    return Place(endpoint, where, kind, facet, count=1, signatures={signature})
+
+
+def test_members_and_siblings_of_xml_fold_as_those_of_json() -> None:
+    """By their container, by their name under many containers, by the element in which all values changed."""
+    gone = [place(f"body:/r/item/{name}", "missing") for name in "abc"]
+    keys = [place(f"body:/r{n}/item/@id", "added") for n in range(3)]
+    values = [Place("GET /a", f"body:/r/other/{name}", "value", VALUE, count=1, signatures={"x"}) for name in "abc"]
+    found = {one.where: one for one in shown_alone([*gone, *keys, *values])}
+
+    assert sorted(found) == ["body:/r/item", "body:/r/other", "body:/r0/item/@id"]
+    assert {len(one.members) for one in found.values()} == {3}
+
+
+def test_places_of_xml_that_change_together_are_their_container() -> None:
+    """Two of one member are enough; of a whole document it takes four, and nodes of a page are their page."""
+    two = [place("body:/r/a/b", "value"), place("body:/r/a/c", "missing")]
+    assert [one.where for one in folded(two, {("", (0, 1)): 3})] == ["body:/r/a"]
+    two = [place("body:/r/a", "value"), place("body:/r/b", "missing")]
+    assert len(folded(two, {("", (0, 1)): 3})) == 2
+    nodes = [place("body:/html/body/p", "value"), place("body:/html/body/a/@href", "value")]
+    assert [one.where for one in folded(nodes, {("", (0, 1)): 3})] == ["body"]
+
+
+def test_elements_of_one_name_that_are_written_anew_alike_are_one_finding() -> None:
+    """Under whatever root, at whatever endpoint; not where only a value changed, where it is written otherwise, or of another name."""
+    alike = [
+        written(f"body:/Answer{n}/Meta/RequestId", "format:<uuid>><token>", endpoint=f"GET /{n}") for n in range(2)
+    ]
+    others = [
+        written("body:/Other/Meta/RequestId", "format:<uuid>><hash>"),
+        written("body:/Third/Meta/RequestId", "value:token", "value", VALUE),
+        written("body:/Fourth/Meta/RequestId", "value:token", "value", VALUE),
+        written("body:/Third/Meta/Token", "format:<uuid>><token>"),
+    ]
+    found = shown_alone([*alike, *others])
+
+    assert [one.places for one in found if len(one.members) > 1] == [sorted(place.where for place in alike)]
+    assert len(found) == 5
+
+
+def test_the_members_of_a_finding_have_a_signature_in_common() -> None:
+    """That which most share, where one changed in several ways."""
+    wheres = [f"body:/r{n}/name" for n in range(4)]
+    places = [written(where, "value:a>b", "value") for where in wheres]
+    places[0].signatures.add("value:c>d")
+    places[3].signatures = {"value:c>d"}
+
+    assert sorted(one.places for one in shown_alone(places)) == [wheres[:3], wheres[3:]]
+
+
+def test_ids_of_many_things_that_are_drawn_anew_alike_are_one_finding() -> None:
+    """From three names on: fewer may be a coincidence, and an id that does not say what it is of may come from anywhere."""
+    ids = [
+        written(f"body:/List/{name}/{name}Id", f"format:{name}-<hash>><token>")
+        for name in ("order", "item", "user-key")
+    ]
+    bare = [written(f"body:/List/x{n}/{name}", "format:<hash>><token>") for n, name in enumerate("abc")]
+
+    assert sorted(len(one.members) for one in shown_alone([*ids, *bare])) == [1, 1, 1, 3]
+    assert len(shown_alone(ids[:2])) == 2
+
+
+def test_json_keeps_its_findings() -> None:
+    """Values of one name at two endpoints of JSON stay two findings, with the names they had."""
+    places = [written(f"body:$.a{n}.id", "format:<uuid>><token>", endpoint=f"GET /{n}") for n in range(2)]
+    found = shown_alone(places)
+
+    assert [one.id for one in found] == [finding_id("shop", place.where, "format", "") for place in places]
