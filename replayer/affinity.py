@@ -26,6 +26,9 @@ _UNSPOKEN = re.compile(r"(?i)[bcdfghjklmnpqrstvwxz]{6}")
 _BASE64 = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[+=])[A-Za-z/+]+={0,2}")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _IDENTITY = frozenset("id uuid guid key slug ref reference number no code handle pk oid uid sku".split())  # noqa: SIM905 - words read as words
+_QUANTITY = frozenset("amount count height limit max min page price qty quantity size total width".split())  # noqa: SIM905 - words read as words
+_TAG = re.compile(r"[A-Za-z]|[A-Z]{2}|[$@#_].{0,30}|(?:[a-z]{1,12})?[Vv]alue|text|string|integer|int|long|double|float")
+"""How a member is called that says of what type a value is, and not what it is of: ``S`` and ``N``, ``$numberLong``, ``stringValue``, ``#text``."""
 _CSRF = frozenset(("csrf", "xsrf", "csrfmiddlewaretoken", "csrftoken", "xsrftoken", "authenticity"))
 _TOKENS = frozenset(("token", "jwt", "bearer", "accesstoken", "authtoken", "idtoken", "session"))
 _PAIRS = {
@@ -75,6 +78,22 @@ def words(name: str) -> tuple[str, ...]:
     found = [word.lower() for word in _WORDS.findall(name)]
     kept = [_singular(word) for word in found if word not in _EMPTY]
     return tuple(kept or found)
+
+
+@lru_cache(4096)
+def is_tag(name: str) -> bool:
+    """Whether a member is called like a type, or like nothing: where it is alone in its object, what holds that object tells what it is."""
+    return _TAG.fullmatch(name) is not None and not is_identity(name)
+
+
+def is_identity(name: str) -> bool:
+    """Whether a name says that what it names tells a thing from others."""
+    return words(name)[-1:] != () and words(name)[-1] in _IDENTITY
+
+
+def is_quantity(name: str) -> bool:
+    """Whether a name says how many or how much: such a number means itself, wherever it stands."""
+    return bool(_QUANTITY.intersection(words(name)[-1:]))
 
 
 def of_segment(before: str, name: str, around: str, source: str, *, in_url: bool, made: bool) -> int:

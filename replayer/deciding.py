@@ -12,14 +12,17 @@ from collections import defaultdict
 from typing import NamedTuple
 
 from echolane.exchange import Given, Taken
-from replayer.affinity import HINT, MEANT, RELATED, STRONG, WEAK
+from replayer.affinity import HINT, MEANT, RELATED, STRONG, WEAK, is_identity, is_quantity
 from replayer.linking import Linker, Origin, Use, folded
 from replayer.origins import Found, shown
+from replayer.wire import SAFE_METHODS
 
 KEPT = 3
 """Origins of one value that a target may give it at."""
 SUPPORT = 30
 """What it weighs that a place of a request always holds what that place of an answer had, against what names say."""
+MENTION = 10
+"""What it weighs that a value is one of a list's: more than that it stands in a list."""
 SURE_SHARE, SURE_VALUES = 0.6, 3
 """A place holds what another one had in most of its requests, with so many different values: no chance."""
 _IDENTIFIED = re.compile(r"body:(?:input|textarea|select|meta|button|form|param)\[")
@@ -141,6 +144,8 @@ def _ranked(use: Use, linker: Linker, habits: _Habits) -> list[tuple[int, Origin
     for points, origin in use.candidates:
         habit = sources[_source_of(origin)]
         share = habit.total / seen if seen >= SURE_VALUES and len(habit.values) >= SURE_VALUES else 0
+        if use.strength == WEAK and _is_mention(origin, use):
+            points -= MENTION
         scored.append((points + round(SUPPORT * min(1.0, share)), origin))
     return sorted(scored, key=lambda one: (-one[0], -one[1].rank))
 
@@ -152,6 +157,8 @@ def _is_real(use: Use, ranked: list[tuple[int, Origin]], linker: Linker, habits:
         if not in_path and not any(sign.isdigit() for sign in text):
             return False  # a state, a zone, a kind of file: what a client chose among some, under the same name as the service
         return points >= (HINT if in_path else RELATED) - 5
+    if use.strength == WEAK and is_quantity(use.name):
+        return False  # so many are so many at each target
     if use.strength == STRONG or points >= RELATED - 5:
         return True
     place = _place_of(use)
@@ -159,9 +166,31 @@ def _is_real(use: Use, ranked: list[tuple[int, Origin]], linker: Linker, habits:
     seen = linker.seen[place]
     if len(linker.kinds.get(place, ())) >= SURE_VALUES:
         return len(habit.values) >= SURE_VALUES and habit.total / seen >= SURE_SHARE and not origin.echo
-    if origin.echo or use.strength != WEAK or _is_numbered(origin.found) or len(text) == 1:
+    if origin.echo or use.strength != WEAK or not _is_brought(use, origin):
         return False
     return in_path or not (_is_customary(text) or linker.owned[use.name])
+
+
+def _is_mention(origin: Origin, use: Use) -> bool:
+    """Whether a value stands by itself that a list of the same things had before or at once: the last one, the newest one. Which one
+    that is depends on their order; which thing a client meant does not."""
+    return not _is_numbered(origin.found) and any(
+        _is_numbered(other.found)
+        and other.rank <= origin.rank
+        and (other.path, other.found.name) == (origin.path, origin.found.name)
+        for _, other in use.candidates
+    )
+
+
+def _is_brought(use: Use, origin: Origin) -> bool:
+    """Whether an answer brought a short value into being, as far as can be told without a name for the place where it is taken.
+
+    The answer made something, or calls the value an identity; the session met the value as nothing else, neither in another answer nor
+    as something that the client sent; and it is none of a list.
+    """
+    made = origin.method not in SAFE_METHODS or is_identity(origin.found.name)
+    others = {other.found.name for _, other in use.candidates if not other.echo}
+    return made and len(use.text) > 1 and not use.own and len(others) == 1 and not _is_numbered(origin.found)
 
 
 def _is_customary(text: str) -> bool:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
+from hypothesis import given as drawn, strategies as st
 
 from tests.replayer.linked import answer, replayed, step
 
@@ -35,6 +39,10 @@ from tests.replayer.linked import answer, replayed, step
         ({"server": "192.168.10.12"}, {"server": "192.168.10.13"}, "GET /ping?host=192.168.10.12"),
         ({"v": "2024.10.1"}, {"v": "2024.10.2"}, "GET /docs?since=2024.10.1"),
         ({"type": "application/octet-stream"}, {"type": "text/plain"}, "GET /files?mime=application/octet-stream"),
+        ({"limit": 33}, {"limit": 44}, "GET /list?limit=33"),
+        ({"paging": {"page_size": 33}}, {"paging": {"page_size": 44}}, "GET /list?page_size=33"),
+        ({"attempts": 13}, {"attempts": 14}, "GET /products/13"),
+        ({"shelf": {"N": "37"}}, {"shelf": {"N": "38"}}, "GET /list?n=37"),
     ],
 )  # fmt: skip
 def test_a_value_that_is_equal_by_custom_stays(recorded, other, line):
@@ -42,3 +50,76 @@ def test_a_value_that_is_equal_by_custom_stays(recorded, other, line):
     steps = [step("GET /home", answer(recorded)), step(line, answer())]
     sent = replayed(steps, [answer(other), answer()])[1]
     assert (sent.request.target, sent.notes) == (steps[1].request.target, [])
+
+
+def bodies(steps: list[Any], answers: list[Any]) -> list[Any]:
+    """What the target is sent, its bodies read."""
+    return [json.loads(one.request.body.data or b"null") for one in replayed(steps, answers)]
+
+
+def person(name: str, at: int) -> dict[str, Any]:
+    """A row in which each value stands in an object of its own, under its type."""
+    return {"id": {"S": name}, "at": {"N": str(at)}}
+
+
+NAMES = ["p0", "p1", "p2", "p13"]
+ORDERS = st.permutations(NAMES)
+ASKED = st.sampled_from(
+    [
+        lambda name: {"Key": {"id": {"S": name}}},
+        lambda name: {"Keys": [{"id": {"S": name}}]},
+        lambda name: {"Values": {":i": {"S": name}}},
+        lambda name: {"Values": {":i": {"S": name}, ":y": {"N": "51"}}},
+        lambda name: {"id": name},
+        lambda name: {"foo": name},
+    ]
+)
+
+
+@drawn(ORDERS, ORDERS, st.integers(1, 4), ASKED, st.booleans())
+def test_another_order_of_a_list_changes_no_name(ours, theirs, size, asked, first):
+    """A list and the last of it, in another order at the target: who is asked for by name is asked for there, too, under whatever name."""
+
+    def page(order: list[str]) -> Any:
+        items = [person(name, 51 + n) for n, name in enumerate(order)]
+        return answer({"Items": items, "Last": person(order[size - 1], 50 + size)})
+
+    body = asked(ours[size - 1])
+    steps = [*([step("POST /", answer(), {"all": 1})] if first else []), step("POST /", page(ours), {"all": 2})]
+    given = [*([answer()] if first else []), page(theirs)]
+    assert bodies([*steps, step("POST /", answer(), body)], [*given, answer()])[-1] == body
+
+
+def test_what_was_met_elsewhere_or_sent_before_is_no_new_thing():
+    """A short number that no name speaks for is followed only where one answer alone brought it: not where another had it, nor the client."""
+    made, asked = step("POST /things", answer({"blip": 37})), step("PUT /state", answer(), {"foo": 37})
+    new, other = answer({"blip": 42}), answer({"zork": 43})
+    assert bodies([made, asked], [new, answer()])[-1] == {"foo": 42}
+    shown = step("GET /report", answer({"zork": 37}))
+    assert bodies([made, shown, asked], [new, other, answer()])[-1] == {"foo": 37}
+    sent = step("PUT /state", answer({}), {"depth": 37})
+    assert bodies([sent, made, asked], [answer({}), new, answer()])[-1] == {"foo": 37}
+    assert replayed([sent, made, step("GET /things/37", answer())], [answer({}), new, answer()])[-1].request.target == (
+        "/things/42"
+    ), "its place and its maker speak for it"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "other", "sent", "expected"),
+    [
+        ({"id": {"N": "17"}}, {"id": {"N": "42"}}, {"Key": {"id": {"N": "17"}}}, {"Key": {"id": {"N": "42"}}}),
+        ({"id": {"N": "17"}}, {"id": {"N": "42"}}, {"qty": {"N": "17"}, "of": {"N": "3"}, "row_id": {"N": "17"}},
+         {"qty": {"N": "17"}, "of": {"N": "3"}, "row_id": {"N": "42"}}),
+        ({"fields": {"order": {"integerValue": "17"}, "n": {"integerValue": "3"}}},
+         {"fields": {"order": {"integerValue": "42"}, "n": {"integerValue": "3"}}},
+         {"order": {"integerValue": "17"}, "price": {"integerValue": "17"}},
+         {"order": {"integerValue": "42"}, "price": {"integerValue": "17"}}),
+        ({"seat": {"$numberLong": "17"}}, {"seat": {"$numberLong": "42"}}, {"seat": 17, "total": 17}, {"seat": 42, "total": 17}),
+        ({"x": 17, "y": 18}, {"x": 42, "y": 43}, {"x": 17, "y": 18}, {"x": 42, "y": 43}),
+        ({"ids": {"NS": ["17"]}}, {"ids": {"NS": ["42"]}}, {"ids": {"NS": ["17"]}}, {"ids": {"NS": ["42"]}}),
+    ],
+)  # fmt: skip
+def test_a_type_is_no_name(recorded, other, sent, expected):
+    """What stands alone under its type is called like what holds it: that ties a short number, and its type ties it to nothing."""
+    steps = [step("POST /rows", answer(recorded)), step("PUT /rows", answer(), sent)]
+    assert bodies(steps, [answer(other), answer()])[-1] == expected
