@@ -28,7 +28,7 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _IDENTITY = frozenset("id uuid guid key slug ref reference number no code handle pk oid uid sku".split())  # noqa: SIM905 - words read as words
 _QUANTITY = frozenset("amount count height limit max min page price qty quantity size total width".split())  # noqa: SIM905 - words read as words
 _TAG = re.compile(r"[A-Za-z]|[A-Z]{2}|[$@#_].{0,30}|(?:[a-z]{1,12})?[Vv]alue|text|string|integer|int|long|double|float")
-"""How a member is called that says of what type a value is, and not what it is of: ``S`` and ``N``, ``$numberLong``, ``stringValue``, ``#text``."""
+"""How a member is called that says of what type a value is, not what it is of: ``S`` and ``N``, ``$numberLong``, ``stringValue``."""
 _CSRF = frozenset(("csrf", "xsrf", "csrfmiddlewaretoken", "csrftoken", "xsrftoken", "authenticity"))
 _TOKENS = frozenset(("token", "jwt", "bearer", "accesstoken", "authtoken", "idtoken", "session"))
 _PAIRS = {
@@ -88,7 +88,7 @@ def is_tag(name: str) -> bool:
 
 def is_identity(name: str) -> bool:
     """Whether a name says that what it names tells a thing from others."""
-    return words(name)[-1:] != () and words(name)[-1] in _IDENTITY
+    return bool(_IDENTITY.intersection(words(name)[-1:]))
 
 
 def is_quantity(name: str) -> bool:

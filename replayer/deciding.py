@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from echolane.exchange import Given, Taken
@@ -21,8 +22,10 @@ KEPT = 3
 """Origins of one value that a target may give it at."""
 SUPPORT = 30
 """What it weighs that a place of a request always holds what that place of an answer had, against what names say."""
+_LEAST = -1_000
+"""Less than anything scores."""
 MENTION = 10
-"""What it weighs that a value is one of a list's: more than that it stands in a list."""
+"""So much more must speak for a value that stands by itself than for the same one in a list; standing in a list costs 4 or 8."""
 SURE_SHARE, SURE_VALUES = 0.6, 3
 """A place holds what another one had in most of its requests, with so many different values: no chance."""
 _IDENTIFIED = re.compile(r"body:(?:input|textarea|select|meta|button|form|param)\[")
@@ -141,13 +144,32 @@ def _ranked(use: Use, linker: Linker, habits: _Habits) -> list[tuple[int, Origin
     place = _place_of(use)
     seen, sources = linker.seen[place], habits[place]
     scored: list[tuple[int, Origin]] = []
-    for points, origin in use.candidates:
+    for points, origin in _meant(use):
         habit = sources[_source_of(origin)]
         share = habit.total / seen if seen >= SURE_VALUES and len(habit.values) >= SURE_VALUES else 0
-        if use.strength == WEAK and _is_mention(origin, use):
-            points -= MENTION
         scored.append((points + round(SUPPORT * min(1.0, share)), origin))
     return sorted(scored, key=lambda one: (-one[0], -one[1].rank))
+
+
+def _meant(use: Use) -> Sequence[tuple[int, Origin]]:
+    """Candidates without mentions: a short value that stands by itself, and as what it is called also in a list of the same answer.
+
+    It is the last one there, or the newest one. Which one that is depends on the list's order; which thing a client meant does not, so
+    the list tells of it, unless names say that it is a list of other things.
+    """
+    listed: dict[tuple[int, str], int] = {}
+    if use.strength == WEAK:
+        for points, origin in use.candidates:
+            if _is_listed(origin.found):
+                key = origin.rank, origin.found.name
+                listed[key] = max(points, listed.get(key, points))
+    if not listed:
+        return use.candidates
+    return [
+        one
+        for one in use.candidates
+        if _is_listed(one[1].found) or one[0] > listed.get((one[1].rank, one[1].found.name), _LEAST) + MENTION
+    ]
 
 
 def _is_real(use: Use, ranked: list[tuple[int, Origin]], linker: Linker, habits: _Habits) -> bool:
@@ -166,31 +188,23 @@ def _is_real(use: Use, ranked: list[tuple[int, Origin]], linker: Linker, habits:
     seen = linker.seen[place]
     if len(linker.kinds.get(place, ())) >= SURE_VALUES:
         return len(habit.values) >= SURE_VALUES and habit.total / seen >= SURE_SHARE and not origin.echo
-    if origin.echo or use.strength != WEAK or not _is_brought(use, origin):
+    if use.strength != WEAK or not _is_brought(use, ranked):
         return False
     return in_path or not (_is_customary(text) or linker.owned[use.name])
 
 
-def _is_mention(origin: Origin, use: Use) -> bool:
-    """Whether a value stands by itself that a list of the same things had before or at once: the last one, the newest one. Which one
-    that is depends on their order; which thing a client meant does not."""
-    return not _is_numbered(origin.found) and any(
-        _is_numbered(other.found)
-        and other.rank <= origin.rank
-        and (other.path, other.found.name) == (origin.path, origin.found.name)
-        for _, other in use.candidates
-    )
-
-
-def _is_brought(use: Use, origin: Origin) -> bool:
+def _is_brought(use: Use, ranked: list[tuple[int, Origin]]) -> bool:
     """Whether an answer brought a short value into being, as far as can be told without a name for the place where it is taken.
 
-    The answer made something, or calls the value an identity; the session met the value as nothing else, neither in another answer nor
-    as something that the client sent; and it is none of a list.
+    The answer made something, or calls the value an identity; it is none of a list; and nothing else was it as likely, neither what
+    another place held nor what the client itself had sent.
     """
-    made = origin.method not in SAFE_METHODS or is_identity(origin.found.name)
-    others = {other.found.name for _, other in use.candidates if not other.echo}
-    return made and len(use.text) > 1 and not use.own and len(others) == 1 and not _is_numbered(origin.found)
+    points, origin = ranked[0]
+    if use.own or origin.echo or len(use.text) == 1 or _is_numbered(origin.found):
+        return False
+    if origin.method in SAFE_METHODS and not is_identity(origin.found.name):
+        return False
+    return all(o.echo or o.found.name == origin.found.name or p <= points - HINT for p, o in ranked)
 
 
 def _is_customary(text: str) -> bool:
@@ -201,6 +215,11 @@ def _is_customary(text: str) -> bool:
     return number % 5 == 0 or number % 8 == 0 or number % 12 == 0 or 1900 <= number < 2100
 
 
+def _is_listed(found: Found) -> bool:
+    """Whether a value is one of a list's, known by its index or by what stands beside it."""
+    return any(not isinstance(step, str) for step in found.path)
+
+
 def _is_numbered(found: Found) -> bool:
     """Whether a value is known by its index only."""
     return any(isinstance(step, int) for step in found.path) or found.place.endswith("]")
@@ -209,7 +228,7 @@ def _is_numbered(found: Found) -> bool:
 def _one_of_many(found: Found) -> str:
     """The value itself where it may be one of a list's or page's, else nothing."""
     if found.path:
-        return found.text if any(not isinstance(step, str) for step in found.path) else ""
+        return found.text if _is_listed(found) else ""
     return found.text if found.place.startswith("body:") and not _IDENTIFIED.match(found.place) else ""
 
 

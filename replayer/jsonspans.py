@@ -54,10 +54,15 @@ def scalars(text: str) -> list[Scalar]:
 
 def names(found: list[Scalar]) -> list[str]:
     """What each is called: the member it stands in, or where that is only a type in an object of its own (``{"S": "p1"}``), what holds it."""
-    return [_name(found, at) for at in range(len(found))]
+    called: list[str] = []
+    for at, scalar in enumerate(found):
+        last = scalar.path[-1] if scalar.path else ""
+        called.append(last if isinstance(last, str) and not is_tag(last) else _holder(found, at))
+    return called
 
 
-def _name(found: list[Scalar], at: int) -> str:
+def _holder(found: list[Scalar], at: int) -> str:
+    """The innermost member above that is no type."""
     path, innermost = found[at].path, ""
     for depth in range(len(path) - 1, -1, -1):
         step = path[depth]
