@@ -27,6 +27,7 @@ _BASE64 = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[+=])[A-Za-z/+]+={0,2}")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _IDENTITY = frozenset("id uuid guid key slug ref reference number no code handle pk oid uid sku".split())  # noqa: SIM905 - words read as words
 _QUANTITY = frozenset("amount count height limit max min page price qty quantity size total width".split())  # noqa: SIM905 - words read as words
+_POSITION = frozenset("after before begin continuation continue cursor marker next position seek since start".split())  # noqa: SIM905 - words read as words
 _TAG = re.compile(r"[A-Za-z]|[A-Z]{2}|[$@#_].{0,30}|(?:[a-z]{1,12})?[Vv]alue|text|string|integer|int|long|double|float")
 """How a member is called that says of what type a value is, not what it is of: ``S`` and ``N``, ``$numberLong``, ``stringValue``."""
 _CSRF = frozenset(("csrf", "xsrf", "csrfmiddlewaretoken", "csrftoken", "xsrftoken", "authenticity"))
@@ -94,6 +95,17 @@ def is_identity(name: str) -> bool:
 def is_quantity(name: str) -> bool:
     """Whether a name says how many or how much: such a number means itself, wherever it stands."""
     return bool(_QUANTITY.intersection(words(name)[-1:]))
+
+
+def is_count(name: str) -> bool:
+    """Whether a member that holds one number says how many there are: ``total``, and ``orders`` in a report of a shop."""
+    last = [word.lower() for word in _WORDS.findall(name)[-1:]]
+    return is_quantity(name) or list(map(_singular, last)) != last
+
+
+def is_position(place: str) -> bool:
+    """Whether a place says where in a list to go on: ``query:after``, ``body:$.ExclusiveStartKey.id``."""
+    return not _POSITION.isdisjoint(words(place))
 
 
 def of_segment(before: str, name: str, around: str, source: str, *, in_url: bool, made: bool) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from echolane.exchange import Given, Taken
-from replayer.affinity import HINT, MEANT, RELATED, STRONG, WEAK, is_identity, is_quantity
+from replayer.affinity import HINT, MEANT, RELATED, STRONG, WEAK, is_identity, is_position, is_quantity
 from replayer.linking import Linker, Origin, Use, folded
 from replayer.origins import Found, shown
 from replayer.wire import SAFE_METHODS
@@ -155,7 +155,7 @@ def _meant(use: Use) -> Sequence[tuple[int, Origin]]:
     """Candidates without mentions: a short value that stands by itself, and as what it is called also in a list of the same answer.
 
     It is the last one there, or the newest one. Which one that is depends on the list's order; which thing a client meant does not, so
-    the list tells of it, unless names say that it is a list of other things.
+    the list tells of it, unless names say that it is a list of other things. A place that says where to go on takes what stood by itself.
     """
     listed: dict[tuple[int, str], int] = {}
     if use.strength == WEAK:
@@ -165,6 +165,8 @@ def _meant(use: Use) -> Sequence[tuple[int, Origin]]:
                 listed[key] = max(points, listed.get(key, points))
     if not listed:
         return use.candidates
+    if is_position(use.where):
+        return [one for one in use.candidates if not _is_listed(one[1].found)] or use.candidates
     return [
         one
         for one in use.candidates
@@ -179,7 +181,7 @@ def _is_real(use: Use, ranked: list[tuple[int, Origin]], linker: Linker, habits:
         if not in_path and not any(sign.isdigit() for sign in text):
             return False  # a state, a zone, a kind of file: what a client chose among some, under the same name as the service
         return points >= (HINT if in_path else RELATED) - 5
-    if use.strength == WEAK and is_quantity(use.name):
+    if use.strength == WEAK and text.isdigit() and is_quantity(use.name):
         return False  # so many are so many at each target
     if use.strength == STRONG or points >= RELATED - 5:
         return True

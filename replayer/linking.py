@@ -344,6 +344,14 @@ def score(atom: Atom, piece: Piece, origin: Origin, path: str) -> int:
         )
     else:
         points = affinity.of_name(name, found.name, found.around, source, made=origin.method == "POST")
+    if (
+        points > 0
+        and found.text.isdigit()
+        and found.path
+        and found.path[-1] == found.name
+        and affinity.is_count(found.name)
+    ):
+        points = 0
     if origin.path == path:
         points += 6
     if origin.echo:

@@ -41,6 +41,7 @@ from tests.replayer.linked import answer, replayed, step
         ({"type": "application/octet-stream"}, {"type": "text/plain"}, "GET /files?mime=application/octet-stream"),
         ({"limit": 33}, {"limit": 44}, "GET /list?limit=33"),
         ({"paging": {"page_size": 33}}, {"paging": {"page_size": 44}}, "GET /list?page_size=33"),
+        ({"orders": 37}, {"orders": 38}, "GET /list?order=37"),
         ({"attempts": 13}, {"attempts": 14}, "GET /products/13"),
         ({"shelf": {"N": "37"}}, {"shelf": {"N": "38"}}, "GET /list?n=37"),
     ],
@@ -108,6 +109,11 @@ def test_what_was_met_elsewhere_or_sent_before_is_no_new_thing():
     assert replayed(steps, [answer(twins[1]), answer()])[-1].request.target == "/profiles/42", (
         "an id says more than an age"
     )
+    report = step("GET /report", answer({"things": 37}))
+    pay = step("POST /pay", answer(), {"thing": 37})
+    steps = [step("POST /things", answer({"id": 37})), report, pay]
+    given = [answer({"id": 42}), answer({"things": 38}), answer()]
+    assert bodies(steps, given)[-1] == {"thing": 42}, "how many there are is not which"
     sent = step("PUT /state", answer({}), {"depth": 37})
     assert bodies([sent, made, asked], [answer({}), new, answer()])[-1] == {"foo": 37}
     assert replayed([sent, made, step("GET /things/37", answer())], [answer({}), new, answer()])[-1].request.target == (
@@ -124,6 +130,21 @@ def test_a_list_of_other_things_speaks_for_none_that_was_made():
     ]
     given = [answer({"users": [{"id": 17}, {"id": 18}]}), answer({"placed": {"id": 42}}), answer()]
     assert bodies(steps, given)[-1] == {"show": "order", "id": 42}
+
+
+@pytest.mark.parametrize("ask", ["POST /rows?after=p13", "POST /rows"])
+def test_a_place_to_go_on_from_is_the_targets_own(ask):
+    """The last of a page is where the next one begins: there a target is sent its own last one, and none that it did not list."""
+
+    def page(*names: str) -> Any:
+        return answer({"Items": [person(name, 1) for name in names], "Last": person(names[-1], 1)})
+
+    body = {} if "?" in ask else {"ExclusiveStartKey": {"id": {"S": "p13"}}}
+    steps = [step("POST /rows", page("p0", "p13")), step(ask, answer(), body)]
+    sent = replayed(steps, [page("p7", "p2"), answer()])[-1].request
+    assert (sent.target + sent.body.data.decode()).replace("p13", "-").count("p2") == 1
+    steps[1] = step("POST /rows", answer(), {"Key": {"id": {"S": "p13"}}})
+    assert bodies(steps, [page("p7", "p2"), answer()])[-1] == {"Key": {"id": {"S": "p13"}}}
 
 
 @pytest.mark.parametrize(
