@@ -77,7 +77,7 @@ def _is_alone(found: list[Scalar], at: int, depth: int) -> bool:
     """Whether the object at a depth has no second member, as far as the neighbours in the text tell: all below one object is together."""
     path = found[at].path
     for other in (*found[max(0, at - 1) : at], *found[at + 1 : at + 2]):
-        if other.path[:depth] == path[:depth] and other.path[depth] != path[depth]:
+        if other.path[:depth] == path[:depth] != other.path and other.path[depth] != path[depth]:
             return False
     return True
 

@@ -132,6 +132,15 @@ def test_a_list_of_other_things_speaks_for_none_that_was_made():
     assert bodies(steps, given)[-1] == {"show": "order", "id": 42}
 
 
+@pytest.mark.parametrize(
+    "body", [b'{"a": 17, "a": {"S": "p17"}}', b'1 {"S": "p17"}', b'[{"S": {"S": "p17"}}', b'{"": {"": 17}}']
+)
+def test_what_is_no_proper_json_is_read_as_far_as_it_goes(body):
+    """A member that comes twice, and texts that end early or go on, tie nothing that breaks."""
+    steps = [step("POST /rows", answer(body), body), step("POST /rows", answer(), body)]
+    assert replayed(steps, [answer(body), answer()])[-1].request.body.data == body
+
+
 @pytest.mark.parametrize("ask", ["POST /rows?after=p13", "POST /rows"])
 def test_a_place_to_go_on_from_is_the_targets_own(ask):
     """The last of a page is where the next one begins: there a target is sent its own last one, and none that it did not list."""
