@@ -28,7 +28,7 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _IDENTITY = frozenset("id uuid guid key slug ref reference number no code handle pk oid uid sku".split())  # noqa: SIM905 - words read as words
 _QUANTITY = frozenset("amount count height limit max min page price qty quantity size total width".split())  # noqa: SIM905 - words read as words
 _POSITION = frozenset("after before begin continuation continue cursor marker next position seek since start".split())  # noqa: SIM905 - words read as words
-_TAG = re.compile(r"[A-Za-z]|[A-Z]{2}|[$@#_].{0,30}|(?:[a-z]{1,12})?[Vv]alue|text|string|integer|int|long|double|float")
+_TAG = re.compile(r"[A-Z]{1,2}|[$@#].{0,30}|_|(?:[a-z]{1,12})?[Vv]alue|text|string|integer|int|long|double|float")
 """How a member is called that says of what type a value is, not what it is of: ``S`` and ``N``, ``$numberLong``, ``stringValue``."""
 _CSRF = frozenset(("csrf", "xsrf", "csrfmiddlewaretoken", "csrftoken", "xsrftoken", "authenticity"))
 _TOKENS = frozenset(("token", "jwt", "bearer", "accesstoken", "authtoken", "idtoken", "session"))
@@ -83,7 +83,7 @@ def words(name: str) -> tuple[str, ...]:
 
 @lru_cache(4096)
 def is_tag(name: str) -> bool:
-    """Whether a member is called like a type, or like nothing: where it is alone in its object, what holds that object tells what it is."""
+    """Whether a member is called like a type: where it is alone in its object, what holds that object tells what it is."""
     return _TAG.fullmatch(name) is not None and not is_identity(name)
 
 

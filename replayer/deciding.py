@@ -8,7 +8,7 @@ itself, that nothing else could be meant. Where two places are equally likely bo
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -102,9 +102,10 @@ def decide(linker: Linker) -> Links:
     numbers: dict[tuple[int, str, str], int] = {}
     links = Links()
     links.dropped = linker.dropped
+    often = Counter((use.rank, use.text) for use in linker.uses if use.strength == WEAK)
     for use in linker.uses:
         ranked = _ranked(use, linker, habits)
-        if not ranked or not _is_real(use, ranked, linker, habits):
+        if not ranked or not _is_real(use, ranked, linker, habits, alone=often[use.rank, use.text] == 1):
             continue
         kept = ranked[:KEPT]
         given: list[int] = []
@@ -174,7 +175,8 @@ def _meant(use: Use) -> Sequence[tuple[int, Origin]]:
     ]
 
 
-def _is_real(use: Use, ranked: list[tuple[int, Origin]], linker: Linker, habits: _Habits) -> bool:
+def _is_real(use: Use, ranked: list[tuple[int, Origin]], linker: Linker, habits: _Habits, *, alone: bool) -> bool:
+    """Whether a use is a tie; ``alone``: its request has the value nowhere else."""
     points, origin = ranked[0]
     text, in_path = use.text, use.in_path
     if use.strength == MEANT:
@@ -192,7 +194,7 @@ def _is_real(use: Use, ranked: list[tuple[int, Origin]], linker: Linker, habits:
         return len(habit.values) >= SURE_VALUES and habit.total / seen >= SURE_SHARE and not origin.echo
     if use.strength != WEAK or not _is_brought(use, ranked):
         return False
-    return in_path or not (_is_customary(text) or linker.owned[use.name])
+    return in_path or (alone and not (_is_customary(text) or linker.owned[use.name]))
 
 
 def _is_brought(use: Use, ranked: list[tuple[int, Origin]]) -> bool:

@@ -168,6 +168,8 @@ def test_a_place_to_go_on_from_is_the_targets_own(ask):
          {"order": {"integerValue": "42"}, "price": {"integerValue": "17"}}),
         ({"seat": {"$numberLong": "17"}}, {"seat": {"$numberLong": "42"}}, {"seat": 17, "total": 17}, {"seat": 42, "total": 17}),
         ({"x": 17, "y": 18}, {"x": 42, "y": 43}, {"x": 17, "y": 18}, {"x": 42, "y": 43}),
+        ({"result": {"x": 17}}, {"result": {"x": 42}}, {"input": {"x": 17, "y": 17}}, {"input": {"x": 42, "y": 17}}),
+        ({"doc": {"_rev": "1-a"}}, {"doc": {"_rev": "2-b"}}, {"put": {"_rev": "1-a"}}, {"put": {"_rev": "2-b"}}),
         ({"ids": {"NS": ["17"]}}, {"ids": {"NS": ["42"]}}, {"ids": {"NS": ["17"]}}, {"ids": {"NS": ["42"]}}),
     ],
 )  # fmt: skip
