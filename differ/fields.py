@@ -10,6 +10,7 @@ from differ.echoes import Own, unechoed
 from differ.header_changes import DIGESTED, changed
 from differ.header_grammars import GRAMMARS
 from differ.sink import MISSING, Change, Sink, texts
+from differ.walk import OURS
 from echolane.exchange import Headers, Response
 from echolane.marks import LANE_SERVED
 
@@ -76,6 +77,8 @@ def fields(
         if raw_name in LEFT_OUT or old.get(raw_name) == new.get(raw_name):
             continue
         name = raw_name.decode("latin-1")
+        if name in OURS and (raw_name in old) != (raw_name in new):
+            continue  # echoed by one side only: no client sends it, so none misses it
         if raw_name not in new:
             shown = field_text(old[raw_name], context.own[0])
             flags = framed(name, shown, answers[0], context)

@@ -22,7 +22,7 @@ from differ.places import Place, root
 from differ.sink import MISSING, Change, Sink, TooMuch, clock_flag, texts
 
 OURS = frozenset({"x-lane", "baggage", "traceparent", "x-echolane-replay"})
-"""Headers that the sender adds, echoed as keys of a body; a lane is sent to the branch only."""
+"""Headers that the sender adds, echoed as headers or as keys of a body; a lane is sent to the branch only."""
 DEADLINE_MASK = 255
 """The clock is asked every 256 nodes: at some microseconds each, a deadline is kept to a millisecond."""
 NESTED = 8

@@ -26,6 +26,10 @@ _UNSPOKEN = re.compile(r"(?i)[bcdfghjklmnpqrstvwxz]{6}")
 _BASE64 = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[+=])[A-Za-z/+]+={0,2}")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _IDENTITY = frozenset("id uuid guid key slug ref reference number no code handle pk oid uid sku".split())  # noqa: SIM905 - words read as words
+_QUANTITY = frozenset("amount count height limit max min page price qty quantity size total width".split())  # noqa: SIM905 - words read as words
+_POSITION = frozenset("after before begin continuation continue cursor marker next position seek since start".split())  # noqa: SIM905 - words read as words
+_TAG = re.compile(r"[A-Z]{1,2}|[$@#].{0,30}|_|(?:[a-z]{1,12})?[Vv]alue|text|string|integer|int|long|double|float")
+"""How a member is called that says of what type a value is, not what it is of: ``S`` and ``N``, ``$numberLong``, ``stringValue``."""
 _CSRF = frozenset(("csrf", "xsrf", "csrfmiddlewaretoken", "csrftoken", "xsrftoken", "authenticity"))
 _TOKENS = frozenset(("token", "jwt", "bearer", "accesstoken", "authtoken", "idtoken", "session"))
 _PAIRS = {
@@ -75,6 +79,33 @@ def words(name: str) -> tuple[str, ...]:
     found = [word.lower() for word in _WORDS.findall(name)]
     kept = [_singular(word) for word in found if word not in _EMPTY]
     return tuple(kept or found)
+
+
+@lru_cache(4096)
+def is_tag(name: str) -> bool:
+    """Whether a member is called like a type: where it is alone in its object, what holds that object tells what it is."""
+    return _TAG.fullmatch(name) is not None and not is_identity(name)
+
+
+def is_identity(name: str) -> bool:
+    """Whether a name says that what it names tells a thing from others."""
+    return bool(_IDENTITY.intersection(words(name)[-1:]))
+
+
+def is_quantity(name: str) -> bool:
+    """Whether a name says how many or how much: such a number means itself, wherever it stands."""
+    return bool(_QUANTITY.intersection(words(name)[-1:]))
+
+
+def is_count(name: str) -> bool:
+    """Whether a member that holds one number says how many there are: ``total``, and ``orders`` in a report of a shop."""
+    last = [word.lower() for word in _WORDS.findall(name)[-1:]]
+    return is_quantity(name) or list(map(_singular, last)) != last
+
+
+def is_position(place: str) -> bool:
+    """Whether a place says where in a list to go on: ``query:after``, ``body:$.ExclusiveStartKey.id``."""
+    return not _POSITION.isdisjoint(words(place))
 
 
 def of_segment(before: str, name: str, around: str, source: str, *, in_url: bool, made: bool) -> int:

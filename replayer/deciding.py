@@ -8,18 +8,24 @@ itself, that nothing else could be meant. Where two places are equally likely bo
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from echolane.exchange import Given, Taken
-from replayer.affinity import HINT, MEANT, RELATED, STRONG, WEAK
+from replayer.affinity import HINT, MEANT, RELATED, STRONG, WEAK, is_identity, is_position, is_quantity
 from replayer.linking import Linker, Origin, Use, folded
 from replayer.origins import Found, shown
+from replayer.wire import SAFE_METHODS
 
 KEPT = 3
 """Origins of one value that a target may give it at."""
 SUPPORT = 30
 """What it weighs that a place of a request always holds what that place of an answer had, against what names say."""
+_LEAST = -1_000
+"""Less than anything scores."""
+MENTION = 10
+"""So much more must speak for a value that stands by itself than for the same one in a list; standing in a list costs 4 or 8."""
 SURE_SHARE, SURE_VALUES = 0.6, 3
 """A place holds what another one had in most of its requests, with so many different values: no chance."""
 _IDENTIFIED = re.compile(r"body:(?:input|textarea|select|meta|button|form|param)\[")
@@ -96,9 +102,10 @@ def decide(linker: Linker) -> Links:
     numbers: dict[tuple[int, str, str], int] = {}
     links = Links()
     links.dropped = linker.dropped
+    often = Counter((use.rank, use.text) for use in linker.uses if use.strength == WEAK)
     for use in linker.uses:
         ranked = _ranked(use, linker, habits)
-        if not ranked or not _is_real(use, ranked, linker, habits):
+        if not ranked or not _is_real(use, ranked, linker, habits, alone=often[use.rank, use.text] == 1):
             continue
         kept = ranked[:KEPT]
         given: list[int] = []
@@ -138,20 +145,46 @@ def _ranked(use: Use, linker: Linker, habits: _Habits) -> list[tuple[int, Origin
     place = _place_of(use)
     seen, sources = linker.seen[place], habits[place]
     scored: list[tuple[int, Origin]] = []
-    for points, origin in use.candidates:
+    for points, origin in _meant(use):
         habit = sources[_source_of(origin)]
         share = habit.total / seen if seen >= SURE_VALUES and len(habit.values) >= SURE_VALUES else 0
         scored.append((points + round(SUPPORT * min(1.0, share)), origin))
     return sorted(scored, key=lambda one: (-one[0], -one[1].rank))
 
 
-def _is_real(use: Use, ranked: list[tuple[int, Origin]], linker: Linker, habits: _Habits) -> bool:
+def _meant(use: Use) -> Sequence[tuple[int, Origin]]:
+    """Candidates without mentions: a short value that stands by itself, and as what it is called also in a list of the same answer.
+
+    It is the last one there, or the newest one. Which one that is depends on the list's order; which thing a client meant does not, so
+    the list tells of it, unless names say that it is a list of other things. A place that says where to go on takes what stood by itself.
+    """
+    listed: dict[tuple[int, str], int] = {}
+    if use.strength == WEAK:
+        for points, origin in use.candidates:
+            if _is_listed(origin.found):
+                key = origin.rank, origin.found.name
+                listed[key] = max(points, listed.get(key, points))
+    if not listed:
+        return use.candidates
+    if is_position(use.where):
+        return [one for one in use.candidates if not _is_listed(one[1].found)] or use.candidates
+    return [
+        one
+        for one in use.candidates
+        if _is_listed(one[1].found) or one[0] > listed.get((one[1].rank, one[1].found.name), _LEAST) + MENTION
+    ]
+
+
+def _is_real(use: Use, ranked: list[tuple[int, Origin]], linker: Linker, habits: _Habits, *, alone: bool) -> bool:
+    """Whether a use is a tie; ``alone``: its request has the value nowhere else."""
     points, origin = ranked[0]
     text, in_path = use.text, use.in_path
     if use.strength == MEANT:
         if not in_path and not any(sign.isdigit() for sign in text):
             return False  # a state, a zone, a kind of file: what a client chose among some, under the same name as the service
         return points >= (HINT if in_path else RELATED) - 5
+    if use.strength == WEAK and text.isdigit() and is_quantity(use.name):
+        return False  # so many are so many at each target
     if use.strength == STRONG or points >= RELATED - 5:
         return True
     place = _place_of(use)
@@ -159,9 +192,23 @@ def _is_real(use: Use, ranked: list[tuple[int, Origin]], linker: Linker, habits:
     seen = linker.seen[place]
     if len(linker.kinds.get(place, ())) >= SURE_VALUES:
         return len(habit.values) >= SURE_VALUES and habit.total / seen >= SURE_SHARE and not origin.echo
-    if origin.echo or use.strength != WEAK or _is_numbered(origin.found) or len(text) == 1:
+    if use.strength != WEAK or not _is_brought(use, ranked):
         return False
-    return in_path or not (_is_customary(text) or linker.owned[use.name])
+    return in_path or (alone and not (_is_customary(text) or linker.owned[use.name]))
+
+
+def _is_brought(use: Use, ranked: list[tuple[int, Origin]]) -> bool:
+    """Whether an answer brought a short value into being, as far as can be told without a name for the place where it is taken.
+
+    The answer made something, or calls the value an identity; it is none of a list; and nothing else was it as likely, neither what
+    another place held nor what the client itself had sent.
+    """
+    points, origin = ranked[0]
+    if use.own or origin.echo or len(use.text) == 1 or _is_numbered(origin.found):
+        return False
+    if origin.method in SAFE_METHODS and not is_identity(origin.found.name):
+        return False
+    return all(o.echo or o.found.name == origin.found.name or p <= points - HINT for p, o in ranked)
 
 
 def _is_customary(text: str) -> bool:
@@ -172,6 +219,11 @@ def _is_customary(text: str) -> bool:
     return number % 5 == 0 or number % 8 == 0 or number % 12 == 0 or 1900 <= number < 2100
 
 
+def _is_listed(found: Found) -> bool:
+    """Whether a value is one of a list's, known by its index or by what stands beside it."""
+    return any(not isinstance(step, str) for step in found.path)
+
+
 def _is_numbered(found: Found) -> bool:
     """Whether a value is known by its index only."""
     return any(isinstance(step, int) for step in found.path) or found.place.endswith("]")
@@ -180,7 +232,7 @@ def _is_numbered(found: Found) -> bool:
 def _one_of_many(found: Found) -> str:
     """The value itself where it may be one of a list's or page's, else nothing."""
     if found.path:
-        return found.text if any(not isinstance(step, str) for step in found.path) else ""
+        return found.text if _is_listed(found) else ""
     return found.text if found.place.startswith("body:") and not _IDENTIFIED.match(found.place) else ""
 
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from replayer.affinity import is_tag
+
 NODES_MAX = 20_000
 """Scalars of one body that are looked at; a body with more is data, not a form, and its end is left as recorded."""
 DEPTH_MAX = 64
@@ -48,6 +50,36 @@ def scalars(text: str) -> list[Scalar]:
         elif bare not in {"true", "false", "null"}:
             found.append(Scalar(tuple(where.path), token.start(3), at, bare, quoted=False))
     return found
+
+
+def names(found: list[Scalar]) -> list[str]:
+    """What each is called: the member it stands in, or where that is only a type in an object of its own (``{"S": "p1"}``), what holds it."""
+    called: list[str] = []
+    for at, scalar in enumerate(found):
+        last = scalar.path[-1] if scalar.path else ""
+        called.append(last if isinstance(last, str) and not is_tag(last) else _holder(found, at))
+    return called
+
+
+def _holder(found: list[Scalar], at: int) -> str:
+    """The innermost member above that is no type."""
+    path, innermost = found[at].path, ""
+    for depth in range(len(path) - 1, -1, -1):
+        step = path[depth]
+        if isinstance(step, str):
+            if not is_tag(step) or not _is_alone(found, at, depth):
+                return step
+            innermost = innermost or step
+    return innermost
+
+
+def _is_alone(found: list[Scalar], at: int, depth: int) -> bool:
+    """Whether the object at a depth has no second member, as far as the neighbours in the text tell: all below one object is together."""
+    path = found[at].path
+    for other in (*found[max(0, at - 1) : at], *found[at + 1 : at + 2]):
+        if other.path[:depth] == path[:depth] != other.path and other.path[depth] != path[depth]:
+            return False
+    return True
 
 
 class _Where:

@@ -72,6 +72,8 @@ class Use(NamedTuple):
     """Whether it stands in a path, of the request or of a link in it."""
     text: str
     strength: int
+    own: bool
+    """Whether the client had sent the value, as something else, before any answer held it."""
     candidates: tuple[tuple[int, Origin], ...]
     """With what names and places say for each."""
 
@@ -232,14 +234,22 @@ class Linker:
             if not uses:
                 self._own(session, atom)
             for piece, strength, candidates in uses:
+                own = piece.text in session.sent
                 if len(self.uses) >= USES_MAX:
                     self.dropped += 1
                 else:
-                    self.uses.append(_use(rank, endpoint, atom, piece, strength, candidates))
+                    self.uses.append(_use(rank, endpoint, atom, piece, strength, candidates, own=own))
 
 
 def _use(
-    rank: int, endpoint: str, atom: Atom, piece: Piece, strength: int, candidates: list[tuple[int, Origin]]
+    rank: int,
+    endpoint: str,
+    atom: Atom,
+    piece: Piece,
+    strength: int,
+    candidates: list[tuple[int, Origin]],
+    *,
+    own: bool,
 ) -> Use:
     known = candidates[0][1].found.text
     return Use(
@@ -253,6 +263,7 @@ def _use(
         atom.codec == PATH or piece.escape == 1,
         known if known == piece.text else piece.text,
         strength,
+        own,
         tuple(candidates),
     )
 
@@ -333,6 +344,14 @@ def score(atom: Atom, piece: Piece, origin: Origin, path: str) -> int:
         )
     else:
         points = affinity.of_name(name, found.name, found.around, source, made=origin.method == "POST")
+    if (
+        points > 0
+        and found.text.isdigit()
+        and found.path
+        and found.path[-1] == found.name
+        and affinity.is_count(found.name)
+    ):
+        points = 0
     if origin.path == path:
         points += 6
     if origin.echo:

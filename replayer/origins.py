@@ -16,7 +16,7 @@ import orjson
 
 from echolane.exchange import Given, Headers, Response
 from replayer import jsonspans, markup
-from replayer.affinity import NEVER, STRONG, WEAK, strength
+from replayer.affinity import NEVER, STRONG, WEAK, is_tag, strength
 from replayer.pieces import Piece, pieces, text_pieces
 from replayer.places import TEXT_MAX
 
@@ -116,8 +116,12 @@ def _walk(out: list[Found], node: Any, path: tuple[Step, ...], name: str, around
     if len(out) >= VALUES_MAX or len(path) > jsonspans.DEPTH_MAX:
         return
     if isinstance(node, dict):
-        for key, value in cast("dict[str, Any]", node).items():
-            _walk(out, value, (*path, key), key, name)
+        members = cast("dict[str, Any]", node)
+        for key, value in members.items():
+            if name and len(members) == 1 and is_tag(key):
+                _walk(out, value, (*path, key), name, around)
+            else:
+                _walk(out, value, (*path, key), key, name)
     elif isinstance(node, list):
         items = cast("list[Any]", node)
         anchor = _anchor(items)

@@ -128,11 +128,11 @@ def _body(text: str, kind: str) -> Iterator[Atom]:
     elif lower.startswith("multipart/"):
         yield from _multipart(text, kind)
     elif "json" in lower or text.lstrip()[:1] in {"{", "["}:
-        for scalar in jsonspans.scalars(text):
-            names = [step for step in scalar.path if isinstance(step, str)]
+        found = jsonspans.scalars(text)
+        for scalar, name in zip(found, jsonspans.names(found), strict=True):
             codec = STRING if scalar.quoted else NUMBER
             where = "body:" + jsonspans.place_of(scalar.path)
-            yield Atom(where, BODY, scalar.start, scalar.end, codec, scalar.text, names[-1] if names else "")
+            yield Atom(where, BODY, scalar.start, scalar.end, codec, scalar.text, name)
     elif "xml" in lower or text.lstrip()[:1] == "<":
         for value in markup.values(text, xml=True):
             yield Atom(f"body:{value.place}", BODY, value.start, value.end, XML, value.text, value.name)

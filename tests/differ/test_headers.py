@@ -306,3 +306,12 @@ def test_presence_of_a_field_counts_before_all() -> None:
     (found,) = compare(answer(("Content-MD5", "x")), answer(), CONTEXT).differences
 
     assert (found.kind, found.facet, found.flags) == ("missing", PRESENCE, 0)
+
+
+@pytest.mark.parametrize("name", ["traceparent", "X-Echolane-Replay", "x-lane", "baggage"])
+def test_an_echo_of_what_the_sender_adds_is_missed_by_nobody(name: str) -> None:
+    """A version that repeats its request's headers repeats those of the replay, which no client sends; another field of it is missed."""
+    echo = answer((name, "00-" + "a" * 32 + "-" + "b" * 16 + "-00"), ("X-Own", "1"))
+    for sides in ((echo, answer()), (answer(), echo)):
+        found = compare(*sides, CONTEXT).differences
+        assert [(one.where, one.facet) for one in found] == [("header:x-own", PRESENCE)]
