@@ -7,7 +7,6 @@ connects to one of those addresses: what was checked is what is connected to.
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
@@ -16,11 +15,11 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from console.api.deliveries import look
 from console.api.forges import Forge, Row, path_of
+from console.api.pinned import Pinned
 from console.api.readiness import addresses_of
 from console.escapes import short, visible
 from echolane import __version__
@@ -49,33 +48,6 @@ class Trouble(Exception):  # noqa: N818 - the word of style.md
         """Whether nothing else it is asked now would be done either."""
         self.refused = refused
         """Whether it answered that it will not."""
-
-
-class _Pinned(AbstractResolver):
-    """Leads every name to addresses that were checked."""
-
-    def __init__(self, found: Sequence[tuple[str, int]]) -> None:
-        self._found = found
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Those addresses, whatever the name and the family."""
-        _ = family
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address, _ in self._found
-        ]
-
-    async def close(self) -> None:
-        """Nothing is open."""
 
 
 class ForgeClient:
@@ -117,7 +89,7 @@ class ForgeClient:
             **self._forge.headers,
             header: before + self._token,
         }
-        connector = aiohttp.TCPConnector(resolver=_Pinned(found), use_dns_cache=False, force_close=True)
+        connector = aiohttp.TCPConnector(resolver=Pinned(found), use_dns_cache=False, force_close=True)
         patience = aiohttp.ClientTimeout(total=CALL_S, sock_connect=CONNECT_S)
         try:
             async with (

@@ -20,6 +20,7 @@ from msgspec import UNSET, Meta, UnsetType
 from console.api.forge_names import GENERIC, GITEA, GITHUB, GITLAB
 from console.api.forge_settings import Telling, telling_of
 from console.api.messages import Name, RunRequest, Service, Span
+from console.api.secrets_named import read_secret
 from console.api.targets import HOLE, Configured, Target, tables_of
 from echolane.addresses import Network, networks_of
 from echolane.errors import UsageError
@@ -27,8 +28,6 @@ from echolane.errors import UsageError
 HOOKS_MAX = 1_000
 SECRETS_MAX = 32
 """Different secrets of one forge: a delivery says whose it is only once it is believed, so each is tried, a few ms a MiB."""
-SECRET_MIN, SECRET_MAX = 16, 4_096
-"""Bytes. A shorter one is guessed: who has one delivery can try secrets at home."""
 WAIT_MAX_S = 6 * 3600.0
 NAMES_MAX = 1_000
 
@@ -209,24 +208,8 @@ def _check_host(target: Target, where: str) -> None:
 
 
 def _secret(hook: Hook, where: str, environ: Mapping[str, str]) -> bytes:
-    if hook.secret_env and hook.secret_file:
-        raise UsageError(f"{where}: give secret_env or secret_file, not both")
     if not hook.secret_env and not hook.secret_file:
         if hook.forge == GENERIC:
             return b""  # called with a token
         raise UsageError(f"{where}: say where its secret is: secret_env or secret_file")
-    if hook.secret_env:
-        text, place = environ.get(hook.secret_env, ""), f"variable {hook.secret_env}"
-    else:
-        place = f"file {hook.secret_file}"
-        try:
-            with Path(hook.secret_file).open("rb") as file:
-                text = file.read(SECRET_MAX + 2).decode().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{where}: its secret cannot be read from {place}: {error}") from error
-    secret = text.encode()
-    if not SECRET_MIN <= len(secret) <= SECRET_MAX:
-        raise UsageError(
-            f"{where}: the secret in {place} needs {SECRET_MIN} to {SECRET_MAX} bytes and has {len(secret)}"
-        )
-    return secret
+    return read_secret(where, environ, "secret", hook.secret_env, hook.secret_file).encode()

@@ -7,16 +7,15 @@ connects to one of those addresses: what was checked is what is connected to. Wh
 from __future__ import annotations
 
 import contextlib
-import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from console.api.notify_settings import Destination
+from console.api.pinned import Pinned
 from console.api.readiness import addresses_of
 from console.api.signatures import standard_signature
 from echolane import __version__
@@ -34,33 +33,6 @@ class NotTold(Exception):  # noqa: N818 - the word of style.md
     def __init__(self, why: str, *, wait_s: float = 0.0, refused: bool = False) -> None:
         super().__init__(why)
         self.wait_s, self.refused = wait_s, refused
-
-
-class _Pinned(AbstractResolver):
-    """Leads every name to addresses that were checked."""
-
-    def __init__(self, found: Sequence[tuple[str, int]]) -> None:
-        self._found = found
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Those addresses, whatever the name and the family."""
-        _ = family
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address, _ in self._found
-        ]
-
-    async def close(self) -> None:
-        """Nothing is open."""
 
 
 def headers_of(destination: Destination, id: str, body: bytes, now_s: float) -> dict[str, str]:  # noqa: A002
@@ -82,7 +54,7 @@ async def hand_in(destination: Destination, id: str, body: bytes, now_s: float) 
         raise NotTold(str(error), refused=True) from None
     if not found:
         raise NotTold("its name has no address")
-    connector = aiohttp.TCPConnector(resolver=_Pinned(found), use_dns_cache=False, force_close=True)
+    connector = aiohttp.TCPConnector(resolver=Pinned(found), use_dns_cache=False, force_close=True)
     patience = aiohttp.ClientTimeout(total=CALL_S, sock_connect=CONNECT_S)
     try:
         async with (

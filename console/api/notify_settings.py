@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from console.api.messages import Name, Verdict
+from console.api.secrets_named import read_secret
 from console.api.targets import tables_of
 from echolane.addresses import Network, networks_of
 from echolane.errors import UsageError
@@ -23,8 +24,6 @@ from replayer.targets import is_loopback
 
 NOTIFY_MAX = 100
 """Each of them is looked at for each verdict."""
-SECRET_MIN, SECRET_MAX = 16, 4_096
-"""Bytes, as of the hooks that come in."""
 NAMES_MAX = 1_000
 Patterns = Annotated[list[str], Meta(max_length=NAMES_MAX)]
 
@@ -112,26 +111,6 @@ def _check(url: str, where: str, *, secure: bool) -> None:
         raise UsageError(f"{where}: its address is none; write https://HOST/PATH, without a user")
     if secure and parts.scheme != "https" and not is_loopback(parts.hostname or ""):
         raise UsageError(f"{where}: its address begins with http:, and is a secret; write https:")
-
-
-def read_secret(where: str, environ: Mapping[str, str], what: str, env: str, file: str) -> str:
-    """What stands in a variable or a file; UsageError names the place, and never what is there."""
-    if env and file:
-        raise UsageError(f"{where}: give {what}_env or {what}_file, not both")
-    if env:
-        text, place = environ.get(env, ""), f"variable {env}"
-    else:
-        place = f"file {file}"
-        try:
-            with Path(file).open("rb") as opened:
-                text = opened.read(SECRET_MAX + 2).decode().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise UsageError(f"{where}: its {what} cannot be read from {place}: {reason}") from error
-    size = len(text.encode("utf-8", "surrogateescape"))
-    if not SECRET_MIN <= size <= SECRET_MAX:
-        raise UsageError(f"{where}: the {what} in {place} needs {SECRET_MIN} to {SECRET_MAX} bytes and has {size}")
-    return text
 
 
 def _fits(name: str, patterns: Sequence[str]) -> bool:
