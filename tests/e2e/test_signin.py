@@ -166,7 +166,7 @@ def test_a_person_signs_in_and_out_in_a_browser(
     program = require("chromium", "chromium-browser", "google-chrome", "chrome", hint="apt-get install chromium")
     profile = tmp_path_factory.mktemp("profile")
     browser = Browser(program, profile)
-    at = pages.Stage(stage.served, browser, stage.shop)
+    at = pages.Stage(stage.served, browser, stage.shop, "")
     try:
         for width in WIDTHS:
             at.open(
