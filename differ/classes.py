@@ -91,13 +91,12 @@ def hashes_apart(old: str, new: str) -> tuple[str, str] | None:
     None where the texts differ in anything else, or in no hash. One in forty hashes of eight characters has no letter, so a run of
     digits is a hash where the other text has a letter in its place.
     """
+    old, new = old[:TEXT_MAX], new[:TEXT_MAX]
     runs, others = _RUN.findall(old), _RUN.findall(new)
     if len(runs) != len(others) or format_of(_RUN.sub("", old)) != format_of(_RUN.sub("", new)):
         return None
     pairs = [(one, two) for one, two in zip(runs, others, strict=True) if one != two]
-    if any(_DIGITS.fullmatch(one) and _DIGITS.fullmatch(two) for one, two in pairs):
-        return None
-    if not pairs:
+    if not pairs or any(_DIGITS.fullmatch(one) and _DIGITS.fullmatch(two) for one, two in pairs):
         return None
     return next(((one, two) for one, two in pairs if abs(len(one) - len(two)) >= LENGTHENED), ("", ""))
 

@@ -211,11 +211,13 @@ def texts(old: str, new: str, now_ns: tuple[int, int]) -> Change:
     if is_permutation(old, new):
         return Change("order", VALUE, old, new, "order", both, flags | PERMUTATION)
     form, other_form = format_of(old), format_of(new)
-    if not both and ("<hash>" in form or "<hash>" in other_form) and (hashes := hashes_apart(old, new)) is not None:
+    hashed = not both and ("<hash>" in form or "<hash>" in other_form)
+    # Texts of one form and one length, the commonest noise, have nothing to be told apart by.
+    if hashed and (form != other_form or len(old) != len(new)) and (hashes := hashes_apart(old, new)) is not None:
         if hashes[0]:
             sizes = f"hash:{len(hashes[0])}>{len(hashes[1])}"
             return Change("format", FORMAT, old, new, f"{form[:60]}:{sizes}", "", flags)
-        form = other_form = min(form, other_form)
+        form = other_form = form if "<hash>" in form else other_form
     if form == other_form and not (both in SIZED and len(old) != len(new)):
         if not both and "<time>" in form and (times := times_apart(old, new)):
             both = "time"
