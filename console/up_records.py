@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from console.api.targets import tables_of
+from console.api.targets import structs_of, tables_of
 from console.flags import host_port, http_url, service_name
 from echolane.errors import UsageError
 
@@ -56,17 +56,12 @@ def read_records(path: Path, api: tuple[str, int]) -> list[Recorded]:
         raise UsageError(f"{path}: {TABLE} names {len(tables)} services; one `echolane up` records {RECORDS_MAX}")
     found: list[Recorded] = []
     taken = {api: "the pages listen"}
-    for number, one in enumerate(tables, 1):
-        where = f"{path}: {TABLE} {number}"
-        try:
-            record = msgspec.convert(one, Recorded)
-        except msgspec.ValidationError as error:
-            raise UsageError(f"{where}: {error}") from error
+    for where, record in structs_of(path, TABLE, tables, Recorded):
         _check(record, where)
         listen = host_port(record.listen, f"{where}: listen")
         if listen in taken:
             raise UsageError(f"{where}: listen `{record.listen}` is taken: {taken[listen]} there")
-        taken[listen] = f"{TABLE} {number} (`{record.service}`) listens"
+        taken[listen] = f"{where.removeprefix(f'{path}: ')} (`{record.service}`) listens"
         found.append(record)
     return found
 

@@ -6,10 +6,8 @@ connects to one of those addresses: what was checked is what is connected to.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -19,6 +17,7 @@ from yarl import URL
 
 from console.api.deliveries import look
 from console.api.forges import Forge, Row, path_of
+from console.api.outgoing import WAIT_MAX_S, wait_of
 from console.api.pinned import Pinned
 from console.api.readiness import addresses_of
 from console.escapes import short, visible
@@ -31,8 +30,6 @@ ANSWER_MAX = 32 * 1024 * 1024
 """A page of fifty comments of the longest there are has half of it."""
 PAGES_MAX = 100
 """Five thousand comments; ours is among the first, for it is written when the first run ends."""
-WAIT_MAX_S = 3600.0
-"""The longest that a forge is left alone because it says so: its limits are those of an hour."""
 SPOKEN_S = 60.0
 SAID_MAX = 200
 """Characters of a forge's own words."""
@@ -145,7 +142,7 @@ def trouble_of(api: str, status: int, headers: Mapping[str, str], said: str, now
     spoken = status == 403 and "rate limit" in said.lower()
     limited = status == 429 or spoken or (status == 403 and ("Retry-After" in headers or is_used_up(headers)))
     if limited or status == 503:
-        wait = wait_of(headers, now_s, limited=limited)
+        wait = left_alone_s(headers, now_s, limited=limited)
         return Trouble(why, wait_s=wait or (SPOKEN_S if spoken else 0.0), away=True)
     if 300 <= status < 400:
         return Trouble(f"{why}; redirects are not followed: write where it leads as `api`", refused=True)
@@ -158,18 +155,14 @@ def is_used_up(headers: Mapping[str, str]) -> bool:
     return any(headers.get(f"{name}-Remaining", "").strip() == "0" for name in ("X-RateLimit", "RateLimit"))
 
 
-def wait_of(headers: Mapping[str, str], now_s: float, *, limited: bool) -> float:
+def left_alone_s(headers: Mapping[str, str], now_s: float, *, limited: bool) -> float:
     """Seconds for which a forge asks to be left alone, within bounds; 0 where it asks nothing."""
-    found = 0.0
     if text := headers.get("Retry-After", "").strip():
-        with contextlib.suppress(ValueError, TypeError, OverflowError):
-            found = (
-                float(text) if text.isascii() and text.isdigit() else parsedate_to_datetime(text).timestamp() - now_s
-            )
-    elif limited:
-        for name in ("X-RateLimit-Reset", "RateLimit-Reset"):
-            text = headers.get(name, "").strip()
-            if text.isascii() and text.isdigit():
-                # The time of the limit's end, or (RFC drafts) the seconds until then.
-                found = float(text) - (now_s if len(text) > 8 else 0.0)
+        return wait_of(text, now_s)
+    found = 0.0
+    for name in ("X-RateLimit-Reset", "RateLimit-Reset") if limited else ():
+        text = headers.get(name, "").strip()
+        if text.isascii() and text.isdigit():
+            # The time of the limit's end, or (RFC drafts) the seconds until then.
+            found = float(text) - (now_s if len(text) > 8 else 0.0)
     return min(max(found, 0.0), WAIT_MAX_S)

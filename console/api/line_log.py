@@ -5,6 +5,7 @@ What a book is, its own class says: it takes changes in (``apply``) and gives al
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,10 @@ class LineLog(Generic[B, C]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path}>"
+
+    def empty(self) -> B:
+        """A book in which nothing is."""
+        return self._book()
 
     def load(self) -> B:
         """All that was kept, on a file that is written anew."""
@@ -105,3 +110,27 @@ class LineLog(Generic[B, C]):
             part.replace(self.path)
         except OSError as error:
             raise unwritable(f"`{self.path}`", error) from error
+
+
+class Desk(Generic[B, C]):
+    """The book of one server: one change at a time, kept before it counts. On the loop."""
+
+    def __init__(self, log: LineLog[B, C]) -> None:
+        self._log = log
+        self._one = asyncio.Lock()
+        self.book = log.empty()
+        self.changed = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.book!r}>"
+
+    async def open(self) -> None:
+        """Take up what another server left."""
+        self.book = await asyncio.to_thread(self._log.load)
+
+    async def _keep(self, change: C) -> None:
+        try:
+            await asyncio.to_thread(self._log.append, change, self.book)
+        except BaseException:
+            self.book = await asyncio.to_thread(self._log.read)  # what is not on the disk did not happen
+            raise

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Collection, Mapping
 
-from console.api.line_log import LineLog
-from console.api.notices import Notice, NoticeChange, Notices, after_failure, after_telling, key_of, renewed
+from console.api.line_log import Desk, LineLog
+from console.api.notices import Notice, NoticeChange, Notices, after_telling, key_of, renewed
+from console.api.outgoing import after_failure
 from echolane.home import Home
 
 
@@ -18,29 +18,20 @@ class NoticeLog(LineLog[Notices, NoticeChange]):
         super().__init__(home.path / "hooks" / "notices.log", Notices, NoticeChange, "what forges were told")
 
 
-class NoticeDesk:
+class NoticeDesk(Desk[Notices, NoticeChange]):
     """The notices of one server. On the loop."""
-
-    def __init__(self, log: NoticeLog) -> None:
-        self._log = log
-        self._one = asyncio.Lock()
-        self.notices = Notices()
-        self.changed = asyncio.Event()
-
-    def __repr__(self) -> str:
-        return f"<NoticeDesk {self.notices!r}>"
 
     async def open(self) -> None:
         """Take up what another server left; where there was none, what is over already stays untold."""
-        self.notices = await asyncio.to_thread(self._log.load)
-        if not self.notices.since_ns:
-            self.notices.since_ns = time.time_ns()
-            await self._keep(NoticeChange(since_ns=self.notices.since_ns))
+        await super().open()
+        if not self.book.since_ns:
+            self.book.since_ns = time.time_ns()
+            await self._keep(NoticeChange(since_ns=self.book.since_ns))
 
     async def settle(self, wanted: Mapping[str, Notice], moot: Collection[str]) -> None:
         """Have these told, and those no more."""
         async with self._one:
-            change = self.notices.settle(wanted, moot, time.time_ns())
+            change = self.book.settle(wanted, moot, time.time_ns())
             if change.notices or change.gone:
                 await self._keep(change)
         self.changed.set()
@@ -48,7 +39,7 @@ class NoticeDesk:
     async def told(self, notice: Notice, turn: int, pull: int = 0, comment: int = 0) -> None:
         """Note that a turn of a notice was told, and where."""
         async with self._one:
-            if (now := self.notices.by_key.get(notice.key)) is not None:
+            if (now := self.book.by_key.get(notice.key)) is not None:
                 after_telling(now, turn)
                 now.pull, now.comment = pull, comment
                 await self._keep(NoticeChange([now]))
@@ -56,30 +47,23 @@ class NoticeDesk:
     async def failed(self, notice: Notice, why: str, *, wait_s: float, refused: bool, chance: float) -> bool:
         """Note that telling went wrong; whether it is given up."""
         async with self._one:
-            now = self.notices.by_key.get(notice.key)
+            now = self.book.by_key.get(notice.key)
             if now is None:
                 return False
-            after_failure(now, why, time.time_ns(), wait_s=wait_s, refused=refused, chance=chance)
+            over = after_failure(now, why, time.time_ns(), wait_s=wait_s, refused=refused, chance=chance)
             await self._keep(NoticeChange([now]))
-            return now.given_up
+            return over
 
     async def look_again(self, hook: str, repository: str, branch: str) -> None:
         """A delivery is about this branch: it may have a pull request now, on which its comment is missing."""
         async with self._one:
-            before = self.notices.by_key.get(key_of("comment", hook, repository, branch))
+            before = self.book.by_key.get(key_of("comment", hook, repository, branch))
             if before is None or (before.pull and not before.given_up):
                 return
             notice = Notice(
                 "comment", hook, repository, branch, before.commit, before.run, before.word, before.text, before.begun
             )
             change = NoticeChange([renewed(before, notice, time.time_ns())])
-            self.notices.apply(change)
+            self.book.apply(change)
             await self._keep(change)
         self.changed.set()
-
-    async def _keep(self, change: NoticeChange) -> None:
-        try:
-            await asyncio.to_thread(self._log.append, change, self.notices)
-        except BaseException:
-            self.notices = await asyncio.to_thread(self._log.read)  # what is not on the disk did not happen
-            raise

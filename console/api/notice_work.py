@@ -11,19 +11,16 @@ import contextlib
 import random
 import re
 import time
-from collections.abc import Coroutine
-from typing import Any
 
 from console.api.context import Site
 from console.api.forge_client import Trouble
 from console.api.forges import FINAL
 from console.api.notices import Kind, Notice, key_of
 from console.api.outcomes import Outcome, one_line, outcome_of
+from console.api.outgoing import went_well
 from console.api.pushes import Push
 from console.api.telling import tell
 from echolane import log
-from echolane.errors import EcholaneError
-from echolane.store import QueryError
 
 AT_ONCE = 4
 """Things told at the same time: forges ask their users to make few calls at once."""
@@ -67,7 +64,7 @@ class NoticeWork:
         async with asyncio.TaskGroup() as group:
             while not stop.is_set():
                 await self._look()
-                for notice in desk.notices.due(time.time_ns()):
+                for notice in desk.book.due(time.time_ns()):
                     if self._may(notice):
                         self._busy.add(notice.key)
                         tasks.add(task := group.create_task(self._seen_through(notice)))
@@ -85,7 +82,7 @@ class NoticeWork:
         seen = pushes.changes
         if seen == self._seen or began < self._next:
             return
-        if await self._guarded(self._gather()):
+        if await went_well(self._gather(), "notice"):
             self._seen, self._next = seen, time.monotonic() + SHARE * (time.monotonic() - began)
         else:
             self._next = time.monotonic() + AGAIN_S
@@ -98,18 +95,6 @@ class NoticeWork:
 
     def _is_alone(self, api: str) -> bool:
         return time.monotonic() < self._alone.get(api, (0.0, 0.0))[0]
-
-    async def _guarded(self, piece: Coroutine[Any, Any, None]) -> bool:
-        """A piece of work; False where store or disk are away, or where it is a fault of ours, which ends no server."""
-        try:
-            await piece
-        except (EcholaneError, OSError, QueryError) as error:
-            log.event("notice.trouble", error=str(error))
-        except Exception as error:  # noqa: BLE001 - told as a fault; its text may be anybody's, so it is not
-            log.event("notice.fault", error=type(error).__name__)
-        else:
-            return True
-        return False
 
     async def _gather(self) -> None:
         """Have what there is to tell settled: the status of each commit, and the comment of each branch whose newest commit has a result."""
@@ -153,7 +138,7 @@ class NoticeWork:
 
     async def _wanted(self, kind: Kind, push: Push, repository: str) -> Notice | None:
         """What is to be told of a push; None where nobody is told."""
-        notices = self._site.notices.notices
+        notices = self._site.notices.book
         status = notices.by_key.get(key_of("status", push.hook, repository, push.commit))
         comment = notices.by_key.get(key_of("comment", push.hook, repository, push.branch))
         before = status if kind == "status" else comment
@@ -178,7 +163,7 @@ class NoticeWork:
 
     async def _seen_through(self, notice: Notice) -> None:
         try:
-            if not await self._guarded(self._told(notice)):
+            if not await went_well(self._told(notice), "notice"):
                 await asyncio.sleep(AGAIN_S)
         finally:
             self._busy.discard(notice.key)

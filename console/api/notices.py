@@ -12,19 +12,14 @@ from typing import Literal
 import msgspec
 
 from console.api.forges import Word
+from console.api.outgoing import Outgoing
 
 NOTICES_MAX = 20_000
 """Two for each push that is remembered, some 10 MB."""
-BASE_S, STEP_MAX_S = 1.0, 60.0
-"""The first wait, doubled each time up to the last one: a forge that comes back is told within a minute."""
-LASTS_NS = 24 * 3_600_000_000_000
-"""For so long a forge that is away is tried; nobody waits longer for a verdict."""
-REFUSED_MAX = 6
-"""Refusals after which a thing is given up, over about a minute: a commit may be told before the forge itself knows it everywhere."""
 Kind = Literal["status", "comment"]
 
 
-class Notice(msgspec.Struct):
+class Notice(Outgoing):
     """One thing that a forge is told."""
 
     kind: Kind
@@ -42,14 +37,6 @@ class Notice(msgspec.Struct):
     """Grows whenever there is something else to tell."""
     told: int = 0
     """The turn that was told."""
-    since_ns: int = 0
-    """When this turn began."""
-    due_ns: int = 0
-    tries: int = 0
-    refused: int = 0
-    given_up: bool = False
-    why: str = ""
-    """What went wrong last."""
     pull: int = 0
     """The pull request that the comment is on; 0 where there was none."""
     comment: int = 0
@@ -135,16 +122,6 @@ def renewed(before: Notice, notice: Notice, now_ns: int) -> Notice:
     notice.since_ns = notice.due_ns = now_ns
     notice.pull, notice.comment = before.pull, before.comment
     return notice
-
-
-def after_failure(notice: Notice, why: str, now_ns: int, *, wait_s: float, refused: bool, chance: float) -> None:
-    """Note that telling it went wrong: when it is tried again, or that it is given up. ``chance``, below 1, parts what failed together."""
-    notice.tries += 1
-    notice.refused += refused
-    notice.why = why
-    step = min(BASE_S * 2 ** min(notice.tries - 1, 10), STEP_MAX_S)
-    notice.due_ns = now_ns + int(max(step * (0.75 + chance / 4), wait_s) * 1e9)
-    notice.given_up = notice.refused >= REFUSED_MAX or notice.due_ns - notice.since_ns > LASTS_NS
 
 
 def after_telling(notice: Notice, turn: int) -> None:

@@ -15,7 +15,7 @@ def forge_told(site: Site, push: Push) -> ForgeTold | None:
     armed = site.hooks.find(push.hook)
     if armed is None or armed.telling is None:
         return None
-    known = site.notices.notices.by_key
+    known = site.notices.book.by_key
     repository = armed.hook.repository_of(push.repository)
     status = known.get(key_of("status", push.hook, repository, push.commit))
     comment = known.get(key_of("comment", push.hook, repository, push.branch))

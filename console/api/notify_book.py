@@ -11,17 +11,12 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from console.api.notify_settings import Notify
+from console.api.outgoing import Outgoing
 
 BRANCHES_MAX = 10_000
 """The newest are remembered, some 3 MB; a branch that was forgotten begins anew."""
 MESSAGES_MAX = 1_000
 """That wait for one destination; the oldest makes room, and is counted as given up."""
-BASE_S, STEP_MAX_S = 1.0, 60.0
-"""The first wait, doubled each time up to the last one: who comes back is told within a minute."""
-LASTS_NS = 24 * 3_600_000_000_000
-"""For so long somebody who is away is tried; after a day there is other news."""
-REFUSED_MAX = 6
-"""Refusals after which a message is given up, over about a minute."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -49,7 +44,7 @@ class Branch(msgspec.Struct, frozen=True):
         return key_of(self.seen)
 
 
-class Message(msgspec.Struct):
+class Message(Outgoing):
     """A change that somebody is told."""
 
     id: str
@@ -59,14 +54,8 @@ class Message(msgspec.Struct):
     before: str
     """The verdict before; empty where there was none."""
     reason: str = ""
-    findings: dict[str, int] = {}
+    findings: dict[str, int] = msgspec.field(default_factory=dict[str, int])
     """How many by severity."""
-    since_ns: int = 0
-    due_ns: int = 0
-    tries: int = 0
-    refused: int = 0
-    why: str = ""
-    """What went wrong last."""
 
 
 class MessageChange(msgspec.Struct):
@@ -167,13 +156,3 @@ def verdict_before(known: Branch | None, seen: Seen, notify: Notify) -> str | No
     if before == seen.verdict or (not before and seen.verdict == "pass"):
         return None
     return before
-
-
-def after_failure(message: Message, why: str, now_ns: int, *, wait_s: float, refused: bool, chance: float) -> bool:
-    """Note that telling went wrong; whether it is given up. ``chance``, below 1, parts what failed together."""
-    message.tries += 1
-    message.refused += refused
-    message.why = why
-    step = min(BASE_S * 2 ** min(message.tries - 1, 10), STEP_MAX_S)
-    message.due_ns = now_ns + int(max(step * (0.75 + chance / 4), wait_s) * 1e9)
-    return message.refused >= REFUSED_MAX or message.due_ns - message.since_ns > LASTS_NS

@@ -6,15 +6,14 @@ connects to one of those addresses: what was checked is what is connected to. Wh
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
 
 from console.api.notify_settings import Destination
+from console.api.outgoing import wait_of
 from console.api.pinned import Pinned
 from console.api.readiness import addresses_of
 from console.api.signatures import standard_signature
@@ -23,8 +22,6 @@ from echolane.errors import RefusedForSafety
 
 CALL_S, CONNECT_S = 15.0, 5.0
 """Standard Webhooks give a receiver 15 to 30 seconds."""
-WAIT_MAX_S = 3600.0
-"""The longest that a receiver is left alone because it says so."""
 
 
 class NotTold(Exception):  # noqa: N818 - the word of style.md
@@ -79,17 +76,7 @@ async def hand_in(destination: Destination, id: str, body: bytes, now_s: float) 
 def trouble_of(status: int, headers: Mapping[str, str], now_s: float) -> NotTold:
     """What an answer means that is no good one. Pure."""
     if status in {429, 503}:
-        return NotTold(f"it answers {status}", wait_s=wait_of(headers.get("Retry-After", "").strip(), now_s))
+        return NotTold(f"it answers {status}", wait_s=wait_of(headers.get("Retry-After", ""), now_s))
     if 300 <= status < 400:
         return NotTold(f"it answers {status}; redirects are not followed: write where it leads", refused=True)
     return NotTold(f"it answers {status}", refused=400 <= status < 500 and status not in {408, 425})
-
-
-def wait_of(text: str, now_s: float) -> float:
-    """Seconds of a Retry-After, within bounds; 0 where it says nothing that can be read."""
-    if text.isascii() and text.isdigit():
-        return min(float(text[:9]), WAIT_MAX_S)
-    found = 0.0
-    with contextlib.suppress(ValueError, TypeError, OverflowError):
-        found = parsedate_to_datetime(text).timestamp() - now_s
-    return min(max(found, 0.0), WAIT_MAX_S)

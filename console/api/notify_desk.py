@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable
 
-from console.api.line_log import LineLog
-from console.api.notify_book import Message, MessageChange, Messages, Seen, after_failure
+from console.api.line_log import Desk, LineLog
+from console.api.notify_book import Message, MessageChange, Messages, Seen
 from console.api.notify_settings import Notify
+from console.api.outgoing import after_failure
 from echolane.home import Home
 
 
@@ -19,21 +19,12 @@ class MessageLog(LineLog[Messages, MessageChange]):
         super().__init__(home.path / "hooks" / "messages.log", Messages, MessageChange, "who was told which verdict")
 
 
-class MessageDesk:
+class MessageDesk(Desk[Messages, MessageChange]):
     """The messages of one server. On the loop."""
-
-    def __init__(self, log: MessageLog) -> None:
-        self._log = log
-        self._one = asyncio.Lock()
-        self.book = Messages()
-        self.changed = asyncio.Event()
-
-    def __repr__(self) -> str:
-        return f"<MessageDesk {self.book!r}>"
 
     async def open(self) -> None:
         """Take up what another server left; where there was none, what is over already stays untold."""
-        self.book = await asyncio.to_thread(self._log.load)
+        await super().open()
         if not self.book.since_ns:
             self.book.since_ns = time.time_ns()
             await self._keep(MessageChange(since_ns=self.book.since_ns))
@@ -66,10 +57,3 @@ class MessageDesk:
             self.book.apply(change)
             await self._keep(change)
             return over
-
-    async def _keep(self, change: MessageChange) -> None:
-        try:
-            await asyncio.to_thread(self._log.append, change, self.book)
-        except BaseException:
-            self.book = await asyncio.to_thread(self._log.read)  # what is not on the disk did not happen
-            raise

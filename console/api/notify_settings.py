@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from console.api.messages import Name, Verdict
 from console.api.secrets_named import read_secret
-from console.api.targets import tables_of
+from console.api.targets import structs_of, tables_of
 from echolane.addresses import Network, networks_of
 from echolane.errors import UsageError
 from replayer.targets import is_loopback
@@ -70,20 +70,14 @@ def read_destinations(path: Path, environ: Mapping[str, str]) -> dict[str, Desti
     if len(tables) > NOTIFY_MAX:
         raise UsageError(f"{path}: there are {len(tables)} tables [[notify]]; {NOTIFY_MAX} may be")
     found: dict[str, Destination] = {}
-    for number, one in enumerate(tables, 1):
-        where = f"{path}: notify {number}"
-        destination = _destination(one, where, environ)
-        if destination.notify.name in found:
-            raise UsageError(f"{where}: there is a notify called `{destination.notify.name}` already")
-        found[destination.notify.name] = destination
+    for where, notify in structs_of(path, "notify", tables, Notify):
+        if notify.name in found:
+            raise UsageError(f"{where}: there is a notify called `{notify.name}` already")
+        found[notify.name] = _destination(notify, where, environ)
     return found
 
 
-def _destination(one: Any, where: str, environ: Mapping[str, str]) -> Destination:
-    try:
-        notify = msgspec.convert(one, Notify)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{where}: {error}") from error
+def _destination(notify: Notify, where: str, environ: Mapping[str, str]) -> Destination:
     if sum(map(bool, (notify.url, notify.url_env, notify.url_file))) != 1:
         raise UsageError(f"{where}: give its address once: url, url_env or url_file")
     if notify.kind == "slack" and notify.url:

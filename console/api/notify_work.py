@@ -10,8 +10,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Coroutine, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import orjson
 
@@ -20,10 +19,10 @@ from console.api.context import Site
 from console.api.notify_book import Message, Seen
 from console.api.notify_client import CALL_S, NotTold, hand_in
 from console.api.notify_forms import REASON_MAX, event, slack_message
+from console.api.outgoing import went_well
 from console.escapes import short
 from echolane import ids, log
-from echolane.errors import EcholaneError
-from echolane.store import QueryError, Row
+from echolane.store import Row
 
 AT_ONCE = 8
 """Destinations that are told at the same time."""
@@ -64,7 +63,7 @@ class NotifyWork:
         async with asyncio.TaskGroup() as group:
             while not stop.is_set():
                 if time.monotonic() - looked >= LOOK_S:
-                    good = await self._guarded(self.look())
+                    good = await went_well(self.look(), "notify")
                     looked = time.monotonic() + (0.0 if good else AGAIN_S)
                 for message in desk.book.due(time.time_ns()):
                     if message.to not in self._busy and len(self._busy) < AT_ONCE:
@@ -77,18 +76,6 @@ class NotifyWork:
                         await desk.changed.wait()
             for task in tasks:
                 task.cancel()
-
-    async def _guarded(self, piece: Coroutine[Any, Any, None]) -> bool:
-        """A piece of work; False where store or disk are away, or where it is a fault of ours, which ends no server."""
-        try:
-            await piece
-        except (EcholaneError, OSError, QueryError) as error:
-            log.event("notify.trouble", error=str(error))
-        except Exception as error:  # noqa: BLE001 - told as a fault; its text may have an address that is secret
-            log.event("notify.fault", error=type(error).__name__)
-        else:
-            return True
-        return False
 
     async def look(self) -> None:
         """Take in what runs came to since the last look."""
@@ -127,7 +114,7 @@ class NotifyWork:
         def told(to: str, before: str) -> Message:
             now = time.time_ns()
             id = f"msg_{ids.uuid7(now)}"  # noqa: A001 - what it is
-            return Message(id, to, seen, before, reason, findings, now, now)
+            return Message(id, to, seen, before, reason, findings, since_ns=now, due_ns=now)
 
         tell = [one.notify for one in site.notify.values()]
         if gave_way := await site.messages.take(seen, tell, told):
@@ -144,7 +131,7 @@ class NotifyWork:
 
     async def _seen_through(self, message: Message) -> None:
         try:
-            if not await self._guarded(self._told(message)):
+            if not await went_well(self._told(message), "notify"):
                 await asyncio.sleep(AGAIN_S)
         finally:
             self._busy.discard(message.to)

@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from console.api.access import EVERY
 from console.api.messages import SERVICE, Role
-from console.api.targets import tables_of
+from console.api.targets import structs_of, tables_of
 from echolane.errors import UsageError
 from echolane.settings import Settings
 from echolane.signin import SECRET, Oidc
@@ -160,12 +160,7 @@ def _rows(path: Path, tables: Sequence[Any]) -> tuple[Row, ...]:
             f"{path}: without [[oidc.roles]] nobody could sign in; give a group, an email or a domain a role"
         )
     found: list[Row] = []
-    for number, one in enumerate(tables, 1):
-        where = f"{path}: oidc.roles {number}"
-        try:
-            row = msgspec.convert(one, Row)
-        except msgspec.ValidationError as error:
-            raise UsageError(f"{where}: {error}") from error
+    for where, row in structs_of(path, "oidc.roles", tables, Row):
         if sum(map(bool, (row.group, row.email, row.domain))) != 1:
             raise UsageError(f"{where}: say whom it is for by one of group, email and domain")
         if "@" in row.domain or (row.email and "@" not in row.email):

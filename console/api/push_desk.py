@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from console.api.line_log import Desk
 from console.api.push_log import PushLog
 from console.api.pushes import Book, Change, Push, State, Step
 from echolane import ids
 
 
-class PushDesk:
+class PushDesk(Desk[Book, Change]):
     """The pushes of one server. On the loop."""
 
     def __init__(self, log: PushLog) -> None:
-        self._log = log
-        self._one = asyncio.Lock()
-        self.book = Book()
-        self.changed = asyncio.Event()
+        super().__init__(log)
         self.changes = 0
         """How often something became of a push, for those who look."""
-
-    def __repr__(self) -> str:
-        return f"<PushDesk {self.book!r}>"
-
-    async def open(self) -> None:
-        """Take up what another server left."""
-        self.book = await asyncio.to_thread(self._log.load)
 
     async def take(self, pushes: Sequence[tuple[Push, Step]], deliveries: Iterable[str]) -> list[Push] | None:
         """Take a delivery in: the pushes that it is about, kept; None where it was taken in before. TooMany where too many wait."""
@@ -58,9 +48,5 @@ class PushDesk:
         return True
 
     async def _keep(self, change: Change) -> None:
-        try:
-            await asyncio.to_thread(self._log.append, change, self.book)
-            self.changes += 1
-        except BaseException:
-            self.book = await asyncio.to_thread(self._log.read)  # what is not on the disk did not happen
-            raise
+        await super()._keep(change)
+        self.changes += 1

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -22,6 +22,8 @@ from replayer.targets import host_of, is_loopback
 TARGETS_MAX = 10_000
 LABEL_MAX = 63
 HOLE = "{branch}"
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,6 +71,17 @@ def read_targets(path: Path) -> Configured:
             raise UsageError(f"{path}: target {number}: `{target.name}` of service `{target.service}` is there already")
         found[target.service, target.name] = target
     return Configured(list(found.values()))
+
+
+def structs_of(path: Path, name: str, tables: Sequence[Any], kind: type[S]) -> Iterator[tuple[str, S]]:
+    """Tables as what they are, each with the words that say which one it is; UsageError says what is wrong with one."""
+    for number, one in enumerate(tables, 1):
+        where = f"{path}: {name} {number}"
+        try:
+            found = msgspec.convert(one, kind)
+        except msgspec.ValidationError as error:
+            raise UsageError(f"{where}: {error}") from error
+        yield where, found
 
 
 def tables_of(path: Path, name: str) -> list[Any]:

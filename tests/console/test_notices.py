@@ -19,8 +19,9 @@ from console.api.forges import FINAL, FORGES, Row, comment_of, path_of, pull_of,
 from console.api.hook_settings import read_hooks
 from console.api.notice_desk import NoticeDesk, NoticeLog
 from console.api.notice_work import NoticeWork
-from console.api.notices import LASTS_NS, REFUSED_MAX, Notice, NoticeChange, Notices, after_failure, after_telling
+from console.api.notices import Notice, NoticeChange, Notices, after_telling
 from console.api.notices_told import forge_told
+from console.api.outgoing import LASTS_NS, REFUSED_MAX, after_failure
 from console.api.push_desk import PushDesk
 from console.api.push_log import PushLog
 from console.api.pushes import Push, Step
@@ -95,14 +96,14 @@ async def test_what_is_to_be_told_outlives_its_server(tmp_path: Path) -> None:
     await desk.settle({notice().key: notice()}, set())
     with full(), pytest.raises(HomeError):
         await desk.settle({notice().key: notice("fail")}, set())
-    assert [one.word for one in desk.notices.by_key.values()] == ["going"]
+    assert [one.word for one in desk.book.by_key.values()] == ["going"]
     await desk.settle({notice().key: notice("fail")}, set())
     with file.path.open("ab") as more:
         more.write(b'{"notices":[{"kind"')
     again = NoticeDesk(file)
     await again.open()
-    assert again.notices.whole() == desk.notices.whole()
-    assert [(one.word, one.turn, one.told) for one in again.notices.by_key.values()] == [("fail", 2, 0)]
+    assert again.book.whole() == desk.book.whole()
+    assert [(one.word, one.turn, one.told) for one in again.book.by_key.values()] == [("fail", 2, 0)]
 
 
 @pytest.mark.parametrize("kind", sorted(FORGES))
@@ -272,7 +273,7 @@ async def test_what_is_given_up_is_said(api: str, tmp_path: Path) -> None:
     hooks = read_hooks(toml, read_targets(toml), {"GOOD": SECRET.decode(), "TOKEN": TOKEN})
     desk, pushes = NoticeDesk(NoticeLog(home)), PushDesk(PushLog(home))
     await desk.open()
-    push = Push("shop/github", "shop", "acme/shop", "a", SHA, desk.notices.since_ns, "r1", "hook")
+    push = Push("shop/github", "shop", "acme/shop", "a", SHA, desk.book.since_ns, "r1", "hook")
     await pushes.take([(push, Step("", SHA, 1))], ["d1"])
 
     async def read(function: Any, *args: Any) -> Any:
@@ -285,9 +286,9 @@ async def test_what_is_given_up_is_said(api: str, tmp_path: Path) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(work.work(stop))
             async with asyncio.timeout(30):
-                while not desk.notices.by_key:  # noqa: ASYNC110 - it is read off the disk's change
+                while not desk.book.by_key:  # noqa: ASYNC110 - it is read off the disk's change
                     await asyncio.sleep(0.01)
-                [one] = desk.notices.by_key.values()
+                [one] = desk.book.by_key.values()
                 one.refused = REFUSED_MAX - 1
                 while not one.given_up:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)

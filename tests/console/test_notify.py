@@ -17,19 +17,17 @@ from aiohttp import web
 from hypothesis import given, strategies as st
 
 from console.api.notify_book import (
-    LASTS_NS,
     MESSAGES_MAX,
-    REFUSED_MAX,
     Message,
     MessageChange,
     Messages,
     Seen,
-    after_failure,
 )
-from console.api.notify_client import NotTold, hand_in, wait_of
+from console.api.notify_client import NotTold, hand_in
 from console.api.notify_desk import MessageDesk, MessageLog
 from console.api.notify_forms import HEADER_MAX, event, slack_message
 from console.api.notify_settings import Destination, Notify, read_destinations
+from console.api.outgoing import LASTS_NS, REFUSED_MAX, after_failure, wait_of
 from echolane.errors import HomeError, UsageError
 from echolane.home import open_home
 from tests.console.results import HOSTILE
