@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from aiohttp import web
 
 from console.api.access import Token, TokenBook
+from console.api.alone import Alone
 from console.api.audit import Audit
 from console.api.heads import HeadDesk
 from console.api.hook_settings import Armed, Hooks
@@ -66,6 +67,8 @@ class Site:
     """Whether people reach it by https."""
     signin: SignIn | None = None
     """Where people sign in at a provider."""
+    alone: Alone = field(default_factory=Alone)
+    """Forges that want to be left alone."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     streams: int = 0
     """Clients that watch a run live."""

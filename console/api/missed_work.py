@@ -18,7 +18,7 @@ from console.api.heads import Look, finding, step_of
 from console.api.hook_settings import Armed
 from console.api.hooks import check_branch, keep
 from console.api.missed_told import Source, sources_of
-from console.api.outgoing import STEP_MAX_S, went_well
+from console.api.outgoing import went_well
 from console.api.problems import Problem
 from console.api.pushes import TooMany, line_of
 from echolane import log
@@ -28,8 +28,6 @@ AT_ONCE = 4
 """Forges that are asked at the same time, each one question after the other, as they ask for."""
 LEAST_S = 1.0
 """Between two rounds, whatever the setting."""
-AGAIN_S = 2.0
-"""After a forge was away, doubled up to a minute: a start of both is no reason to wait for the next round."""
 BRANCHES_MAX = 5_000
 """Of one repository: fifty calls a round."""
 PAGES_MAX = BRANCHES_MAX // 10
@@ -73,28 +71,25 @@ class MissedWork:
                 task.cancel()
 
     async def _rounds(self, sources: list[Source]) -> None:
-        away_s = AGAIN_S
+        api = sources[0].telling.api
         while True:
-            async with self._few:
-                wait = await self._round(sources)
-            if wait is None:
-                await asyncio.sleep(self._every_s)
-                away_s = AGAIN_S
-            else:
-                await asyncio.sleep(max(wait, min(away_s, self._every_s)))
-                away_s = min(2 * away_s, STEP_MAX_S)
+            wait = self._site.alone.left_s(api)
+            if not wait:
+                async with self._few:
+                    is_whole = await self._round(sources)
+                wait = self._every_s if is_whole else self._site.alone.left_s(api)
+            await asyncio.sleep(wait)
 
-    async def _round(self, sources: list[Source]) -> float | None:
-        """All repositories of a forge, one after the other; where it is away, for how long it wants to be left alone."""
+    async def _round(self, sources: list[Source]) -> bool:
+        """All repositories of a forge, one after the other; False where it wants to be left alone."""
         for source in sources:
-            told: list[float] = []
-            if not await went_well(self._seen(source, told), "missed"):
-                told.append(0.0)
-            if told:
-                return told[0]
-        return None
+            if not await went_well(self._seen(source), "missed"):
+                self._site.alone.leave(source.telling.api, 0.0)
+            if self._site.alone.left_s(source.telling.api):
+                return False
+        return True
 
-    async def _seen(self, source: Source, told: list[float]) -> None:
+    async def _seen(self, source: Source) -> None:
         """Look at one repository, and note how that went."""
         look = self._site.heads.looks[source.key]
         began = look.tried_ns = time.time_ns()
@@ -106,11 +101,12 @@ class MissedWork:
             look.failed, look.why = look.failed + 1, str(trouble)
             log.event("missed.delayed", repository=source.repository, why=look.why)
             if trouble.away:
-                told.append(trouble.wait_s)
+                self._site.alone.leave(source.telling.api, trouble.wait_s)
         except TooMany:
             look.failed, look.why = look.failed + 1, "as many pushes wait as may"
         else:
             look.at_ns, look.heads, look.why = began, len(listed), ""
+            self._site.alone.answered(source.telling.api)
 
     async def _listed(self, source: Source, began: int) -> list[tuple[Head, int]]:
         """Every branch of a repository, and the forge's time of that; Trouble where that cannot be had whole."""
@@ -123,6 +119,8 @@ class MissedWork:
         found: list[tuple[Head, int]] = []
         for number in range(1, PAGES_MAX + 1):
             key = (*source.key, number)
+            if left := self._site.alone.left_s(telling.api):
+                raise Trouble(f"{telling.api} wants to be left alone", wait_s=left, away=True)
             known = self._pages.get(key)
             page = await client.page(
                 telling.forge.branches, {"repository": source.repository}, number, known.etag if known else ""

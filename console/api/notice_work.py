@@ -29,8 +29,6 @@ TELL_S = 120.0
 """For one thing: a status is one call, a comment may have to be looked for on many pages."""
 AGAIN_S = 10.0
 """After store or disk were away: what was told and could not be noted is told again, and forges count."""
-ALONE_MAX_S = 60.0
-"""For which a forge is left alone that is away and does not say for how long."""
 SHARE = 10
 """Reading the pushes takes at most so small a share of the time, a tenth of a second for ten thousand of them."""
 TURN = 200
@@ -48,8 +46,6 @@ class NoticeWork:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._busy: set[str] = set()
-        self._alone: dict[str, tuple[float, float]] = {}
-        """APIs that are left alone: until when, and the wait that was."""
         self._seen = -1
         self._next = 0.0
 
@@ -89,11 +85,8 @@ class NoticeWork:
     def _may(self, notice: Notice) -> bool:
         """Whether a notice may be told now: one at a time of each, few in all, none to a forge that is left alone."""
         armed = self._site.hooks.find(notice.hook)
-        alone = armed is not None and armed.telling is not None and self._is_alone(armed.telling.api)
+        alone = armed is not None and armed.telling is not None and bool(self._site.alone.left_s(armed.telling.api))
         return notice.key not in self._busy and len(self._busy) < AT_ONCE and not alone
-
-    def _is_alone(self, api: str) -> bool:
-        return time.monotonic() < self._alone.get(api, (0.0, 0.0))[0]
 
     async def _gather(self) -> None:
         """Have what there is to tell settled: the status of each commit, and the comment of each branch whose newest commit has a result."""
@@ -183,11 +176,11 @@ class NoticeWork:
             except Trouble as error:
                 trouble = error
             else:
-                self._alone.pop(telling.api, None)
+                self._site.alone.answered(telling.api)
                 await desk.told(notice, turn, pull, comment)
                 return
             if trouble.away:
-                self._leave(telling.api, trouble.wait_s)
+                self._site.alone.leave(telling.api, trouble.wait_s)
         over = await desk.failed(
             notice,
             str(trouble),
@@ -197,14 +190,6 @@ class NoticeWork:
         )
         word = "notice.given-up" if over else "notice.delayed"
         log.event(word, kind=notice.kind, hook=notice.hook, run=notice.run, why=str(trouble))
-
-    def _leave(self, api: str, wait_s: float) -> None:
-        """Leave a forge alone: as long as it says, else twice as long as the last time."""
-        if self._is_alone(api) and not wait_s:
-            return  # of several that were under way
-        before = self._alone.get(api, (0.0, 0.5))[1]
-        wait = wait_s or min(2 * before, ALONE_MAX_S)
-        self._alone[api] = (time.monotonic() + wait, min(2 * before, ALONE_MAX_S))
 
 
 def _rank(push: Push) -> tuple[bool, str]:

@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from hypothesis import given, strategies as st
 
+from console.api.alone import Alone
 from console.api.forge_client import ForgeClient, Trouble, said_by, trouble_of
 from console.api.forges import FINAL, FORGES, Row, comment_of, path_of, pull_of, status_of
 from console.api.hook_settings import read_hooks
@@ -279,7 +280,7 @@ async def test_what_is_given_up_is_said(api: str, tmp_path: Path) -> None:
     async def read(function: Any, *args: Any) -> Any:
         return function(*args)
 
-    site: Any = SimpleNamespace(notices=desk, pushes=pushes, hooks=hooks, read=read)
+    site: Any = SimpleNamespace(notices=desk, pushes=pushes, hooks=hooks, read=read, alone=Alone())
     log.to(home.log / "api.log")
     stop, work = asyncio.Event(), NoticeWork(site)
     try:
@@ -329,3 +330,17 @@ def test_the_documented_hook_is_one(tmp_path: Path) -> None:
     token.unlink()
     with pytest.raises(UsageError, match=str(token)):
         armed.telling.token()
+
+
+def test_what_a_forge_asks_for_holds_whatever_others_hear() -> None:
+    """A wait that it named is never cut short, by no answer and no shorter wait; one that it did not name doubles."""
+    alone = Alone()
+    assert alone.left_s("a") == 0.0
+    alone.leave("a", 0.0)
+    assert 0.9 < alone.left_s("a") <= 1.0
+    alone.leave("a", 30.0)
+    alone.leave("a", 0.0)
+    alone.leave("a", 3.0)
+    alone.answered("a")
+    assert 29.9 < alone.left_s("a") <= 30.0
+    assert alone.left_s("b") == 0.0

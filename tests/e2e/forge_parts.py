@@ -39,6 +39,7 @@ class Seen(NamedTuple):
     """One call."""
 
     at: float
+    """When it came, not when it was answered: a slow answer is no late call."""
     method: str
     path: str
     status: int
@@ -91,6 +92,7 @@ class ForgeDouble:
 
     def answer(self, call: BaseHTTPRequestHandler) -> None:
         """One call, as it is documented."""
+        came = time.monotonic()
         body = json.loads(call.rfile.read(int(call.headers.get("Content-Length") or 0)) or b"null")
         with self.lock:
             fault = self.faults.pop(0) if self.faults else None
@@ -101,7 +103,7 @@ class ForgeDouble:
             with self.lock:
                 status, tree, headers = self.routed(call, body)
         with self.lock:
-            self.seen.append(Seen(time.monotonic(), call.command, call.path, status))
+            self.seen.append(Seen(came, call.command, call.path, status))
         data = b"" if status == 304 else json.dumps(tree).encode()
         call.send_response(status)
         for name, value in {**headers, "Content-Type": "application/json", "Content-Length": str(len(data))}.items():
