@@ -86,6 +86,7 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runs_queued: int = 100
     rate_per_s: float = 10.0
     burst: int = 50
+    missed_pushes_s: float = 300.0
 
 
 class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -189,6 +190,7 @@ WHAT = {
     "api.runs_queued": "runs that may wait",
     "api.rate_per_s": "calls a second that one token, or one address without a token, may make on average",
     "api.burst": "calls that it may make at once",
+    "api.missed_pushes_s": "seconds between two looks at forges (of hooks with a token) for pushes whose delivery got lost; 0 for none",
     **GRAFANA_WHAT,
     **UP_WHAT,
     **OIDC_WHAT,
@@ -228,6 +230,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "api.runs_queued": (1, 10_000),
     "api.rate_per_s": (0.1, 100_000),
     "api.burst": (1, 1_000_000),
+    "api.missed_pushes_s": (0, 86_400),
     **UP_BOUNDS,
     **OIDC_BOUNDS,
     "kafka.replication": (0, 16),

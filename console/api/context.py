@@ -12,6 +12,7 @@ from aiohttp import web
 
 from console.api.access import Token, TokenBook
 from console.api.audit import Audit
+from console.api.heads import HeadDesk
 from console.api.hook_settings import Armed, Hooks
 from console.api.launching import Launcher
 from console.api.messages import NoQuery
@@ -52,6 +53,7 @@ class Site:
     hooks: Hooks
     pushes: PushDesk
     notices: NoticeDesk
+    heads: HeadDesk
     hook_rates: Rates
     """Forges deliver faster than people ask, and from few addresses."""
     pool: Executor

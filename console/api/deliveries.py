@@ -18,7 +18,7 @@ from console.api.problems import Problem
 from console.api.pushes import Step
 
 OPENED = {"opened", "reopened", "synchronize", "synchronized", "open", "reopen", "update"}
-_SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 EVENT_HEADER = {GITHUB: "X-GitHub-Event", GITEA: "X-Gitea-Event", GITLAB: "X-Gitlab-Event"}
 
 
@@ -101,7 +101,7 @@ def text(tree: Any, *names: str) -> str:
 
 def sha(given: str) -> str:
     """A commit; empty for the one of zeros, which is none."""
-    if not _SHA.fullmatch(given):
+    if not SHA.fullmatch(given):
         raise Problem("bad-request", "body: a commit has 40 or 64 hex digits")
     return given if given.strip("0") else ""
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, cast
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -47,6 +48,20 @@ class Trouble(Exception):  # noqa: N818 - the word of style.md
         """Whether it answered that it will not."""
 
 
+class Page(NamedTuple):
+    """One page of a list, or another answer."""
+
+    tree: Any
+    more: bool
+    """Whether it says that a next one is there."""
+    etag: str
+    """By which it can be asked whether it is another by now."""
+    at_s: float
+    """The forge's own time, in whole seconds; 0 where it does not say."""
+    is_same: bool = False
+    """Whether it is what it was, and not told again."""
+
+
 class ForgeClient:
     """One forge's API, for one piece of work."""
 
@@ -58,20 +73,24 @@ class ForgeClient:
 
     async def ask(self, row: Row, names: Mapping[str, str], body: Mapping[str, str] | None = None) -> Any:
         """What it answers; Trouble where that is nothing good."""
-        return (await self._asked(row, path_of(self._forge, row, names), body))[0]
+        return (await self._asked(row, path_of(self._forge, row, names), body)).tree
 
     async def pages(self, row: Row, names: Mapping[str, str]) -> AsyncIterator[list[Any]]:
         """A list, page by page, at most a hundred of them."""
         for page in range(1, PAGES_MAX + 1):
-            tree, more = await self._asked(row, path_of(self._forge, row, names, page), None)
-            if not isinstance(tree, list):
-                raise Trouble(f"{self._api} answers no list")
-            yield cast("list[Any]", tree)
-            if not more:
+            found = await self.page(row, names, page)
+            yield cast("list[Any]", found.tree)
+            if not found.more:
                 return
 
-    async def _asked(self, row: Row, path: str, body: Mapping[str, str] | None) -> tuple[Any, bool]:
-        """What it answers, and whether it says that a next page is there."""
+    async def page(self, row: Row, names: Mapping[str, str], number: int, etag: str = "") -> Page:
+        """One page of a list; with the ``etag`` of what is known of it, only where it is another by now."""
+        found = await self._asked(row, path_of(self._forge, row, names, number), None, etag)
+        if not (found.is_same or isinstance(found.tree, list)):
+            raise Trouble(f"{self._api} answers no list")
+        return found
+
+    async def _asked(self, row: Row, path: str, body: Mapping[str, str] | None, etag: str = "") -> Page:
         try:
             host = urlsplit(self._api).hostname or ""
             found = await addresses_of(host, 0, self._networks, "api_networks")
@@ -85,6 +104,7 @@ class ForgeClient:
             "Accept": "application/json",
             **self._forge.headers,
             header: before + self._token,
+            **({"If-None-Match": etag} if etag else {}),
         }
         connector = aiohttp.TCPConnector(resolver=Pinned(found), use_dns_cache=False, force_close=True)
         patience = aiohttp.ClientTimeout(total=CALL_S, sock_connect=CONNECT_S)
@@ -100,9 +120,12 @@ class ForgeClient:
                 ) as answer,
             ):
                 data = await _bounded(answer.content)
+                at_s = time_of(answer.headers.get("Date", ""))
+                if answer.status == 304 and etag:
+                    return Page(None, more=False, etag=etag, at_s=at_s, is_same=True)
                 if answer.status not in row.good:
                     raise self._trouble(answer.status, answer.headers, data)
-                return orjson.loads(data), "next" in answer.links
+                return Page(orjson.loads(data), "next" in answer.links, answer.headers.get("ETag", ""), at_s)
         except (TimeoutError, aiohttp.ClientConnectionError) as error:
             word = f"did not answer within {CALL_S:g} s" if isinstance(error, TimeoutError) else "cannot be reached"
             raise Trouble(f"{self._api} {word} ({type(error).__name__})", away=True) from None
@@ -122,6 +145,14 @@ async def _bounded(content: aiohttp.StreamReader) -> bytes:
         if len(parts) > ANSWER_MAX:
             raise ValueError
     return bytes(parts)
+
+
+def time_of(date: str) -> float:
+    """A header's time, in seconds; 0 where it cannot be read. Pure."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 def said_by(data: bytes) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
-from console.api.deliveries import look
+from console.api.deliveries import SHA, look, time_ns
 from console.api.forge_names import GITEA, GITHUB, GITLAB
 
 Word = Literal["waiting", "going", "pass", "fail", "inconclusive", "cancelled", "error"]
@@ -19,6 +19,10 @@ Word = Literal["waiting", "going", "pass", "fail", "inconclusive", "cancelled", 
 FINAL = frozenset({"pass", "fail", "inconclusive", "cancelled", "error"})
 PAGE = 50
 """Things on a page of a list; a comment may have a quarter of a MiB."""
+
+
+HEADS = 100
+"""Branches on a page: as many as GitHub and GitLab give at once; a Gitea may give fewer."""
 
 
 class Row(NamedTuple):
@@ -55,6 +59,11 @@ class Forge:
     """Who wrote a comment."""
     comment_max: int
     """Characters."""
+    branches: Row
+    """All branches of a repository."""
+    head: tuple[str, ...]
+    """Where such a branch names its commit, ``dated`` when that is of; empty where it does not say."""
+    dated: tuple[str, ...] = ()
     me: Row = Row("GET", "/user")  # noqa: RUF009 - a row is immutable
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     whole_name: bool = False
@@ -75,6 +84,7 @@ _STATES: Mapping[Word, str] = {
     "error": "error",
 }
 _COMMENTS = Row("GET", f"/repos/{{repository}}/issues/{{pull}}/comments?per_page={PAGE}&limit={PAGE}")
+_BRANCHES = Row("GET", f"/repos/{{repository}}/branches?per_page={HEADS}&limit={HEADS}")
 _ADD = Row("POST", "/repos/{repository}/issues/{pull}/comments")
 _EDIT = Row("PATCH", "/repos/{repository}/issues/comments/{comment}")
 _FIELDS = {"state": "state", "target_url": "url", "description": "text", "context": "context"}
@@ -95,6 +105,8 @@ FORGES: Mapping[str, Forge] = {
         author="user",
         comment_max=65_536,
         bots=True,
+        branches=_BRANCHES,
+        head=("commit", "sha"),
         comments=_COMMENTS,
         add=_ADD,
         edit=_EDIT,
@@ -128,6 +140,9 @@ FORGES: Mapping[str, Forge] = {
         edit=Row("PUT", "/projects/{repository}/merge_requests/{pull}/notes/{comment}"),
         author="author",
         comment_max=1_000_000,
+        branches=Row("GET", f"/projects/{{repository}}/repository/branches?per_page={HEADS}"),
+        head=("commit", "id"),
+        dated=("commit", "committed_date"),
         whole_name=True,
         same="Cannot transition status",
     ),
@@ -143,6 +158,9 @@ FORGES: Mapping[str, Forge] = {
         homes=_HOMES,
         author="user",
         comment_max=65_536,
+        branches=_BRANCHES,
+        head=("commit", "id"),
+        dated=("commit", "timestamp"),
         comments=_COMMENTS,
         add=_ADD,
         edit=_EDIT,
@@ -175,6 +193,25 @@ def pull_of(forge: Forge, listed: list[Any], branch: str) -> int:
         if look(one, *forge.source) == branch and home is not None and home == goal and isinstance(number, int):
             return number
     return 0
+
+
+class Head(NamedTuple):
+    """Where a branch is, as its forge lists it."""
+
+    branch: str
+    commit: str
+    at_ns: int
+    """As a delivery would date it; 0 where the list does not."""
+
+
+def heads_of(forge: Forge, listed: list[Any]) -> list[Head]:
+    """Where the branches of a page are; what has no name or no commit is none."""
+    found: list[Head] = []
+    for one in listed:
+        name, commit = look(one, "name"), look(one, *forge.head)
+        if isinstance(name, str) and name and isinstance(commit, str) and SHA.fullmatch(commit):
+            found.append(Head(name, commit, time_ns(look(one, *forge.dated)) if forge.dated else 0))
+    return found
 
 
 def comment_of(forge: Forge, listed: list[Any], marker: str, me: int) -> int:

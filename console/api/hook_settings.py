@@ -7,7 +7,7 @@ branch's name, which chooses a label of the host that stands there.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -71,6 +71,8 @@ class Hook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the status is called; without it `echolane/SERVICE`."""
     comment: bool = True
     """Whether the pull request of the branch has a comment."""
+    missed: bool = True
+    """Whether its forge is asked, by that token, for pushes whose deliveries got lost."""
 
     @property
     def id(self) -> str:
@@ -124,6 +126,9 @@ class Hooks:
 
     def __bool__(self) -> bool:
         return bool(self._by_id)
+
+    def __iter__(self) -> Iterator[Armed]:
+        return iter(self._by_id.values())
 
     def find(self, id: str) -> Armed | None:  # noqa: A002
         """One hook."""

@@ -13,6 +13,7 @@ from console.api.context import Call, Site
 from console.api.forge_names import GENERIC
 from console.api.hook_settings import Armed
 from console.api.messages import HookRun, HookTold, Pushes, PushesQuery, PushTold
+from console.api.missed_told import looks_told
 from console.api.notices_told import forge_told
 from console.api.problems import Problem
 from console.api.pushes import Push, Step, TooMany
@@ -83,18 +84,9 @@ async def taken(
     wanting = [one for one in armed if one.hook.wants(branch)]
     if not wanting:
         return HookTold("no hook is for this branch: see branches and not_branches", [])
-    for one in wanting:
-        filled(one.target.url + one.target.lane, branch)  # UsageError where nothing of the name is left
-    now = time.time_ns()
-    pushes = [
-        (Push(one.hook.id, one.hook.service, repository, branch, step.after, now, ids.uuid7(now), call.by), step)
-        for one in wanting
-    ]
     call.service = call.service or wanting[0].hook.service
-    for one in wanting:  # first, so that a delivery that cannot be kept, and comes again, has it done again
-        await call.site.notices.look_again(one.hook.id, one.hook.repository_of(repository), branch)
     try:
-        kept = await call.site.pushes.take(pushes, deliveries)
+        kept = await keep(call.site, wanting, repository, branch, step, deliveries, by=call.by)
     except TooMany:
         detail = "as many pushes wait as may; deliver it again later"
         raise Problem("too-many", detail, {"Retry-After": str(BUSY_S)}) from None
@@ -104,6 +96,22 @@ async def taken(
     if not step.after:
         return HookTold("the branch is deleted: its runs that are not over are given up", [])
     return HookTold("taken in", [told(call.site, push) for push in kept])
+
+
+async def keep(
+    site: Site, wanting: list[Armed], repository: str, branch: str, step: Step, deliveries: list[str], *, by: str
+) -> list[Push] | None:
+    """Keep a step of a branch for hooks that want it; None where it was taken in before. UsageError and TooMany as they are raised."""
+    for one in wanting:
+        filled(one.target.url + one.target.lane, branch)  # UsageError where nothing of the name is left
+    now = time.time_ns()
+    pushes = [
+        (Push(one.hook.id, one.hook.service, repository, branch, step.after, now, ids.uuid7(now), by), step)
+        for one in wanting
+    ]
+    for one in wanting:  # first, so that a delivery that cannot be kept, and comes again, has it done again
+        await site.notices.look_again(one.hook.id, one.hook.repository_of(repository), branch)
+    return await site.pushes.take(pushes, deliveries)
 
 
 def check_branch(name: str) -> None:
@@ -139,4 +147,5 @@ async def list_pushes(call: Call) -> Pushes:
         for push in reversed(call.site.pushes.book.pushes.values())
         if call.token.sees(push.service) and (query.service == push.service or not isinstance(query.service, str))
     ]
-    return Pushes(found[: query.limit])
+    service = query.service if isinstance(query.service, str) else ""
+    return Pushes(found[: query.limit], looks_told(call.site, call.token.sees, service))

@@ -371,7 +371,24 @@ class HookTold(msgspec.Struct, frozen=True):
     pushes: list[PushTold]
 
 
+class LookTold(msgspec.Struct, frozen=True):
+    """How a forge was asked for pushes of a repository whose deliveries got lost, since the server was started."""
+
+    service: str
+    repository: str
+    at_ns: int
+    """When it last answered; 0 for never."""
+    heads: int
+    """Branches that were there then."""
+    found: int
+    """Pushes that no delivery had told."""
+    why: str
+    """What went wrong at the last look."""
+
+
 class Pushes(msgspec.Struct, frozen=True):
     """Pushes, the newest first."""
 
     pushes: list[PushTold]
+    looks: list[LookTold] = []
+    """Looks at forges for pushes whose deliveries got lost, those with trouble first."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import re
 import time
 
 from console.api.context import Site
+from console.api.deliveries import SHA
 from console.api.forge_client import Trouble
 from console.api.forges import FINAL
 from console.api.notices import Kind, Notice, key_of
@@ -35,7 +35,6 @@ SHARE = 10
 """Reading the pushes takes at most so small a share of the time, a tenth of a second for ten thousand of them."""
 TURN = 200
 """Pushes that are looked at before others have their turn on the loop."""
-SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 WAITING = Outcome("waiting", "waits until the branch answers", begun=False)
 GOING = Outcome("going", "the run goes on")
 Found = dict[str, tuple[Push, str]]

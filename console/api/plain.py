@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from console.api import missed_told, notify_work
 from console.api.capture_told import captures
 from console.api.context import Call, Site
-from console.api.notify_work import numbers
 from console.api.parts_told import parts_lacking, parts_told
 from console.api.reading import recorded_services
 from echolane import __version__
@@ -66,7 +66,7 @@ async def metrics(call: Call) -> web.Response:
         f"echolane_live_streams {site.streams}",
         *await site.read(captures, site.home, call.token),
         *await site.read(parts_told, site.home, call.token),
-        *(numbers(site) if call.token.sees_all else ()),
+        *((*notify_work.numbers(site), *missed_told.numbers(site)) if call.token.sees_all else ()),
         "# HELP echolane_api_calls_total Calls by operation and status.",
         "# TYPE echolane_api_calls_total counter",
         *(

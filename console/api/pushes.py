@@ -42,6 +42,8 @@ class Step(msgspec.Struct, frozen=True):
     """Whether the branch was made by it, so that it follows nothing; without that an empty ``before`` is one that is not told."""
     came_ns: int = 0
     """When it was told here."""
+    looked: bool = False
+    """Whether nobody told it, but its forge was asked where the branch is: steps may lie between."""
 
 
 class Line(msgspec.Struct):
@@ -58,6 +60,11 @@ class Line(msgspec.Struct):
     def head(self) -> str:
         """The newest commit; empty where the branch is deleted."""
         return self.chain[-1].after if self.chain else ""
+
+    @property
+    def told_ns(self) -> int:
+        """When something was told of it last."""
+        return max((one.came_ns for one in (*self.chain, *self.apart, *filter(None, [self.early]))), default=0)
 
     def take(self, step: Step) -> bool:
         """One more step, at whatever place; whether the branch is there again after it was deleted."""
@@ -78,6 +85,8 @@ class Line(msgspec.Struct):
             self.chain.append(step)
         elif self._ended_before(step):
             return False
+        elif self._lies_between(step):
+            self.apart.append(step)
         elif step.after and any(one.before == step.after for one in self.chain):
             if self.chain[0].before == step.after:
                 self.chain.insert(0, step)
@@ -110,6 +119,15 @@ class Line(msgspec.Struct):
         known = any(one.made and one.after == step.after for one in (*self.chain, *self.apart))
         begins = any(one.before == step.after for one in (self.chain[0], *self.apart))
         return not known and begins and step.came_ns - self.chain[-1].came_ns < LATE_NS
+
+    def _lies_between(self, step: Step) -> bool:
+        """Whether a step goes on from where the branch was before its forge was asked: so it lies between, whatever its date."""
+        last, at = self.chain[-1], step.before
+        for _ in range(STEPS_MAX if last.looked and last.before and step.after else 0):
+            if at in {"", last.before}:
+                return bool(at)
+            at = next((one.before for one in self.apart if one.after == at), "")
+        return False
 
     def _led_to_the_end(self, step: Step) -> bool:
         """Whether a step leads to a deletion that was told before it, and so did what looked as if the branch was made again."""
@@ -157,7 +175,12 @@ class Push(msgspec.Struct):
     @property
     def line(self) -> str:
         """Of which branch it is."""
-        return f"{self.hook}\n{self.repository}\n{self.branch}"
+        return line_of(self.hook, self.repository, self.branch)
+
+
+def line_of(hook: str, repository: str, branch: str) -> str:
+    """What a branch is called in the book."""
+    return f"{hook}\n{repository}\n{branch}"
 
 
 class Change(msgspec.Struct):

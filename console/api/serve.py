@@ -18,8 +18,10 @@ from console.api.audit import Audit
 from console.api.connections import Patience
 from console.api.context import Site
 from console.api.gate import BODY_MAX, SITE, gate, served
+from console.api.heads import HeadDesk, HeadLog
 from console.api.hook_settings import read_hooks
 from console.api.launching import Launcher
+from console.api.missed_work import MissedWork
 from console.api.notice_desk import NoticeDesk, NoticeLog
 from console.api.notice_work import NoticeWork
 from console.api.notify_desk import MessageDesk, MessageLog
@@ -125,6 +127,7 @@ def site_of(
         hooks=read_hooks(Path("echolane.toml"), targets, os.environ, settings.api.url),
         pushes=PushDesk(PushLog(home)),
         notices=NoticeDesk(NoticeLog(home)),
+        heads=HeadDesk(HeadLog(home)),
         hook_rates=Rates(HOOKS_PER_S, HOOKS_BURST),
         pool=pool,
         notify=read_destinations(Path("echolane.toml"), os.environ),
@@ -142,6 +145,7 @@ async def serve(site: Site, address: tuple[str, int], stop: asyncio.Event) -> No
     if site.hooks:
         await site.pushes.open()
         await site.notices.open()
+        await site.heads.open()
     app = web.Application(middlewares=[gate], client_max_size=BODY_MAX)
     app[SITE] = site
     for operation in OPERATIONS:
@@ -167,6 +171,7 @@ async def serve(site: Site, address: tuple[str, int], stop: asyncio.Event) -> No
             if site.hooks:
                 tasks.create_task(PushWork(site).work(stop))
                 tasks.create_task(NoticeWork(site).work(stop))
+                tasks.create_task(MissedWork(site).work(stop))
             await stop.wait()
             site.stopping.set()
             server.close()

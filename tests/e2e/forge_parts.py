@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import threading
@@ -52,6 +53,8 @@ class ForgeDouble:
         self.lock = threading.Lock()
         self.statuses: list[tuple[str, dict[str, Any]]] = []
         self.pulls: list[dict[str, Any]] = []
+        self.branches: dict[str, dict[str, str]] = {}
+        """By repository: where its branches are."""
         self.comments: dict[int, list[dict[str, Any]]] = {}
         self.seen: list[Seen] = []
         self.faults: list[Fault] = []
@@ -99,7 +102,7 @@ class ForgeDouble:
                 status, tree, headers = self.routed(call, body)
         with self.lock:
             self.seen.append(Seen(time.monotonic(), call.command, call.path, status))
-        data = json.dumps(tree).encode()
+        data = b"" if status == 304 else json.dumps(tree).encode()
         call.send_response(status)
         for name, value in {**headers, "Content-Type": "application/json", "Content-Length": str(len(data))}.items():
             call.send_header(name, value)
@@ -119,6 +122,8 @@ class ForgeDouble:
                 names = [unquote(one) for one in found.groups()]
                 if names and names[0] not in {"acme/shop", "acme/depot"}:
                     break
+                if handle == self.list_branches:
+                    return self.list_branches(call, query, names[0])
                 return handle(call, query, body, *names[1:])
         return 404, {"message": "Not Found"}, {}
 
@@ -129,6 +134,7 @@ class ForgeDouble:
             return [
                 ("GET", "/user", lambda *_: (200, {"id": ME, "username": "bot"}, {})),
                 ("POST", f"{r}/statuses/([0-9a-f]{{40}})", self.take_status),
+                ("GET", f"{r}/repository/branches", self.list_branches),
                 ("GET", f"{r}/merge_requests", self.list_pulls),
                 ("GET", f"{r}/merge_requests/([0-9]+)/notes", self.list_comments),
                 ("POST", f"{r}/merge_requests/([0-9]+)/notes", self.add_comment),
@@ -137,6 +143,7 @@ class ForgeDouble:
         return [
             ("GET", "/user", lambda *_: (200, {"id": ME, "login": "bot", "type": "User"}, {})),
             ("POST", f"{r}/statuses/([0-9a-f]{{40}})", self.take_status),
+            ("GET", f"{r}/branches", self.list_branches),
             ("GET", f"{r}/pulls", self.list_pulls),
             ("GET", f"{r}/issues/([0-9]+)/comments", self.list_comments),
             ("POST", f"{r}/issues/([0-9]+)/comments", self.add_comment),
@@ -153,6 +160,24 @@ class ForgeDouble:
             return 400, {"message": f'Cannot transition status via :run from :{before[-1]} (Reason(s): "x")'}, {}
         self.statuses.append((commit, body))
         return 201, {"id": len(self.statuses), **body}, {}
+
+    def list_branches(self, call: Any, query: Any, repository: str) -> tuple[int, Any, dict[str, str]]:
+        """Branches by name; GitHub says by ETag whether a page is another, a Gitea gives at most fifty and neither says when GitHub's were pushed."""
+        name, dated = {"github": ("sha", ""), "gitlab": ("id", "committed_date"), "gitea": ("id", "timestamp")}[
+            self.kind
+        ]
+        found = [
+            {"name": branch, "commit": {name: commit, **({dated: "2023-11-14T22:13:20Z"} if dated else {})}}
+            for branch, commit in sorted(self.branches.get(repository, {}).items())
+        ]
+        if self.kind == "gitea":
+            query = {**query, "limit": str(min(int(query["limit"]), 50))}
+        status, tree, headers = self.paged(call, query, found)
+        if self.kind == "github":
+            headers["ETag"] = f'W/"{hashlib.sha1(json.dumps(tree).encode()).hexdigest()}"'
+            if call.headers.get("If-None-Match") == headers["ETag"]:
+                return 304, None, headers
+        return status, tree, headers
 
     def list_pulls(self, call: Any, query: Any, _body: Any) -> tuple[int, Any, dict[str, str]]:
         """Open pull requests; GitHub and GitLab look for a branch, Gitea lists all."""
