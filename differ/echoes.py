@@ -38,5 +38,5 @@ def unechoed(data: bytes, own: Own) -> bytes:
         for name in own.names:
             if name in data:
                 data = data.replace(name, b"\xc2\xabself\xc2\xbb")
-    # A few bytes are found much faster than a pattern, and few texts have them.
-    return TRACE.sub(b"00-trace-00", data) if b"00-" in data and TRACE.search(data) is not None else data
+    # One byte is found much faster than a pattern, and many texts have none.
+    return TRACE.sub(b"00-trace-00", data) if b"-" in data and TRACE.search(data) is not None else data

@@ -32,8 +32,6 @@ SIGNED_MAX = 240
 """A longer text is signed by the words that changed: the same change of many texts is one."""
 GREEDY_MAX = 64
 """Arrays of one comparison that are marked as paired greedily; each mark is looked for at every place."""
-PLAIN = frozenset({float, int, str})
-"""Types of values that are nearly always written as they are."""
 SIZED = frozenset({"hash", "uuid"})
 """Classes whose values have one length each."""
 CLOCK_SLACK_NS = 5_000_000_000
@@ -85,13 +83,9 @@ class Change(msgspec.Struct, gc=False):
     def told(self, where: str) -> Difference:
         """The place with its first two values as texts, and 64 bits that name all values in their order."""
         one, two, more = self.old, self.new, self.more
-        kind = one.__class__
-        try:
-            if kind is two.__class__ and kind in PLAIN:  # the commonest values, of which none needs care
-                old, new = dumps(one), dumps(two)
-            else:
-                old, new = written(one), written(two)
-        except TypeError:  # beyond 64 bits, or a lone surrogate
+        if one.__class__ is two.__class__ is float:  # the commonest values, of which none needs care
+            old, new = dumps(one), dumps(two)
+        else:
             old, new = written(one), written(two)
         data = old + b"\n" + new
         if more is not None:

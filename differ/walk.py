@@ -42,6 +42,10 @@ def kind_of(value: Any) -> str:
     return _KINDS.get(kind, "number")
 
 
+def _two_lists() -> tuple[list[Any], list[Any]]:
+    return [], []
+
+
 class Bounds(msgspec.Struct, frozen=True, gc=False):
     """How deep, how far and how long a comparison goes."""
 
@@ -68,9 +72,7 @@ class Walk(msgspec.Struct, gc=False):
     met: int = 0
     """How many differing values were met."""
     careful: bool = False
-    held: list[Any] = []
-    """What is taken for equal so far: the first side's values, and those of the second."""
-    held_new: list[Any] = []
+    held: tuple[list[Any], list[Any]] = msgspec.field(default_factory=_two_lists)
     lossy: bool = False
     """Whether an object was read in a way that loses a key which comes twice."""
     effort: Effort | None = None
@@ -103,10 +105,10 @@ class Walk(msgspec.Struct, gc=False):
     def proved(self) -> bool:
         """Whether all that was taken for equal is."""
         held = self.held
-        if not held or self.careful:
+        if not held[0] or self.careful:
             return True
         try:
-            return exactly_equal(held, self.held_new)
+            return exactly_equal(*held)
         except RecursionError:  # value by value it may yet be told
             return False
 
@@ -166,7 +168,7 @@ class Walk(msgspec.Struct, gc=False):
             kind = value.__class__
             if kind is other.__class__:
                 if value == other:
-                    if kind is str or kind in LEAVES or not self.mixed or self._equal(value, other):
+                    if kind in LEAVES or not self.mixed or self._equal(value, other):
                         continue
                 elif kind in NUMBERS:
                     self.numbers(value, other, children.get(key) or place.child(key))
@@ -207,8 +209,9 @@ class Walk(msgspec.Struct, gc=False):
         """Whether two values that are equal to Python are equal; at first this is believed."""
         if self.careful:
             return exactly_equal(old, new)
-        self.held.append(old)
-        self.held_new.append(new)
+        held = self.held
+        held[0].append(old)
+        held[1].append(new)
         return True
 
     def _arrays(self, old: list[Any], new: list[Any], place: Place, depth: int) -> None:
@@ -260,8 +263,8 @@ class Walk(msgspec.Struct, gc=False):
             ]
         if False in differ:
             equal = list(map(not_, differ))
-            self.held.extend(compress(olds, equal))
-            self.held_new.extend(compress(news, equal))
+            self.held[0].extend(compress(olds, equal))
+            self.held[1].extend(compress(news, equal))
         return list(compress(zip(olds, news, strict=True), differ))
 
     def strings(self, old: str, new: str, key: tuple[str, str]) -> None:
