@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import brokers, capacity, capture, chain, comparing, firing, peers, spooling, storing
+from bench import brokers, capacity, capture, chain, comparing, firing, peers, spooling, storing, workers
 from bench.parts import Table, machine
 
 TABLES: dict[str, Callable[[int], Table]] = {
@@ -22,6 +22,7 @@ TABLES: dict[str, Callable[[int], Table]] = {
     "brokers": brokers.table,
     "spooling": spooling.table,
     "capacity": capacity.table,
+    "workers": workers.table,
 }
 HEAD = """# Measured results
 
