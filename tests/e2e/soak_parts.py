@@ -90,8 +90,8 @@ class Fire:
         self.happened: Counter[str] = Counter()
         self._once, self._threads = once, list[threading.Thread]()
         plan = ["worker"] * events
-        for name in once:
-            plan[dice.randrange(1, events - 1)] = name
+        for name, at in zip(once, dice.sample(range(1, events - 1), len(once)), strict=True):
+            plan[at] = name
         self._plan = plan
         self._asleep: list[tuple[float, int]] = []
 
