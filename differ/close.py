@@ -17,7 +17,7 @@ from differ.gathering import Gathering, Row, gather
 from differ.judging import Judgement, judge, verdict_of
 from differ.members import MEMBERS_ID, members_json
 from differ.profile_rows import Ended, profile_json, profile_of, save_profile
-from differ.relating import related
+from differ.relating import BROKEN_ID, Broken, broken_json, related
 from differ.result import PLACES_ID, Sample, Told, Wanted, line, places_json, places_read, result_json, wanted_of
 from differ.ruled import Ruled, tell_rules
 from differ.timing import timing
@@ -66,7 +66,8 @@ def close_run(
     run = {"run": spec.run}
     own_control, own_branch_control = spec.targets[CONTROL].own_instance, spec.targets[BRANCH_CONTROL].own_instance
     ended, kept = store.query(PER_ENDPOINT, run), profile_of(store, spec)
-    gathering = gather(differing(store, spec.run))
+    broken: Broken = {}
+    gathering = gather(differing(store, spec.run, broken))
     observed = {
         row["endpoint"]: Observed(
             *(row["fired"], row["control"], row["branch_control"], own_control, own_branch_control),
@@ -86,13 +87,14 @@ def close_run(
     result["profile"] = profile_json(kept, spec, judgement)
     learned = [Ended(row["endpoint"], row["control"], row["first_ns"], row["last_ns"]) for row in ended]
     save_profile(store, spec, gathering.learning, learned, result["reason_code"])
-    save_findings(store, spec, result, {PLACES_ID: places, MEMBERS_ID: members_json(judgement)})
+    kept_rows = {PLACES_ID: places, MEMBERS_ID: members_json(judgement), BROKEN_ID: broken_json(broken)}
+    save_findings(store, spec, result, {name: text for name, text in kept_rows.items() if text})
     return result
 
 
-def differing(store: Store, run: str) -> Iterator[Row]:
-    """Rows in which any comparison found something."""
-    yield from related(row for page in store.stream(DIFFERING, {"run": run}, rows=PAGE_ROWS) for row in page)
+def differing(store: Store, run: str, broken: Broken | None = None) -> Iterator[Row]:
+    """Rows in which any comparison found something; ``broken`` is told which ids contradict earlier ones."""
+    yield from related((row for page in store.stream(DIFFERING, {"run": run}, rows=PAGE_ROWS) for row in page), broken)
 
 
 def account(store: Store, run: str, gathering: Gathering, judgement: Judgement, selected: int) -> dict[str, Any]:
@@ -206,7 +208,7 @@ def _cut_samples(row: Row, wanted: set[Wanted]) -> Iterator[tuple[Wanted, Sample
 
 
 def save_findings(store: Store, spec: RunSpec, result: dict[str, Any], kept: Mapping[str, str]) -> None:
-    """One row a finding, one with the verdict of every place, for ``show --exchanges``, and one with what each covers, for triage."""
+    """One row a finding, and one for each of ``kept``: what readers of single exchanges (:mod:`differ.result`) and triage need."""
     found = [finding for name in ("groups", "noise", "expected", "undecided") for finding in result[name]]
     rows = [{"id": name, "endpoint": "", "where": "", "kind": "", "verdict": "index"} for name in kept]
     texts = [*(orjson.dumps(finding).decode() for finding in found), *kept.values()]

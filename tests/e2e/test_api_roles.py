@@ -40,6 +40,7 @@ class Things(NamedTuple):
     finding: str
     recording: str
     token: str
+    exchange: str
 
 
 class Stage(NamedTuple):
@@ -69,7 +70,8 @@ def things(served: Served, service: str) -> Things:
     assert served.ended(run)["state"] == "finished"
     finding = served.ask("GET", f"/api/v1/runs/{run}/findings").json["findings"][0]["id"]
     recording = served.ask("POST", "/api/v1/recordings", {"service": service}).json["recording"]
-    return Things(service, run, run, finding, recording, served.token("viewer", service).split("_")[1])
+    exchange = served.ask("GET", f"/api/v1/runs/{run}/exchanges?limit=1").json["exchanges"][0]["exchange"]
+    return Things(service, run, run, finding, recording, served.token("viewer", service).split("_")[1], exchange)
 
 
 def call(stage: Stage, case: tuple[str, str, dict[str, Any]], at: Things, token: str | None) -> Answer:
