@@ -15,6 +15,7 @@ import orjson
 from differ.evidence import Observed
 from differ.gathering import Gathering, Row, gather
 from differ.judging import Judgement, judge, verdict_of
+from differ.looking import given_both_ways
 from differ.members import MEMBERS_ID, members_json
 from differ.profile_rows import Ended, profile_json, profile_of, save_profile
 from differ.relating import BROKEN_ID, Broken, broken_json, related
@@ -22,6 +23,7 @@ from differ.result import PLACES_ID, Sample, Told, Wanted, line, places_json, pl
 from differ.ruled import Ruled, tell_rules
 from differ.timing import timing
 from echolane.errors import EcholaneError
+from echolane.journal import Journal
 from echolane.observation import BRANCH_CONTROL, CONTROL, TARGETS
 from echolane.runspec import RunSpec
 from echolane.store import QueryError, Store
@@ -60,9 +62,19 @@ EXCHANGES_AT_ONCE = 200
 
 
 def close_run(
-    store: Store, spec: RunSpec, *, state: str, reason: str, selected: int, fired_per_s: float
+    store: Store,
+    spec: RunSpec,
+    *,
+    state: str,
+    reason: str,
+    selected: int,
+    fired_per_s: float,
+    journal: Journal | None = None,
 ) -> dict[str, Any]:
-    """Weigh what was compared and say it: the ■ result. Writes the findings' rows; the run's own row is the conductor's."""
+    """Weigh what was compared and say it: the ■ result. Writes the findings' rows; the run's own row is the conductor's.
+
+    ``journal``: where answers are looked at again that leave an order undecided.
+    """
     run = {"run": spec.run}
     own_control, own_branch_control = spec.targets[CONTROL].own_instance, spec.targets[BRANCH_CONTROL].own_instance
     ended, kept = store.query(PER_ENDPOINT, run), profile_of(store, spec)
@@ -76,6 +88,8 @@ def close_run(
         for row in ended
     }
     judgement = judge(spec.service, gathering, observed, kept.profile)
+    if both_ways := given_both_ways(store, journal, spec, judgement, gathering):
+        judgement = judge(spec.service, gathering, observed, kept.profile, both_ways)
     places = places_json(gathering.numbers, judgement)
     ledger = account(store, spec.run, gathering, judgement, selected)
     fidelity, unauthorised, unfaithful = faithful(store, spec.run)
