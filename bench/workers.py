@@ -232,7 +232,7 @@ def told(found: dict[int, Found]) -> Table:
         "diff",
         "furthest from an even share",
     ]
-    out = Table("9. Workers that share a run, four shots an exchange", [*head, f"of {RATE_PER_S}/s", "of the rhythm"])
+    out = Table("10. Workers that share a run, four shots an exchange", [*head, f"of {RATE_PER_S}/s", "of the rhythm"])
     costs_us = {count: sum(median(one.us[role]) for role in ROLES) for count, one in found.items()}
     for count, one in found.items():
         cells = [f"{costs_us[count]:.0f}", f"{costs_us[count] / max(1e-9, costs_us[COUNTS[0]]):.2f}"]
