@@ -35,6 +35,10 @@ RUN_TOPICS_KEPT_DAYS = 7.0
 """Topics of runs stay on Kafka for so long at least (:mod:`echolane.journal.kafka_topic`)."""
 
 
+class Hindered(HomeError):  # noqa: N818 - as the errors of the floor
+    """Somebody is at what is to be erased; it can be tried again."""
+
+
 class Erasure(msgspec.Struct, omit_defaults=True):
     """What is to be erased, and what was; when it is done, a receipt."""
 
@@ -112,16 +116,12 @@ def erase(home: Home, store: Store, erasure: Erasure, now_ns: int, days: float, 
         HomeError: a run is going on, another process erases, or a place cannot be used; what was done stays done.
     """
     with ExitStack() as stack:
-        stack.enter_context(held(home.path / "erasures" / "lock", "erasing in this home"))
-        if running := [path.stem for path in home.runs.glob("*.lock") if is_held(path)]:
-            raise HomeError(
-                f"run {running[0]} is going on, and holds what is to be erased; wait, or cancel it, and erase again"
-            )
+        _alone(home, stack)
         journals = list(_journals(home, stack))
         eraser = Eraser(erasure.whose, erasure.ids)
         for turn in range(ROUNDS_MAX):
-            for journal, _ in journals:
-                _search(journal, eraser)
+            for journal, name in journals:
+                _search(journal, name, eraser)
             _bounded(eraser)
             if turn and eraser.records == 0:  # never the first: a kill may have left a file half rewritten
                 break
@@ -133,7 +133,7 @@ def erase(home: Home, store: Store, erasure: Erasure, now_ns: int, days: float, 
                 _add(home, erasure, _emptied(journal, name, eraser))
             if home.journal_url:
                 break
-        if embedded:
+        if embedded and (erasure.ids or erasure.masks):
             purge(store)
         remains = (
             []
@@ -147,18 +147,29 @@ def erase(home: Home, store: Store, erasure: Erasure, now_ns: int, days: float, 
     return done
 
 
+def _alone(home: Home, stack: ExitStack) -> None:
+    try:
+        stack.enter_context(held(home.path / "erasures" / "lock", "erasing in this home"))
+    except HomeError as error:
+        raise Hindered(str(error)) from error
+    if running := [path.stem for path in sorted(home.runs.glob("*.lock")) if is_held(path)]:
+        raise Hindered(
+            f"run {running[0]} is going on, and holds what is to be erased; wait, or cancel it, and erase again"
+        )
+
+
 def counted(home: Home, store: Store, subject: Subject) -> dict[str, int]:
     """How much would be erased, by place; nothing is changed."""
     eraser, found = Eraser(subject), dict[str, int]()
     with ExitStack() as stack:
         journals = list(_journals(home, stack))
-        for journal, _ in journals:
-            _search(journal, eraser)
+        for journal, name in journals:
+            _search(journal, name, eraser)
         _bounded(eraser)
         for journal, name in journals:
             for topic in journal.topics():
                 before = eraser.records
-                _look(journal, topic, eraser)
+                _look(journal, name, topic, eraser)
                 place = f"{name}.{topic.partition('.')[0]}" if name == "journal" else name
                 found[place] = found.get(place, 0) + eraser.records - before
     found |= erase_rows(store, subject, sorted(eraser.ids), erase=False)
@@ -178,17 +189,22 @@ def _journals(home: Home, stack: ExitStack) -> Iterator[tuple[Journal, str]]:
             break
 
 
-def _search(journal: Journal, eraser: Eraser) -> None:
+def _search(journal: Journal, name: str, eraser: Eraser) -> None:
     """Find ids: exchanges first, for observations tell only those."""
     eraser.records = 0
     topics = journal.topics()
     for topic in sorted(topics, key=lambda topic: topic.startswith("observations.")):
-        _look(journal, topic, eraser)
+        _look(journal, name, topic, eraser)
 
 
-def _look(journal: Journal, topic: str, eraser: Eraser) -> int:
+def _held_by(name: str, topic: str) -> str:
+    """A spool's topics are named after services, one of which may be called `work`."""
+    return topic if name == "journal" else f"exchanges.{topic}"
+
+
+def _look(journal: Journal, name: str, topic: str, eraser: Eraser) -> int:
     """Go through a topic; when the last frame that holds something of it was appended, 0 where none does."""
-    look, last = eraser.of_topic(topic, erase=False), 0
+    look, last = eraser.of_topic(_held_by(name, topic), erase=False), 0
     for partition in range(journal.partitions(topic)) if look else ():
         for entry in journal.read(topic, partition, journal.begin(topic, partition)):
             before = eraser.records
@@ -204,7 +220,7 @@ def _emptied(journal: Journal, name: str, eraser: Eraser) -> dict[str, int]:
     if not isinstance(journal, SqliteJournal):
         return counts
     for topic in journal.topics():
-        change = eraser.of_topic(topic, erase=True)
+        change = eraser.of_topic(_held_by(name, topic), erase=True)
         if change is not None:
             eraser.records = 0
             journal.rewrite(topic, change)
@@ -218,7 +234,7 @@ def _remaining(journal: Journal, name: str, eraser: Eraser, days: float) -> list
     found: list[str] = []
     for topic in journal.topics():
         eraser.records = 0
-        last = _look(journal, topic, eraser)
+        last = _look(journal, name, topic, eraser)
         if last:
             kept = days if topic.startswith("exchanges.") else max(days, RUN_TOPICS_KEPT_DAYS)
             until = f"until {iso(last + int(kept * DAY_NS))}, by the retention of Kafka"

@@ -8,12 +8,17 @@ from console.api import (
     calls,
     calls_runs,
     calls_triage,
+    erasing_call,
     hooks,
     hooks_forges,
     live,
     messages as m,
     messages_compare,
+<<<<<<< HEAD
     messages_exchanges as e,
+=======
+    messages_keeping as k,
+>>>>>>> w-ops7
     messages_triage as t,
     openapi,
     plain,
@@ -367,6 +372,26 @@ OPERATIONS: tuple[Operation, ...] = (
         calls.revoke_token,
         m.TokenTold,
         problems=("not-found", "conflict"),
+    ),
+    Operation(
+        "POST",
+        f"{V1}/erasures",
+        "createErasure",
+        "Remove what was captured of somebody, everywhere",
+        "admin",
+        erasing_call.create_erasure,
+        k.ErasureTold,
+        body=k.ErasureRequest,
+        problems=("conflict",),
+    ),
+    Operation(
+        "GET",
+        f"{V1}/erasures",
+        "listErasures",
+        "What was erased, and what stays for a while",
+        "admin",
+        erasing_call.list_erasures,
+        k.Erasures,
     ),
     Operation(
         "GET", f"{V1}/audit", "listAudit", "The newest entries of the audit log", "admin", calls.list_audit, m.Entries

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -60,10 +61,16 @@ def of_ann(home: Path) -> list[Exchange]:
         journal.close()
 
 
+def shown(result: dict[str, Any]) -> set[str]:
+    """The exchanges that a result shows as examples."""
+    parts = ("groups", "noise", "undecided", "expected")
+    return {one["exchange"] for part in parts for group in result[part] for one in group["samples"]}
+
+
 @pytest.fixture
 def ran(world: World) -> str:
     """A home with her traffic among others', a run with findings, samples and a dead letter of hers; the run."""
-    world.record(world.app(), [*ITEMS, *HERS])
+    world.record(world.app(), [*HERS, *ITEMS])
     base, branch = world.app(), world.app("price", "poison=exit")
     words = ["run", "--service", "shop", "--base", f"http://127.0.0.1:{base}", "--branch", f"http://127.0.0.1:{branch}"]
     done = subprocess.run(
@@ -81,6 +88,7 @@ def test_no_byte_of_a_subject_is_left(world: World, ran: str) -> None:
     hers = of_ann(world.home)
     tokens = {token for one in hers for token in (one.session, *one.uses)}
     assert {"journal", "store", "runs"} <= found(world.home, CANARY.encode())
+    assert shown(before) & {one.id for one in hers}
     command = [sys.executable, "-m", "console.main", "erase", "--home", str(world.home)]
     counted = world.call(
         "erase", "--values-file", "-", "--dry-run", "--json", "--home", world.home, stdin=None, input=ANN
@@ -113,6 +121,7 @@ def test_no_byte_of_a_subject_is_left(world: World, ran: str) -> None:
     after = world.call("show", ran, "--json", "--home", world.home).result
     assert run_identities(after["ledger"]) == []
     assert after["ledger"] == before["ledger"]
+    assert shown(after) == shown(before) - {one.id for one in hers}
     assert [one["id"] for one in after["groups"]] == [one["id"] for one in before["groups"]]
     lines = [
         json.loads(one)
