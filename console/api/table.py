@@ -14,11 +14,8 @@ from console.api import (
     live,
     messages as m,
     messages_compare,
-<<<<<<< HEAD
     messages_exchanges as e,
-=======
     messages_keeping as k,
->>>>>>> w-ops7
     messages_triage as t,
     openapi,
     plain,
