@@ -8,7 +8,7 @@ BRANCH ?=
 ROOMS  := echolane capture replayer differ console dashboards
 MORE   := compiling
 
-.PHONY: demo setup parts helm test check lint types contracts format compiled pure bench accuracy fuzz faults soak clean
+.PHONY: demo setup parts helm test check lint types contracts format compiled pure bench accuracy fuzz faults soak judge-kafka clean
 
 demo: $(VENV)/.installed  ## Record, replay and compare a real application at two released versions
 	$(BIN)/echolane demo $(if $(BASE),--base $(BASE)) $(if $(BRANCH),--branch $(BRANCH))
@@ -73,8 +73,11 @@ faults: setup  ## Fifty kills of each process and twenty restarts; ECHOLANE_SEED
 	ECHOLANE_KILLS=50 ECHOLANE_RESTARTS=20 $(BIN)/python -m pytest -q -o faulthandler_timeout=3000 tests/e2e/test_kills.py tests/e2e/test_chain.py \
 		tests/floor/test_journal_groups.py tests/floor/test_journal_kafka_faults.py
 
-soak: setup  ## Runs of 10,000 exchanges whose workers, broker and store are killed, SEEDS of them (20); ECHOLANE_SEED=N repeats one
+soak: setup  ## Runs of 10,000 exchanges whose workers, three brokers and store are killed, SEEDS of them (20); ECHOLANE_SEED=N repeats one
 	ECHOLANE_SOAK=$(or $(EXCHANGES),10000) ECHOLANE_SEEDS=$(or $(SEEDS),20) $(BIN)/python -m pytest -q -s -o faulthandler_timeout=3000 tests/e2e/test_soak.py
+
+judge-kafka: setup  ## Judge the pairs of ECHOLANE_INPUTS_DIR on a broker, behind ClickHouse's protocol, by workers (PAIRS="httpbin", AA=1)
+	$(BIN)/python -m tests.e2e.judge_kafka $(PAIRS) --max-groups 60 $(if $(AA),--aa)
 
 clean:
 	rm -rf $(VENV) .parts build dist .pytest_cache .ruff_cache .hypothesis

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import brokers, capacity, capture, chain, comparing, firing, hooks, peers, spooling, storing
+from bench import brokers, capacity, capture, chain, comparing, firing, hooks, peers, spooling, storing, workers
 from bench.parts import Table, machine
 
 TABLES: dict[str, Callable[[int], Table]] = {
@@ -23,6 +23,7 @@ TABLES: dict[str, Callable[[int], Table]] = {
     "spooling": spooling.table,
     "capacity": capacity.table,
     "hooks": hooks.table,
+    "workers": workers.table,
 }
 HEAD = """# Measured results
 

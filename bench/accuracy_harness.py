@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from bench.accuracy_wire import Answer
@@ -12,7 +13,8 @@ from differ.evidence import NOISE, REGRESSION, UNDECIDED, Observed
 from differ.folding import Finding
 from differ.gathering import gather
 from differ.judging import Judgement, judge
-from differ.rows import RowMaker
+from differ.orders import LOOKED_MAX, open_orders, spots_both_ways
+from differ.rows import RowMaker, own_of
 from echolane.exchange import Body, Response
 from echolane.observation import ANSWERED, BRANCH_CONTROL, CONTROL, FAILED, Observation, Shot, TargetInfo
 from echolane.recordings import Recording
@@ -73,19 +75,25 @@ def judged(fours: Iterable[Four], ports: Sequence[int]) -> Judged:
     )
     maker = RowMaker(spec, Differ())
     observed: dict[str, Observed] = {}
+    every: dict[str, list[Observation]] = {}
     for number, four in enumerate(fours):
         seen = observed.get(four.endpoint, Observed())
         observed[four.endpoint] = Observed(seen.fired + 1, seen.control + 1, seen.branch_control + 1)
         shots = list(_shots(four))
-        maker.add(
-            Observation(f"{number:08d}", number, 1, four.endpoint, four.method, four.target, 0, four.sent_ns[0], shots),
-            0,
-            number,
+        observation = Observation(
+            f"{number:08d}", number, 1, four.endpoint, four.method, four.target, 0, four.sent_ns[0], shots
         )
+        every.setdefault(four.endpoint, []).append(observation)
+        maker.add(observation, 0, number)
     columns = maker.take()
-    gathering = gather(rows(columns))
+    differing = list(rows(columns))
+    gathering = gather(differing)
     found = Judged(uncomparable=sum(verdict == "uncomparable" for verdict in columns["verdict"]))
     judgement = judge(SERVICE, gathering, observed)
+    if asked := open_orders(judgement, gathering):
+        owns = [own_of(target) for target in spec.targets]
+        looked = {spot: _looked(spot, every, differing) for spot in asked}
+        judgement = judge(SERVICE, gathering, observed, both_ways=spots_both_ways(looked, owns))
     for verdict, findings in (
         (REGRESSION, judgement.regressions),
         (UNDECIDED, judgement.undecided),
@@ -95,6 +103,16 @@ def judged(fours: Iterable[Four], ports: Sequence[int]) -> Judged:
     for name, spot in gathering.spots.items():
         found.p_values[name] = spot.tally(VALUE).p_value
     return found
+
+
+def _looked(
+    spot: tuple[str, str], every: Mapping[str, Sequence[Observation]], differing: Iterable[Mapping[str, Any]]
+) -> Iterator[Observation]:
+    """The exchanges of an endpoint that a close would look at again: those that differ at a place, and others."""
+    endpoint, where = spot
+    shows = {row["exchange"] for row in differing if row["endpoint"] == endpoint and where in row["d_where"]}
+    for wanted in (True, False):
+        yield from islice((one for one in every[endpoint] if (one.exchange in shows) is wanted), LOOKED_MAX)
 
 
 def _shown(verdict: str, finding: Finding, judgement: Judgement) -> Shown:

@@ -2,7 +2,7 @@
 
 Maven resolves the broker's jars into ``.parts/kafka``; a :class:`Broker` is one KRaft node on free ports of this machine, with a
 listener of each kind: plain, with a user and password (``alice``, ``right``; PLAIN and SCRAM), with TLS. It can be killed, stopped and
-started again on its data.
+started again on its data. A :class:`Cluster` is several of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import tempfile
 import time
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -34,6 +36,8 @@ HINT = "make parts (with a Java runtime and Maven: apt-get install default-jre-h
 HEAP = "-Xmx512m"
 START_WAIT_S = 90.0
 """A broker listens after 4 to 7 s on a quiet machine."""
+FAILOVER_MS = 4000
+"""After so long without a word of a node its partitions are led by others: less than its start takes, so that a kill has it happen."""
 USER, PASSWORD = "alice", "right"
 
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
@@ -41,8 +45,9 @@ _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.
 <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version>
 </dependency></dependencies></project>"""
 _CONFIG = """process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={node}
+controller.quorum.voters={voters}
+broker.session.timeout.ms={session_ms}
 listeners=PLAIN://127.0.0.1:{plain},SASL://127.0.0.1:{sasl},TLS://127.0.0.1:{tls},CONTROLLER://127.0.0.1:{controller}
 listener.security.protocol.map=PLAIN:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAIN
@@ -55,10 +60,10 @@ listener.name.tls.ssl.keystore.location={folder}/server.pem
 log.dirs={folder}/data
 num.network.threads=2
 num.io.threads=4
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={replicas}
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={in_step}
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 auto.create.topics.enable=false
@@ -96,12 +101,35 @@ def install() -> None:
             (Path(folder) / "libs").rename(LIBS)
 
 
+class Quorum(NamedTuple):
+    """A node's place among the nodes of its cluster."""
+
+    node: int
+    """From 1 on."""
+    controllers: Sequence[int]
+    """The port at which each node votes."""
+    cluster: str
+    """The cluster's id."""
+
+    @classmethod
+    def alone(cls) -> Quorum:
+        """A cluster of one."""
+        return cls(1, [free_port()], cluster_id())
+
+
+def cluster_id() -> str:
+    """An id as Kafka has them. One that began with a hyphen would be taken for a flag."""
+    return urlsafe_b64encode(b"E" + uuid.uuid4().bytes[1:]).decode().rstrip("=")  # noqa: TID251 - Kafka's id, not ours
+
+
 class Broker:
     """One node. ``start`` waits until it listens; everything it writes is under ``folder``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, quorum: Quorum | None = None) -> None:
         self.folder = folder = folder.resolve()
-        self.plain, self.sasl, self.tls, self._controller = (free_port() for _ in range(4))
+        self.plain, self.sasl, self.tls = (free_port() for _ in range(3))
+        quorum = quorum or Quorum.alone()
+        replicas = min(3, len(quorum.controllers))
         self.ca = folder / "ca.pem"
         self.process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -111,14 +139,17 @@ class Broker:
             plain=self.plain,
             sasl=self.sasl,
             tls=self.tls,
-            controller=self._controller,
+            node=quorum.node,
+            voters=",".join(f"{node}@127.0.0.1:{port}" for node, port in enumerate(quorum.controllers, 1)),
+            controller=quorum.controllers[quorum.node - 1],
+            session_ms=9000 if replicas == 1 else FAILOVER_MS,
+            replicas=replicas,
+            in_step=max(1, replicas - 1),
             user=USER,
             password=PASSWORD,
         )
         (folder / "server.properties").write_text(config)
-        # An id that began with a hyphen would be taken for a flag.
-        cluster = urlsafe_b64encode(b"E" + uuid.uuid4().bytes[1:]).decode().rstrip("=")  # noqa: TID251 - Kafka's id, not ours
-        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", "server.properties", *_scram())
+        self._java("kafka.tools.StorageTool", "format", "-t", quorum.cluster, "-c", "server.properties", *_scram())
 
     def __repr__(self) -> str:
         return f"<Broker 127.0.0.1:{self.plain}, {'up' if self.process else 'down'}>"
@@ -137,6 +168,11 @@ class Broker:
 
     def start(self) -> None:
         """Start it on its data, and wait until it listens."""
+        self.launch()
+        self.wait_listening()
+
+    def launch(self) -> None:
+        """Start it on its data. It listens once most nodes of its cluster run."""
         with (self.folder / "broker.log").open("ab") as words:
             self.process = subprocess.Popen(
                 self._command("kafka.Kafka", "server.properties"),
@@ -146,6 +182,10 @@ class Broker:
                 stderr=words,
                 start_new_session=True,
             )
+
+    def wait_listening(self) -> None:
+        """Wait until it listens."""
+        assert self.process is not None
         deadline = time.monotonic() + START_WAIT_S
         while True:
             try:
@@ -180,6 +220,36 @@ class Broker:
                 self.process.kill()
                 self.process.wait(30)
             self.process = None
+
+
+class Cluster:
+    """Several nodes that keep every entry together, each of which may be killed and started again."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        controllers, cluster = [free_port() for _ in range(count)], cluster_id()
+        self.nodes = [
+            Broker(folder / f"node-{node}", Quorum(node, controllers, cluster)) for node in range(1, count + 1)
+        ]
+
+    def __repr__(self) -> str:
+        return f"<Cluster of {self.nodes}>"
+
+    def url(self, query: str = "") -> str:
+        """The journal's URL of all their plain listeners."""
+        servers = ",".join(f"127.0.0.1:{node.plain}" for node in self.nodes)
+        return f"kafka://{servers}" + (f"?{query}" if query else "")
+
+    def start(self) -> None:
+        """Start all, and wait until all listen."""
+        for node in self.nodes:
+            node.launch()
+        for node in self.nodes:
+            node.wait_listening()
+
+    def kill(self) -> None:
+        """End all at once."""
+        for node in self.nodes:
+            node.kill()
 
 
 def _scram() -> list[str]:

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from bench.peers import find
 from echolane import ids
 from echolane.exchange import Exchange, Request, Response
 from echolane.frame import EXCHANGES, frames_of
+from echolane.home import Home
 from echolane.journal import open_journal
 
 SIZES = (10_000, 100_000)
@@ -52,10 +54,11 @@ class Cost:
         return self.cpu_s / self.count * 1e6
 
 
-def recording(home: Path, count: int) -> None:
-    """A recording of ``count`` exchanges, written straight to the journal."""
+def recording(home: Path | Home, count: int, service: str = "bench", offsets_ns: Sequence[int] = ()) -> None:
+    """A recording of ``count`` exchanges, written straight to the journal; ``offsets_ns``: when each was, from the first on."""
     journal = open_journal(home)
-    journal.create("exchanges.bench", 4)
+    topic = f"exchanges.{service}"
+    journal.create(topic, 4)
     headers = [(b"Host", b"shop"), (b"User-Agent", b"bench/1"), (b"Accept", b"application/json")]
     now = time.time_ns()
     for begin in range(0, count, 500):
@@ -63,13 +66,13 @@ def recording(home: Path, count: int) -> None:
         for n in range(begin, min(begin + 500, count)):
             path = "changed" if n % CHANGED_EVERY == 0 else "1024"
             request = Request("GET", "http", "shop", f"/{path}.json?n={n}", "1.1", headers)
-            at = now + n * 1000
+            at = now + (offsets_ns[n] if offsets_ns else n * 1000)
             answer = Response(200, "1.1", headers)
-            items.append(Exchange(ids.uuid7(at), "bench", "a", 1, n, f"{n % 5000:016x}", at, 500, request, answer))
+            items.append(Exchange(ids.uuid7(at), service, "a", 1, n, f"{n % 5000:016x}", at, 500, request, answer))
         partition = begin // 500 % 4
         times = [exchange.captured_at_ns for exchange in items]
         frames = [frame for frame, _ in frames_of(items, kind=EXCHANGES, partition=partition, times=times)]
-        journal.append("exchanges.bench", partition, frames)
+        journal.append(topic, partition, frames)
     journal.close()
 
 

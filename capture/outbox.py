@@ -30,7 +30,7 @@ MEMORY_SPOOLED = 16 * 1024 * 1024
 MEMORY_MAX = 64 * 1024 * 1024
 """Where the disk takes nothing either, or there is no spool, so much is kept in memory; beyond, exchanges are dropped and counted."""
 CLOSE_WAIT_S = 5.0
-"""How long the end waits for the journal to take what is in memory; then the disk has to."""
+"""How long the end waits for the journal to take what is left; the rest is on the disk then, for the next recorder."""
 JOIN_S = 1.0
 """A thread that waits for an answer is left to the end of the process."""
 AWAY = "dropped{journal-unavailable}"
@@ -224,6 +224,7 @@ class Outbox:
                 words = f"{lost} exchanges in {self._spools.folder} were damaged and are lost; they are counted as spool-damaged"
                 self._say("spool.damaged", words, lost)
         self._spooling = self._told_full = False
+        self._changed.notify_all()
         self._say("spool.sent", "all that waited on the disk is in the journal")
         return None
 
@@ -266,6 +267,7 @@ class Outbox:
         """The journal took nothing."""
         with self._changed:
             self._trouble = str(error)
+            self._changed.notify_all()
 
     @property
     def over(self) -> bool:
@@ -279,11 +281,16 @@ class Outbox:
             while not self._over and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
 
+    def _is_leaving(self) -> bool:
+        """Whether the journal may yet take what is left: also from the disk, where it is slow and not away."""
+        return not self._trouble if self._spooling else bool(self._memory)
+
     def close(self) -> bool:
-        """Let the journal take what is in memory, or the disk; what neither takes is counted. Whether the thread has ended."""
+        """Let the journal take what is left, or the disk; what neither takes is counted. Whether the thread has ended."""
         deadline = time.monotonic() + CLOSE_WAIT_S
         with self._changed:
-            while self._memory and not self._spooling and (left := deadline - time.monotonic()) > 0:
+            # A run that follows would miss what is on the disk.
+            while self._is_leaving() and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
             self._over = True
             self._spill()

@@ -84,7 +84,13 @@ class Closer:
         state, reason = self._state()
         spec = shared.asked.spec
         result = close_run(
-            self._store, spec, state=state, reason=reason, selected=shared.asked.selected, fired_per_s=self._rate()
+            self._store,
+            spec,
+            state=state,
+            reason=reason,
+            selected=shared.asked.selected,
+            fired_per_s=self._rate(),
+            journal=self._journal,
         )
         save_run(self._store, spec, "finished" if state == "finished" else "interrupted", result)
         self._words.say(shared.run, ENDED)

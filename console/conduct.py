@@ -80,6 +80,7 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
                 reason=summary.reason,
                 selected=summary.selected,
                 fired_per_s=summary.rate_per_s,
+                journal=journal,
             )
             result["timing"] |= {"retry_after": summary.retry_after, "concurrency": summary.concurrency}
             result |= {"paused": summary.paused} if summary.paused else {}

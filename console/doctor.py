@@ -15,7 +15,7 @@ from pathlib import Path
 
 import orjson
 
-from capture.account import sessions, total_ledger
+from capture.account import SPOOLED, sessions, total_ledger
 from console.output import table
 from console.surroundings import home_in, settings_of, store_of
 from echolane import checks, compiled
@@ -139,13 +139,20 @@ def spools(home: Home) -> Iterator[Check]:
         words = f"{', '.join(aside)} could not be read; what was in it is counted as lost"
         yield Check("spool", WARN, words, "remove it")
     for service in sorted({path.name.rpartition(".")[0] for path in home.spool.glob("*.*")}):
-        ledger = total_ledger(home, service)
-        if waiting := ledger.get("spooled", 0):
-            alive = any(session.lives for session in sessions(home, service))
-            do = "" if alive else f"echolane record --service {service} sends them when the journal answers"
-            yield Check(f"spool {service}", WARN, f"{waiting} exchanges of {service} wait in {home.spool}", do)
-        if shed := ledger.get("dropped{spool-full}", 0):
+        if found := spooled(home, service):
+            yield Check(f"spool {service}", WARN, *found)
+        if shed := total_ledger(home, service).get("dropped{spool-full}", 0):
             yield Check(f"spool {service}", WARN, f"{shed} exchanges found no room in it", "raise capture.spool_bytes")
+
+
+def spooled(home: Home, service: str) -> tuple[str, str] | None:
+    """How much of a service waits on the disk, and who sends it; None where nothing does."""
+    waiting = total_ledger(home, service).get(SPOOLED, 0)
+    if not waiting:
+        return None
+    alive = any(session.lives for session in sessions(home, service))
+    do = "" if alive else f"echolane record --service {service} sends them when the journal answers"
+    return f"{waiting} exchanges of {service} wait in {home.spool}", do
 
 
 def inside(args: argparse.Namespace, home: Home, settings: Settings, journal: Journal) -> Iterator[Check]:

@@ -41,6 +41,7 @@ COMMANDS = {
     "grafana": ("console.grafana", "dashboards for Grafana, and alerts for Prometheus, as files"),
     "rules": ("console.rules", "which differences are no regressions, and what that hides"),
     "dlq": ("console.dlq", "exchanges whose comparison ended its process: list, show, compare again"),
+    "erase": ("console.erase", "remove what was captured of somebody, everywhere in a home"),
     "doctor": ("console.doctor", "look for what is wrong with a home"),
     "config": ("console.config", "the settings in force and where each comes from"),
 }
@@ -52,6 +53,7 @@ WITH_JOURNAL = frozenset(
         "run",
         "show",
         "dlq",
+        "erase",
         "doctor",
         "config",
         "runs",

@@ -128,17 +128,19 @@ def _listed(title: str, names: Sequence[Any], number: int) -> str:
 def sample(one: Mapping[str, Any]) -> str:
     """One sample: both values side by side, and what the controls said where it is known."""
     old, new = text_of(one, "base"), text_of(one, "branch")
-    base, branch = side_by_side(old, new)
+    head = f'<p class="exchange">{_exchange(one)}</p>{_rewrites(one)}'
+    return two_values(old, new, head, _controls(one, old, new))
+
+
+def two_values(old: str | None, new: str | None, before: str = "", after: str = "") -> str:
+    """What base and branch have at one place, side by side, between what stands above and below it."""
     sides = "".join(
         f'<figure class="{css}"><figcaption><b>{name}</b> <span>{value.shape}</span></figcaption>'
         f'<div class="value"{_scroller(name) if value.long else ""}>{value.body}</div></figure>'
-        for name, css, value in (("base", "old", base), ("branch", "new", branch))
+        for name, css, value in zip(("base", "branch"), ("old", "new"), side_by_side(old, new), strict=True)
     )
     size = " short" if all(len(value or "") <= SHORT and "\n" not in (value or "") for value in (old, new)) else ""
-    return (
-        f'<div class="sample{size}"><p class="exchange">{_exchange(one)}</p>{_rewrites(one)}'
-        f'<div class="sides">{sides}</div>{_controls(one, old, new)}</div>'
-    )
+    return f'<div class="sample{size}">{before}<div class="sides">{sides}</div>{after}</div>'
 
 
 def _rewrites(one: Mapping[str, Any]) -> str:

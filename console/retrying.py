@@ -8,6 +8,7 @@ called again: a letter is there until its row is stored, and a run that was not 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import msgspec
@@ -56,7 +57,7 @@ def retry(home: Home, settings: Settings, text: str, *, as_json: bool) -> int:
                 attempts.add(AGAIN, letter.place)
             if attempts.pending:
                 finish(second(home, run, attempts, settings.differ, settings.store))
-            result = _closed(store, spec, before, str(row["state"]))
+            result = _closed(home, store, spec, before, str(row["state"]))
             attempts.add(CLOSED)
     left = {letter.id for letter in letters_of(home.runs, run)}
     dead = sum(letter.id in left for letter in letters)
@@ -111,15 +112,17 @@ def _is_there(journal: Journal, letter: Letter) -> bool:
     return observation is not None and observation.exchange == letter.exchange
 
 
-def _closed(store: Store, spec: RunSpec, before: dict[str, Any], state: str) -> dict[str, Any]:
+def _closed(home: Home, store: Store, spec: RunSpec, before: dict[str, Any], state: str) -> dict[str, Any]:
     """The run closed anew from its rows: how its firing ended is as it was."""
-    result = close_run(
-        store,
-        spec,
-        state=STATES.get(before["reason_code"], "finished"),
-        reason=before["reason"],
-        selected=before["ledger"]["selected"],
-        fired_per_s=before["rates"]["fired_per_s"],
-    )
+    with closing(open_journal(home)) as journal:
+        result = close_run(
+            store,
+            spec,
+            state=STATES.get(before["reason_code"], "finished"),
+            reason=before["reason"],
+            selected=before["ledger"]["selected"],
+            fired_per_s=before["rates"]["fired_per_s"],
+            journal=journal,
+        )
     save_run(store, spec, state, result)
     return result

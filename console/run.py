@@ -15,8 +15,10 @@ import msgspec
 
 from console.asking import WAIT_S, ask
 from console.conduct import conduct
+from console.doctor import spooled
 from console.firing_flags import add_firing_flags, firing_of
 from console.flags import http_url, positive, service_name, time_span_ns
+from console.output import say
 from console.outputs import add_output_flags, check_outputs
 from console.rewrites import explain_plan
 from console.rules_in_force import rules_of_run
@@ -155,6 +157,8 @@ def execute(args: argparse.Namespace) -> int:
     home = home_in(settings)
     if args.run_id:
         check_new(args, home)
+    if not args.recording and (waiting := spooled(home, service_name(args.service))):
+        say("; ".join(filter(None, (f"not in this run: {waiting[0]}", waiting[1]))))
     spec = spec_of(args, home, settings, targets)
     if args.explain:
         explain_plan(home, settings, spec)

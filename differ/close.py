@@ -15,13 +15,15 @@ import orjson
 from differ.evidence import Observed
 from differ.gathering import Gathering, Row, gather
 from differ.judging import Judgement, judge, verdict_of
+from differ.looking import given_both_ways
 from differ.members import MEMBERS_ID, members_json
 from differ.profile_rows import Ended, profile_json, profile_of, save_profile
-from differ.relating import related
+from differ.relating import BROKEN_ID, Broken, broken_json, related
 from differ.result import PLACES_ID, Sample, Told, Wanted, line, places_json, places_read, result_json, wanted_of
 from differ.ruled import Ruled, tell_rules
 from differ.timing import timing
 from echolane.errors import EcholaneError
+from echolane.journal import Journal
 from echolane.observation import BRANCH_CONTROL, CONTROL, TARGETS
 from echolane.runspec import RunSpec
 from echolane.store import QueryError, Store
@@ -60,13 +62,24 @@ EXCHANGES_AT_ONCE = 200
 
 
 def close_run(
-    store: Store, spec: RunSpec, *, state: str, reason: str, selected: int, fired_per_s: float
+    store: Store,
+    spec: RunSpec,
+    *,
+    state: str,
+    reason: str,
+    selected: int,
+    fired_per_s: float,
+    journal: Journal | None = None,
 ) -> dict[str, Any]:
-    """Weigh what was compared and say it: the ■ result. Writes the findings' rows; the run's own row is the conductor's."""
+    """Weigh what was compared and say it: the ■ result. Writes the findings' rows; the run's own row is the conductor's.
+
+    ``journal``: where answers are looked at again that leave an order undecided.
+    """
     run = {"run": spec.run}
     own_control, own_branch_control = spec.targets[CONTROL].own_instance, spec.targets[BRANCH_CONTROL].own_instance
     ended, kept = store.query(PER_ENDPOINT, run), profile_of(store, spec)
-    gathering = gather(differing(store, spec.run))
+    broken: Broken = {}
+    gathering = gather(differing(store, spec.run, broken))
     observed = {
         row["endpoint"]: Observed(
             *(row["fired"], row["control"], row["branch_control"], own_control, own_branch_control),
@@ -75,6 +88,8 @@ def close_run(
         for row in ended
     }
     judgement = judge(spec.service, gathering, observed, kept.profile)
+    if both_ways := given_both_ways(store, journal, spec, judgement, gathering):
+        judgement = judge(spec.service, gathering, observed, kept.profile, both_ways)
     places = places_json(gathering.numbers, judgement)
     ledger = account(store, spec.run, gathering, judgement, selected)
     fidelity, unauthorised, unfaithful = faithful(store, spec.run)
@@ -86,13 +101,14 @@ def close_run(
     result["profile"] = profile_json(kept, spec, judgement)
     learned = [Ended(row["endpoint"], row["control"], row["first_ns"], row["last_ns"]) for row in ended]
     save_profile(store, spec, gathering.learning, learned, result["reason_code"])
-    save_findings(store, spec, result, {PLACES_ID: places, MEMBERS_ID: members_json(judgement)})
+    kept_rows = {PLACES_ID: places, MEMBERS_ID: members_json(judgement), BROKEN_ID: broken_json(broken)}
+    save_findings(store, spec, result, {name: text for name, text in kept_rows.items() if text})
     return result
 
 
-def differing(store: Store, run: str) -> Iterator[Row]:
-    """Rows in which any comparison found something."""
-    yield from related(row for page in store.stream(DIFFERING, {"run": run}, rows=PAGE_ROWS) for row in page)
+def differing(store: Store, run: str, broken: Broken | None = None) -> Iterator[Row]:
+    """Rows in which any comparison found something; ``broken`` is told which ids contradict earlier ones."""
+    yield from related((row for page in store.stream(DIFFERING, {"run": run}, rows=PAGE_ROWS) for row in page), broken)
 
 
 def account(store: Store, run: str, gathering: Gathering, judgement: Judgement, selected: int) -> dict[str, Any]:
@@ -206,7 +222,7 @@ def _cut_samples(row: Row, wanted: set[Wanted]) -> Iterator[tuple[Wanted, Sample
 
 
 def save_findings(store: Store, spec: RunSpec, result: dict[str, Any], kept: Mapping[str, str]) -> None:
-    """One row a finding, one with the verdict of every place, for ``show --exchanges``, and one with what each covers, for triage."""
+    """One row a finding, and one for each of ``kept``: what readers of single exchanges (:mod:`differ.result`) and triage need."""
     found = [finding for name in ("groups", "noise", "expected", "undecided") for finding in result[name]]
     rows = [{"id": name, "endpoint": "", "where": "", "kind": "", "verdict": "index"} for name in kept]
     texts = [*(orjson.dumps(finding).decode() for finding in found), *kept.values()]

@@ -32,6 +32,8 @@ from differ.unpaired import Unpaired
 
 NOBODY = Observed()
 NEVER = Spot()
+Spots = frozenset[tuple[str, str]]
+"""Places of endpoints, by endpoint and where."""
 
 Test = tuple[str, str, str, int, bool]
 """Which test (``own``, ``pool``, ``flaky``, ``unpaired`` or a measure of :mod:`differ.shifts`), endpoint, where, facet, whether by distinct
@@ -60,8 +62,14 @@ class Judgement:
 class Pools:
     """Tallies of places at their own endpoint and at all endpoints together, each made once."""
 
-    def __init__(self, gathering: Gathering, observed: Mapping[str, Observed], profile: Profile | None = None) -> None:
-        self._spots, self.profile = gathering.spots, profile
+    def __init__(
+        self,
+        gathering: Gathering,
+        observed: Mapping[str, Observed],
+        profile: Profile | None = None,
+        both_ways: Spots = frozenset(),
+    ) -> None:
+        self._spots, self.profile, self._both_ways = gathering.spots, profile, both_ways
         self._joined: dict[str, Spot] = {}
         self._named: dict[tuple[str, int], tuple[Tally, int]] = {}
         self._leaves: dict[str, list[tuple[str, str]]] = {}
@@ -151,12 +159,16 @@ class Pools:
             twin = self.tally("GET " + place.endpoint[5:], place.where, place.facet, distinct=False)
         named, fired = self.named(place.where, place.facet)
         drawn = self._spots[place.endpoint, place.where].drawn(place.facet)
+        own = self.tally(place.endpoint, place.where, place.facet, distinct=True) if distinct else drawn
+        if place.nature == "permutation" and (place.endpoint, place.where) in self._both_ways:
+            # No instance has one order for life here, so each exchange is a draw of its own.
+            own, distinct = replace(drawn, members=own.members), False
         return Evidence(
             named=named,
             named_fired=fired,
             fired=self._observed.get(place.endpoint, NOBODY).fired,
             all=self.tally(place.endpoint, place.where, place.facet, distinct=False),
-            own=self.tally(place.endpoint, place.where, place.facet, distinct=True) if distinct else drawn,
+            own=own,
             drawn=drawn,
             pool_all=self.tally("", place.where, place.facet, distinct=False),
             pool_drawn=self._joined[place.where].drawn(place.facet),
@@ -169,10 +181,14 @@ class Pools:
 
 
 def judge(
-    service: str, gathering: Gathering, observed: Mapping[str, Observed], profile: Profile | None = None
+    service: str,
+    gathering: Gathering,
+    observed: Mapping[str, Observed],
+    profile: Profile | None = None,
+    both_ways: Spots = frozenset(),
 ) -> Judgement:
-    """Judge every place of a run; ``profile``: what earlier runs have learned of base's version."""
-    pools = Pools(gathering, observed, profile)
+    """Judge every place of a run; ``profile``: what earlier runs have learned of base's version, ``both_ways``: see :mod:`differ.orders`."""
+    pools = Pools(gathering, observed, profile, both_ways)
     places = gathering.places
     evidence = [pools.evidence(place) for place in places]
     by_itself = [weigh(p, e, observed.get(p.endpoint, NOBODY)) for p, e in zip(places, evidence, strict=True)]

@@ -6,6 +6,7 @@ found again by exchange and place when a run is closed.
 
 from __future__ import annotations
 
+from bisect import insort
 from typing import Any
 
 import orjson
@@ -14,7 +15,7 @@ from differ.difference import EXCERPT_BYTES, Difference
 from echolane.observation import ANSWERED, BRANCH_CONTROL, CONTROL, FAILED, TARGETS, Observation
 
 SAMPLES_MAX = 3
-"""Samples of one place: a person looks at one, and at two more to believe it."""
+"""Samples of one place: a person looks at one, and at two more to believe it. Where exchanges are compared out of order, more are kept."""
 BYTES_MAX = 64 * 1024 * 1024
 """Of all samples of a run. What a place has no room for is still in its rows, cut."""
 COLUMNS = (
@@ -40,19 +41,25 @@ class Samples:
 
     def __init__(self, run: str) -> None:
         self._run = run
-        self._taken: dict[tuple[str, str, str], int] = {}
+        self._taken: dict[tuple[str, str, str], list[int]] = {}
+        """The lowest ranks of each place, in order."""
         self._room = BYTES_MAX
         self._rows: list[tuple[Any, ...]] = []
 
     def take(self, observation: Observation, differences: list[tuple[int, Difference]]) -> None:
-        """Keep what is shown for the first times."""
+        """Keep what a finding of this place is shown with, as far as is known by now."""
         for pair, difference in differences:
             if pair or not difference.where:
                 continue
             key = (observation.endpoint, difference.where, difference.kind)
-            taken = self._taken.get(key, 0)
-            if taken < SAMPLES_MAX and self._room > 0:
-                self._taken[key] = taken + 1
+            taken = self._taken.setdefault(key, [])
+            # The first of a run by rank, in whatever order and in however many processes they are compared: a finding is shown with them.
+            if observation.seq not in taken:
+                if len(taken) == SAMPLES_MAX and observation.seq > taken[-1]:
+                    continue
+                insort(taken, observation.seq)
+                del taken[SAMPLES_MAX:]
+            if self._room > 0:
                 self._keep(observation, difference, differences)
 
     def _keep(

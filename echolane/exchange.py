@@ -21,6 +21,10 @@ OBSERVED_BODY_KEPT = 3 * 1024 * 1024
 cut answers with equal digests are the same."""
 
 
+ERASED = "erased"
+"""Why nothing is left of an exchange but its place: somebody had what belongs to its caller removed (:mod:`echolane.erasing`)."""
+
+
 class Body(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A message body after Content-Encoding was undone."""
 
@@ -101,7 +105,7 @@ class Exchange(msgspec.Struct, array_like=True, frozen=True, gc=False):
     sampling_probability: float = 1.0
     tags: dict[str, str] = {}
     no_answer: str = ""
-    """Why there is no response (``unframeable``, ``upgrade``, ``client-closed``, ``server-closed``, ``not-recorded``)."""
+    """Why there is no response (``unframeable``, ``upgrade``, ``client-closed``, ``server-closed``, ``not-recorded``, ``erased``)."""
 
 
 class Given(msgspec.Struct, array_like=True, frozen=True, gc=False):

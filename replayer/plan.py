@@ -17,7 +17,7 @@ from operator import attrgetter
 
 import msgspec
 
-from echolane.exchange import Exchange, Request, Response, WorkItem
+from echolane.exchange import ERASED, Exchange, Request, Response, WorkItem
 from echolane.frame import EXCHANGES, WORK, FrameDamaged, decode_frame, encode_frame, peek
 from echolane.home import Home
 from echolane.journal import Journal
@@ -237,6 +237,8 @@ def find_links(
 def skip_reason(exchange: Exchange, methods: str, writes: Sequence[WriteRule] = ()) -> str:
     """Why an exchange is not fired; empty when it is."""
     request = exchange.request
+    if exchange.no_answer == ERASED:
+        return ERASED
     if not request.method or not request.target:
         return "no-request"
     if request.method == "CONNECT" or exchange.no_answer == "upgrade":

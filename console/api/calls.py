@@ -6,14 +6,12 @@ import re
 import time
 from typing import Any, cast
 
-from console.api import reading
+from console.api import one_exchange, reading, searching
 from console.api.access import EVERY, Token
 from console.api.context import Call
 from console.api.messages import (
     Entries,
     Entry,
-    Exchanges,
-    ExchangesQuery,
     Findings,
     FindingsQuery,
     PageQuery,
@@ -29,6 +27,7 @@ from console.api.messages import (
     Tokens,
     TokenTold,
 )
+from console.api.messages_exchanges import Exchanges, ExchangesQuery, ExchangeTold
 from console.api.problems import Problem
 from console.flags import time_span_ns
 from differ.result import iso
@@ -117,8 +116,14 @@ async def show_finding(call: Call) -> Any:
 
 async def list_exchanges(call: Call) -> Exchanges:
     """A page of the exchanges of a run, in recorded order."""
-    result = await _result(call)
-    return await call.site.read(reading.exchanges, call.site, result["run"], cast("ExchangesQuery", call.query))
+    run = await call.site.read(reading.run_of, call.site, call.token, call.path("run"))
+    return await call.site.read(searching.exchanges, call.site, run.id, cast("ExchangesQuery", call.query))
+
+
+async def show_exchange(call: Call) -> ExchangeTold:
+    """One exchange, with what each target answered."""
+    run = await call.site.read(reading.run_of, call.site, call.token, call.path("run"))
+    return await call.site.read(one_exchange.told, call.site, run.id, call.path("exchange"))
 
 
 async def list_exchanges_of_finding(call: Call) -> Exchanges:
@@ -126,7 +131,7 @@ async def list_exchanges_of_finding(call: Call) -> Exchanges:
     result = await _result(call)
     finding = reading.finding_of(result, call.path("finding"))
     query = cast("PageQuery", call.query)
-    return await call.site.read(reading.exchanges_of, call.site, result["run"], finding, query)
+    return await call.site.read(searching.exchanges_of, call.site, result["run"], finding, query)
 
 
 async def _result(call: Call) -> dict[str, Any]:

@@ -102,15 +102,6 @@ class FindingsQuery(Request, frozen=True):
     cursor: Seq = 0
 
 
-class ExchangesQuery(Request, frozen=True):
-    """Which exchanges of a run."""
-
-    verdict: Literal["same", "noise", "undecided", "different", "uncomparable", "skipped"] | UnsetType = UNSET
-    endpoint: Text | UnsetType = UNSET
-    limit: Limit = LIMIT
-    cursor: Seq = 0
-
-
 class PageQuery(Request, frozen=True):
     """Which page."""
 
@@ -219,27 +210,6 @@ class Findings(msgspec.Struct, frozen=True):
     total: int
     """That fit the filters."""
     findings: list[Finding]
-    next: int | None
-
-
-class Exchange(msgspec.Struct, frozen=True):
-    """One exchange as `show --exchanges --json` prints it."""
-
-    exchange: str
-    seq: int
-    method: str
-    target: str
-    endpoint: str
-    verdict: str
-    reason: str | None
-    differences: list[dict[str, Any]]
-
-
-class Exchanges(msgspec.Struct, frozen=True):
-    """A page of exchanges in recorded order."""
-
-    run: str
-    exchanges: list[Exchange]
     next: int | None
 
 

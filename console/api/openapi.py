@@ -20,6 +20,7 @@ PATHS: dict[str, tuple[str, str]] = {
     "other": (r"^[0-9a-f-]{36}$", "The id of a later run of its service"),
     "recording": (r"^[0-9a-f-]{36}$", "A recording's id"),
     "finding": (r"^[0-9A-Za-z-]{1,80}$", "A finding's id: the same in every run"),
+    "exchange": (r"^[0-9A-Za-z-]{1,80}$", "An exchange's id: the same in every run"),
     "service": (r"^[A-Za-z0-9-]{1,63}$", "A service"),
     "token": (r"^[0-9a-f]{12}$", "A token's id"),
 }

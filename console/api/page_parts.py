@@ -24,6 +24,11 @@ def to(path: str) -> web.Response:
     return web.Response(status=303, headers={"Location": path})
 
 
+def word_of(call: Call) -> str:
+    """The word of the caller's session, which forms must bring back."""
+    return call.site.sessions.word(call.cookie) if call.cookie else ""
+
+
 def inside(path: str) -> str:
     """A path of this server: another site's address becomes the front page."""
     safe = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and "\\" not in path

@@ -9,11 +9,21 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from aiohttp import web
 
-from console.api import calls_runs, comparing_runs, gate, page_compare, page_list, pages_triage, reading, rerunning
+from console.api import (
+    calls_runs,
+    comparing_runs,
+    gate,
+    page_compare,
+    page_list,
+    pages_exchanges,
+    pages_triage,
+    reading,
+    rerunning,
+)
 from console.api.context import Call, Operation
 from console.api.gate import SITE
 from console.api.messages import RunRequest, RunsQuery
-from console.api.page_parts import at_the_door, begin_session, html_page as _html, inside, to as _to
+from console.api.page_parts import at_the_door, begin_session, html_page as _html, inside, to as _to, word_of
 from console.api.problems import Problem
 from console.api.sessions import COOKIE
 from console.page import render_page
@@ -37,6 +47,8 @@ def add_pages(app: web.Application) -> None:
         ("GET", "/runs/{run}/rerun", ask_again, "runner"),
         ("POST", "/runs/{run}/rerun", rerun, "runner"),
         ("GET", "/runs/{run}/compare/{other}", compare, "viewer"),
+        ("GET", "/runs/{run}/exchanges", pages_exchanges.search, "viewer"),
+        ("GET", "/runs/{run}/exchanges/{exchange}", pages_exchanges.one, "viewer"),
         ("POST", "/logout", logout, "viewer"),
         ("GET", "/login", door, None),
         ("POST", "/login", login, None),
@@ -99,10 +111,6 @@ async def _form(call: Call, operation: Operation) -> dict[str, str]:
     return fields
 
 
-def _word(call: Call) -> str:
-    return call.site.sessions.word(call.cookie) if call.cookie else ""
-
-
 async def overview(call: Call, wrong: str = "") -> web.StreamResponse:
     """Services and runs."""
     asked = {name: call.request.query[name] for name in ("service", "cursor") if call.request.query.get(name)}
@@ -114,7 +122,7 @@ async def overview(call: Call, wrong: str = "") -> web.StreamResponse:
     services = await call.site.read(reading.services, call.site, call.token)
     runs = await call.site.read(reading.runs, call.site, call.token, query)
     text = page_list.overview(
-        services, runs, word=_word(call), may_run=call.token.may("runner"), service=service, wrong=wrong
+        services, runs, word=word_of(call), may_run=call.token.may("runner"), service=service, wrong=wrong
     )
     return _html(text, status=400 if wrong else 200)
 
@@ -125,9 +133,10 @@ async def run(call: Call) -> web.StreamResponse:
     result = None if found.goes_on else found.result
     if result is None:
         state = await call.site.read(reading.state_told, call.site, found)
-        return _html(page_list.on_its_way(state, word=_word(call), may_run=call.token.may("runner")))
-    desk = await pages_triage.desk_of(call, found.id, found.service, _word(call))
-    links = [(f"/runs/{found.id}/rerun", "Run it again")] if call.token.may("runner") else []
+        return _html(page_list.on_its_way(state, word=word_of(call), may_run=call.token.may("runner")))
+    desk = await pages_triage.desk_of(call, found.id, found.service, word_of(call))
+    links = [(f"/runs/{found.id}/exchanges", "Search its exchanges")]
+    links += [(f"/runs/{found.id}/rerun", "Run it again")] if call.token.may("runner") else []
     if before := await call.site.read(comparing_runs.run_before, call.site, found):
         links.append((f"/runs/{before}/compare/{found.id}", "Compare with the run before"))
     text = await call.site.read(render_page, result, home="/", desk=desk, links=links)
@@ -136,7 +145,7 @@ async def run(call: Call) -> web.StreamResponse:
 
 async def triage(call: Call) -> web.StreamResponse:
     """What a finding is said to be, and what else that would hide."""
-    return _html(await pages_triage.shown(call, _word(call)))
+    return _html(await pages_triage.shown(call, word_of(call)))
 
 
 async def say(call: Call) -> web.StreamResponse:
@@ -146,7 +155,7 @@ async def say(call: Call) -> web.StreamResponse:
     except Problem as problem:
         if problem.code not in {"bad-request", "refused-rule", "conflict"}:
             raise
-        return _html(await pages_triage.shown(call, _word(call), problem.detail), status=problem.status)
+        return _html(await pages_triage.shown(call, word_of(call), problem.detail), status=problem.status)
     return _to(f"/runs/{call.path('run')}#{anchor}")
 
 
@@ -173,7 +182,7 @@ async def ask_again(call: Call) -> web.StreamResponse:
     found = await calls_runs.run_of_path(call)
     call.what = ""  # nothing is done yet
     state = await call.site.read(reading.state_told, call.site, found)
-    return _html(page_list.rerun(state, word=_word(call)))
+    return _html(page_list.rerun(state, word=word_of(call)))
 
 
 async def rerun(call: Call) -> web.StreamResponse:
@@ -185,7 +194,7 @@ async def rerun(call: Call) -> web.StreamResponse:
 async def compare(call: Call) -> web.StreamResponse:
     """Two runs beside each other."""
     before, after = await comparing_runs.results_of(call)
-    return _html(await call.site.read(page_compare.compared, before, after, word=_word(call)))
+    return _html(await call.site.read(page_compare.compared, before, after, word=word_of(call)))
 
 
 async def door(call: Call) -> web.StreamResponse:

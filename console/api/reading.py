@@ -1,7 +1,7 @@
 """What the store, the journal and the home know, as the API's types. Everything here waits, so handlers call it beside the loop.
 
-Pages go on after a key (a run's start and id, an exchange's place in the run), so that a page costs the same however far back it is, and
-one that is read while runs are added shows none twice.
+Pages go on after a key (a run's start and id), so that a page costs the same however far back it is, and one that is read while runs
+are added shows none twice. Exchanges are found by :mod:`console.api.searching`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,9 @@ from console.api.access import Token
 from console.api.context import Site
 from console.api.launching import QUEUED
 from console.api.messages import (
-    Exchanges,
-    ExchangesQuery,
     Finding,
     Findings,
     FindingsQuery,
-    PageQuery,
     RunRow,
     Runs,
     RunsQuery,
@@ -33,10 +30,7 @@ from console.api.messages import (
 )
 from console.api.problems import Problem
 from console.runs import state_of
-from differ.difference import VALUE
-from differ.ids import OPAQUE
-from differ.relating import related
-from differ.result import LINES, PLACES_ID, iso, line, places_read
+from differ.result import iso
 from echolane import recordings
 from echolane.store import Row
 
@@ -66,10 +60,6 @@ ORDER BY started_at DESC, run DESC LIMIT {{limit:UInt32}}"""  # noqa: S608 - con
 COUNTS = "SELECT service, count() AS runs FROM runs_v GROUP BY service"
 LATEST = f"SELECT {ROW} FROM runs_v ORDER BY started_at DESC, run DESC LIMIT 1 BY service"  # noqa: S608 - constants
 DONE = "SELECT count() AS n FROM results_v WHERE run = {run:String}"
-PLACES = "SELECT json FROM findings_v WHERE run = {run:String} AND id = {id:String}"
-BY_VALUE = frozenset({"renamed", "distribution"})
-"""Kinds of findings that are seen over many exchanges, whose own differences have other kinds."""
-WITH_IDS = "arrayExists((c, f, k) -> has({opaque:Array(String)}, c) AND f = {facet:UInt8} AND k = 'value', d_klass, d_facet, d_kind)"
 FIRST = 9_223_372_036_854_775_807
 
 
@@ -172,7 +162,10 @@ def state_told(site: Site, run: Run) -> RunState:
     """How far a run is."""
     asked, progress = site.launcher.find(run.id), site.launcher.progress(run.id)
     result = run.result
-    done = int(site.store.query(DONE, {"run": run.id})[0]["n"]) if run.row["began"] else 0
+    if result:  # the ledger counted them when the run was closed; counting them again would read the whole run
+        done = int(result["ledger"]["selected"]) - int(result["ledger"]["unaccounted"])
+    else:
+        done = int(site.store.query(DONE, {"run": run.id})[0]["n"]) if run.row["began"] else 0
     total = int(result["ledger"]["selected"]) if result else progress.total
     row = told_row(run.row, run.state)
     return RunState(
@@ -225,60 +218,6 @@ def finding_of(result: Mapping[str, Any], id: str) -> dict[str, Any]:  # noqa: A
             if one["id"] == id:
                 return one
     raise Problem("not-found", f"there is no finding `{id[:64]}` in run {result['run']}")
-
-
-def exchanges(site: Site, run: str, query: ExchangesQuery) -> Exchanges:
-    """A page of the exchanges of a run."""
-    where, params = "", {}
-    if isinstance(query.endpoint, str):
-        where, params = "AND endpoint = {endpoint:String}", {"endpoint": query.endpoint}
-    wanted = query.verdict if isinstance(query.verdict, str) else ""
-    return _exchanges(site, run, where, params, (query.cursor, query.limit, wanted))
-
-
-def exchanges_of(site: Site, run: str, finding: Mapping[str, Any], query: PageQuery) -> Exchanges:
-    """A page of the exchanges that differ at the places of a finding."""
-    names = finding.get("endpoint_names") or [finding["endpoint"]]
-    every = finding["endpoints"] > len(names) or names == ["*"]
-    pair = "AND p = 0" if finding["verdict"] == "regression" else ""
-    kind = "" if finding["kind"] in BY_VALUE else "AND k = {kind:String}"
-    where = (
-        f"AND arrayExists((w, k, p) -> has({{places:Array(String)}}, w) {kind} {pair}, d_where, d_kind, d_pair)"
-        " AND ({every:UInt8} OR endpoint IN {endpoints:Array(String)})"
-    )
-    places = sorted({finding["where"], *finding.get("places", [])})
-    params = {"places": places, "kind": finding["kind"], "every": int(every), "endpoints": names}
-    return _exchanges(site, run, where, params, (query.cursor, query.limit, ""))
-
-
-def _exchanges(site: Site, run: str, where: str, params: Mapping[str, object], page: tuple[int, int, str]) -> Exchanges:
-    """Exchanges from a place in the run on; the verdict of each is known only after its differences were weighed.
-
-    Whether an id points elsewhere is known from all ids before it, so rows with ids are read from the beginning of the run.
-    """
-    cursor, limit, wanted = page
-    places = site.store.query(PLACES, {"run": run, "id": PLACES_ID})
-    if not places:
-        raise Problem("no-result", f"run {run} has not been closed, so its exchanges have no verdicts yet")
-    verdicts = places_read(places[0]["json"])
-    hit = f"seq >= {{cursor:UInt32}} {where}"
-    sql = LINES.replace("FROM", f", ({hit}) AS hit FROM", 1).replace(
-        "ORDER BY", f"AND (({hit}) OR {WITH_IDS}) ORDER BY"
-    )
-    known = {"run": run, **params, "cursor": cursor, "opaque": sorted(OPAQUE), "facet": VALUE}
-    found: list[dict[str, Any]] = []
-    seen = 0
-    stream = site.store.stream(sql, known, rows=max(BATCH, limit + 1))
-    for row in related(row for rows in stream for row in rows):
-        if not row["hit"]:
-            continue
-        if len(found) == limit or seen == SCANNED_MAX:
-            return Exchanges(run, cast("list[Any]", found), int(row["seq"]))
-        seen += 1
-        one = line(row, verdicts)
-        if not wanted or one["verdict"] == wanted:
-            found.append(one)
-    return Exchanges(run, cast("list[Any]", found), None)
 
 
 def services(site: Site, token: Token) -> list[ServiceTold]:

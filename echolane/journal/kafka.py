@@ -17,7 +17,7 @@ from typing import Any
 from echolane.errors import HomeError
 from echolane.journal import Entry, Group, Member
 from echolane.journal.kafka_address import Address
-from echolane.journal.kafka_clients import Clients
+from echolane.journal.kafka_clients import RETRY_S, Clients
 from echolane.journal.kafka_members import KafkaMember
 from echolane.journal.kafka_reading import MS_NS, Damage, Reading
 from echolane.journal.kafka_settings import replicas_of, settings_of
@@ -78,9 +78,13 @@ class KafkaJournal:
                     f"topic `{topic}` cannot have {replicas} replicas on {brokers} brokers; set kafka.replication"
                 ) from error
             raise
-        found = self._look(topic)
-        if found is None:
-            raise HomeError(f"topic `{topic}` was removed from {self._address.shown} while it was made")
+        # Any broker may be asked, and one that has just started learns of it later than the one that made it.
+        deadline, pause = time.monotonic() + self._address.wait_s, RETRY_S[0]
+        while (found := self._look(topic)) is None:
+            if time.monotonic() + pause > deadline:
+                raise HomeError(f"topic `{topic}` was removed from {self._address.shown} while it was made")
+            time.sleep(pause)
+            pause = min(pause * 2, RETRY_S[1])
         return found
 
     def topics(self) -> list[str]:

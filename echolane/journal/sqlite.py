@@ -20,10 +20,11 @@ import msgspec
 
 from echolane.clock import Clock
 from echolane.errors import HomeError
-from echolane.journal import Entry, Group, Member, files, index, segments
+from echolane.journal import Entry, Group, Member, files, index, rewriting, segments
 from echolane.journal.ends import Ends
 from echolane.journal.leases import Leases, SqliteMember, groups_in
 from echolane.journal.limits import check_frames, check_topic, no_partition, other_partitions
+from echolane.journal.rewriting import Change
 from echolane.journal.sharing import LEASE_S
 from echolane.journal.turns import turn
 from echolane.journal.writing import Writer
@@ -205,6 +206,13 @@ class SqliteJournal:
             except FileNotFoundError:  # a segment or a WAL that goes just now
                 pass
         return found
+
+    def rewrite(self, topic: str, change: Change) -> int:
+        """Put other frames in the place of those that ``change`` gives others for; how many. Nothing of the former ones stays."""
+        opened = self._topic(topic)
+        with files.translated(opened.folder.parent), opened.writer.turn():
+            names = [segment.name for segment in opened.index.segments(0)]
+            return sum(rewriting.rewrite(self._connections, opened.folder / name, change) for name in names)
 
     def drop(self, topic: str) -> None:
         """Remove a topic: its name first, its files second. Does nothing when there is none."""

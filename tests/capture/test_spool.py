@@ -46,12 +46,14 @@ class Remote:
         """Appends that are stored and then not acknowledged."""
         self.falls = False
         """Whether it is down after that."""
+        self.slow_s = 0.0
         self.appended = 0
 
     def append(self, topic: str, partition: int, frames: Sequence[bytes]) -> list[int]:
         """The journal's, with the fault."""
         if self.down:
             raise JournalDown("no broker answers")
+        time.sleep(self.slow_s)
         positions = self.real.append(topic, partition, frames)
         self.appended += 1
         if self.deaf:
@@ -255,6 +257,25 @@ def test_an_outage_is_ridden_out_on_the_disk(open_desk: Callable[..., Desk]) -> 
         "the journal is back",
         "all that waited on the disk is in the journal",
     ]
+
+
+def test_what_a_slow_journal_left_on_the_disk_is_sent_before_the_end(
+    open_desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recorder that ends while its journal is slow, and not away, leaves nothing behind that the next run would miss."""
+    monkeypatch.setattr(module, "CLOSE_WAIT_S", WAIT_S)
+    desk = open_desk()
+    desk.start()
+    desk.remote.slow_s = 0.2
+    desk.take(30)
+    desk.spill()
+    assert desk.spooled() == 30
+    begun = time.monotonic()
+    desk.end()
+
+    assert desk.check() == {"seen": 30, "stored": 30, "spooled": 0}
+    assert in_order(desk.kept())
+    assert time.monotonic() - begun < WAIT_S / 2  # it ends when all is sent, not when its patience does
 
 
 def test_what_is_left_on_the_disk_is_sent_by_the_next_recorder(open_desk: Callable[..., Desk]) -> None:

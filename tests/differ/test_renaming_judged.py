@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from differ.difference import FORMAT, VALUE
 from differ.evidence import NOISE, REGRESSION, UNDECIDED, Observed
 from differ.gathering import gather
 from differ.judging import Judgement, judge
-from differ.relating import PAIRS_MAX, Relation, related
+from differ.relating import BROKEN_MAX, PAIRS_MAX, Relation, broken_json, broken_read, related, with_broken
 from differ.result import finding_json
 from differ.rows import DIFFERING, PAIRS, _cells
 from echolane.exchange import Response
@@ -228,6 +229,32 @@ def test_a_relation_is_one_to_one_and_bounded() -> None:
         relation.contradicted(f"old {n}", f"new {n}", "x")
     assert relation.contradicted("late", "c", "x") == ""
     assert relation.contradicted("late", "d", "x") == ""
+
+
+def test_who_begins_in_the_middle_of_a_run_sees_what_the_beginning_says() -> None:
+    """With what is kept of a run each row alone is as it is after all before it; too much to keep is kept not at all."""
+
+    def rows() -> list[dict[str, Any]]:
+        chance = random.Random(7)
+        again = [fresh(chance) for _ in range(4)]
+        made = []
+        for n in range(8):
+            one, other = again[n % 2], again[2 + (n in {3, 6})]
+            made.append(
+                row(n, [answer({"id": one}), answer({"id": one}), answer({"id": other}), answer({"id": other})])
+            )
+        return made
+
+    fixed = rows()
+    broken: dict[int, list[int]] = {}
+    whole = list(related((copy.deepcopy(one) for one in fixed), broken))
+    kept = broken_read(broken_json(broken))
+
+    assert kept
+    assert len(kept) < len(fixed)
+    assert [with_broken(copy.deepcopy(one), kept)["d_facet"] for one in fixed] == [one["d_facet"] for one in whole]
+    assert [one["d_facet"] for one in fixed] != [one["d_facet"] for one in whole]
+    assert broken_json({n: [0] for n in range(BROKEN_MAX + 1)}) == ""
 
 
 def test_one_more_contradiction_makes_no_regression_smaller() -> None:

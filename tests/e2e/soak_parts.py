@@ -28,6 +28,17 @@ LOG_LINES = 25
 ROLES = ("replay", "replay", "diff", "diff")
 
 
+def windows(happened: Mapping[str, int], window: int) -> int:
+    """The most exchanges that may be fired again: the sum of the windows that were open when a partition changed hands.
+
+    A replay worker that goes, and one that comes in its place or wakes up, leave one window each; a broker that goes may end the group's
+    session with all replay workers. What happens to diff workers and to the store has nothing fired again.
+    """
+    replay = sum(times for name, times in happened.items() if name.startswith("replay"))
+    brokers = sum(times for name, times in happened.items() if name.startswith("broker"))
+    return window * (2 * replay + ROLES.count("replay") * brokers)
+
+
 class Mortal(Protocol):
     """A server that can be ended like by a power cut, and started again on its data."""
 
@@ -90,8 +101,8 @@ class Fire:
         self.happened: Counter[str] = Counter()
         self._once, self._threads = once, list[threading.Thread]()
         plan = ["worker"] * events
-        for name in once:
-            plan[dice.randrange(1, events - 1)] = name
+        for name, at in zip(once, dice.sample(range(1, events - 1), len(once)), strict=True):
+            plan[at] = name
         self._plan = plan
         self._asleep: list[tuple[float, int]] = []
 

@@ -18,7 +18,17 @@ DOCUMENT = json.loads(openapi.document(OPERATIONS))
 CASES = [
     (method.upper(), path, told) for path, methods in DOCUMENT["paths"].items() for method, told in methods.items()
 ]
-NO_SERVICE = {"getOpenapi", "livez", "readyz", "metrics", "listServices", "listAudit", "listTokens"}
+NO_SERVICE = {
+    "getOpenapi",
+    "livez",
+    "readyz",
+    "metrics",
+    "listServices",
+    "listAudit",
+    "listTokens",
+    "listErasures",
+    "createErasure",
+}
 """Operations that name no service: they answer everybody, with what that one may see."""
 LISTS = {"listRuns", "listRecordings", "listPushes"}
 """That name one in a parameter."""
@@ -40,6 +50,7 @@ class Things(NamedTuple):
     finding: str
     recording: str
     token: str
+    exchange: str
 
 
 class Stage(NamedTuple):
@@ -69,7 +80,8 @@ def things(served: Served, service: str) -> Things:
     assert served.ended(run)["state"] == "finished"
     finding = served.ask("GET", f"/api/v1/runs/{run}/findings").json["findings"][0]["id"]
     recording = served.ask("POST", "/api/v1/recordings", {"service": service}).json["recording"]
-    return Things(service, run, run, finding, recording, served.token("viewer", service).split("_")[1])
+    exchange = served.ask("GET", f"/api/v1/runs/{run}/exchanges?limit=1").json["exchanges"][0]["exchange"]
+    return Things(service, run, run, finding, recording, served.token("viewer", service).split("_")[1], exchange)
 
 
 def call(stage: Stage, case: tuple[str, str, dict[str, Any]], at: Things, token: str | None) -> Answer:
@@ -82,6 +94,8 @@ def call(stage: Stage, case: tuple[str, str, dict[str, Any]], at: Things, token:
     body = {**BODIES[name], "service": at.service} if name in BODIES else None
     if name == "createToken":
         body = {**BODIES[name], "services": [at.service]}
+    if name == "createErasure":
+        body = {"tokens": ["0123456789abcdef"]}
     if name == "decideFinding":
         body = {"decision": "bug", "note": "said by a test"}
     return stage.served.ask(method, path.format(**at._asdict()) + query, body, token=token)
@@ -145,3 +159,24 @@ def test_an_admin_of_one_service_gives_access_to_no_other(stage: Stage) -> None:
     assert stage.shop.run in page
     assert stage.depot.run not in page
     assert "depot" not in page
+
+
+def test_erasing_over_the_api_is_for_admins_of_all_services_and_in_the_audit_log(stage: Stage) -> None:
+    """What nobody has is erased to a receipt of nothing, told by a digest; a token of one service is refused and sees no receipt."""
+    served, body = stage.served, {"tokens": ["0123456789abcdef"], "values": ["nobody-has-this-1"]}
+    done = served.ask("POST", "/api/v1/erasures", body)
+    assert (done.status, done.json["erased"], done.json["remains"]) == (200, {}, []), done
+    assert served.ask("POST", "/api/v1/erasures", {}).status == 400
+
+    listed = served.ask("GET", "/api/v1/erasures").json["erasures"]
+    assert done.json in listed
+    entry = next(one for one in served.ask("GET", "/api/v1/audit").json["entries"] if one["status"] == 200)
+    assert (entry["operation"], done.json["subject"] in entry["what"]) == ("createErasure", True)
+    refused = served.ask("POST", "/api/v1/erasures", body, token=stage.tokens["admin"])
+    assert (refused.status, served.ask("GET", "/api/v1/erasures", token=stage.tokens["admin"]).json) == (
+        409,
+        {"erasures": []},
+    )
+    told = str([listed, entry])
+    assert "0123456789abcdef" not in told
+    assert "nobody-has-this-1" not in told

@@ -59,7 +59,15 @@ def there(served: Served) -> str:
     run = served.ask("GET", "/api/v1/runs?state=finished").json["runs"][0]["run"]
     finding = served.ask("GET", f"/api/v1/runs/{run}/findings").json["findings"][0]["id"]
     recording = served.ask("POST", "/api/v1/recordings", {"service": "shop"}).json["recording"]
-    names = {"run": run, "other": run, "finding": finding, "recording": recording, "service": "shop"}
+    exchange = served.ask("GET", f"/api/v1/runs/{run}/exchanges").json["exchanges"][0]["exchange"]
+    names = {
+        "run": run,
+        "other": run,
+        "exchange": exchange,
+        "finding": finding,
+        "recording": recording,
+        "service": "shop",
+    }
     return "[parameters]\n" + "".join(f'"path.{name}" = "{value}"\n' for name, value in names.items())
 
 

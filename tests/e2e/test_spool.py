@@ -216,6 +216,13 @@ def test_a_recorder_begins_without_its_broker(stage: Stage) -> None:
     assert f"{len(requests)} exchanges of shop wait" in examined.out
 
     stage.broker.start()
+    early = stage.world.call(
+        *("run", "--service", "shop", "--home", stage.world.home),
+        *("--base", "http://127.0.0.1:1", "--branch", "http://127.0.0.1:2"),
+    )
+    assert early.code == 2, early.err  # nobody has made the topic yet
+    assert f"not in this run: {len(requests)} exchanges of shop wait in" in early.err
+    assert "echolane record --service shop sends them" in early.err
     process = stage.record()
     send(stage.port, requests[:4])
     stage.drained()

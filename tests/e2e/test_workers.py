@@ -18,6 +18,7 @@ import pytest
 from bench.broker import Broker
 from echolane.ledger import run_identities
 from tests.e2e.kills_parts import chance
+from tests.e2e.soak_parts import windows
 from tests.e2e.test_kafka import likeness, told
 from tests.e2e.workers_parts import WAIT_S, Stage
 from tests.e2e.world import World
@@ -72,8 +73,8 @@ def test_workers_come_to_the_result_of_one_process(world: World, journal: str) -
     assert [process.wait(30) for process in workers] == [0] * 4
 
 
-def hurt(stage: Stage, workers: list[Any], random: Any) -> None:
-    """One worker is killed and another one comes, or one sleeps past its lease."""
+def hurt(stage: Stage, workers: list[Any], random: Any) -> str:
+    """One worker is killed and another one comes, or one sleeps past its lease; what it was."""
     index = random.randrange(len(workers))
     role, process = workers[index]
     if random.random() < 0.6:
@@ -85,6 +86,7 @@ def hurt(stage: Stage, workers: list[Any], random: Any) -> None:
         os.kill(process.pid, signal.SIGSTOP)
         time.sleep(random.uniform(2.2, 3.0))
         os.kill(process.pid, signal.SIGCONT)
+    return str(role)
 
 
 def test_kills_of_workers(world: World, journal: str) -> None:
@@ -94,26 +96,26 @@ def test_kills_of_workers(world: World, journal: str) -> None:
     workers = [(role, stage.worker(role)) for role in ("replay", "replay", "diff", "diff")]
     words = stage.words("--workers", "shared", "--pace", "80/s", "--wait", "60", "--concurrency", CONCURRENCY)
     asking = world.start(sys.executable, "-m", "console.main", *words)
-    events, goes_on_at = 0, 20
-    while asking.poll() is None and events < 8:
+    hurts: Counter[str] = Counter()
+    goes_on_at = 20
+    while asking.poll() is None and hurts.total() < 8:
         if stage.arrived() < goes_on_at:
             time.sleep(0.05)
             continue
         time.sleep(random.uniform(0.0, 0.5))
-        hurt(stage, workers, random)
-        events += 1
+        hurts[hurt(stage, workers, random)] += 1
         goes_on_at = stage.arrived() + random.randrange(10, 80)
     assert asking.wait(WAIT_S) in {1, 3}
     result = stage.result()
 
-    assert events >= 2, "the run was over before anything happened"
+    assert hurts.total() >= 2, "the run was over before anything happened"
     stage.check(result)
     stage.in_order()
     writes, again = stage.twice()
     assert writes == []
-    # A worker that goes and another that comes: each time what was in the air, and what had landed and was on its way to the disk.
-    assert again <= len(stage.logs) * 2 * events * WINDOW, f"{again} came again after {events} events"
-    print(f"{events} events, {again} shots came again, ledger {result['ledger']}")
+    most = len(stage.logs) * windows(hurts, WINDOW)
+    assert again <= most, f"{again} shots came again, {most} could after {dict(hurts)}"
+    print(f"{dict(hurts)}, {again} shots came again, ledger {result['ledger']}")
 
 
 def test_without_workers_a_run_says_so_and_ends(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

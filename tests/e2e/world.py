@@ -63,7 +63,15 @@ class World:
         ours = {
             name: value
             for name, value in os.environ.items()
-            if name not in {"ECHOLANE_KILLS", "ECHOLANE_SEED", "ECHOLANE_RESTARTS", "ECHOLANE_SEEDS", "ECHOLANE_SOAK"}
+            if name
+            not in {
+                "ECHOLANE_KILLS",
+                "ECHOLANE_SEED",
+                "ECHOLANE_RESTARTS",
+                "ECHOLANE_SEEDS",
+                "ECHOLANE_SOAK",
+                "ECHOLANE_BROKERS",
+            }
         }
         self.environ = {**ours, "PYTHONHASHSEED": "random"}
 

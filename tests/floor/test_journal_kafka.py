@@ -239,6 +239,18 @@ def test_a_new_topic_is_made_for_frames(journal: KafkaJournal, url: str, admin: 
     assert [int(found[name]["retention.ms"]) / 86_400_000 for name in found] == [7, 1, 7]
 
 
+def test_a_broker_that_learns_of_a_new_topic_later_is_waited_for(
+    journal: KafkaJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One broker makes it, another one is asked, which does not know it yet: that is no topic that was removed."""
+    looks, look = count(1), journal._look
+    monkeypatch.setattr(journal, "_look", lambda topic: None if next(looks) < 4 else look(topic))
+    journal.create("late", 3)
+
+    assert next(looks) == 5
+    assert journal.partitions("late") == 3
+
+
 def test_topics_of_others_are_left_alone(journal: KafkaJournal, admin: Any, url: str) -> None:
     """On a cluster that many use, only what stands under our prefix is ours."""
     foreign = f"foreign.{parse_address(url).prefix}exchanges.theirs"

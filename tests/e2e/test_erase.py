@@ -1,0 +1,139 @@
+"""Erasing a subject: no byte of it is left in the home, what others did stays, and everything goes on balancing; also after kill -9."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from console.erasing import unfinished
+from echolane.exchange import Exchange
+from echolane.frame import decode_frame
+from echolane.home import open_home
+from echolane.journal import open_journal
+from echolane.ledger import run_identities
+from tests.e2e.test_dlq import POISONED
+from tests.e2e.world import World
+
+ANN, BOB = "s3cr3tAnn9f8e7d6c5b", "s3cr3tBob1a2b3c4d5e"
+CANARY = "annwashere7q2x"
+ITEMS = [(f"/items/{n}?n={n}", {"Cookie": f"sid={BOB}"}) for n in range(1, 19) if n != 7]
+HERS = [(f"/items/{n}?who={CANARY}{n}", {"Cookie": f"sid={ANN}"}) for n in (7, 20, 21)]
+MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+def found(home: Path, word: bytes) -> set[str]:
+    """The parts of a home in whose bytes a word stands, as they are or packed in a frame, wherever in a file that begins."""
+    places: set[str] = set()
+    for path in home.rglob("*"):
+        if not path.is_file():
+            continue
+        data = path.read_bytes()
+        at = data.find(MAGIC)
+        hit = word in data
+        while at >= 0 and not hit:
+            try:
+                hit = word in zstandard.ZstdDecompressor().decompressobj().decompress(data[at : at + (1 << 20)])
+            except zstandard.ZstdError:
+                pass
+            at = data.find(MAGIC, at + 1)
+        if hit:
+            places.add(path.relative_to(home).parts[0])
+    return places
+
+
+def of_ann(home: Path) -> list[Exchange]:
+    """Her exchanges in the journal."""
+    journal = open_journal(home)
+    try:
+        topic = "exchanges.shop"
+        frames = [entry for one in range(journal.partitions(topic)) for entry in journal.read(topic, one)]
+        return [one for entry in frames for one in decode_frame(entry.frame, Exchange) if CANARY in one.request.target]
+    finally:
+        journal.close()
+
+
+def shown(result: dict[str, Any]) -> set[str]:
+    """The exchanges that a result shows as examples."""
+    parts = ("groups", "noise", "undecided", "expected")
+    return {one["exchange"] for part in parts for group in result[part] for one in group["samples"]}
+
+
+@pytest.fixture
+def ran(world: World) -> str:
+    """A home with her traffic among others', a run with findings, samples and a dead letter of hers; the run."""
+    world.record(world.app(), [*HERS, *ITEMS])
+    base, branch = world.app(), world.app("price", "poison=exit")
+    words = ["run", "--service", "shop", "--base", f"http://127.0.0.1:{base}", "--branch", f"http://127.0.0.1:{branch}"]
+    done = subprocess.run(
+        [sys.executable, POISONED, *words, "--home", world.home], env=world.environ, cwd=world.folder, check=False,
+        capture_output=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert len(json.loads(world.call("dlq", "ls", "--json", "--home", world.home).out)) == 1
+    return str(world.call("show", "latest", "--json", "--home", world.home).result["run"])
+
+
+def test_no_byte_of_a_subject_is_left(world: World, ran: str) -> None:
+    """Her cookie names her; killed again and again, erasing ends with nothing of hers on the disk and all sums as they were."""
+    before = world.call("show", ran, "--json", "--home", world.home).result
+    hers = of_ann(world.home)
+    tokens = {token for one in hers for token in (one.session, *one.uses)}
+    assert {"journal", "store", "runs"} <= found(world.home, CANARY.encode())
+    assert shown(before) & {one.id for one in hers}
+    command = [sys.executable, "-m", "console.main", "erase", "--home", str(world.home)]
+    counted = world.call(
+        "erase", "--values-file", "-", "--dry-run", "--json", "--home", world.home, stdin=None, input=ANN
+    )
+    assert counted.result["journal.exchanges"] == counted.result["results"] == len(HERS)
+    assert found(world.home, CANARY.encode()) >= {"journal", "store", "runs"}
+
+    began = world.start(*command, "--values-file", "-", stdin=subprocess.PIPE)
+    assert began.stdin is not None
+    began.stdin.write(ANN.encode())
+    began.stdin.close()
+    deadline = time.monotonic() + 60
+    while not unfinished(open_home(world.home)):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.kill(began.pid, signal.SIGKILL)
+    began.wait(10)
+    for patience in (1.2, 2.0):
+        process = world.start(*command, "--resume")
+        time.sleep(patience)
+        process.kill()
+        process.wait(10)
+    done = world.call("erase", "--resume", "--json", "--home", world.home)
+    assert done.code == 0, done.err
+    assert unfinished(open_home(world.home)) == []
+    assert found(world.home, CANARY.encode()) == set()
+    for word in (*tokens, hers[0].request.headers[-1][1].decode("latin-1").rpartition("=")[2]):
+        assert found(world.home, word.encode()) == set(), word
+
+    after = world.call("show", ran, "--json", "--home", world.home).result
+    assert run_identities(after["ledger"]) == []
+    assert after["ledger"] == before["ledger"]
+    assert shown(after) == shown(before) - {one.id for one in hers}
+    assert [one["id"] for one in after["groups"]] == [one["id"] for one in before["groups"]]
+    lines = [
+        json.loads(one)
+        for one in world.call("show", ran, "--exchanges", "--json", "--home", world.home).out.splitlines()
+    ]
+    assert len(lines) == len(ITEMS) + len(HERS)
+    gone = {one["exchange"] for one in lines if one["reason"] == "erased"}
+    assert gone == {one.id for one in hers}
+    assert json.loads(world.call("dlq", "ls", "--json", "--home", world.home).out) == []
+    assert world.call("audit", "verify", "--home", world.home).code == 0
+    world.check_capture(stored=len(ITEMS) + len(HERS))
+    _, again = world.run("--base-cmd", world.app_command(), "--branch-cmd", world.app_command("price"))
+    assert again["ledger"]["skipped"] == {"erased": len(HERS)}
+    twice = world.call("erase", "--values-file", "-", "--json", "--home", world.home, stdin=None, input=ANN)
+    assert (twice.code, twice.result[0].get("erased", {})) == (0, {})
