@@ -22,8 +22,8 @@ def told(site: Site, run: str, exchange: str) -> ExchangeTold:
     rows = site.store.query(PLACE, {"run": run, "exchange": exchange})
     if not rows:
         raise Problem("not-found", f"there is no exchange `{exchange[:64]}` in run {run}")
-    at = searching.Sought(["exchange = {exchange:String}"], {"exchange": exchange}, cursor=int(rows[0]["seq"]), limit=1)
-    _, found = searching.found(site, run, at)
+    seq = int(rows[0]["seq"])
+    _, found = searching.found(site, run, searching.Sought(cursor=seq, until=seq + 1, limit=1))
     line, row = found[0]
     seen = searching.Answers(site).of(row)
     return ExchangeTold(

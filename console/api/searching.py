@@ -79,6 +79,8 @@ class Sought:
     """``name`` or ``name:value``, of an answer of base or branch."""
     cursor: int = 0
     limit: int = 50
+    until: int = 0
+    """The place of the run before which to end; 0 for its end."""
 
 
 def exchanges(site: Site, run: str, query: ExchangesQuery) -> Exchanges:
@@ -165,11 +167,15 @@ def found(site: Site, run: str, one: Sought) -> tuple[Page, list[tuple[dict[str,
 
 def _batches(site: Site, run: str, one: Sought) -> Iterator[tuple[list[Row], int | None]]:
     """Rows that the store says fit, and the place in the run after them; None at its end."""
-    end = int(site.store.query(LENGTH, {"run": run})[0]["n"]) or int(site.store.query(LONGEST, {"run": run})[0]["n"])
+    end = (
+        one.until
+        or int(site.store.query(LENGTH, {"run": run})[0]["n"])
+        or int(site.store.query(LONGEST, {"run": run})[0]["n"])
+    )
     sql = FOUND.format(where="".join(f"\n  AND {condition}" for condition in one.where))
     filtered = one.verdict or one.header
     limit = BATCH if filtered else one.limit + 1
-    low, stretch = one.cursor, STRETCH
+    low, stretch = one.cursor, STRETCH if one.where or filtered else limit  # each place of a run has its exchange
     while low < end:
         high = min(low + stretch, end)
         rows = site.store.query(sql, {"run": run, **one.params, "low": low, "high": high, "limit": limit})
