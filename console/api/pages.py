@@ -7,13 +7,16 @@ from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
+import orjson
 from aiohttp import web
 
 from console.api import (
     calls_runs,
     comparing_runs,
     gate,
+    openapi,
     page_compare,
+    page_docs,
     page_list,
     pages_exchanges,
     pages_triage,
@@ -26,6 +29,7 @@ from console.api.messages import RunRequest, RunsQuery
 from console.api.page_parts import at_the_door, begin_session, html_page as _html, inside, to as _to, word_of
 from console.api.problems import Problem
 from console.api.sessions import COOKIE
+from console.api.table import OPERATIONS
 from console.page import render_page
 from console.page_style import asset, policy, served_policy
 from echolane.errors import RefusedForSafety, UsageError
@@ -52,6 +56,7 @@ def add_pages(app: web.Application) -> None:
         ("POST", "/logout", logout, "viewer"),
         ("GET", "/login", door, None),
         ("POST", "/login", login, None),
+        ("GET", "/api/v1/docs", docs, None),
         ("GET", "/assets/{file}", style, None),
     ):
         app.router.add_route(method, path, shown(Operation(method, path, f"page{path}", "", role, show)))
@@ -223,6 +228,13 @@ async def logout(call: Call) -> web.StreamResponse:
     response = _to("/login")
     response.del_cookie(COOKIE, path="/", httponly=True, secure=call.site.secure, samesite="Lax")
     return response
+
+
+async def docs(call: Call) -> web.StreamResponse:
+    """The operations of the API, for a person; as open as their document."""
+    document = orjson.loads(openapi.document(OPERATIONS))
+    base = call.site.settings.api.url or f"http://{call.request.host}"
+    return _html(await call.site.read(page_docs.docs, document, base))
 
 
 async def style(call: Call) -> web.StreamResponse:
