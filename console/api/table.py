@@ -50,6 +50,23 @@ def _delivery(forge: str, handler: Handler, admit: Admit, signature: str, who: s
 
 
 RUN = f"{V1}/runs/{{run}}"
+
+
+def _order(word: str, what: str, handler: Handler) -> Operation:
+    """What a run is told while it goes on."""
+    return Operation(
+        "POST",
+        f"{RUN}/{word}",
+        f"{word}Run",
+        what,
+        "runner",
+        handler,
+        m.Told,
+        status=202,
+        problems=("not-found", "conflict"),
+    )
+
+
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "GET",
@@ -159,39 +176,9 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=("not-found",),
         kind="text/event-stream",
     ),
-    Operation(
-        "POST",
-        f"{RUN}/cancel",
-        "cancelRun",
-        "Fire no more, and close with what was done",
-        "runner",
-        calls_runs.cancel_run,
-        m.Told,
-        status=202,
-        problems=("not-found", "conflict"),
-    ),
-    Operation(
-        "POST",
-        f"{RUN}/pause",
-        "pauseRun",
-        "Hold a run that workers do",
-        "runner",
-        calls_runs.pause_run,
-        m.Told,
-        status=202,
-        problems=("not-found", "conflict"),
-    ),
-    Operation(
-        "POST",
-        f"{RUN}/resume",
-        "resumeRun",
-        "Go on with a run that was paused or interrupted",
-        "runner",
-        calls_runs.resume_run,
-        m.Told,
-        status=202,
-        problems=("not-found", "conflict"),
-    ),
+    _order("cancel", "Fire no more, and close with what was done", calls_runs.cancel_run),
+    _order("pause", "Hold a run that workers do", calls_runs.pause_run),
+    _order("resume", "Go on with a run that was paused or interrupted", calls_runs.resume_run),
     Operation(
         "POST",
         f"{RUN}/rerun",
