@@ -23,7 +23,7 @@ async def create_erasure(call: Call) -> ErasureTold:
             "conflict", "erasing goes through all services, and this token is for some; use one that is for all"
         )
     if not wanted.tokens and not wanted.values:
-        raise Problem("bad-request", "whose data? give `tokens`, `values` or both")
+        raise Problem("conflict", "nobody is named, so there is nothing to erase; give `tokens`, `values` or both")
     site = call.site
     keys = await site.read(load_seal_keys, site.home.keys, os.environ)
     subject = subject_of(keys, wanted.tokens, [value.encode() for value in wanted.values])
