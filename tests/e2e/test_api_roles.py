@@ -166,7 +166,7 @@ def test_erasing_over_the_api_is_for_admins_of_all_services_and_in_the_audit_log
     served, body = stage.served, {"tokens": ["0123456789abcdef"], "values": ["nobody-has-this-1"]}
     done = served.ask("POST", "/api/v1/erasures", body)
     assert (done.status, done.json["erased"], done.json["remains"]) == (200, {}, []), done
-    assert served.ask("POST", "/api/v1/erasures", {}).status == 400
+    assert served.ask("POST", "/api/v1/erasures", {}).status == 409
 
     listed = served.ask("GET", "/api/v1/erasures").json["erasures"]
     assert done.json in listed
