@@ -8,7 +8,6 @@ its retention; until when is in the receipt.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -26,6 +25,7 @@ from echolane.journal.sqlite import SqliteJournal
 from echolane.lease import held, is_held
 from echolane.retention import DAY_NS
 from echolane.store import Store
+from echolane.whole import write_whole
 
 IDS_MAX = 1_000_000
 """Exchanges of one subject: 100 MB of memory. More is a token of everybody's, not of a person."""
@@ -96,17 +96,11 @@ def receipts(home: Home) -> list[Erasure]:
 def keep(home: Home, erasure: Erasure) -> None:
     """Have its file on the disk, whole."""
     folder = home.path / "erasures"
-    path = folder / f"{erasure.id}.json"
-    part = path.with_suffix(".part")
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(msgspec.json.encode(erasure))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
     except OSError as error:
-        raise unwritable(f"`{path}`", error) from error
+        raise unwritable(f"`{folder}`", error) from error
+    write_whole(folder / f"{erasure.id}.json", msgspec.json.encode(erasure), mode=0o600)
 
 
 def erase(home: Home, store: Store, erasure: Erasure, now_ns: int, days: float, *, embedded: bool) -> Erasure:

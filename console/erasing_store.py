@@ -43,15 +43,15 @@ _WRITE = {
     "runs": "ALTER TABLE runs UPDATE result = {text:String} WHERE run = {run:String} AND version = {version:UInt64}"
     " SETTINGS mutations_sync = 2",
 }
-_FORGETFUL = (
-    "old_parts_lifetime",
-    "cleanup_delay_period",
-    "cleanup_delay_period_random_add",
-    "max_cleanup_delay_period",
-    "min_rows_to_fsync_after_merge",
-    "finished_mutations_to_keep",
-)
-_AT_ONCE = (0, 0, 0, 1, 1, 0)
+_FORGETFUL = {
+    "old_parts_lifetime": 0,
+    "cleanup_delay_period": 0,
+    "cleanup_delay_period_random_add": 0,
+    "max_cleanup_delay_period": 1,
+    "min_rows_to_fsync_after_merge": 1,
+    "finished_mutations_to_keep": 0,
+}
+"""Settings of a table under which what was replaced leaves the disk at once."""
 
 
 def erase_rows(store: Store, subject: Subject, ids: Sequence[str], *, erase: bool = True) -> dict[str, int]:
@@ -108,7 +108,7 @@ def _is_of(node: Any, ids: frozenset[str]) -> bool:
 
 def purge(store: Store) -> None:
     """Have the parts that mutations replaced leave the disk of an embedded store now. Safe to repeat."""
-    wanted = ", ".join(f"{name} = {value}" for name, value in zip(_FORGETFUL, _AT_ONCE, strict=True))
+    wanted = ", ".join(f"{name} = {value}" for name, value in _FORGETFUL.items())
     for table in TABLES:
         store.query(f"ALTER TABLE {table} MODIFY SETTING {wanted}")
         # The thread that removes parts takes its new pace when the table is opened anew.

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import msgspec
 
 from echolane.errors import HomeError, unwritable
+from echolane.whole import sync_folder
 
 ATTEMPTS_MAX = 3
 """Deaths at one observation: the first may be anybody's kill, the second bad luck, the third is the answer's own doing."""
@@ -145,12 +146,3 @@ def _append(path: Path, line: bytes) -> None:
         os.close(descriptor)
     if not size:
         sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """That a file is there, or has its name, is on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

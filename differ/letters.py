@@ -6,7 +6,6 @@ explains are stored.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
@@ -14,12 +13,13 @@ from pathlib import Path
 
 import msgspec
 
-from differ.attempts import Attempt, Place, sync_folder
-from echolane.errors import HomeError, unwritable
+from differ.attempts import Attempt, Place
+from echolane.errors import HomeError
 from echolane.frame import FrameDamaged, decode_frame
 from echolane.ids import result_id
 from echolane.journal import Journal
 from echolane.observation import Observation
+from echolane.whole import write_whole
 
 REASON = "dead-letter"
 """Of its row, which is ``not_compared``."""
@@ -133,14 +133,4 @@ def forget(folder: Path, run: str, ids: Iterable[str]) -> None:
 
 
 def _write(folder: Path, run: str, letters: Sequence[Letter]) -> None:
-    path = folder / f"{run}{ENDING}"
-    part = folder / f"{run}.dead.part"
-    try:
-        with part.open("wb") as file:
-            file.writelines(msgspec.json.encode(letter) + b"\n" for letter in letters)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        sync_folder(folder)
-    except OSError as error:
-        raise unwritable(f"`{path}`", error) from error
+    write_whole(folder / f"{run}{ENDING}", b"".join(msgspec.json.encode(letter) + b"\n" for letter in letters))

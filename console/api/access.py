@@ -20,6 +20,7 @@ import msgspec
 from echolane.errors import HomeError, UsageError, unwritable
 from echolane.home import Home
 from echolane.lease import held
+from echolane.whole import write_whole
 
 ROLES = ("viewer", "runner", "editor", "admin")
 """Each may what those before it may: see; start runs and recordings; decide what findings mean; give access."""
@@ -172,17 +173,7 @@ class TokenBook:
             raise HomeError(f"token file `{path}` cannot be read ({error}); remove it") from error
 
     def _write(self, token: Token) -> None:
-        path = self._folder / f"{token.id}.json"
-        part = path.with_suffix(".part")
-        try:
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor has no path
-                file.write(msgspec.json.encode(token))
-                file.flush()
-                os.fsync(descriptor)
-            part.replace(path)
-        except OSError as error:
-            raise unwritable(f"`{path}`", error) from error
+        write_whole(self._folder / f"{token.id}.json", msgspec.json.encode(token), mode=0o600)
 
 
 def _hash(secret: str) -> str:

@@ -24,10 +24,11 @@ import msgspec
 import orjson
 
 from echolane import log
-from echolane.errors import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_UNAVAILABLE, HomeError, unwritable
+from echolane.errors import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_UNAVAILABLE, HomeError
 from echolane.home import Home
 from echolane.lease import is_held, tell_holder
 from echolane.store import Store
+from echolane.whole import write_whole
 
 LOOK_S = 0.5
 GRACE_S = 30.0
@@ -292,16 +293,7 @@ class Launcher:
                 del self._keys[next(iter(self._keys))]
 
     def _keep(self, asked: Asked, *, row: bool) -> None:
-        path = self._file(asked.run)
-        part = path.with_suffix(".part")
-        try:
-            with part.open("wb") as file:
-                file.write(msgspec.json.encode(asked))
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError as error:
-            raise unwritable(f"`{path}`", error) from error
+        write_whole(self._file(asked.run), msgspec.json.encode(asked))
         if row:
             self._save_row(asked, QUEUED, "")
 

@@ -27,6 +27,11 @@ class Source(NamedTuple):
         """Which one it is."""
         return self.telling.api, self.repository
 
+    @property
+    def name(self) -> str:
+        """The same as one text, for what is kept."""
+        return "\n".join(self.key)
+
 
 def sources_of(site: Site) -> Iterable[Source]:
     """Each repository once, whose hooks have a token and want to know what they missed."""

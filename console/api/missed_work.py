@@ -96,7 +96,7 @@ class MissedWork:
         try:
             listed = await self._listed(source, began)
             look.found += await self._taken(source, listed, began)
-            await self._site.heads.settle("\n".join(source.key), {head.branch: head.commit for head, _ in listed})
+            await self._site.heads.settle(source.name, {head.branch: head.commit for head, _ in listed})
         except Trouble as trouble:
             look.failed, look.why = look.failed + 1, str(trouble)
             log.event("missed.delayed", repository=source.repository, why=look.why)
@@ -142,7 +142,7 @@ class MissedWork:
     async def _taken(self, source: Source, listed: list[tuple[Head, int]], began: int) -> int:
         """Keep what was missed, for each hook that it is for; how many branches that were."""
         site, count = self._site, 0
-        seen = site.heads.book.of.get("\n".join(source.key))
+        seen = site.heads.book.of.get(source.name)
         for number, (head, at_ns) in enumerate(listed):
             if number % TURN == 0:
                 await asyncio.sleep(0)
