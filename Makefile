@@ -30,8 +30,8 @@ parts: setup  ## Apache Kafka for the tests, into .parts/ (needs java and mvn; t
 helm: setup  ## Helm for the tests of the chart, into .parts/ (Go builds it in minutes; the tests have it built by themselves, too)
 	$(BIN)/python -m bench.helm
 
-test: check  ## Everything that must hold
-	$(BIN)/python -m pytest -q
+test: check  ## Everything that must hold, in two processes (tests/conftest.py says what may run beside what)
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
 
 check: setup lint types contracts  ## Format, lint, types, import contracts, house test
 	$(BIN)/python -m pytest -q tests/test_house.py

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from bench.once import by_turns
 from bench.parts import free_port
 
 VERSION = "4.1.0"
@@ -90,15 +91,15 @@ def install() -> None:
     """Let Maven fetch the broker's jars, once: whole or not at all."""
     if installed():
         return
-    LIBS.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=LIBS.parent) as folder:
+    with by_turns(LIBS.parent), tempfile.TemporaryDirectory(dir=LIBS.parent) as folder:
+        if installed():
+            return
         (Path(folder) / "pom.xml").write_text(_POM)
         words = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs", "-DincludeScope=runtime"]
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"mvn could not fetch Kafka {VERSION}:\n{done.stdout}{done.stderr}")
-        if not LIBS.exists():
-            (Path(folder) / "libs").rename(LIBS)
+        (Path(folder) / "libs").rename(LIBS)
 
 
 class Quorum(NamedTuple):

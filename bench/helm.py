@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.once import by_turns
+
 VERSION = "v3.22.0"
 MODULE = f"helm.sh/helm/v3/cmd/helm@{VERSION}"
 PARTS = Path(__file__).resolve().parents[1] / ".parts"
@@ -62,8 +64,9 @@ def install() -> None:
     """Build Helm, once: whole or not at all."""
     if HELM.exists():
         return
-    HELM.parent.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=HELM.parent.parent) as scratch:
+    with by_turns(HELM.parent.parent), tempfile.TemporaryDirectory(dir=HELM.parent.parent) as scratch:
+        if HELM.exists():
+            return
         _run([go(), "install", "-trimpath", "-ldflags=-s -w", MODULE], GOBIN=scratch, GOTOOLCHAIN="auto")
         HELM.parent.mkdir(parents=True, exist_ok=True)
         Path(scratch, "helm").replace(HELM)

@@ -9,6 +9,7 @@ import msgspec
 
 TRACE = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]")
 """A traceparent of ours, fresh for each shot, echoed by the service."""
+HYPHEN = b"-"[0]
 
 
 class Own(msgspec.Struct, frozen=True):
@@ -38,5 +39,5 @@ def unechoed(data: bytes, own: Own) -> bytes:
         for name in own.names:
             if name in data:
                 data = data.replace(name, b"\xc2\xabself\xc2\xbb")
-    # One byte is found much faster than a pattern, and many texts have none.
-    return TRACE.sub(b"00-trace-00", data) if b"-" in data and TRACE.search(data) is not None else data
+    # One byte is found much faster than a pattern, and as a number at once; many texts have none.
+    return TRACE.sub(b"00-trace-00", data) if HYPHEN in data and TRACE.search(data) is not None else data

@@ -166,21 +166,24 @@ class Walk(msgspec.Struct, gc=False):
             if other is value:
                 continue
             kind = value.__class__
-            if kind is other.__class__:
-                if value == other:
-                    if kind in LEAVES or not self.mixed or self._equal(value, other):
-                        continue
-                elif kind in NUMBERS:
-                    self.numbers(value, other, children.get(key) or place.child(key))
+            if value == other:
+                # Only numbers are equal to what is of another type, and texts are the commonest.
+                if kind is str or (
+                    kind is other.__class__ and (kind in LEAVES or not self.mixed or self._equal(value, other))
+                ):
                     continue
-                elif kind in LEAVES:
-                    self._leaves(value, other, children.get(key) or place.child(key))
+            elif kind is other.__class__:
+                if kind in NUMBERS:
+                    self.numbers(value, other, children.get(key) or place.child(key))
                     continue
                 if kind is dict and depth < self.bounds.depth:  # as walk() does, without a call more
                     self.met = met = self.met + 1
                     if not met & DEADLINE_MASK:
                         self.check(depth + 1)
                     self.objects(value, other, children.get(key) or place.child(key), depth + 1)
+                    continue
+                if kind in LEAVES:
+                    self._leaves(value, other, children.get(key) or place.child(key))
                     continue
             elif other is MISSING:
                 gone = True

@@ -32,14 +32,35 @@ if not FUZZ:
     settings.load_profile("steady")
 
 
+FAULTS, ROOMS, SERVICE = "faults", "rooms", "service"
+OF_THE_SERVICE = ("api", "erase", "exchange", "grafana", "hooks", "keeping", "notify", "profiles", "signin", "triage")
+"""How the names of those end-to-end tests go on that press pages and questions rather than processes."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """When fuzzing, keep the laws alone, with more examples."""
+    """When fuzzing, keep the laws alone, with more examples; else say what may run beside what."""
     if not FUZZ:
+        _in_groups(items)
         return
     items[:] = [item for item in items if getattr(getattr(item, "obj", None), "is_hypothesis_test", False)]
     for law in {getattr(item.obj, "__func__", item.obj) for item in items}:  # type: ignore[attr-defined]
         given = law._hypothesis_internal_use_settings
         law._hypothesis_internal_use_settings = settings(given, max_examples=given.max_examples * FUZZ, deadline=None)
+
+
+def _in_groups(items: list[pytest.Item]) -> None:
+    """Three groups for two processes, each in its own order: those that kill and flood never meet another of their kind.
+
+    They begin beside the rooms' tests, and whoever is done first takes the service's.
+    """
+    groups: dict[str, list[pytest.Item]] = {FAULTS: [], ROOMS: [], SERVICE: []}
+    for item in items:
+        name = item.path.name.removeprefix("test_")
+        whole = item.path.parent.name == "e2e"
+        group = ROOMS if not whole else SERVICE if name.startswith(OF_THE_SERVICE) else FAULTS
+        item.add_marker(pytest.mark.xdist_group(group))
+        groups[group].append(item)
+    items[:] = [item for group in groups.values() for item in group]
 
 
 def missing(reason: str) -> NoReturn:
