@@ -22,6 +22,8 @@ import pytest
 from hypothesis import settings
 
 from bench import broker as kafka
+from compiling import building
+from echolane import compiled
 from tests.store.bridge import Bridge, free_port
 
 REQUIRE_ALL = "ECHOLANE_REQUIRE_ALL"
@@ -175,3 +177,15 @@ def mortal(require_module: Callable[..., str], tmp_path: Path) -> Iterator[Bridg
         yield found
     finally:
         found.kill()
+
+
+@pytest.fixture(scope="session")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the compiled modules: those of ``make compiled``, else some that are built now."""
+    if compiled.built(building.ROOM)[0] == "compiled":
+        return compiled.BUILT / building.ROOM
+    if why := building.lacking():
+        missing(f"needs {why}, or make compiled")
+    folder = tmp_path_factory.mktemp("forms") / "compiled"
+    building.build(folder)
+    return folder / building.ROOM

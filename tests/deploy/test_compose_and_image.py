@@ -182,7 +182,7 @@ def test_what_the_image_copies_is_all_that_it_needs(tmp_path: Path) -> None:
     source, target = tmp_path / "src", tmp_path / "site"
     source.mkdir()
     copied(source)
-    (install,) = [rest for word, rest in instructions() if word == "RUN" and "pip install" in rest]
+    (install,) = [rest for word, rest in instructions() if word == "RUN" and rest.startswith("/opt/echolane/bin/pip")]
     words = shlex.split(install)
     assert words[0] == "/opt/echolane/bin/pip"
     assert words[-1] == ".[kafka,clickhouse]"
@@ -211,3 +211,31 @@ def test_what_the_image_copies_is_all_that_it_needs(tmp_path: Path) -> None:
     )
     assert told.returncode == 0, told.stderr
     assert int(told.stdout) >= 4
+
+
+def test_the_image_runs_the_compiled_form(modules: Path, tmp_path: Path) -> None:
+    """What the build stage copies is enough to compile from; what it builds, put where its commands put it, is what an installed differ takes."""
+    source, site = tmp_path / "src", tmp_path / "site"
+    source.mkdir()
+    copied(source)
+    code = "from pathlib import Path; from compiling.building import sources; sources(Path('made'))"
+    (source / "made").mkdir()
+    subprocess.run([sys.executable, "-c", code], cwd=source, check=True, timeout=60)
+
+    (build,) = [rest for word, rest in instructions() if word == "RUN" and "-m compiling" in rest]
+    *_, copying = [shlex.split(step) for step in build.split(" && ")]
+    python = next(rest for word, rest in instructions() if word == "FROM").split(":")[1].rpartition(".")[0]
+    assert copying == ["cp", "-r", "build/compiled", f"/opt/echolane/lib/python{python}/site-packages/build/"]
+    for room in ("differ", "echolane"):  # as pip lays them into site-packages, flat
+        shutil.copytree(source / room, site / room)
+    shutil.copytree(modules.parent, site / "build" / "compiled")
+    told = subprocess.run(
+        [sys.executable, "-P", "-c", "import differ.walk; print(differ.walk.__file__)"],
+        env={"PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert Path(told.stdout.strip()).parent == site / "build" / "compiled" / "differ"
+    assert told.stdout.strip().endswith(".so")

@@ -10,26 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from compiling.building import MODULES, ROOM, NotBuilt, build, lacking
+from compiling.building import MODULES, ROOM, NotBuilt, build
 from compiling.rewriting import Records, Unsupported, rewritten
 from console import doctor
 from echolane import compiled
-from tests.conftest import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = int(os.environ.get("ECHOLANE_SEED", "20261126"))
-
-
-@pytest.fixture(scope="module")
-def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the compiled modules: those of ``make compiled``, else some that are built now."""
-    if compiled.built(ROOM)[0] == "compiled":
-        return compiled.BUILT / ROOM
-    if why := lacking():
-        missing(f"needs {why}, or make compiled")
-    folder = tmp_path_factory.mktemp("forms") / "compiled"
-    build(folder)
-    return folder / ROOM
 
 
 def told(folder: str) -> list[str]:
