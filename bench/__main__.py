@@ -10,7 +10,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import brokers, capacity, capture, chain, comparing, firing, hooks, peers, spooling, storing, workers
+from bench import (
+    brokers,
+    capacity,
+    capture,
+    chain,
+    comparing,
+    firing,
+    hooks,
+    peers,
+    serving,
+    spooling,
+    storing,
+    workers,
+)
 from bench.parts import Table, machine
 
 TABLES: dict[str, Callable[[int], Table]] = {
@@ -24,6 +37,7 @@ TABLES: dict[str, Callable[[int], Table]] = {
     "capacity": capacity.table,
     "hooks": hooks.table,
     "workers": workers.table,
+    "serving": serving.table,
 }
 HEAD = """# Measured results
 
