@@ -31,7 +31,7 @@ helm: setup  ## Helm for the tests of the chart, into .parts/ (Go builds it in m
 	$(BIN)/python -m bench.helm
 
 test: check  ## Everything that must hold, in two processes (tests/conftest.py says what may run beside what)
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n 2 --no-loadscope-reorder
 
 check: setup lint types contracts  ## Format, lint, types, import contracts, house test
 	$(BIN)/python -m pytest -q tests/test_house.py

@@ -28,7 +28,7 @@ from differ.rows import RowMaker
 from echolane.exchange import Body, Response
 from echolane.home import open_home
 from echolane.ids import uuid7
-from echolane.observation import ANSWERED, BASE, BRANCH, Observation, Shot, TargetInfo
+from echolane.observation import ANSWERED, BASE, Observation, Shot, TargetInfo
 from echolane.recordings import Recording
 from echolane.runspec import RunSpec
 from echolane.settings import Differ

@@ -221,6 +221,16 @@ def total_ledger(home: Home, service: str) -> Counts:
     return total
 
 
+def spooled(home: Home, service: str) -> tuple[str, str] | None:
+    """How much of a service waits on the disk, and who sends it; None where nothing does."""
+    waiting = total_ledger(home, service).get(SPOOLED, 0)
+    if not waiting:
+        return None
+    alive = any(session.lives for session in sessions(home, service))
+    do = "" if alive else f"echolane record --service {service} sends them when the journal answers"
+    return f"{waiting} exchanges of {service} wait in {home.spool}", do
+
+
 def ledger_line(counts: Mapping[str, int]) -> str:
     """``seen 12 = stored 11 + spooled 0 + dropped{filtered} 1``."""
     dropped = "".join(f" + {name} {value}" for name, value in sorted(counts.items()) if name.startswith("dropped{"))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import orjson
 
-from capture.account import SPOOLED, sessions, total_ledger
+from capture.account import spooled, total_ledger
 from console.output import table
 from console.surroundings import home_in, settings_of, store_of
 from echolane import checks, compiled
@@ -143,16 +143,6 @@ def spools(home: Home) -> Iterator[Check]:
             yield Check(f"spool {service}", WARN, *found)
         if shed := total_ledger(home, service).get("dropped{spool-full}", 0):
             yield Check(f"spool {service}", WARN, f"{shed} exchanges found no room in it", "raise capture.spool_bytes")
-
-
-def spooled(home: Home, service: str) -> tuple[str, str] | None:
-    """How much of a service waits on the disk, and who sends it; None where nothing does."""
-    waiting = total_ledger(home, service).get(SPOOLED, 0)
-    if not waiting:
-        return None
-    alive = any(session.lives for session in sessions(home, service))
-    do = "" if alive else f"echolane record --service {service} sends them when the journal answers"
-    return f"{waiting} exchanges of {service} wait in {home.spool}", do
 
 
 def inside(args: argparse.Namespace, home: Home, settings: Settings, journal: Journal) -> Iterator[Check]:

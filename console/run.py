@@ -13,9 +13,9 @@ from pathlib import Path
 
 import msgspec
 
+from capture.account import spooled
 from console.asking import WAIT_S, ask
 from console.conduct import conduct
-from console.doctor import spooled
 from console.firing_flags import add_firing_flags, firing_of
 from console.flags import http_url, positive, service_name, time_span_ns
 from console.output import say

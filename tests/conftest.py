@@ -16,10 +16,11 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from bench import broker as kafka
 from compiling import building
@@ -34,35 +35,43 @@ if not FUZZ:
     settings.load_profile("steady")
 
 
-FAULTS, ROOMS, SERVICE = "faults", "rooms", "service"
+FAULTS, ROOMS, SERVICE = GROUPS = ("faults", "rooms", "service")
 OF_THE_SERVICE = ("api", "erase", "exchange", "grafana", "hooks", "keeping", "notify", "profiles", "signin", "triage")
 """How the names of those end-to-end tests go on that press pages and questions rather than processes."""
 
 
+def group_of(path: str) -> str:
+    """What may run beside what: three groups for two processes, so that tests that kill and flood never meet another of their kind.
+
+    They begin beside the rooms' tests, and whoever is done first takes the service's.
+    """
+    folder, _, name = path.rpartition("/")
+    if not folder.endswith("e2e"):
+        return ROOMS
+    return SERVICE if name.removeprefix("test_").startswith(OF_THE_SERVICE) else FAULTS
+
+
+class InGroups(LoadScopeScheduling):
+    """Gives a process one group after another."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid.partition("::")[0])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> InGroups:
+    """Who hands out the tests, where they run in several processes (``make test``)."""
+    return InGroups(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """When fuzzing, keep the laws alone, with more examples; else say what may run beside what."""
+    """In the order of the groups; when fuzzing the laws alone, with more examples."""
+    items.sort(key=lambda item: GROUPS.index(group_of(item.nodeid.partition("::")[0])))
     if not FUZZ:
-        _in_groups(items)
         return
     items[:] = [item for item in items if getattr(getattr(item, "obj", None), "is_hypothesis_test", False)]
     for law in {getattr(item.obj, "__func__", item.obj) for item in items}:  # type: ignore[attr-defined]
         given = law._hypothesis_internal_use_settings
         law._hypothesis_internal_use_settings = settings(given, max_examples=given.max_examples * FUZZ, deadline=None)
-
-
-def _in_groups(items: list[pytest.Item]) -> None:
-    """Three groups for two processes, each in its own order: those that kill and flood never meet another of their kind.
-
-    They begin beside the rooms' tests, and whoever is done first takes the service's.
-    """
-    groups: dict[str, list[pytest.Item]] = {FAULTS: [], ROOMS: [], SERVICE: []}
-    for item in items:
-        name = item.path.name.removeprefix("test_")
-        whole = item.path.parent.name == "e2e"
-        group = ROOMS if not whole else SERVICE if name.startswith(OF_THE_SERVICE) else FAULTS
-        item.add_marker(pytest.mark.xdist_group(group))
-        groups[group].append(item)
-    items[:] = [item for group in groups.values() for item in group]
 
 
 def missing(reason: str) -> NoReturn:

@@ -27,3 +27,8 @@ class Rates:
         if len(self._buckets) > CALLERS_MAX:
             self._buckets.popitem(last=False)
         return wait
+
+    def left(self, caller: str, now_s: float) -> bool:
+        """Whether the caller may go on; takes nothing."""
+        left, at = self._buckets.get(caller, (self._burst, now_s))
+        return left + max(0.0, now_s - at) * self._per_s >= 1.0

@@ -64,8 +64,12 @@ class Configured:
 def read_targets(path: Path) -> Configured:
     """The targets that the file names; UsageError says which one is wrong."""
     tables = tables_of(path, "api_targets")
+    if len(tables) > TARGETS_MAX:
+        raise UsageError(
+            f"{path}: {len(tables)} targets are named, and {TARGETS_MAX} are taken at most; leave some out"
+        )
     found: dict[tuple[str, str], Target] = {}
-    for number, one in enumerate(tables[:TARGETS_MAX], 1):
+    for number, one in enumerate(tables, 1):
         target = _target(one, f"{path}: target {number}")
         if (target.service, target.name) in found:
             raise UsageError(f"{path}: target {number}: `{target.name}` of service `{target.service}` is there already")

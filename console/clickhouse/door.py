@@ -141,12 +141,15 @@ class Door:
         return web.Response(body=data, headers=headers)
 
     def _check_who(self, request: web.Request) -> None:
+        address = request.remote or ""
+        if not self._failed.left(address, time.monotonic()):  # the right one is not told from a wrong one then
+            log.event("grafana.refused", address=address)
+            raise Refused(_TOO_MANY, "too many wrong passwords from this address; wait a moment")
         try:
             check_who(request.query, request.headers, self._user, self._password)
         except Refused:
-            log.event("grafana.refused", address=request.remote or "")
-            if self._failed.wait_s(request.remote or "", time.monotonic()) > 0:
-                raise Refused(_TOO_MANY, "too many wrong passwords from this address; wait a moment") from None
+            log.event("grafana.refused", address=address)
+            self._failed.wait_s(address, time.monotonic())
             raise
 
     async def _asked(self, ask: wire.Ask) -> tuple[wire.Answered, bytes]:

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from hypothesis import given, strategies as st
 
+from console.api import targets
 from console.api.access import ROLES, TokenBook
 from console.api.audit import Audit
 from console.api.connections import Patience, busy
@@ -20,7 +21,7 @@ from console.api.launching import Asked, Launcher
 from console.api.rates import Rates
 from console.api.secrets_kept import secret
 from console.api.sessions import Sessions
-from console.api.targets import Target, filled, label, words
+from console.api.targets import Target, filled, label, read_targets, words
 from echolane.errors import HomeError, UsageError
 from echolane.home import Home, open_home
 
@@ -298,3 +299,16 @@ def test_a_run_is_begun_when_it_is_kept_and_not_before(home: Home, monkeypatch: 
 
     asyncio.run(scene())
     assert begun == ["r1"]
+
+
+def test_more_targets_than_are_taken_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is left out without a word."""
+    toml = tmp_path / "echolane.toml"
+    toml.write_text(
+        "".join(f'[[api_targets]]\nservice = "shop"\nname = "n{n}"\nurl = "http://127.0.0.1:{n}"\n' for n in (1, 2))
+    )
+    assert read_targets(toml).find("shop", "n2") is not None
+    monkeypatch.setattr(targets, "TARGETS_MAX", 1)
+
+    with pytest.raises(UsageError, match="2 targets are named, and 1 are taken at most"):
+        read_targets(toml)

@@ -6,6 +6,7 @@ import base64
 import gzip
 import threading
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from typing import cast
 
 import pytest
@@ -105,6 +106,33 @@ def test_who_may_ask(read: Read) -> None:
         assert answer.body.startswith(b"Code: 516. DB::Exception: ")
     assert read.raw("GET", "/ping").body == b"Ok.\n"
     assert read.raw("GET", "/").body == b"Ok.\n"
+
+
+def test_who_guesses_the_password_is_not_told_when_it_is_right(read: Read) -> None:
+    """After ten wrong ones an address is let wait, whatever it says next; others are answered as before."""
+
+    def told(word: str) -> tuple[int, str | None]:
+        connection = HTTPConnection("127.0.0.1", read.port, timeout=60, source_address=("127.0.0.9", 0))
+        try:
+            connection.request(
+                "GET", "/?query=SELECT+1", headers={"X-ClickHouse-User": "grafana", "X-ClickHouse-Key": word}
+            )
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status, answer.getheader("X-ClickHouse-Exception-Code")
+        finally:
+            connection.close()
+
+    assert told(PASSWORD) == (200, None)
+    assert told("a wrong word") == (401, "516")
+    for _ in range(5):  # on a slow machine a moment may pass in between, and one more try is let through
+        while told("a wrong word")[1] != "202":
+            pass
+        if told(PASSWORD)[1] == "202":
+            break
+    else:
+        pytest.fail("the right password was told from wrong ones")
+    assert read.ask("SELECT 1").body == b"1\n"
 
 
 def test_errors_are_clickhouses_own(read: Read) -> None:
