@@ -16,11 +16,12 @@ from pathlib import Path
 import orjson
 
 from capture.account import spooled, total_ledger
-from console.output import table
+from console import bundle
+from console.output import say, table
 from console.surroundings import home_in, settings_of, store_of
 from echolane import checks, compiled
 from echolane.checks import BAD, OK, WARN, Check
-from echolane.errors import EcholaneError, HomeError
+from echolane.errors import EcholaneError, HomeError, UsageError
 from echolane.home import Home
 from echolane.journal import Journal, examining, open_journal
 from echolane.recordings import unreadable
@@ -33,6 +34,7 @@ EPILOG = """examples:
   echolane doctor
   echolane doctor --journal kafka://kafka-1:9092 --store clickhouse://echolane@ch-1/echolane --json
   echolane doctor --only store --repair
+  echolane doctor --bundle echolane.tar.gz
 
 exit codes: 0 nothing is bad, 2 something is"""
 PARTS = ("home", "journal", "store")
@@ -49,17 +51,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--deep", action="store_true", help="read the whole journal, and set aside what is damaged")
     parser.add_argument("--only", choices=PARTS, help="look at one part alone")
+    parser.add_argument(
+        "--bundle",
+        type=Path,
+        metavar="FILE",
+        help="also write a .tar.gz for whoever is to help: versions, findings, settings, sums, sizes and ends of logs, without secrets",
+    )
+    parser.add_argument("--force", action="store_true", help="replace that file where it is there already")
 
 
 def execute(args: argparse.Namespace) -> int:
     """Run every check; exit 2 when one is bad."""
-    home = home_in(settings_of(args))
+    if args.bundle:
+        bundle.check_file(args.bundle, force=args.force)
+    elif args.force:
+        raise UsageError("--force replaces the file of --bundle, which is missing")
+    settings = settings_of(args)
+    home = home_in(settings)
     found = list(examine(args, home))
     if args.json:
         print(orjson.dumps([check._asdict() for check in found]).decode())  # noqa: T201
     else:
         rows = [[check.check, check.state, "; ".join(filter(None, (check.what, check.do)))] for check in found]
         table(["check", "state", "what"], rows)
+    if args.bundle:
+        size = bundle.write(args.bundle, home, settings, found, lambda: store_of(args, home))
+        say(f"wrote {args.bundle}, {size / 1000:.0f} kB: {bundle.HOLDS}")
     return 2 if any(check.state == BAD for check in found) else 0
 
 

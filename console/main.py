@@ -44,6 +44,7 @@ COMMANDS = {
     "erase": ("console.erase", "remove what was captured of somebody, everywhere in a home"),
     "doctor": ("console.doctor", "look for what is wrong with a home"),
     "config": ("console.config", "the settings in force and where each comes from"),
+    "completion": ("console.completion", "a script by which a shell completes commands, flags and values"),
 }
 WITH_JOURNAL = frozenset(
     (
@@ -82,9 +83,13 @@ class Parser(argparse.ArgumentParser):
         """Raise instead of printing the whole usage."""
         raise UsageError(f"{message}; see `{self.prog} --help`")
 
+    def arguments(self) -> list[argparse.Action]:
+        """Every flag and place of this parser, in their order."""
+        return list(self._actions)
+
     def known_flags(self) -> list[str]:
         """Every flag of this parser, for did-you-mean."""
-        return [flag for action in self._actions for flag in action.option_strings]
+        return [flag for action in self.arguments() for flag in action.option_strings]
 
 
 def build_parser(command: str | None) -> tuple[Parser, dict[str, Parser]]:

@@ -14,7 +14,8 @@ TOML = Path("echolane.toml")
 RULES_MAX = 1_000
 """More than anybody keeps by hand; each unsafe request is held against all of them."""
 REASON_MAX = 400
-_KEYS = {"route": str, "fire": bool, "reason": str}
+KEYS = {"route": str, "fire": bool, "reason": str}
+"""What a rule has, all of it."""
 _HEAD = re.compile(r"\s*\[\[\s*\"?writes\"?\s*\]\]")
 
 
@@ -42,9 +43,9 @@ def write_rules(path: Path = TOML) -> list[WriteRule]:
 
 def _rule(written: Any, source: str) -> WriteRule:
     fields = cast("dict[str, Any]", written) if isinstance(written, dict) else {}
-    if unknown := sorted(fields.keys() - _KEYS):
-        raise UsageError(f"{source}: a rule for writes has no `{unknown[0]}`; it has {', '.join(_KEYS)}")
-    for key, kind in _KEYS.items():
+    if unknown := sorted(fields.keys() - KEYS):
+        raise UsageError(f"{source}: a rule for writes has no `{unknown[0]}`; it has {', '.join(KEYS)}")
+    for key, kind in KEYS.items():
         if not isinstance(fields.get(key), kind) or fields[key] == "":
             what = "true or false" if kind is bool else "a text"
             raise UsageError(f"{source}: a rule for writes needs `{key}`, {what}")

@@ -33,7 +33,8 @@ LISTED_MAX = 1000
 TEXT_MAX = 1000
 """Characters of one field."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
-_NEEDED = ("where", "matcher", "reason", "owner")
+NEEDED = ("where", "matcher", "reason", "owner")
+"""Fields that no rule lacks."""
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _STATUS = re.compile(r"[1-5](?:\d\d|xx)")
@@ -87,7 +88,7 @@ def _read(written: Written, called: str) -> Rule:
             close = difflib.get_close_matches(key, FIELDS, n=1)
             hint = f"; did you mean `{close[0]}`?" if close else f"; known are {', '.join(FIELDS)}"
             raise Wrong(key, f"unknown field `{key}`{hint}")
-    for key in _NEEDED:
+    for key in NEEDED:
         if not _text(fields, key):
             raise Wrong(key, f"`{key}` is missing or empty, and a rule needs it")
     expires, permanent = _day(fields), fields.get("permanent", False)

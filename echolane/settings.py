@@ -205,7 +205,7 @@ WHAT = {
     "kafka.replication": "brokers that keep each entry of a new topic; 0 for three, or as many as there are",
     "kafka.wait_s": "seconds for which an operation goes on trying while brokers do not answer",
 }
-_BOUNDS: dict[str, tuple[float, float]] = {
+BOUNDS: dict[str, tuple[float, float]] = {
     "capture.request_body_kept": (0, MIB),
     "capture.answer_body_kept": (0, 8 * MIB),
     "capture.sampling": (0, 1),
@@ -236,9 +236,10 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "kafka.replication": (0, 16),
     "kafka.wait_s": (1, 3600),
 }
+"""Least and most of each number that has them."""
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _KINDS: dict[type[Any], str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-_FORMS = {
+FORMS = {
     "capture.spool_policy": (re.compile(r"drop-oldest|drop-newest"), "`drop-oldest` or `drop-newest`"),
     "replay.pace": (
         re.compile(r"recorded|max|\d+(\.\d+)?(x|/s)(\s*\.\.\s*\d+(\.\d+)?(x|/s)\s+over\s+\d+(\.\d+)?(ms|s|m|h|d))?"),
@@ -248,14 +249,15 @@ _FORMS = {
     "replay.methods": (re.compile(r"safe|all"), "`safe` or `all`"),
     "replay.workers": (re.compile(r"own|shared|auto"), "`own`, `shared` or `auto`"),
     "api.url": (re.compile(r"|https?://[^/\s]+"), "`https://HOST`, without a path"),
-    "home": (re.compile(r"[^\0]+"), "a folder"),
+    "home": (re.compile(r"[^\x00]+"), "a folder"),
     "store": (
-        re.compile(r"|clickhouse://[^\0]+"),
+        re.compile(r"|clickhouse://[^\x00]+"),
         "`clickhouse://USER@HOST:PORT/DATABASE`, or empty for the store in the home",
     ),
     "journal.url": (re.compile(r"sqlite|kafka://.+"), "`sqlite` or `kafka://HOST:PORT,…`"),
 }
-_SHORT = {"journal": "journal.url"}
+"""What a text must look like, and how that is told."""
+SHORT = {"journal": "journal.url"}
 """Other names of settings, in the file and, behind ``ECHOLANE_``, in the environment."""
 ELSEWHERE = frozenset(("rules", "targets", "writes", "api_targets", "hooks", "notify", "oidc.roles", "up.record"))
 """Keys of the file that are no settings of one value: they have readers of their own."""
@@ -299,7 +301,7 @@ def _toml(path: Path) -> tuple[str, dict[str, Any]]:
 
 def _from_toml(path: Path, text: str, tree: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
     for found, value in _flat(tree, ""):
-        key = _SHORT.get(found, found)
+        key = SHORT.get(found, found)
         if key in ELSEWHERE:
             continue
         line = _line_of(text, found)
@@ -335,7 +337,7 @@ def _line_of(text: str, key: str) -> int:
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
     by_name = {"ECHOLANE_" + key.upper().replace(".", "_"): key for key in WHAT}
-    by_name |= {"ECHOLANE_" + short.upper(): key for short, key in _SHORT.items()}
+    by_name |= {"ECHOLANE_" + short.upper(): key for short, key in SHORT.items()}
     for name in sorted(environ):
         if not name.startswith("ECHOLANE_") or name in NOT_SETTINGS or is_service_link(name, environ):
             continue
@@ -357,10 +359,10 @@ def _checked(key: str, value: Any, source: str) -> Any:
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         kind = "a list of texts" if isinstance(wanted, list) else _KINDS[cast("type[Any]", type(wanted))]
         raise UsageError(f"{source}: setting `{key}` needs {kind}, not {value!r}") from error
-    low, high = _BOUNDS.get(key, (None, None))
+    low, high = BOUNDS.get(key, (None, None))
     if low is not None and high is not None and not low <= typed <= high:
         raise UsageError(f"{source}: setting `{key}` is {typed}; it must be between {low:g} and {high:g}")
-    form, examples = _FORMS.get(key, (None, ""))
+    form, examples = FORMS.get(key, (None, ""))
     if form is not None and not form.fullmatch(typed):
         raise UsageError(f"{source}: setting `{key}` is {_shown(key, typed)!r}; it must be {examples}")
     return typed

@@ -1,16 +1,20 @@
-"""The parts of the reference that code knows best: `python -m tests.docs.rendered` writes them into docs/reference."""
+"""The parts of the reference that code knows best, and the settings' schema: `python -m tests.docs.rendered` writes them into docs/reference."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+import orjson
+
 from console.api.problems import TITLES
 from console.api.table import OPERATIONS
+from console.config_schema import schema
 from console.main import COMMANDS, build_parser
 from echolane.settings import Settings, load
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
+SCHEMA = "echolane.schema.json"
 BEGIN, END = "<!-- made from the code: begin -->", "<!-- made from the code: end -->"
 
 
@@ -67,6 +71,11 @@ def operations() -> str:
     return "\n".join([*lines, *problems]) + "\n"
 
 
+def schema_text() -> str:
+    """The JSON Schema of echolane.toml."""
+    return orjson.dumps(schema(), option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
 PARTS = {"cli.md": commands, "settings.md": settings, "api.md": operations}
 
 
@@ -81,3 +90,4 @@ if __name__ == "__main__":
     for page in PARTS:
         path = REFERENCE / page
         path.write_text(merged(page, path.read_text("utf-8")), "utf-8")
+    (REFERENCE / SCHEMA).write_text(schema_text(), "utf-8")
