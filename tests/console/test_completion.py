@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -112,19 +112,17 @@ def test_each_script_has_every_command_flag_and_word(shell: str) -> None:
     indirect=["script"],
     ids=["bash", "zsh", "fish"],
 )
-def test_the_shell_itself_reads_the_script(script: Path, command: list[str]) -> None:
-    """Each shell that is on the machine finds no fault in its script's grammar."""
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"needs {command[0]}")
+def test_the_shell_itself_reads_the_script(require: Callable[..., str], script: Path, command: list[str]) -> None:
+    """Each shell finds no fault in its script's grammar."""
+    require(command[0])
     done = subprocess.run([*command, script], capture_output=True, text=True, timeout=20, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("script", ["fish"], indirect=True)
-def test_fish_offers_commands_flags_and_values(script: Path) -> None:
-    """fish, where it is on the machine, offers the same as bash."""
-    if shutil.which("fish") is None:
-        pytest.skip("needs fish")
+def test_fish_offers_commands_flags_and_values(require: Callable[..., str], script: Path) -> None:
+    """It offers the same as bash."""
+    require("fish")
     for line, found in {
         "echolane doc": {"doctor"},
         "echolane doctor --rep": {"--repair"},
