@@ -13,10 +13,8 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import orjson
-
 from capture.account import SPOOLED, sessions, total_ledger
-from console.output import table
+from console.output import put, table
 from console.surroundings import home_in, settings_of, store_of
 from echolane import checks, compiled
 from echolane.checks import BAD, OK, WARN, Check
@@ -56,7 +54,7 @@ def execute(args: argparse.Namespace) -> int:
     home = home_in(settings_of(args))
     found = list(examine(args, home))
     if args.json:
-        print(orjson.dumps([check._asdict() for check in found]).decode())  # noqa: T201
+        put([check._asdict() for check in found])
     else:
         rows = [[check.check, check.state, "; ".join(filter(None, (check.what, check.do)))] for check in found]
         table(["check", "state", "what"], rows)
