@@ -8,7 +8,7 @@ BRANCH ?=
 ROOMS  := echolane capture replayer differ console dashboards
 MORE   := compiling
 
-.PHONY: demo setup parts helm test check lint types contracts format compiled pure bench accuracy fuzz faults soak judge-kafka clean
+.PHONY: demo setup parts axe helm test check lint types contracts format compiled pure bench accuracy fuzz faults soak judge-kafka clean
 
 demo: $(VENV)/.installed  ## Record, replay and compare a real application at two released versions
 	$(BIN)/echolane demo $(if $(BASE),--base $(BASE)) $(if $(BRANCH),--branch $(BRANCH))
@@ -26,6 +26,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 parts: setup  ## Apache Kafka for the tests, into .parts/ (needs java and mvn; the tests fetch it by themselves, too)
 	$(BIN)/python -m bench.broker
+
+axe: setup  ## axe-core for the tests of the pages, into .parts/ (needs npm; the tests fetch it by themselves, too)
+	$(BIN)/python -m bench.axe
 
 helm: setup  ## Helm for the tests of the chart, into .parts/ (Go builds it in minutes; the tests have it built by themselves, too)
 	$(BIN)/python -m bench.helm

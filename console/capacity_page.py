@@ -57,7 +57,7 @@ def _curve(result: dict[str, Any]) -> str:
     ]
     heads = ["requests/s", "intervals", "requests", "errors", "p50 ms", "p90 ms", "p99 ms", ""]
     intro = "Latency counts from the instant at which each request was due, so that waiting is seen. Both scales are logarithmic."
-    return f'<section id="curve"><h2>Latency over load</h2><p class="intro">{intro}</p>{drawn}{_table(heads, rows)}</section>'
+    return f'<section id="curve"><h2>Latency over load</h2><p class="intro">{intro}</p>{drawn}{_table("Intervals", heads, rows)}</section>'
 
 
 def _drawn(result: dict[str, Any], points: Sequence[dict[str, Any]]) -> str:
@@ -135,7 +135,7 @@ def _rules(result: dict[str, Any]) -> str:
         ]
         for rule in result["rules"]
     ]
-    return f'<section id="rules"><h2>Health rules</h2>{_table(["signal", "must be", "broke first"], rows)}</section>'
+    return f'<section id="rules"><h2>Health rules</h2>{_table("Health rules", ["signal", "must be", "broke first"], rows)}</section>'
 
 
 def _intervals(result: dict[str, Any]) -> str:
@@ -152,7 +152,7 @@ def _intervals(result: dict[str, Any]) -> str:
         for number, one in enumerate(result["intervals"], 1)
     ]
     heads = ["", "phase", "requests/s", "p50 ms", "p99 ms", "we were late, ms", ""]
-    return f'<section id="intervals"><h2>Intervals</h2>{_table(heads, rows)}</section>'
+    return f'<section id="intervals"><h2>Intervals</h2>{_table("Intervals", heads, rows)}</section>'
 
 
 def _account(result: dict[str, Any]) -> str:
@@ -168,7 +168,9 @@ def _account(result: dict[str, Any]) -> str:
     )
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(name: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table that scrolls sideways where it is wider than the page, by keys too."""
     head = "".join(f'<th scope="col">{html(text)}</th>' for text in heads)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="figures"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    frame = f'<div class="figures" role="region" aria-label="{html(name)}" tabindex="0">'
+    return f"{frame}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

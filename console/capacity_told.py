@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from console.capacity_page import render_capacity
-from console.output import printable, table
+from console.escapes import terminal
+from console.output import table
 from console.outputs import Writers, as_json
 from replayer.capacity.evaluate import Told
 from replayer.capacity.rules import BROKEN, VOID
@@ -26,7 +27,7 @@ def interval_line(told: Told) -> str:
     if judgement.state == BROKEN:
         return f"{said}  broken: {amount(judgement.signal, judgement.value)} against {amount(judgement.signal, judgement.bound)}"
     if judgement.state == VOID:
-        why = printable(interval.missing) if interval.missing else f"we were {interval.late_ms:,.0f} ms late"
+        why = terminal(interval.missing) if interval.missing else f"we were {interval.late_ms:,.0f} ms late"
         return f"{said}  void: {judgement.signal}" + ("" if judgement.signal == "session-order" else f", {why}")
     return f"{said}  healthy"
 
@@ -57,7 +58,7 @@ def headline(result: dict[str, Any]) -> str:
 
 def print_capacity(result: dict[str, Any]) -> None:
     """The answer and the curve, on stdout."""
-    print(printable(headline(result)))  # noqa: T201
+    print(terminal(headline(result)))  # noqa: T201
     curve = result["curve"]
     if curve:
         table(HEADS, [_row(point, curve) for point in curve])

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-import orjson
-
-from console.output import table
+from console.output import put, table
 from console.surroundings import settings_of
 
 
@@ -36,7 +34,7 @@ def execute(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     rows = settings.explain(args.key)
     if args.json:
-        print(orjson.dumps([row._asdict() for row in rows], default=str).decode())  # noqa: T201
+        put([row._asdict() for row in rows])
     elif args.action != "check":
         table(["setting", "value", "from", "what"], [[r.key, str(r.value), r.source, r.what] for r in rows])
     return 0

@@ -6,10 +6,9 @@ import argparse
 from typing import Any
 
 import msgspec
-import orjson
 
 from console.escapes import short, terminal
-from console.output import say, table
+from console.output import put, say, table
 from console.retrying import retry
 from console.show import find_run
 from console.surroundings import home_of, settings_of, store_of
@@ -68,7 +67,7 @@ def listed(args: argparse.Namespace, home: Home) -> int:
         with store_of(args, home) as store:
             letters = letters_of(home.runs, str(find_run(store, args.run)["run"]))
     if args.json:
-        print(orjson.dumps([told(letter) for letter in letters]).decode())  # noqa: T201
+        put([told(letter) for letter in letters])
         return 0
     if not letters:
         say("no dead letters" + (f" in run {args.run}" if args.run else ""))
@@ -106,7 +105,7 @@ def show(home: Home, text: str, *, as_json: bool) -> int:
         journal.close()
     answers = None if observation is None else {name: _answer(observation, n) for n, name in enumerate(TARGETS)}
     if as_json:
-        print(orjson.dumps({"schema": "echolane/dead-letter/1", **told(letter), "answers": answers}).decode())  # noqa: T201
+        put({"schema": "echolane/dead-letter/1", **told(letter), "answers": answers})
         return 0
     print("\n".join(terminal(line) for line in lines(letter, answers)))  # noqa: T201
     return 0

@@ -13,11 +13,9 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import orjson
-
 from capture.account import spooled, total_ledger
 from console import bundle
-from console.output import say, table
+from console.output import put, say, table
 from console.surroundings import home_in, settings_of, store_of
 from echolane import checks, compiled
 from echolane.checks import BAD, OK, WARN, Check
@@ -70,7 +68,7 @@ def execute(args: argparse.Namespace) -> int:
     home = home_in(settings)
     found = list(examine(args, home))
     if args.json:
-        print(orjson.dumps([check._asdict() for check in found]).decode())  # noqa: T201
+        put([check._asdict() for check in found])
     else:
         rows = [[check.check, check.state, "; ".join(filter(None, (check.what, check.do)))] for check in found]
         table(["check", "state", "what"], rows)

@@ -14,7 +14,7 @@ import orjson
 
 from console.api.audit import Audit
 from console.erasing import Erasure, begun, counted, erase, receipts, unfinished
-from console.output import say, table
+from console.output import put, say, table
 from console.surroundings import home_in, settings_of, store_of
 from echolane import ids
 from echolane.erasing import Subject, subject_of
@@ -116,7 +116,7 @@ def _told(args: argparse.Namespace, done: list[Erasure]) -> int:
             {name: value for name, value in msgspec.to_builtins(one).items() if name not in {"tokens", "masks", "ids"}}
             for one in done
         ]
-        print(orjson.dumps(shown).decode())  # noqa: T201
+        put(shown)
     elif done:
         rows = [[one.id, one.subject, one.asked_at, one.done_at or "not finished", f"{one.total:,}"] for one in done]
         table(["erasure", "subject", "asked", "done", "erased"], rows)

@@ -1,9 +1,10 @@
 """Foreign text, made harmless: one definition for each place where the console shows it.
 
 Recorded values were written by anyone. :mod:`console.page` shows them through :func:`html`, :mod:`console.junit` through
-:func:`xml`, :mod:`console.markdown` through :func:`markdown` and :func:`markdown_code`, :mod:`console.terminal` through
-:func:`terminal`, :mod:`console.api.notify_forms` through :func:`slack`. All are pure and total: any ``str``, lone surrogates
-too, gives text that the sink takes literally.
+:func:`xml`, :mod:`console.markdown` through :func:`markdown` and :func:`markdown_code`, :mod:`console.sarif` through :func:`sarif`,
+:mod:`console.terminal` and all that is said through :func:`terminal`, :mod:`console.output` what it prints as JSON through
+:func:`json_text`, :mod:`console.api.notify_forms` through :func:`slack`. All are pure and total: any ``str``, lone surrogates too,
+gives text that the sink takes literally.
 """
 
 from __future__ import annotations
@@ -18,8 +19,18 @@ _XML = str.maketrans(
 )
 _MARKDOWN = str.maketrans({char: f"&#{ord(char)};" for char in "&<>*_[]|~`\\$!@#"})
 _SLACK = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-_LINKS = re.compile(r":(?=\S)|(?<=[wW])\.|(?<=&#64;)|(?<=&#35;)")
+_LINKS = re.compile(r":(?=\S)|(?<=[wW])\.|(?<=&#64;)|(?<=&#35;)|(?<=:)(?=//)")
 """Where a host would find a URL, ``:name:``, ``@name`` or ``#1``, some of them after they have decoded entities."""
+_SARIF = re.compile(
+    r"(?<=\])(?=[(\[:])|(?<=!)(?=\[)|(?<=\{)(?=\d)|(?<=@)(?=\w)|(?<=#)(?=\w)|(?<=<)(?=[\w/!?])|(?<=&)(?=[\w#])|(?<=:)(?=//)|(?<=[wW])(?=\.)"
+)
+"""Where a viewer would read a link, an image, a placeholder, a mention, an element, an entity or an address."""
+_COMMANDS = re.compile(r"##(?=\[|vso\[|teamcity\[)|(?<!\w)::(?=[A-Za-z])")
+"""What begins a command to a runner of CI in a job's output: ``::name`` of GitHub at a line's beginning, the others anywhere."""
+_JSON = re.compile(
+    r"[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff]|##(?=\[|vso\[|teamcity\[)"
+)
+"""What JSON may hold as it is and a terminal obeys or hides, or a runner of CI obeys: in JSON it stands in texts alone."""
 
 
 def visible(text: str, keep: str = "") -> str:
@@ -72,7 +83,9 @@ def html(text: str, keep: str = "") -> str:
 
 def xml(text: str, keep: str = "\n\t") -> str:
     """Text for an XML 1.0 element or a quoted attribute; characters that XML 1.0 cannot hold are spelled."""
-    return visible(text, keep).translate(_XML)
+    return (
+        visible(text, keep).translate(_XML).replace("##", "#&#35;")
+    )  # a runner of CI reads commands in what is printed
 
 
 def markdown(text: str) -> str:
@@ -95,9 +108,23 @@ def slack(text: str) -> str:
     return visible(text).translate(_SLACK)
 
 
+def sarif(text: str) -> str:
+    """Text for a message of SARIF, one line: a character of no width stands in what a viewer or a host would take for markup."""
+    return _SARIF.sub("\u200b", visible(text))
+
+
 def terminal(text: str) -> str:
-    """Text for a terminal or a log: one line, nothing that moves the cursor or recolours the screen."""
-    return visible(text)
+    """Text for a terminal or a log: one line, nothing that moves the cursor, recolours the screen or commands a runner of CI."""
+    return _COMMANDS.sub(lambda found: rf"{found[0][0]}\x{ord(found[0][1]):02x}", visible(text))
+
+
+def json_text(text: str) -> str:
+    """JSON for a terminal, too: the same data, in which what a terminal obeys or hides is spelled as JSON spells it."""
+    return text if text.isascii() and "\x7f" not in text and "##" not in text else _JSON.sub(_spelled, text)
+
+
+def _spelled(found: re.Match[str]) -> str:
+    return "".join(f"\\u{ord(char):04x}" for char in found[0])
 
 
 def shell(words: Sequence[str]) -> str:

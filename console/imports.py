@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import orjson
-
 from capture.importing import FORMATS, ImportSummary, import_files
+from console.escapes import terminal
 from console.flags import service_name
-from console.output import printable, say
+from console.output import put, say
 from console.surroundings import home_of, settings_of
 from echolane.ledger import capture_identities
 
@@ -44,7 +43,7 @@ def execute(args: argparse.Namespace) -> int:
     tell(summary)
     if args.json:
         shown = {"recording": summary.recording, "counts": summary.counts, "notes": summary.notes}
-        print(orjson.dumps(shown).decode())  # noqa: T201
+        put(shown)
     else:
         print(summary.recording)  # noqa: T201
     return 0
@@ -56,6 +55,6 @@ def tell(summary: ImportSummary) -> None:
     dropped = "".join(f" + {name} {value}" for name, value in sorted(counts.items()) if name.startswith("dropped{"))
     say(f"seen {counts['seen']} = stored {counts['stored']}{dropped}")
     for name, count in summary.notes.items():
-        say(printable(f"note: {count} {_NOTES.get(name, name)}"))
+        say(terminal(f"note: {count} {_NOTES.get(name, name)}"))
     for wrong in capture_identities(counts):
         say(f"the ledger does not balance: {wrong}")

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from console.escapes import terminal
 from echolane import __version__
 from echolane.errors import EXIT_INTERRUPTED, EcholaneError, HomeError, UsageError, unwritable
 from echolane.store import QueryError
@@ -153,9 +154,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def say_error(error: EcholaneError) -> None:
     """One line on stderr, without control characters of foreign origin."""
-    text = " ".join(str(error).split())
-    printable = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-    print(f"echolane: {printable}", file=sys.stderr)  # noqa: T201 - talk goes to stderr
+    print(f"echolane: {terminal(' '.join(str(error).split()))}", file=sys.stderr)  # noqa: T201 - talk goes to stderr
 
 
 def main(argv: Sequence[str] | None = None) -> int:

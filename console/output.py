@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import orjson
 
-def printable(text: str) -> str:
-    """Foreign text for a terminal: what could move the cursor or recolour the screen is shown as its escape."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+from console.escapes import json_text, terminal
 
 
 def say(text: str) -> None:
@@ -16,9 +15,14 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
+def put(value: object) -> None:
+    """A value on stdout, as a line of JSON."""
+    sys.stdout.buffer.write(json_text(orjson.dumps(value, default=str).decode()).encode() + b"\n")
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A plain table on stdout, aligned by its widest cells."""
-    cells = [list(head), *[[printable(cell) for cell in row] for row in rows]]
+    cells = [list(head), *[[terminal(cell) for cell in row] for row in rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     for row in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())  # noqa: T201

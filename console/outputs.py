@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from console.escapes import json_text
 from console.junit import junit
 from console.markdown import markdown
 from console.page import render_page
@@ -33,7 +34,7 @@ def add_output_flags(parser: argparse.ArgumentParser, *, with_json: bool) -> Non
 
 def as_json(result: Result) -> str:
     """The result as it is, for programs."""
-    return orjson.dumps(result, option=orjson.OPT_INDENT_2).decode() + "\n"
+    return json_text(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode()) + "\n"
 
 
 WRITERS: Writers = {

@@ -8,7 +8,7 @@ import time
 import orjson
 
 from console.flags import service_name, time_span_ns
-from console.output import say, table
+from console.output import put, say, table
 from console.surroundings import home_of
 from echolane import ids, recordings
 from echolane.errors import Inconclusive, UsageError
@@ -49,7 +49,7 @@ def execute(args: argparse.Namespace) -> int:
         journal.close()
     if args.json:
         rows = [{"recording": r.id, "service": r.service, "source": r.source, "exchanges": r.exchanges} for r in found]
-        print(orjson.dumps({"services": services, "recordings": rows}).decode())  # noqa: T201
+        put({"services": services, "recordings": rows})
         return 0
     say(f"recorded services: {', '.join(services) or 'none yet; start with `echolane record` or `echolane import`'}")
     if found:

@@ -16,7 +16,7 @@ import orjson
 
 from console.comparing import finish, second
 from console.conduct import save_run
-from console.output import say
+from console.output import put, say
 from console.show import find_run
 from console.terminal import print_verdict
 from differ.attempts import AGAIN, CLOSED, Attempts
@@ -63,7 +63,7 @@ def retry(home: Home, settings: Settings, text: str, *, as_json: bool) -> int:
     dead = sum(letter.id in left for letter in letters)
     if as_json:
         told = {"run": run, "retried": len(letters), "compared": len(letters) - dead, "dead": dead}
-        print(orjson.dumps({**told, "verdict": result["verdict"], "reason_code": result["reason_code"]}).decode())  # noqa: T201
+        put({**told, "verdict": result["verdict"], "reason_code": result["reason_code"]})
     else:
         print_verdict(result)
     again = f"; {dead} ended the comparison again and stayed" if dead else ""

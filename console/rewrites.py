@@ -10,12 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-import orjson
 from msgspec.structs import replace as with_fields
 
 from console.credentials_told import Getting, gettings, number_identities, told
 from console.escapes import terminal
-from console.output import say
+from console.output import put, say
 from echolane.credentials import AS_RECORDED
 from echolane.exchange import WorkItem
 from echolane.frame import FrameDamaged, decode_frame
@@ -101,7 +100,7 @@ def print_rewrites(home: Home, run: Mapping[str, Any], *, as_json: bool) -> None
                 "attempt": observation.attempt,
                 "rewrites": given,
             }
-            sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
+            put(line)
             continue
         sys.stdout.write(terminal(f"{observation.seq} {observation.method} {observation.target}") + "\n")
         for name, notes in given.items():

@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 
+from console.escapes import terminal
 from console.flags import positive, service_name
-from console.output import printable, say, table
+from console.output import put, say, table
 from console.rules_export import of_triage, proposed, proposed_of_profile
 from console.rules_impact import Impact, impacts
 from console.rules_in_force import TOML, rules_now, told
@@ -85,7 +86,7 @@ def check(args: argparse.Namespace) -> int:
     elif rules:
         table(["rule", "where", "matcher", "owner", "until", "from"], [row(rule) for rule in rules])
     for refusal in refusals:
-        say(printable(told(refusal)))
+        say(terminal(told(refusal)))
     if TOML.with_name("rules").is_dir() and not TOML.exists():
         say("the folder rules/ is not read: it is ours only beside an echolane.toml, which may be empty")
     say(f"{counted(len(rules), 'rule')}, {len(refusals)} refused" + (f", version {version_of(rules)}" if rules else ""))
@@ -134,7 +135,7 @@ def explain(args: argparse.Namespace) -> int:
         ]
         table(["rule", "applies", "where", "matcher", "owner", "until", "from", "reason"], rows_shown)
     if not any(not why for _, why in about):
-        say(printable(f"no rule applies to {args.what}" + (f"; {len(refusals)} are refused" if refusals else "")))
+        say(terminal(f"no rule applies to {args.what}" + (f"; {len(refusals)} are refused" if refusals else "")))
     return 0
 
 
@@ -170,7 +171,7 @@ def impact(args: argparse.Namespace) -> int:
     else:
         table(["rule", "in the last " + counted(len(runs), "run")], [[one.rule.name, sentence(one)] for one in found])
     for refusal in refusals:
-        say(printable(told(refusal)))
+        say(terminal(told(refusal)))
     return EXIT_USAGE if refusals else 0
 
 
@@ -207,11 +208,6 @@ def export(args: argparse.Namespace) -> int:
         raise UsageError(f"run {run['run']} has no result yet; `echolane run --resume {run['run']}` goes on with it")
     sys.stdout.write(proposed(orjson.loads(run["result"]), expires))
     return 0
-
-
-def put(value: object) -> None:
-    """JSON on stdout."""
-    sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
 
 
 def counted(number: int, noun: str) -> str:

@@ -116,7 +116,7 @@ def _proposals(service: str, finding: Mapping[str, Any], where: str, expires: st
 
 
 def _table(fields: dict[str, Any], finding: Mapping[str, Any]) -> str:
-    what = f"# {text(finding, 'kind')} at {text(finding, 'endpoint')}: differs in {seen(finding)}; {controls(finding)}"
+    what = f"# {text(finding, 'kind')} at {one_line(text(finding, 'endpoint'))}: differs in {seen(finding)}; {controls(finding)}"
     return _written(fields, what)
 
 

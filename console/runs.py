@@ -6,10 +6,9 @@ import argparse
 import time
 
 import msgspec
-import orjson
 
 from console import capacity_kept
-from console.output import say, table
+from console.output import put, say, table
 from console.show import find_run
 from console.surroundings import home_of, same_place, store_of
 from echolane import ids
@@ -64,7 +63,7 @@ def execute(args: argparse.Namespace) -> int:
     for row in rows:
         row["state"] = state_of(home, str(row["run"]), str(row["state"]))
     if args.json:
-        print(orjson.dumps(rows).decode())  # noqa: T201
+        put(rows)
         return 0
     if not rows:
         say("no runs yet; start one with `echolane run`")
@@ -79,7 +78,7 @@ def list_capacities(args: argparse.Namespace, home: Home) -> int:
     with store_of(args, home) as store:
         rows = capacity_kept.listed(store, args.service)
     if args.json:
-        print(orjson.dumps(rows).decode())  # noqa: T201
+        put(rows)
     elif not rows:
         say("no capacities yet; evaluate one with `echolane capacity`")
     else:

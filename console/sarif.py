@@ -16,7 +16,7 @@ from urllib.parse import quote
 import orjson
 
 from console import words
-from console.escapes import short, telling, visible
+from console.escapes import json_text, sarif as escaped, short, telling, visible
 from echolane import __version__
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -28,8 +28,6 @@ ENDPOINTS_MAX = 50
 TEXT_MAX, VALUE_MAX = 500, 200
 """Characters: a list shows one line of a message, and the page has the values."""
 COUNTS = tuple(key for _, *keys in words.COMPARISONS for key in keys)
-_MARKUP = re.compile(r"(?<=\])(?=\()|(?<=\{)(?=\d)")
-"""Where a viewer would read a link or a placeholder."""
 
 
 def sarif(result: words.Result) -> str:
@@ -54,14 +52,14 @@ def sarif(result: words.Result) -> str:
         "invocations": [_invocation(result)],
         "originalUriBaseIds": {"BRANCH": _base(result)},
         "logicalLocations": [
-            {"name": _text(name), "fullyQualifiedName": _text(name), "kind": "resource"} for name in endpoints
+            {"name": _name(name), "fullyQualifiedName": _name(name), "kind": "resource"} for name in endpoints
         ],
         "results": [_result(finding, kinds, endpoints) for finding in shown],
         "columnKind": "unicodeCodePoints",
         "properties": _properties(result, len(found) - len(shown)),
     }
     log = _plain({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})
-    return orjson.dumps(log, option=orjson.OPT_INDENT_2).decode() + "\n"
+    return json_text(orjson.dumps(log, option=orjson.OPT_INDENT_2).decode()) + "\n"
 
 
 def _plain(tree: Any) -> Any:
@@ -74,8 +72,13 @@ def _plain(tree: Any) -> Any:
 
 
 def _text(text: str, limit: int = TEXT_MAX) -> str:
-    """Foreign text in a message: one line without a link or a placeholder of its own."""
-    return _MARKUP.sub("\u200b", visible(short(text, limit)))
+    """Foreign text in a message, bounded."""
+    return escaped(short(text, limit))
+
+
+def _name(text: str, limit: int = TEXT_MAX) -> str:
+    """Foreign text as a name, which programs compare and no viewer takes for markup."""
+    return visible(short(text, limit))
 
 
 def _address(text: str, safe: str = "") -> str:
@@ -176,8 +179,8 @@ def _location(finding: words.Finding, endpoint: str, parent: int) -> dict[str, A
         "physicalLocation": {"artifactLocation": {"uri": _address(path.lstrip("/"), safe="/"), "uriBaseId": "BRANCH"}},
         "logicalLocations": [
             {
-                "name": _text(where),
-                "fullyQualifiedName": _text(f"{endpoint} {where}", 2 * TEXT_MAX),
+                "name": _name(where),
+                "fullyQualifiedName": _name(f"{endpoint} {where}", 2 * TEXT_MAX),
                 "kind": "property",
                 "parentIndex": parent,
             }
@@ -190,7 +193,7 @@ def _facts(finding: words.Finding) -> dict[str, Any]:
     """The counts and what the verdict rests on, as the result has them."""
     told: dict[str, Any] = {key: finding.get(key) for key in (*COUNTS, "basis", "p_value", "q_value", "endpoints")}
     told["severity"] = words.severity(finding)
-    told["places"] = [_text(str(place)) for place in words.listed(finding, "places")]
+    told["places"] = [_name(str(place)) for place in words.listed(finding, "places")]
     told["explanation"] = _text(words.explanation(finding))
     told["exchanges"] = [words.text(sample, "exchange") for sample in words.samples(finding)]
     return told

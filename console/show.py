@@ -11,6 +11,7 @@ import msgspec
 import orjson
 
 from console.explain import explanation, print_explanation
+from console.output import put
 from console.outputs import WRITERS, Writers, add_output_flags, write_outputs
 from console.page import render_page
 from console.page_triage import Desk
@@ -52,7 +53,7 @@ def execute(args: argparse.Namespace) -> int:
         result = orjson.loads(run["result"]) if run["result"] else None
         if args.exchanges:
             for line in exchange_lines(store, str(run["run"])):
-                sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
+                put(line)
             return 0
         if args.rewrites:
             print_rewrites(home, run, as_json=args.json)
@@ -64,7 +65,7 @@ def execute(args: argparse.Namespace) -> int:
         if args.explain:
             found = explanation(home, store, run, args.explain)
             if args.json:
-                sys.stdout.buffer.write(orjson.dumps(found) + b"\n")
+                put(found)
             else:
                 print_explanation(found)
             return 0
@@ -72,7 +73,7 @@ def execute(args: argparse.Namespace) -> int:
         if args.format:
             sys.stdout.buffer.write(writers[args.format](result).encode("utf-8"))
         elif args.json:
-            sys.stdout.buffer.write(orjson.dumps(result) + b"\n")
+            put(result)
         else:
             print_verdict(result)
         write_outputs(args, result, writers)

@@ -49,7 +49,7 @@ def verdict_lines(result: words.Result, width: int) -> list[Text]:
     lines = [Text(), *_wrapped(Text.assemble((f" {verdict.upper()} ", STYLES[verdict]), f" {reason}"), width)]
     lines += _wrapped(Text(words.summary(result)), width)
     if advice := words.advice(result):
-        lines += [Text(), *_wrapped(Text(advice), width)]
+        lines += [Text(), *_wrapped(Text(terminal(advice)), width)]
     found = words.findings(result, "groups")
     for finding in found[:FINDINGS_MAX]:
         lines += [Text(), *_finding(finding, width)]

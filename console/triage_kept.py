@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from console.output import printable, say
+from console.escapes import terminal
+from console.output import say
 from console.rules_in_force import branch_of, told
 from console.triage_rules import InForce, chosen, in_force, over
 from differ.ruled import said_json
@@ -86,7 +87,7 @@ def of_run(
         branch = branch_of(environ)
     found = in_force(kept, branch, rules, today())
     for refusal in found.refused:
-        say(printable(f"{told(refusal)}; it is not applied"))
+        say(terminal(f"{told(refusal)}; it is not applied"))
     return found, branch
 
 

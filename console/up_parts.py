@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from console.output import printable
+from console.escapes import terminal
 from console.up_state import DRAINING, ENDED, HELD, STARTING, UP, WAITING, PartState
 from console.up_telling import tell
 from echolane import log
@@ -76,7 +76,7 @@ class Lines:
 
     @staticmethod
     def _shown(line: bytes) -> str:
-        return printable(line[:LINE_MAX].decode("utf-8", "replace").rstrip()) + (" …" if len(line) > LINE_MAX else "")
+        return terminal(line[:LINE_MAX].decode("utf-8", "replace").rstrip()) + (" …" if len(line) > LINE_MAX else "")
 
 
 class Patience:

@@ -36,7 +36,19 @@ if not FUZZ:
 
 
 FAULTS, ROOMS, SERVICE = GROUPS = ("faults", "rooms", "service")
-OF_THE_SERVICE = ("api", "erase", "exchange", "grafana", "hooks", "keeping", "notify", "profiles", "signin", "triage")
+OF_THE_SERVICE = (
+    "api",
+    "erase",
+    "exchange",
+    "grafana",
+    "hooks",
+    "hostile",
+    "keeping",
+    "notify",
+    "profiles",
+    "signin",
+    "triage",
+)
 """How the names of those end-to-end tests go on that press pages and questions rather than processes."""
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-import orjson
-
 from console.api.audit import Audit
-from console.output import say, table
+from console.output import put, say, table
 from console.surroundings import home_of
 from differ.result import iso
 from echolane.errors import EXIT_FAIL
@@ -27,7 +25,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.action == "verify":
         count, faults = audit.verify()
         if args.json:
-            print(orjson.dumps({"entries": count, "faults": faults}).decode())  # noqa: T201
+            put({"entries": count, "faults": faults})
         for fault in faults:
             say(f"{audit.path}: {fault}")
         if not faults:
@@ -36,7 +34,7 @@ def execute(args: argparse.Namespace) -> int:
     entries = audit.entries(SHOWN)
     if args.json:
         for entry in entries:
-            print(orjson.dumps(entry).decode())  # noqa: T201
+            put(entry)
         return 0
     names = ["actor", "operation", "service", "what", "status"]
     table(

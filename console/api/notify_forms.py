@@ -48,7 +48,10 @@ def slack_message(message: Message, url: str) -> bytes:
     if url:
         blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": f"<{slack(url)}|Open the run>"}})
     said = slack(short(f"{title}: {branch}: {message.reason}", REASON_MAX))
-    return orjson.dumps({"text": said, "blocks": blocks, "unfurl_links": False, "unfurl_media": False})
+    return orjson.dumps(
+        # What is said without blocks, in a notification, is no mark-up either.
+        {"text": said, "mrkdwn": False, "blocks": blocks, "unfurl_links": False, "unfurl_media": False}
+    )
 
 
 def _plain(text: str, limit: int) -> dict[str, Any]:

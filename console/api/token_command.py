@@ -10,7 +10,7 @@ import orjson
 from console.api.access import DAYS, EVERY, ROLES, Token, TokenBook
 from console.api.audit import Audit
 from console.flags import service_name
-from console.output import say, table
+from console.output import put, say, table
 from console.surroundings import home_of
 from differ.result import iso
 from echolane.errors import UsageError
@@ -78,7 +78,7 @@ def show(tokens: list[Token], *, as_json: bool) -> None:
             }
             for token in tokens
         ]
-        print(orjson.dumps(rows).decode())  # noqa: T201
+        put(rows)
         return
     table(
         ["id", "name", "role", "services", "expires", "state"],

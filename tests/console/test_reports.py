@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import json
 import re
 import shlex
 from typing import Any
@@ -16,7 +17,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from console import words
-from console.escapes import markdown as escaped, markdown_code, telling, terminal, xml
+from console.escapes import json_text, markdown as escaped, markdown_code, telling, terminal, xml
 from console.junit import junit
 from console.markdown import markdown
 from console.page import render_page
@@ -124,6 +125,18 @@ def test_the_terminal_is_told_no_control_characters(poisoned: dict[str, Any]) ->
 
     assert not CONTROL.search(text.replace("\n", ""))
     assert [line for line in text.splitlines() if cell_len(line) > 80] == []
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=40))
+@example("\x7f\x9b\u202e ##[error]x \t::error::x")
+def test_json_is_the_same_data_without_what_a_terminal_obeys(text: str) -> None:
+    """What is spelled reads back as it was, as a key and as a value; no control, mark of direction or command to a runner is left."""
+    printed = json_text(json.dumps({text: [text]}, ensure_ascii=False))
+
+    assert json.loads(printed) == {text: [text]}
+    assert not CONTROL.search(printed)
+    assert not re.search(r"##(\[|vso\[|teamcity\[)", printed + terminal(text))
+    assert not re.search(r"^\s*::[a-z]", terminal(text), re.IGNORECASE | re.MULTILINE)
 
 
 def test_colour_only_adds_to_words(fail: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,11 +107,12 @@ def test_a_viewer_reads_no_markup_of_theirs(poisoned: dict[str, Any]) -> None:
     """No link, placeholder, control or address of another host comes of a recorded text."""
     run = run_of(poisoned)
     texts = [one["message"]["text"] for one in run["results"]]
+    texts += [one["locations"][0]["message"]["text"] for one in run["results"]]
     texts += [rule["fullDescription"]["text"] for rule in run["tool"]["driver"]["rules"]]
     addresses = [one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for one in run["results"]]
 
     assert all(text.replace("\u200b", "").isprintable() for text in texts)
-    assert not any(re.search(r"\]\(|\{\d", text) for text in texts)
+    assert not any(re.search(r"\]\(|\{\d|@\w|#\d|<[\w/!]|\w://", text) for text in texts)
     assert all(re.fullmatch(r"[A-Za-z0-9_.~/%-]*", address) and not address.startswith("/") for address in addresses)
 
 
