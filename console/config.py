@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 
+import orjson
+
 from console.output import put, table
 from console.surroundings import settings_of
 
