@@ -6,7 +6,7 @@ import msgspec
 
 from differ.bodies import body
 from differ.context import Context
-from differ.derived import settle_tag, stated
+from differ.derived import settle_digests, stated
 from differ.difference import PRESENCE, TYPE, Difference
 from differ.fields import headers, trailers
 from differ.renaming import mark
@@ -60,7 +60,6 @@ def _answers(sink: Sink, left: Response, right: Response, context: Context) -> N
         stated(sink, left, right, context)
     if context.method != "HEAD":
         body(sink, left, right, context)
-        if ("header:etag", "value") in sink.found:
-            settle_tag(sink, left, right)
         if sink.found:
+            settle_digests(sink, left, right)
             mark(sink, left, right, context)

@@ -7,6 +7,7 @@ behind masks or an encoding it may not be found again, and then two that differ 
 from __future__ import annotations
 
 import hashlib
+import re
 from base64 import b64encode
 from zlib import crc32
 
@@ -22,6 +23,15 @@ BODILESS = frozenset((204, 304))
 """Statuses whose answers have no body: what is said of one cannot be held against it."""
 TAG_MIN = 8
 """The fewest characters of a digest by which a tag is known as one: shorter ones agree by chance."""
+_CHECKSUMS = {
+    **dict.fromkeys((TAG_MIN, 9, 10), "crc32"),
+    **dict.fromkeys((24, 32), "md5"),
+    **dict.fromkeys((28, 40), "sha1"),
+    **dict.fromkeys((44, 64), "sha256"),
+    **dict.fromkeys((88, 128), "sha512"),
+}
+"""By how many characters it has in hex or base64; a CRC-32 is written in hex or as a number."""
+_NAMED = re.compile(r"(?:md5|sha-?(?:1|256|512)|crc-?32)[:=]", re.IGNORECASE)
 _ALGORITHMS = {
     "md5": "md5",
     "sha": "sha1",
@@ -134,24 +144,54 @@ def tag_fits(text: str, data: bytes) -> bool:
     return False
 
 
-def settle_tag(sink: Sink, left: Response, right: Response) -> None:
-    """Forgive two tags that are digests of their bodies where these differ in nothing, or in what is drawn or ordered anew.
+def checksum_way(text: str, data: bytes) -> str:
+    """How a text says a digest of the whole body, whatever its field is called: algorithm and spelling; empty when it says none."""
+    named = _NAMED.match(text.strip('"'))
+    prefix = named[0] if named is not None else ""
+    bare = text.strip('"').removeprefix(prefix)
+    algorithm = _CHECKSUMS.get(len(bare), "")
+    if algorithm == "crc32":
+        ways = {str(crc32(data)): "number", f"{crc32(data):08x}": "hex", f"{crc32(data):08X}": "HEX"}
+    elif algorithm:
+        digest = hashlib.new(algorithm, data, usedforsecurity=False).digest()
+        ways = {digest.hex(): "hex", digest.hex().upper(): "HEX", b64encode(digest).decode(): "base64"}
+    else:
+        return ""
+    return f"{prefix}{algorithm} {ways[bare]}" if bare in ways else ""
 
-    A plain change of the body is left with its tag: clients see both.
+
+def settle_digests(sink: Sink, left: Response, right: Response) -> None:
+    """Forgive headers that are digests of their bodies where these differ in nothing, or in what is drawn or ordered anew.
+
+    A plain change of the body is left with its digests: clients see both.
     """
-    change = sink.found.get(("header:etag", "value"))
     one, two = left.body, right.body
-    if change is None or change.klass != "hash" or one.data == two.data or one.truncated or two.truncated:
+    if one.data == two.data or one.truncated or two.truncated:
         return
-    for (where, _), found in sink.found.items():
-        if where.startswith("body") and not (found.klass or found.flags & (PERMUTATION | CLOCK)):
-            return
-    tags = [_only(answer) for answer in (left, right)]
-    if all(tag and tag_fits(tag, answer.body.data) for tag, answer in zip(tags, (left, right), strict=True)):
-        change.flags |= DERIVED
+    changes: list[tuple[str, Change]] = []
+    for (where, kind), found in sink.found.items():
+        if where.startswith("body"):
+            if not changes or not (found.klass or found.flags & (PERMUTATION | CLOCK)):
+                return
+        # Of base64 one digest may look unlike another by its signs alone; a tag that became weak is another promise.
+        elif (
+            where.startswith("header:")
+            and not found.flags
+            and (kind == "value" or (kind == "format" and where != "header:etag"))
+        ):
+            changes.append((where.removeprefix("header:"), found))
+    for name, change in changes:
+        texts = _only(left, name.encode("latin-1")), _only(right, name.encode("latin-1"))
+        if name == "etag":
+            fits = all(text and tag_fits(text, body.data) for text, body in zip(texts, (one, two), strict=True))
+        else:
+            way = checksum_way(texts[0], one.data)
+            fits = bool(way) and way == checksum_way(texts[1], two.data)
+        if fits:
+            change.flags |= DERIVED
 
 
-def _only(answer: Response) -> str:
-    """The entity tag of an answer; empty when it has none or several."""
-    tags = [value for name, value in answer.headers if len(name) == 4 and name.lower() == b"etag"]
-    return tags[0].decode("latin-1").strip() if len(tags) == 1 else ""
+def _only(answer: Response, name: bytes) -> str:
+    """The value of a field of an answer; empty when it has none or several."""
+    values = [value for field, value in answer.headers if len(field) == len(name) and field.lower() == name]
+    return values[0].decode("latin-1").strip() if len(values) == 1 else ""

@@ -272,7 +272,8 @@ def _tested(place: Place, evidence: Evidence) -> Weighed:
         return Weighed(NOISE, TESTED, own.p_value, evidence.q_own, _why_noise(place, evidence))
     if place.nature == "permutation" and (why := _why_known(place, evidence)):
         return Weighed(NOISE, TESTED, own.p_value, evidence.q_own, why, by_profile=True)
-    contrary = evidence.all.a_not_x or evidence.all.b_not_x
+    # Where each exchange shows noise, those elsewhere say nothing of it: what came or went there differs at this facet too.
+    contrary = evidence.all.a_not_x or evidence.all.b_not_x or not own.x_alone
     p_value, q_value, tally = evidence.p_own, evidence.q_own, own
     if not contrary and pool.x and evidence.p_pool < p_value:
         p_value, q_value, tally = evidence.p_pool, evidence.q_pool, pool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
+from zlib import crc32
 
 import pytest
 
@@ -144,6 +145,45 @@ def test_a_tag_that_is_a_digest_of_a_body_drawn_anew_is_forgiven(made: object) -
 
     assert (noisy.flags, noisy.klass) == (DERIVED, "hash")
     assert [found.flags for found in (plain, stale, alone)] == [0, 0, 0]
+
+
+CHECKSUMS = [
+    ("X-Amz-Crc32", lambda data: str(crc32(data))),
+    ("X-Sum", lambda data: f"{crc32(data):08x}"),
+    ("X-Body-Hash", lambda data: HEX["sha1"](data).upper()),
+    ("Docker-Content-Digest", lambda data: "sha256:" + HEX["sha256"](data)),
+    ("X-Checksum-Sha256", lambda data: b64("sha256", data)),
+    ("X-Checksum", lambda data: b64("md5", data)),
+]
+
+
+@pytest.mark.parametrize(("name", "made"), CHECKSUMS)
+def test_a_checksum_by_any_name_of_a_body_drawn_anew_is_forgiven(name: str, made: object) -> None:
+    """The bodies differ in a uuid alone, and each checksum is that of its own; nothing else is forgiven by its looks."""
+    noisy = about(name, answer(OLD, (name, made(OLD))), answer(NEW, (name, made(NEW))))
+    plain = about(name, answer(OLD, (name, made(OLD))), answer(OTHER, (name, made(OTHER))))
+    stale = about(name, answer(OLD, (name, made(OLD))), answer(NEW, (name, made(OTHER))))
+    alone = about(name, answer(OLD, (name, made(OLD))), answer(OLD, (name, made(NEW))))
+
+    assert [found.flags for found in (noisy, plain, stale, alone)] == [DERIVED, 0, 0, 0]
+
+
+def test_a_checksum_in_another_spelling_is_a_change_though_both_are_right() -> None:
+    """A noisy body explains another digest, and not another algorithm or another way to write it."""
+    says = {
+        "md5": HEX["md5"],
+        "sha256": HEX["sha256"],
+        "upper": lambda data: HEX["md5"](data).upper(),
+        "base64": lambda data: b64("md5", data),
+    }
+    flags = [
+        about("X-Sum", answer(OLD, ("X-Sum", one(OLD))), answer(NEW, ("X-Sum", two(NEW)))).flags
+        for one in says.values()
+        for two in says.values()
+        if one is not two
+    ]
+
+    assert set(flags) == {0}
 
 
 def test_a_tag_of_a_body_that_is_only_spelled_otherwise_is_forgiven() -> None:

@@ -276,6 +276,27 @@ def test_noise_at_other_endpoints_makes_a_single_change_undecided() -> None:
     assert judge("shop", gather(alone), quiet).regressions
 
 
+def test_noise_stays_noise_where_branch_drops_the_place_elsewhere() -> None:
+    """An id drawn anew for each answer, gone from other endpoints and new at others, is no open question where both versions give it."""
+    where = "header:x-request-id"
+    drawn = [
+        row(n, [(pair, where, "value", VALUE, 90 + 3 * n + pair) for pair in range(3)], "GET /kept") for n in range(9)
+    ]
+    elsewhere = [
+        row(
+            20 + n,
+            [(0, where, "added" if n % 2 else "missing", PRESENCE, n), (1 + n % 2, where, "value", VALUE, 50 + n)],
+            f"GET /{n}",
+        )
+        for n in range(12)
+    ]
+
+    found = judged([one | {"d_klass": ["token"] * len(one["d_klass"])} for one in (*drawn, *elsewhere)])
+
+    assert verdicts(found) == {(where, "value"): NOISE, (where, "missing"): REGRESSION, (where, "added"): REGRESSION}
+    assert not found.undecided
+
+
 def test_one_look_at_rare_noise_does_not_say_how_rare_it_is() -> None:
     """Seen once among fifteen exchanges, a flapping status may well come in a pair; among two thousand it may not."""
     flap, both = (
