@@ -11,6 +11,8 @@ from typing import NoReturn
 import pytest
 
 from bench import broker as kafka
+from echolane.home import Home
+from echolane.journal import open_journal
 from echolane.ledger import run_identities
 from tests.e2e.rights_parts import Guarded, commands
 from tests.e2e.workers_parts import WAIT_S, Stage
@@ -35,6 +37,15 @@ def guarded(
         yield found
     finally:
         found.broker.stop()
+
+
+@pytest.fixture(autouse=True)
+def empty(guarded: Guarded, tmp_path: Path) -> None:
+    """Nothing of an earlier test is on the broker: the rights are for one prefix, so all tests have the same topics."""
+    journal = open_journal(Home(tmp_path, guarded.broker.url()))
+    for topic in journal.topics():
+        journal.drop(topic)
+    journal.close()
 
 
 @pytest.fixture
