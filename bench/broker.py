@@ -1,8 +1,9 @@
 """A real Apache Kafka broker for tests and benchmarks: ``python -m bench.broker`` installs it (``make parts``).
 
 Maven resolves the broker's jars into ``.parts/kafka``; a :class:`Broker` is one KRaft node on free ports of this machine, with a
-listener of each kind: plain, with a user and password (``alice``, ``right``; PLAIN and SCRAM), with TLS. It can be killed, stopped and
-started again on its data. A :class:`Cluster` is several of them.
+listener of each kind: plain, with a user and password (``alice``, ``right``; PLAIN and SCRAM), with TLS, with both (SCRAM). It can be
+killed, stopped and started again on its data. One that is ``guarded`` asks for rights: alice and whoever comes in plain has all of them.
+A :class:`Cluster` is several of them.
 """
 
 from __future__ import annotations
@@ -41,16 +42,20 @@ FAILOVER_MS = 4000
 """After so long without a word of a node its partitions are led by others: less than its start takes, so that a kill has it happen."""
 USER, PASSWORD = "alice", "right"
 
+_LAST = f"kafka-tools-{VERSION}.jar"
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>echolane.parts</groupId><artifactId>kafka</artifactId><version>1</version><dependencies><dependency>
 <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version>
+</dependency><dependency>
+<groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>{VERSION}</version>
+<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>
 </dependency></dependencies></project>"""
 _CONFIG = """process.roles=broker,controller
 node.id={node}
 controller.quorum.voters={voters}
 broker.session.timeout.ms={session_ms}
-listeners=PLAIN://127.0.0.1:{plain},SASL://127.0.0.1:{sasl},TLS://127.0.0.1:{tls},CONTROLLER://127.0.0.1:{controller}
-listener.security.protocol.map=PLAIN:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL,CONTROLLER:PLAINTEXT
+listeners=PLAIN://127.0.0.1:{plain},SASL://127.0.0.1:{sasl},TLS://127.0.0.1:{tls},BOTH://127.0.0.1:{both},CONTROLLER://127.0.0.1:{controller}
+listener.security.protocol.map=PLAIN:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL,BOTH:SASL_SSL,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAIN
 controller.listener.names=CONTROLLER
 listener.name.sasl.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
@@ -58,6 +63,10 @@ listener.name.sasl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain
 listener.name.sasl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 listener.name.tls.ssl.keystore.type=PEM
 listener.name.tls.ssl.keystore.location={folder}/server.pem
+listener.name.both.ssl.keystore.type=PEM
+listener.name.both.ssl.keystore.location={folder}/server.pem
+listener.name.both.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.both.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 log.dirs={folder}/data
 num.network.threads=2
 num.io.threads=4
@@ -71,6 +80,9 @@ auto.create.topics.enable=false
 log.cleaner.dedupe.buffer.size=4194304
 file.delete.delay.ms=1000
 """
+_GUARD = f"""authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS;User:{USER}
+"""
 
 
 def lacks() -> str:
@@ -83,8 +95,8 @@ def lacks() -> str:
 
 
 def installed() -> bool:
-    """Whether the jars are there."""
-    return (LIBS / f"kafka_2.13-{VERSION}.jar").exists()
+    """Whether the jars are there: the last one that is put there is."""
+    return (LIBS / _LAST).exists()
 
 
 def install() -> None:
@@ -99,7 +111,9 @@ def install() -> None:
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"mvn could not fetch Kafka {VERSION}:\n{done.stdout}{done.stderr}")
-        (Path(folder) / "libs").rename(LIBS)
+        LIBS.mkdir(exist_ok=True)  # one that an older Echolane made has no tools
+        for jar in sorted((Path(folder) / "libs").iterdir(), key=lambda jar: jar.name == _LAST):
+            jar.rename(LIBS / jar.name)
 
 
 class Quorum(NamedTuple):
@@ -126,9 +140,9 @@ def cluster_id() -> str:
 class Broker:
     """One node. ``start`` waits until it listens; everything it writes is under ``folder``."""
 
-    def __init__(self, folder: Path, quorum: Quorum | None = None) -> None:
+    def __init__(self, folder: Path, quorum: Quorum | None = None, *, guarded: bool = False) -> None:
         self.folder = folder = folder.resolve()
-        self.plain, self.sasl, self.tls = (free_port() for _ in range(3))
+        self.plain, self.sasl, self.tls, self.both = (free_port() for _ in range(4))
         quorum = quorum or Quorum.alone()
         replicas = min(3, len(quorum.controllers))
         self.ca = folder / "ca.pem"
@@ -140,6 +154,7 @@ class Broker:
             plain=self.plain,
             sasl=self.sasl,
             tls=self.tls,
+            both=self.both,
             node=quorum.node,
             voters=",".join(f"{node}@127.0.0.1:{port}" for node, port in enumerate(quorum.controllers, 1)),
             controller=quorum.controllers[quorum.node - 1],
@@ -149,7 +164,7 @@ class Broker:
             user=USER,
             password=PASSWORD,
         )
-        (folder / "server.properties").write_text(config)
+        (folder / "server.properties").write_text(config + (_GUARD if guarded else ""))
         self._java("kafka.tools.StorageTool", "format", "-t", quorum.cluster, "-c", "server.properties", *_scram())
 
     def __repr__(self) -> str:

@@ -21,6 +21,7 @@ from echolane import ids, log, service
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
 from echolane.settings import Settings
+from replayer.quiet import first_of
 from replayer.worker import ReplayWorker
 
 EPILOG = """examples:
@@ -65,10 +66,15 @@ def execute(args: argparse.Namespace) -> int:
 
 def replaying(journal: Journal, home: Home, settings: Settings, name: str, health: Health) -> None:
     """A replay worker, on the loop."""
+    worker = ReplayWorker(journal, home, settings, name, machine())
 
     async def living(stop: asyncio.Event) -> None:
+        trouble = ""
         while not stop.is_set():
             health.beat()
+            if worker.trouble != trouble:
+                trouble = worker.trouble
+                say(trouble)
             with suppress(TimeoutError):
                 async with asyncio.timeout(BEAT_S):
                     await stop.wait()
@@ -78,9 +84,12 @@ def replaying(journal: Journal, home: Home, settings: Settings, name: str, healt
         health.ready()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(living(stop))
-            await ReplayWorker(journal, home, settings, name, machine()).run(stop)
+            await worker.run(stop)
 
-    service.run(main)
+    try:
+        service.run(main)
+    except BaseExceptionGroup as group:
+        raise first_of(group) from group
 
 
 class Beating(threading.Event):

@@ -69,6 +69,8 @@ class ReplayWorker:
         self._log = RunLog(journal, name)
         self._serving: dict[str, Shared] = {}
         """Runs it is at."""
+        self.trouble = ""
+        """Why it could not do its share of a run at last, for whoever started it: who asked for the run may not hear of it."""
         self._waiting_told_at = 0.0
         self._not_before: dict[str, float] = {}
         self._thread = ThreadPoolExecutor(1, "journal")
@@ -151,6 +153,7 @@ class ReplayWorker:
                     await _in(self._words, member.leave)
         except EcholaneError as error:
             log.event("worker.left-run", worker=self.name, run=run, error=str(error))
+            self.trouble = str(error)
             await self.tell(run, Told(self.name, "replay", time.time_ns(), trouble=str(error)))
         finally:
             self._not_before[run] = time.monotonic() + again_s
@@ -196,7 +199,7 @@ class ReplayWorker:
             partition,
             partitions,
             start,
-            lambda: member.held().get(partition) == epoch and not shared.ended,
+            lambda: _holds(member, partition, epoch) and not shared.ended,
             lambda position: member.commit(partition, position, epoch),
             self._thread,
             self._commit_thread,
@@ -221,9 +224,14 @@ class _Serving:
         """Fire what comes into hand, until the run has ended or the worker leaves."""
         worker, shared = self._worker, self._shared
         self._partitions = await worker.read(worker.journal.partitions, work_topic(shared.run))
+        refused: EcholaneError | None = None
         async with asyncio.TaskGroup() as tasks:
             while not stop.is_set() and not shared.ended:
-                held = self._member.held()
+                try:
+                    held = self._member.held()
+                except EcholaneError as error:  # raised here it would come out as one of a group
+                    refused = error
+                    break
                 for key in held.items():
                     if key not in self._at:
                         self._at.add(key)
@@ -231,6 +239,8 @@ class _Serving:
                 await self._tell(len(held))
                 await self._heed_conditions()
                 await _pause(stop, LISTEN_S)
+        if refused is not None:
+            raise refused
         await self._tell(0, now=True)
 
     async def _heed_conditions(self) -> None:
@@ -258,7 +268,7 @@ class _Serving:
         """Whether the partition is finished; False once it is out of hand."""
         worker, shared = self._worker, self._shared
         group, topic = replay_group(shared.asked.turn), work_topic(shared.run)
-        while not stop.is_set() and not shared.ended and self._member.held().get(partition) == epoch:
+        while not stop.is_set() and not shared.ended and _holds(self._member, partition, epoch):
             try:
                 start = await worker.read(worker.journal.committed, group, topic, partition)
                 if start >= await worker.read(worker.journal.end, topic, partition):
@@ -276,9 +286,17 @@ class _Serving:
                 return False
             except EcholaneError as error:
                 log.event("worker.failed", worker=worker.name, run=shared.run, partition=partition, error=str(error))
+                worker.trouble = str(error)
                 await worker.tell(shared.run, Told(worker.name, "replay", time.time_ns(), trouble=str(error)))
                 await _pause(stop, AGAIN_S)
         return False
+
+
+def _holds(member: Member, partition: int, epoch: int) -> bool:
+    """Whether it is in hand. One that may be in no group any more holds nothing; whoever serves the run says so."""
+    with suppress(EcholaneError):
+        return member.held().get(partition) == epoch
+    return False
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

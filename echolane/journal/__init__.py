@@ -45,6 +45,9 @@ class Member(Protocol):
 
         A partition that stays in hand keeps its epoch, whoever comes and goes. One that came back has another epoch: what was
         done under the old one and not committed is another's, and is read again from :meth:`Journal.committed`.
+
+        Raises:
+            HomeError: it may not be in the group.
         """
         ...
 

@@ -17,7 +17,7 @@ from typing import Any
 from echolane.errors import HomeError
 from echolane.journal import Entry, Group, Member
 from echolane.journal.kafka_address import Address
-from echolane.journal.kafka_clients import RETRY_S, Clients
+from echolane.journal.kafka_clients import RETRY_S, Clients, Need
 from echolane.journal.kafka_members import KafkaMember
 from echolane.journal.kafka_reading import MS_NS, Damage, Reading
 from echolane.journal.kafka_settings import replicas_of, settings_of
@@ -71,7 +71,7 @@ class KafkaJournal:
                 admin.wait_for_topics([name])
 
         try:
-            self._clients.asked(make, topic)
+            self._clients.asked(make, topic, need=Need("Create"))
         except HomeError as error:
             if isinstance(error.__cause__, errors.InvalidReplicationFactorError):
                 raise HomeError(
@@ -186,7 +186,7 @@ class KafkaJournal:
         removed = {place: at for place, at in reached.items() if at > spans[place][0]}
         if removed:
             places = {self._place(found, partition): at for partition, at in removed.items()}
-            self._clients.asked(lambda admin: admin.delete_records(places), topic)
+            self._clients.asked(lambda admin: admin.delete_records(places), topic, need=Need("Delete"))
         return sum(at - spans[partition][0] for partition, at in removed.items())
 
     def drop(self, topic: str) -> None:
@@ -205,7 +205,7 @@ class KafkaJournal:
             except errors.UnknownTopicOrPartitionError:
                 pass  # by another process, or by our own request that was sent again
 
-        self._clients.asked(remove, topic)
+        self._clients.asked(remove, topic, need=Need("Delete"))
         deadline = time.monotonic() + GONE_WAIT_S
         while (left := self._look(topic)) is not None and left.identity == found.identity:
             if time.monotonic() > deadline:
@@ -313,7 +313,7 @@ class KafkaJournal:
                 raise refused
 
         try:
-            self._clients.asked(save, topic)
+            self._clients.asked(save, topic, need=Need("Read", group))
         except HomeError as error:
             if isinstance(error.__cause__, self._clients.errors.UnknownMemberIdError):
                 raise HomeError(
@@ -324,7 +324,9 @@ class KafkaJournal:
     def _load(self, group: str, topic: str, partition: int) -> Any:
         """A group's commit; None when there is none."""
         place = self._place(self._topic(topic, partition), partition)
-        found = self._clients.asked(lambda admin: admin.list_group_offsets({group: [place]}), topic)[group].get(place)
+        need = Need("Describe", group)
+        told = self._clients.asked(lambda admin: admin.list_group_offsets({group: [place]}), topic, need=need)
+        found = told[group].get(place)
         return None if found is None or found.offset < 0 else found
 
     def _load_damage(self, topic: str, partition: int) -> str:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from echolane import log
 from echolane.errors import EcholaneError, HomeError, JournalDown, JournalFull, UsageError
@@ -34,6 +34,19 @@ IDLE_CONSUMERS = 4
 """Consumers kept for the next reader; making one costs 20 ms, keeping one a thread and a connection to each broker."""
 RETRY_S = (0.1, 1.0)
 """What could not be done yet (no leader, no coordinator) is tried again after the first, doubling up to the second."""
+
+
+class Need(NamedTuple):
+    """The right that a question to the cluster needs, for who may not ask it."""
+
+    operation: str
+    """As `kafka-acls.sh` takes it."""
+    group: str = ""
+    """The group that it is about, where that is known."""
+
+
+DESCRIBE = Need("Describe")
+RIGHTS = "docs/how-to/run-on-kafka-and-clickhouse.md#what-users-need"
 
 
 class _LastWord(logging.Handler):
@@ -129,10 +142,12 @@ class Clients:
             how["sasl_plain_password"] = address.password(environ)
         return how
 
-    def asked(self, question: Callable[[Any], T], what: str = "", wait_s: float | None = None) -> T:
+    def asked(
+        self, question: Callable[[Any], T], what: str = "", wait_s: float | None = None, need: Need = DESCRIBE
+    ) -> T:
         """What a question to the cluster gives; asked again while the cluster is not ready, up to the address's patience.
 
-        ``what`` names the topic, for messages.
+        ``what`` names the topic and ``need`` the right that it takes, for messages.
         """
         deadline, pause = time.monotonic() + (wait_s or self.address.wait_s), RETRY_S[0]
         _last_word.forget()
@@ -143,7 +158,7 @@ class Clients:
                 answer = question(admin)
             except self.errors.KafkaError as error:
                 if not self._is_passing(error) or time.monotonic() + pause > deadline:
-                    raise self.refusal(error, what) from error
+                    raise self.refusal(error, what, need) from error
                 if admin is not None and pause > RETRY_S[0]:
                     self._forget(admin)  # it may hold on to a broker that is no longer in charge
             else:
@@ -293,25 +308,37 @@ class Clients:
         return self._kafka.TopicPartition(topic, partition)
 
     @contextmanager
-    def translated(self, what: str = "") -> Generator[None]:
+    def translated(self, what: str = "", need: Need = DESCRIBE) -> Generator[None]:
         """Foreign errors end here."""
         try:
             yield
         except self.errors.KafkaError as error:
-            raise self.refusal(error, what) from error
+            raise self.refusal(error, what, need) from error
 
-    def refusal(self, error: Any, what: str = "") -> EcholaneError:
+    def _lacking(self, error: Any, what: str, need: Need) -> str:
+        """Which right a user lacks."""
+        errors, address, operation = self.errors, self.address, need.operation
+        topic = f"topic `{address.prefix}{what}`" if what else f"topics that begin with `{address.prefix}`"
+        if isinstance(error, errors.GroupAuthorizationFailedError):
+            thing = f"group `{need.group}`" if need.group else f"groups that begin with `{address.prefix}`"
+        elif isinstance(error, errors.TopicAuthorizationFailedError):
+            thing = topic
+        elif operation == "Write":  # whoever may write to a topic may do so idempotently, but on old brokers
+            thing = f"{topic} (before Kafka 2.8: IdempotentWrite on the cluster)"
+        else:
+            thing = "the cluster"
+        return (
+            f"Kafka user `{address.user or 'ANONYMOUS'}` may not do this: it lacks {operation} on {thing} of {address.shown}; "
+            f"who needs what: {RIGHTS}"
+        )
+
+    def refusal(self, error: Any, what: str = "", need: Need = DESCRIBE) -> EcholaneError:
         """A foreign error in our words: what, where, and what to do."""
         errors, address = self.errors, self.address
+        if isinstance(error, errors.AuthorizationError) or "ClusterAuthorizationFailed" in str(error):
+            return HomeError(self._lacking(error, what, need))
         where = f"topic `{what}` on {address.shown}" if what else address.shown
         for kinds, words in (
-            (
-                errors.AuthorizationError,
-                (
-                    f"Kafka user `{address.user or 'ANONYMOUS'}` may not do this at {where}; grant it all on topics and groups "
-                    f"that begin with `{address.prefix}` ({type(error).__name__})"
-                ),
-            ),
             (errors.UnknownTopicOrPartitionError, f"there is no topic `{what}` on {address.shown}"),
             (
                 (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError),

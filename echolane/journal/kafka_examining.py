@@ -20,8 +20,9 @@ from echolane.clock import SYSTEM, Clock
 from echolane.errors import EcholaneError
 from echolane.ids import uuid7
 from echolane.journal.kafka_address import Address
-from echolane.journal.kafka_clients import Clients
+from echolane.journal.kafka_clients import Clients, Need
 from echolane.journal.kafka_settings import Fault, faults, replicas_of, settings_of
+from echolane.journal.kafka_topic import WRITE
 from echolane.journal.sharing import LEASE_S
 
 OLDEST = (2, 5)
@@ -34,6 +35,7 @@ TRIAL_LEFT_MS = 600_000
 """A topic of a doctor that was killed is removed by the next one that finds it older than this."""
 TRIAL_KEPT_MS = 3_600_000
 UNREAD = Fault(WARN, "has settings that this user may not read", "grant DescribeConfigs on it")
+UNREAD_BROKER = Fault(WARN, "have settings that this user may not read", "grant DescribeConfigs on the cluster")
 
 
 class _Broker(NamedTuple):
@@ -146,7 +148,9 @@ def _configs(clients: Clients, kind: str, names: Sequence[str]) -> dict[str, dic
     """The settings of brokers or topics, by name."""
     module: Any = importlib.import_module("kafka.admin")
     wanted = [module.ConfigResource(kind, name) for name in names]
-    found: dict[str, Any] = clients.asked(lambda admin: admin.describe_configs(wanted, config_filter="all"))
+    found: dict[str, Any] = clients.asked(
+        lambda admin: admin.describe_configs(wanted, config_filter="all"), need=Need("DescribeConfigs")
+    )
     return {
         name: {key: str(one["value"]) for key, one in values.items() if one["value"] is not None}
         for name, values in found.get(kind, {}).items()
@@ -158,6 +162,8 @@ def _broker_settings(clients: Clients, brokers: Sequence[_Broker]) -> Iterator[C
     by_fault: dict[Fault, list[str]] = {}
     for broker in brokers:
         settings = found.get(str(broker.id), {})
+        if not settings:
+            by_fault.setdefault(UNREAD_BROKER, []).append(broker.place)
         if settings.get("auto.create.topics.enable") == "true":
             fault = Fault(WARN, "make a topic of every mistyped name", "set auto.create.topics.enable=false")
             by_fault.setdefault(fault, []).append(broker.place)
@@ -244,10 +250,11 @@ def _clocks(clients: Clients, brokers: Sequence[_Broker], clock: Clock) -> Itera
     _remove_left(clients, prefix + TRIAL, clock)
     if not brokers:
         return
-    topic = f"{prefix}{TRIAL}{uuid7(clock.wall_ns())}"
+    bare = f"{TRIAL}{uuid7(clock.wall_ns())}"
+    topic = prefix + bare
     configs = settings_of(TRIAL, clients.address, 1) | {"retention.ms": str(TRIAL_KEPT_MS)}
     spec = {"assignments": {index: [broker.id] for index, broker in enumerate(brokers)}, "configs": configs}
-    clients.asked(lambda admin: admin.create_topics({topic: spec}, wait_for_metadata=True), topic)
+    clients.asked(lambda admin: admin.create_topics({topic: spec}, wait_for_metadata=True), bare, need=Need("Create"))
     try:
         producer = clients.producer()
         try:
@@ -258,7 +265,7 @@ def _clocks(clients: Clients, brokers: Sequence[_Broker], clock: Clock) -> Itera
             clients.abandon(producer)
     finally:
         with contextlib.suppress(EcholaneError):  # the next one removes it
-            clients.asked(lambda admin: admin.delete_topics([topic]), topic)
+            clients.asked(lambda admin: admin.delete_topics([topic]), bare)
 
 
 def _asked_time(clients: Clients, producer: Any, place: tuple[str, int], clock: Clock) -> tuple[float, float]:
@@ -266,7 +273,7 @@ def _asked_time(clients: Clients, producer: Any, place: tuple[str, int], clock: 
     topic, partition = place
     ahead_s = doubt_s = 0.0
     for _ in range(2):
-        with clients.translated(topic):
+        with clients.translated(topic.removeprefix(clients.address.prefix), WRITE):
             before, begun = clock.wall_ns(), time.monotonic_ns()
             sent = producer.send(topic, b"what time is it?", partition=partition)
             producer.flush(timeout=clients.address.wait_s)
@@ -288,7 +295,7 @@ def _remove_left(clients: Clients, prefix: str, clock: Clock) -> None:
         if name.startswith(prefix) and _begun_ms(name.removeprefix(prefix)) < now_ms - TRIAL_LEFT_MS
     ]
     if left:
-        clients.asked(lambda admin: admin.delete_topics(left))
+        clients.asked(lambda admin: admin.delete_topics(left), need=Need("Delete"))
 
 
 def _begun_ms(identity: str) -> int:

@@ -18,7 +18,7 @@ import msgspec
 
 from echolane import log
 from echolane.errors import EcholaneError, Fenced, HomeError
-from echolane.journal.kafka_clients import Clients
+from echolane.journal.kafka_clients import Clients, Need
 from echolane.journal.sharing import BEATS, balanced, fenced
 
 POLL_S = 1.0
@@ -135,6 +135,9 @@ class KafkaMember:
             try:
                 self._consumer.poll(timeout_ms=int(min(POLL_S, self._lease_s / BEATS) * 1000))
                 self._heard = time.monotonic()
+            except self._clients.errors.AuthorizationError as error:  # which no waiting changes
+                self.error = self._clients.refusal(error, self._topic, Need("Read", self._group))
+                break
             except self._clients.errors.KafkaError as error:
                 log.event("member.unheard", group=self._group, error=str(error))
                 self._left.wait(JOIN_TRY_S)
@@ -156,7 +159,13 @@ class KafkaMember:
             self._moved.notify_all()
 
     def held(self) -> dict[int, int]:
-        """Partitions it may work on now, each with its epoch; none when it slept past its lease."""
+        """Partitions it may work on now, each with its epoch; none when it slept past its lease.
+
+        Raises:
+            HomeError: its user may not be in the group.
+        """
+        if self.error is not None:
+            raise self.error
         beats = self._consumer._coordinator.heartbeat  # noqa: SLF001 - when the brokers last answered is told nowhere else
         asleep = beats.session_timeout_expired() or time.monotonic() - self._heard > self._lease_s
         return {} if asleep else dict(self._seat.held)
@@ -207,7 +216,7 @@ class KafkaMember:
                 raise errors.for_code(code)
 
         try:
-            self._clients.asked(commit, self._topic)
+            self._clients.asked(commit, self._topic, need=Need("Read", self._group))
         except HomeError as error:
             gone = (errors.IllegalGenerationError, errors.UnknownMemberIdError, errors.RebalanceInProgressError)
             if isinstance(error.__cause__, gone):

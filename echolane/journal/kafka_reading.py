@@ -17,7 +17,7 @@ from echolane import log
 from echolane.errors import EcholaneError, HomeError, JournalDown
 from echolane.frame import FrameDamaged, check_frame
 from echolane.journal import Entry
-from echolane.journal.kafka_clients import RETRY_S, Clients
+from echolane.journal.kafka_clients import RETRY_S, Clients, Need
 
 POLL_MS = 250
 RECORDS = 500
@@ -62,7 +62,10 @@ class Reading:
         try:
             while self._at < self._stop:
                 try:
-                    with self._clients.consumer(fresh=self._tried) as consumer, self._clients.translated(self._topic):
+                    with (
+                        self._clients.consumer(fresh=self._tried) as consumer,
+                        self._clients.translated(self._topic, Need("Read")),
+                    ):
                         consumer.assign([self._place])
                         consumer.seek(self._place, self._at)
                         yield from self._through(consumer, set_aside, ask)

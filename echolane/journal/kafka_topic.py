@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from echolane.journal.kafka_clients import Clients
+from echolane.journal.kafka_clients import Clients, Need
 from echolane.journal.together import Together, Waiting
 
+WRITE = Need("Write")
 ASK_S = 1.0
 """An append that takes longer than this asks whether the topic is still there."""
 
@@ -41,7 +42,7 @@ class Topic:
         """Hand everything over, then send it: the producer sends nothing before it is flushed."""
         clients, wait_s = self._clients, self._clients.address.wait_s
         try:
-            with clients.translated(self.name):
+            with clients.translated(self.name, WRITE):
                 if self._producer is None:
                     self._producer = clients.producer()
                 sent = [
@@ -63,7 +64,7 @@ class Topic:
             if failed is None:
                 waiting.positions = [future.value.offset for future in futures]
             else:
-                waiting.error = clients.refusal(failed, self.name)
+                waiting.error = clients.refusal(failed, self.name, WRITE)
         if any(waiting.error for waiting in batch):
             self._discard()
 

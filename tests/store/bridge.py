@@ -2,12 +2,14 @@
 
 ``python -m tests.store.bridge FOLDER PORT`` serves a server's databases from ``FOLDER/chdb``: hello, ping, queries, inserts,
 exceptions. Blocks pass as they are, by ``FORMAT Native``. It says that it speaks revision 54440: blocks have their info,
-settings are texts, and columns are as ``FORMAT Native`` writes them. User ``echolane`` has the password ``s3cret``, ``default`` none.
+settings are texts, and columns are as ``FORMAT Native`` writes them. Users ``echolane`` and ``dashboards`` have the password ``s3cret``, ``default`` none.
+Where the folder has ``users.xml``, whoever comes has the rights that the engine's own user ``default`` is given there.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import itertools
 import os
 import re
@@ -26,7 +28,7 @@ from echolane.store.server import ServerStore
 from tests.store.native_blocks import Short, end_of_block, end_of_column, read_text, read_varint, text, varint
 
 REVISION = 54_440
-USERS = {"default": "", "echolane": "s3cret"}
+USERS = {"default": "", "echolane": "s3cret", "dashboards": "s3cret"}
 INFO = b"\x01\x00\x02\xff\xff\xff\xff\x00"
 """A block's info: no overflow, no bucket."""
 INSERT = re.compile(r"\s*INSERT INTO `(\w+)` \((.*)\) VALUES\s*", re.DOTALL)
@@ -141,8 +143,9 @@ class Conversation:
                 516, f"{user}: Authentication failed: password is incorrect, or there is no user with such name."
             )
         self._session = self._engine.session()
-        # As a server, which has no memory of its own to spare, and lets its client say how long blocks are.
-        self._session.run("SET max_memory_usage = 536870912")
+        if not isinstance(self._engine, Granted):
+            # As a server, which has no memory of its own to spare, and lets its client say how long blocks are.
+            self._session.run("SET max_memory_usage = 536870912")
         if database not in self._session.run("SHOW DATABASES").decode().split():
             raise Refused(81, f"Database {database} does not exist")
         self._session.run(f"USE `{database}`")
@@ -254,12 +257,35 @@ class Conversation:
             raise Refused(int(found[1]) if found else 36, found[2] if found else str(error)) from error
 
 
+class Granted:
+    """The engine with the users of a file. It logs nobody in: everybody is its user ``default``."""
+
+    def __init__(self, path: Path) -> None:
+        from echolane.store import chdb
+
+        here = Path.cwd()
+        native: Any = importlib.import_module("chdb")._chdb
+        os.chdir(here)  # which its import changes
+        config = path.with_suffix(".granted.xml")
+        config.write_text("<clickhouse><users_config>users.xml</users_config></clickhouse>", "ascii")
+        self._session: Any = chdb.Session
+        self._path = path
+        self._connect = lambda: native.connect(f"{path}?config-file={config}")
+        self._first = self._connect()
+
+    def session(self) -> Any:
+        """A conversation without settings of ours, which a user may be forbidden to make."""
+        session = self._session.__new__(self._session)
+        session._native, session._path, session._types = self._connect(), self._path, {}
+        return session
+
+
 def serve(folder: Path, port: int) -> None:
     """Until killed."""
     from echolane.store.chdb import Engine
 
     os.chdir(folder)
-    engine = Engine(Path("chdb"))
+    engine: Any = Granted(Path("chdb")) if Path("users.xml").exists() else Engine(Path("chdb"))
     listener = socket.create_server(("127.0.0.1", port))
 
     def converse(sock: socket.socket) -> None:
