@@ -23,8 +23,10 @@ CANARY = "canary-7f3d1c55"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 CALLER = "00f067aa0ba902b7"
 STEPS = ["plan", "start copies", "fire", "compare", "close"]
-FAST_S = 1.0 + 1.5
-"""By how much a run may be longer where nobody takes its spans: the second that it waits at its end, and what chance adds."""
+PATIENT = {"OTEL_EXPORTER_OTLP_TIMEOUT": "100"}
+"""Whoever waited for such a collector would wait for half a minute and more."""
+LATER_S = 15.0
+"""By how much a run may be longer by chance, on a machine that has other things to do; the bound itself is tested beside the floor."""
 
 
 @pytest.fixture
@@ -157,12 +159,12 @@ def check_harmless(world: World, flags: list[object], environ: dict[str, str]) -
     began = time.monotonic()
     plain, before = world.run(*flags)
     plain_s, began = time.monotonic() - began, time.monotonic()
-    world.environ |= environ
+    world.environ |= environ | PATIENT
     done, after = world.run(*flags)
     traced_s = time.monotonic() - began
 
     assert (done.code, after["ledger"]["selected"]) == (plain.code, before["ledger"]["selected"]) == (0, 6)
-    assert traced_s < plain_s + FAST_S, (plain_s, traced_s)
+    assert traced_s < plain_s + LATER_S, (plain_s, traced_s)
     assert "opentelemetry" not in done.err.lower()
     assert about_traces(done.err) == ["traces: 6 of 6 spans were dropped, the collector did not take them in time"]
 
