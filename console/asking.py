@@ -37,6 +37,7 @@ from echolane.runlog import ASKED, CANCEL, INTERRUPTED, Asked, RunLog, Shared, W
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.store import QueryError, Store
+from echolane.tracing import here, span
 from replayer.copies import started_copies
 from replayer.fire import ReplaySummary
 from replayer.intents import intents_topic
@@ -82,10 +83,12 @@ def ask(args: argparse.Namespace, home: Home, settings: Settings, spec: RunSpec,
         shared = going_on(words, spec) if resume else None
         if shared is None:
             selected, turn = planned(journal, store, home, settings, spec, words, resume=resume)
-            spec = stack.enter_context(started_copies(home, spec, say))
+            with span("start copies"):
+                spec = stack.enter_context(started_copies(home, spec, say))
             check_targets(home, spec)
             save_run(store, spec, "shared")
-            asked = Asked(spec, selected, turn, machine(), load_seal_keys(home.keys, os.environ).current.id.hex())
+            key = load_seal_keys(home.keys, os.environ).current.id.hex()
+            asked = Asked(spec, selected, turn, machine(), key, trace=here())
             words.say(spec.run, ASKED, msgspec.json.encode(asked))
             shared = words.find(spec.run)
         else:
@@ -94,7 +97,7 @@ def ask(args: argparse.Namespace, home: Home, settings: Settings, spec: RunSpec,
         waiting = _Waiting(journal, store, words, shared, args.wait)
         waiting.lines = args.progress == "json"
         try:
-            with interrupted(waiting):
+            with interrupted(waiting), span("wait for workers"):
                 result = waiting.until_closed()
         except HomeError as error:
             raise type(error)(
@@ -126,7 +129,8 @@ def planned(
         return before.asked.selected, str(int(before.asked.turn) + 1)
     expire(journal, home.runs, time.time_ns(), settings.journal.retention_days)
     expire_profiles(store, time.time_ns())
-    plan = make_plan(journal, home, spec, settings)
+    with span("plan"):
+        plan = make_plan(journal, home, spec, settings)
     if plan.selected == 0:
         raise Inconclusive(f"the recording of `{spec.service}` is empty, so there is nothing to compare")
     for topic in (observations_topic(spec.run), intents_topic(spec.run)):

@@ -17,6 +17,7 @@ from echolane.journal import Journal
 from echolane.observation import TARGETS
 from echolane.runlog import CLOSING, CLOSING_NS, ENDED, INTERRUPTED, RunLog, Shared, Watching
 from echolane.store import Store
+from echolane.tracing import span
 from replayer.observing import observations_topic
 from replayer.plan import work_topic
 from replayer.worker import replay_group
@@ -83,15 +84,16 @@ class Closer:
                 return None
         state, reason = self._state()
         spec = shared.asked.spec
-        result = close_run(
-            self._store,
-            spec,
-            state=state,
-            reason=reason,
-            selected=shared.asked.selected,
-            fired_per_s=self._rate(),
-            journal=self._journal,
-        )
+        with span("close", {"echolane.run": shared.run}, parent=shared.asked.trace):
+            result = close_run(
+                self._store,
+                spec,
+                state=state,
+                reason=reason,
+                selected=shared.asked.selected,
+                fired_per_s=self._rate(),
+                journal=self._journal,
+            )
         save_run(self._store, spec, "finished" if state == "finished" else "interrupted", result)
         self._words.say(shared.run, ENDED)
         return result

@@ -27,6 +27,7 @@ from echolane.runspec import RunSpec
 from echolane.service import ended_by
 from echolane.settings import Differ
 from echolane.store.address import address_of
+from echolane.tracing import span
 
 HUNG_S = 600.0
 """How long a process may stand at one exchange, or store rows, after the last shot. Computing is bounded by seconds (:mod:`differ.watch`),
@@ -248,4 +249,5 @@ def comparing(home: Home, spec: RunSpec, store: str = "") -> Generator[None]:
     finally:
         over.set()
         watcher.join()
-        both.finish()
+        with span("compare"):
+            both.finish()

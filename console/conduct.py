@@ -10,8 +10,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
+from collections.abc import Generator
 from contextlib import ExitStack
-from typing import Any
+from itertools import islice
+from typing import Any, cast
 
 import msgspec
 import orjson
@@ -42,6 +44,7 @@ from echolane.retention import expire, expire_profiles
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.store import Store
+from echolane.tracing import fail, note, span
 from replayer.copies import started_copies
 from replayer.fire import ReplaySummary, replay
 from replayer.plan import make_plan
@@ -50,6 +53,8 @@ from replayer.switch import Switch
 
 EXITS = {"pass": EXIT_PASS, "fail": EXIT_FAIL, "inconclusive": EXIT_INCONCLUSIVE}
 EXIT_OF_REASON = {"interrupted": EXIT_INTERRUPTED, "target-unavailable": EXIT_UNAVAILABLE}
+NUMBERS_MAX = 100
+"""Of a ledger, on a span: OpenTelemetry keeps 128 attributes, and drops the first of more."""
 
 
 def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunSpec, *, resume: bool) -> int:
@@ -65,23 +70,26 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
         if not resume:
             expire(journal, home.runs, time.time_ns(), settings.journal.retention_days)
             expire_profiles(store, time.time_ns())
-            plan = make_plan(journal, home, spec, settings)
+            with span("plan"):
+                plan = make_plan(journal, home, spec, settings)
             if plan.selected == 0:
                 raise Inconclusive(f"the recording of `{spec.service}` is empty, so there is nothing to compare")
-        spec = stack.enter_context(started_copies(home, spec, say))
+        with span("start copies"):
+            spec = stack.enter_context(started_copies(home, spec, say))
         check_targets(home, spec)
         save_run(store, spec, "running")
         try:
             summary = fire_and_compare(home, journal, settings, spec, lines=args.progress == "json")
-            result = close_run(
-                store,
-                spec,
-                state=summary.state,
-                reason=summary.reason,
-                selected=summary.selected,
-                fired_per_s=summary.rate_per_s,
-                journal=journal,
-            )
+            with span("close"):
+                result = close_run(
+                    store,
+                    spec,
+                    state=summary.state,
+                    reason=summary.reason,
+                    selected=summary.selected,
+                    fired_per_s=summary.rate_per_s,
+                    journal=journal,
+                )
             result["timing"] |= {"retry_after": summary.retry_after, "concurrency": summary.concurrency}
             result |= {"paused": summary.paused} if summary.paused else {}
             save_run(store, spec, "finished" if summary.state == "finished" else "interrupted", result)
@@ -107,7 +115,7 @@ def fire_and_compare(
 
             return await replay(journal, home, spec, settings, stop, tell_progress, sure.decided)
 
-    with comparing(home, spec, settings.store):
+    with comparing(home, spec, settings.store), span("fire"):
         return service.run(fire)
 
 
@@ -133,15 +141,33 @@ def save_run(store: Store, spec: RunSpec, state: str, result: dict[str, Any] | N
 
 def tell(args: argparse.Namespace, result: dict[str, Any], summary: ReplaySummary) -> None:
     """Files first, then the verdict for a person."""
+    note_outcome(result)
     write_outputs(args, result)
     print_verdict(result)
     for line in summary.paused:
         say(line)
     if dead := result["ledger"]["not_compared"].get(REASON):
         say(f"{count(dead, 'dead letter')}, not compared: echolane dlq ls --run {result['run']}{same_place(args)}")
-    for note in summary.notes:
-        say(note)
+    for line in summary.notes:
+        say(line)
     if summary.state != "finished":
         say(f"go on with: echolane run --resume {result['run']}{same_place(args)}")
     else:
         say(f"every exchange: echolane show {result['run']} --exchanges{same_place(args)}")
+
+
+def note_outcome(result: dict[str, Any]) -> None:
+    """What the run came to, for its span. A verdict is none of our errors; a run that was cut short is one."""
+    note(dict(islice(numbers(result["ledger"], "echolane.ledger"), NUMBERS_MAX)))
+    note({"echolane.verdict": result["verdict"], "echolane.reason_code": result["reason_code"]})
+    if result["reason_code"] in EXIT_OF_REASON:
+        fail(result["reason_code"])
+
+
+def numbers(ledger: dict[str, Any], name: str) -> Generator[tuple[str, int]]:
+    """The numbers of a ledger, each by its way: ``echolane.ledger.answered.base``."""
+    for key, value in ledger.items():
+        if isinstance(value, dict):
+            yield from numbers(cast("dict[str, Any]", value), f"{name}.{key}")
+        elif isinstance(value, int):
+            yield f"{name}.{key}", value

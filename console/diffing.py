@@ -22,6 +22,7 @@ from echolane.lease import held
 from echolane.runlog import RunLog, Shared, Told, tell_progress
 from echolane.settings import Settings
 from echolane.store import QueryError, Store
+from echolane.tracing import span
 from replayer.observing import observations_topic
 from replayer.worker import GONE_S
 
@@ -154,6 +155,13 @@ class _AtRun:
         self._process = worker.process(shared, self._attempts)
         self._second: Process | None = None
         self._stack = ExitStack()
+        # One for all that it compares of the run: its process stores a batch twice a second, for hours, and the rows tell of each exchange.
+        told = {
+            "echolane.run": shared.run,
+            "echolane.service": shared.asked.spec.service,
+            "echolane.worker": worker.name,
+        }
+        self._stack.enter_context(span("compare share", told, parent=shared.asked.trace, apart=True))
         self._closer = worker.closer(shared)
         self._told_at = self._asked_at = 0.0
         self._whole_since = 0.0

@@ -34,6 +34,7 @@ from echolane.marks import lane_ok
 from echolane.observation import TargetInfo
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
+from echolane.tracing import TRACEPARENT, note, span, traced
 from replayer.copies import commit_of
 from replayer.pace import parse_pace
 from replayer.switch import refuse_while_stopped
@@ -142,6 +143,12 @@ def add_worker_flags(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Carry the run out; its exit code."""
+    with traced(os.environ, say), span("echolane run", parent=os.environ.get(TRACEPARENT, "")):
+        return carried_out(args)
+
+
+def carried_out(args: argparse.Namespace) -> int:
+    """Read what is asked for, and do it; the exit code."""
     check_outputs(args)
     settings = settings_of(args)
     if args.resume:
@@ -152,6 +159,7 @@ def execute(args: argparse.Namespace) -> int:
         home = home_in(settings)
         refuse_while_stopped(home)
         spec = resumed(args, home)
+        note({"echolane.run": spec.run, "echolane.service": spec.service})
         return (ask if spec.partitions else conduct)(args, home, settings, spec, resume=True)
     targets = targets_of(args)
     home = home_in(settings)
@@ -160,6 +168,7 @@ def execute(args: argparse.Namespace) -> int:
     if not args.recording and (waiting := spooled(home, service_name(args.service))):
         say("; ".join(filter(None, (f"not in this run: {waiting[0]}", waiting[1]))))
     spec = spec_of(args, home, settings, targets)
+    note({"echolane.run": spec.run, "echolane.service": spec.service})
     if args.explain:
         explain_plan(home, settings, spec)
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import threading
 import time
@@ -21,6 +22,7 @@ from echolane import ids, log, service
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
 from echolane.settings import Settings
+from echolane.tracing import traced
 from replayer.quiet import first_of
 from replayer.worker import ReplayWorker
 
@@ -52,7 +54,7 @@ def execute(args: argparse.Namespace) -> int:
     journal = open_journal(home)
     try:
         health = Health(Waiting(journal, name).by_role)
-        with told(health, address):
+        with told(health, address), traced(os.environ):
             say(f"{args.role} worker {name} waits for runs in {home.journal_place}; Ctrl-C ends it")
             if args.role == "replay":
                 replaying(journal, home, settings, name, health)

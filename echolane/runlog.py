@@ -55,6 +55,8 @@ class Asked(msgspec.Struct, frozen=True):
     key: str = ""
     """The seal key there: with another one answers would be masked otherwise, and differ by that."""
     speaks: int = SPEAKS
+    trace: str = ""
+    """The span of whoever asks, as a ``traceparent``: what workers do of it is of its trace. Empty where it tells none."""
 
 
 @dataclass(slots=True)

@@ -25,6 +25,7 @@ from echolane.journal.sharing import BEATS
 from echolane.keys import load_seal_keys
 from echolane.runlog import BEGAN, CANCEL, RunLog, Shared, Told, tell_progress
 from echolane.settings import Settings
+from echolane.tracing import note, span
 from replayer.options import ReplayOptions
 from replayer.plan import work_topic
 from replayer.preparing import prepared
@@ -277,7 +278,11 @@ class _Serving:
                     await worker.say(shared.run, BEGAN, time.time_ns() + worker.settled_ns())
                 hold = worker.hold(shared, self._member, partition, epoch, start, self._partitions)
                 part = Slice(worker.journal, shared, self._targets, self._options, hold, self._crowd)
-                await part.work_off(stop)
+                # One for each partition in hand: a million exchanges would be a million spans, which nobody reads and firing would wait for.
+                told = {"echolane.run": shared.run, "echolane.worker": worker.name, "echolane.partition": partition}
+                with span("fire slice", told, parent=shared.asked.trace):
+                    await part.work_off(stop)
+                    note({"echolane.fired": part.fired})
                 for line in part.summary.paused:
                     log.event("worker.paused-identity", worker=worker.name, run=shared.run, error=line)
                     await worker.tell(shared.run, Told(worker.name, "replay", time.time_ns(), trouble=line))

@@ -22,6 +22,7 @@ from console.api.context import Call, Operation, Site
 from console.api.dressing import dress
 from console.api.problems import Problem
 from console.api.sessions import COOKIE
+from console.api.spans import answered, called
 from echolane import log
 from echolane.errors import HomeError, RefusedForSafety, UsageError
 
@@ -38,7 +39,7 @@ SITE = web.AppKey("site", Site)
 @web.middleware
 async def gate(request: web.Request, handler: Next) -> web.StreamResponse:
     """Around every call: who is asked for, errors as problems, and headers that browsers obey."""
-    with busy(request.protocol):
+    with busy(request.protocol), called(request):
         try:
             check_host(request)
             response = await handler(request)
@@ -55,6 +56,7 @@ async def gate(request: web.Request, handler: Next) -> web.StreamResponse:
         except Exception as error:  # noqa: BLE001 - a fault of ours is told as one, and the server goes on
             log.event("api.fault", path=request.path, error=f"{type(error).__name__}: {error}")
             response = problems.answer(Problem("fault", "see HOME/log/api.log; please report it"))
+        answered(response.status)
         if not response.prepared:
             dress(response)
         return response

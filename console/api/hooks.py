@@ -20,6 +20,7 @@ from console.api.pushes import Push, Step, TooMany
 from console.api.signatures import STALE_S, is_fresh, is_signed_standard
 from console.api.targets import filled
 from echolane import ids
+from echolane.tracing import here
 
 BUSY_S = 60
 ID_MAX = 200
@@ -106,7 +107,10 @@ async def keep(
         filled(one.target.url + one.target.lane, branch)  # UsageError where nothing of the name is left
     now = time.time_ns()
     pushes = [
-        (Push(one.hook.id, one.hook.service, repository, branch, step.after, now, ids.uuid7(now), by), step)
+        (
+            Push(one.hook.id, one.hook.service, repository, branch, step.after, now, ids.uuid7(now), by, trace=here()),
+            step,
+        )
         for one in wanting
     ]
     for one in wanting:  # first, so that a delivery that cannot be kept, and comes again, has it done again

@@ -28,6 +28,7 @@ from echolane.errors import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_REFUSED, E
 from echolane.home import Home
 from echolane.lease import is_held, tell_holder
 from echolane.store import Store
+from echolane.tracing import handed_on, here
 from echolane.whole import write_whole
 
 LOOK_S = 0.5
@@ -66,6 +67,8 @@ class Asked(msgspec.Struct):
     code: int = -1
     said: str = ""
     """The last line of a child that came to no result."""
+    trace: str = ""
+    """The span of the call that asked for it, as a ``traceparent``: the run is of its trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ class Launcher:
         """Take a run into the queue; it is kept when this returns. QueueFull where too many wait."""
         if len(self._queue) >= self._queued_max:
             raise QueueFull
+        asked.trace = asked.trace or here()
         if asked.key:
             self._remember(asked)
         self._queue.append(asked)  # before anything is waited for: two who ask at once get two places
@@ -209,6 +213,7 @@ class Launcher:
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=said,
                 pass_fds=[lives],
+                env=handed_on(os.environ, asked.trace),
                 start_new_session=True,  # Ctrl-C is for the server, which tells its children itself
             )
         finally:

@@ -119,7 +119,7 @@ class PushWork:
             flags = await self._site.read(flags_of, self._site, armed.hook.request(push.branch))
             # Its name may lead elsewhere by then; the run holds what this looked at.
             flags.append(f"--networks={','.join(['public', *armed.hook.networks])}")
-            asked = Asked(run, push.service, push.by, time.time_ns(), flags)
+            asked = Asked(run, push.service, push.by, time.time_ns(), flags, trace=push.trace)
             while True:
                 try:
                     await launcher.ask(asked)

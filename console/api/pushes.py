@@ -166,6 +166,8 @@ class Push(msgspec.Struct):
     why: str = ""
     given_up: bool = False
     """Whether its run was, so that it needs another where the branch goes back to it."""
+    trace: str = ""
+    """The span of the delivery that its run is due to, as a ``traceparent``."""
 
     @property
     def key(self) -> str:
@@ -245,7 +247,7 @@ class Book:
             elif push.commit == head and (push.state == "superseded" or (again and push.state in {"ended", "failed"})):
                 if push.given_up or push.state != "superseded":
                     push.run, push.given_up = new_run(), False
-                push.state, push.why = "waiting", ""
+                push.state, push.why, push.trace = "waiting", "", told.trace
                 changed.append(push)
         return changed
 

@@ -51,6 +51,7 @@ from echolane.journal import Journal, open_journal
 from echolane.lease import held
 from echolane.settings import Settings
 from echolane.store import Store
+from echolane.tracing import traced
 
 EPILOG = """examples:
   echolane api
@@ -80,7 +81,7 @@ def execute(args: argparse.Namespace) -> int:
     book = TokenBook(home)
     journal = open_journal(home)
     try:
-        with store_of(args, home) as store, ThreadPoolExecutor(THREADS, "api") as pool:
+        with traced(os.environ), store_of(args, home) as store, ThreadPoolExecutor(THREADS, "api") as pool:
             site = site_of(home, settings, store, journal, book, places_of(args, home), pool)
             if (first := book.create_first()) is not None:
                 say(f"a token of an admin, told this once: {first}")

@@ -79,6 +79,17 @@ def test_a_branch_that_goes_back_is_run_again_and_a_deleted_one_is_not() -> None
     assert list(book.of("waiting", "asked")) == []
 
 
+def test_a_run_is_of_the_trace_of_the_delivery_that_it_is_due_to() -> None:
+    """A commit that is run again, since its branch went back to it, is so for the delivery that said that, and not for its first one."""
+    book = Book()
+    for number, (before, after) in enumerate([(0, 1), (1, 2), (2, 1)]):
+        told = push(sha(after))
+        told.trace = f"trace {number}"
+        book.take([(told, Step(sha(before), sha(after), number))], [f"d{number}"], 2, lambda: "again")
+
+    assert [(one.commit, one.run, one.trace) for one in book.of("waiting")] == [(sha(1), "again", "trace 2")]
+
+
 def test_as_many_wait_as_may() -> None:
     """A flood of branches is refused, and changes nothing."""
     book = Book()

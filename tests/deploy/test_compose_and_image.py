@@ -185,7 +185,7 @@ def test_what_the_image_copies_is_all_that_it_needs(tmp_path: Path) -> None:
     (install,) = [rest for word, rest in instructions() if word == "RUN" and rest.startswith("/opt/echolane/bin/pip")]
     words = shlex.split(install)
     assert words[0] == "/opt/echolane/bin/pip"
-    assert words[-1] == ".[kafka,clickhouse]"
+    assert words[-1] == ".[kafka,clickhouse,otel]"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), "."]
     done = subprocess.run(
         [*command, "--disable-pip-version-check"], cwd=source, capture_output=True, text=True, check=False, timeout=300

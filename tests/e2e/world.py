@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,7 +71,9 @@ class World:
                 "ECHOLANE_SEEDS",
                 "ECHOLANE_SOAK",
                 "ECHOLANE_BROKERS",
+                "TRACEPARENT",
             }
+            and not name.startswith("OTEL_")
         }
         self.environ = {**ours, "PYTHONHASHSEED": "random"}
 
@@ -128,9 +130,9 @@ class World:
             if stored is not None:
                 assert counts["stored"] == stored
 
-    def call(self, *words: object, seconds: float = WAIT_S, **options: Any) -> Done:
-        """`echolane …` as a user calls it, to its end."""
-        command = [sys.executable, "-m", "console.main", *[str(word) for word in words]]
+    def call(self, *words: object, seconds: float = WAIT_S, flags: Sequence[str] = (), **options: Any) -> Done:
+        """`echolane …` as a user calls it, to its end; with flags of the interpreter."""
+        command = [sys.executable, *flags, "-m", "console.main", *[str(word) for word in words]]
         options = {"env": self.environ, "cwd": self.folder, "stdin": subprocess.DEVNULL, **options}
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False, **options)
         return Done(done.returncode, done.stdout, done.stderr)
