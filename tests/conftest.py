@@ -47,6 +47,7 @@ OF_THE_SERVICE = (
     "notify",
     "profiles",
     "signin",
+    "traces",
     "triage",
 )
 """How the names of those end-to-end tests go on that press pages and questions rather than processes."""
