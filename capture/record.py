@@ -7,6 +7,7 @@ clients are served.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import resource
@@ -147,7 +148,7 @@ class Recording:
                 relay = Relay(upstream, pipe, limits, connect)
                 prepare_process()
                 server = await loop.create_server(lambda: ClientSide(relay), sock=listener, backlog=BACKLOG)
-                keeper = group.create_task(self._keep_recorder(pipe))
+                keeper = group.create_task(self._keep_recorder(pipe, stop))
                 await self._welcome(upstream)
                 await stop.wait()
                 server.close()
@@ -225,8 +226,8 @@ class Recording:
                 line.decode("utf-8", "replace").strip() or f"the recorder cannot start; see {self._home.log}"
             )
 
-    async def _keep_recorder(self, pipe: PipeWriter) -> None:
-        """Start a recorder that died again; what died with it, its successor counts."""
+    async def _keep_recorder(self, pipe: PipeWriter, stop: asyncio.Event) -> None:
+        """Start a recorder that died again; what died with it, its successor counts. At the end, which waits for what is left, at once."""
         pause = RESTART_S[0]
         while self._recorder is not None:
             started = time.monotonic()
@@ -236,7 +237,8 @@ class Recording:
             log.event("recorder.died", code=code, service=self._session.service)
             pipe.disconnect()
             pause = RESTART_S[0] if time.monotonic() - started > STEADY_S else min(pause * 2, RESTART_S[1])
-            await asyncio.sleep(pause)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
             try:
                 await self._start_recorder(pipe)
             except (
