@@ -244,11 +244,13 @@ class Launcher:
             if asked.run in self._told and state != "finished":
                 # Whatever it was at when it was told, it ends for that.
                 asked.code, asked.said = EXIT_INTERRUPTED, "cancelled"
+        began = asked.state != ENDED or state not in {QUEUED, ""}
+        told = asked.code in {EXIT_INTERRUPTED, -signal.SIGINT}
+        if not began and not told:  # first, since an end that has no row yet is read as an interruption
+            await asyncio.to_thread(self._save_row, asked, "failed", REASONS.get(code, ""))
         await asyncio.to_thread(self._keep, asked, row=False)
-        if asked.state == ENDED and state in {QUEUED, ""}:
-            told = asked.code in {EXIT_INTERRUPTED, -signal.SIGINT}  # cancelled before it fired anything
-            state, reason = ("interrupted", "interrupted") if told else ("failed", REASONS.get(code, ""))
-            await asyncio.to_thread(self._save_row, asked, state, reason)
+        if not began and told:  # cancelled before it fired anything
+            await asyncio.to_thread(self._save_row, asked, "interrupted", "interrupted")
 
     async def _adopted(self, asked: Asked, stop: asyncio.Event) -> None:
         """A child of a server that was killed: it goes on, or is gone on with; with this server it ends as one of its own would."""
