@@ -13,7 +13,10 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
+
+import orjson
 
 from echolane.home import Home
 from echolane.journal import open_journal
@@ -37,6 +40,21 @@ def windows(happened: Mapping[str, int], window: int) -> int:
     replay = sum(times for name, times in happened.items() if name.startswith("replay"))
     brokers = sum(times for name, times in happened.items() if name.startswith("broker"))
     return window * (2 * replay + ROLES.count("replay") * brokers)
+
+
+def stood_still(home: Path, since_ns: int, lease_s: float, slept: int) -> int:
+    """How often replay workers lost what they had in hand though nothing was done to them: a busy machine or a broker's end kept them from
+    being heard within their lease.
+
+    By their own log: partitions that one loses within a lease are one time. Those who were put to sleep lose theirs by design.
+    """
+    times, last = 0, dict[str, int]()
+    lines = [line for path in sorted((home / "log").glob("worker-replay*")) for line in path.read_bytes().splitlines()]
+    for told in map(orjson.loads, filter(lambda line: line.startswith(b"{"), lines)):
+        if told["event"] == "worker.fenced" and told["at"] >= since_ns:
+            times += told["at"] - last.get(told["worker"], 0) > lease_s * 1e9
+            last[told["worker"]] = told["at"]
+    return max(0, times - slept)
 
 
 class Mortal(Protocol):

@@ -17,7 +17,7 @@ import pytest
 
 from bench import broker as kafka
 from tests.e2e.kills_parts import SEED
-from tests.e2e.soak_parts import Fire, Mortal, Raw, Shop, asked, check_raw, check_views, forget, windows
+from tests.e2e.soak_parts import Fire, Mortal, Raw, Shop, asked, check_raw, check_views, forget, stood_still, windows
 from tests.e2e.workers_parts import WAIT_S
 from tests.e2e.world import World
 from tests.store.bridge import Bridge, database_of, free_port
@@ -83,7 +83,7 @@ def ground(
 def test_every_exchange_has_one_result_whatever_dies(ground: Ground, seed: int) -> None:
     """Kills and sleeps of workers, brokers and store killed once: results = planned, none twice, no write twice, few reads again."""
     print(f"ECHOLANE_SEED={seed} ECHOLANE_SOAK={EXCHANGES}", flush=True)
-    shop, begun = ground.shop, time.monotonic()
+    shop, begun, since_ns = ground.shop, time.monotonic(), time.time_ns()
     for log in shop.logs:
         log.unlink(missing_ok=True)
     fire = Fire(shop, random.Random(f"soak {seed}"), LEASE_S, ground.mortals(seed), EVENTS)
@@ -104,6 +104,8 @@ def test_every_exchange_has_one_result_whatever_dies(ground: Ground, seed: int) 
     assert writes == []
     events = sum(fire.happened.values())
     assert events >= 3, f"the run was over before anything happened: {dict(fire.happened)}"
+    still = stood_still(shop.world.home, since_ns, LEASE_S, fire.happened["replay slept"])
+    fire.happened["replay stood still"] += still
     most = len(shop.logs) * windows(fire.happened, WINDOW)
     assert again <= most, f"{again} shots came again, {most} could after {dict(fire.happened)}"
     raw = Raw(shop.store)
