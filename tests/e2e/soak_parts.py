@@ -43,10 +43,10 @@ def windows(happened: Mapping[str, int], window: int) -> int:
 
 
 def stood_still(home: Path, since_ns: int, lease_s: float, slept: int) -> int:
-    """How often replay workers lost what they had in hand though nothing was done to them: a busy machine or a broker's end kept them from
-    being heard within their lease.
+    """How often replay workers lost what they had in hand though nothing was done to them.
 
-    By their own log: partitions that one loses within a lease are one time. Those who were put to sleep lose theirs by design.
+    A busy machine or a broker's end kept them from being heard within their lease. By their own log: partitions that one loses within
+    a lease are one time. Those who were put to sleep lose theirs by design.
     """
     times, last = 0, dict[str, int]()
     lines = [line for path in sorted((home / "log").glob("worker-replay*")) for line in path.read_bytes().splitlines()]
