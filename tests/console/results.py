@@ -8,6 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 Result = dict[str, Any]
+JUNIT_ELEMENTS = frozenset(
+    ("testsuite", "properties", "property", "testcase", "failure", "error", "skipped", "system-out")
+)
+"""All that a suite of JUnit holds."""
 
 SHOP_PAGE = (
     '<!doctype html>\n<html lang="en">\n<head>\n  <title>{title}</title>\n  <link rel="stylesheet" href="/static/shop.css?v=81">\n</head>\n<body>\n'

@@ -23,6 +23,7 @@ from console.markdown import markdown
 from console.page import render_page
 from console.progress import Progress
 from console.terminal import plain_verdict, print_verdict
+from tests.console.results import JUNIT_ELEMENTS
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -48,16 +49,7 @@ def test_junit_is_xml_whatever_was_recorded(poisoned: dict[str, Any]) -> None:
     """Hostile values keep the document well-formed and add no element."""
     found = suite(poisoned)
 
-    assert {each.tag for each in found.iter()} <= {
-        "testsuite",
-        "properties",
-        "property",
-        "testcase",
-        "failure",
-        "error",
-        "skipped",
-        "system-out",
-    }
+    assert {each.tag for each in found.iter()} <= JUNIT_ELEMENTS
     assert len(found.findall("testcase/failure")) == 12
 
 

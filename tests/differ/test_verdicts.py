@@ -19,13 +19,7 @@ from differ.judging import Judgement, judge
 from differ.result import worst
 from differ.rows import cut
 from differ.tallies import coins_of
-from differ.verdict import Facts, decide
 
-LEDGER = {
-    "selected": 10, "skipped": {}, "fired": 10, "answered": dict.fromkeys(("base", "control", "branch", "branch_control"), 10),
-    "failed": {}, "spared": {}, "in_doubt": {}, "not_compared": {}, "compared": 10, "same": 10, "noise_only": 0, "undecided": 0,
-    "different": 0, "uncomparable": {}, "unaccounted": 0,
-}  # fmt: skip
 Difference = tuple[int, str, str, int, int]
 """Which comparison (0 x, 1 base/control, 2 branch/branch_control), where, kind, facet, digest of the values."""
 
@@ -396,31 +390,3 @@ def test_a_finding_is_as_grave_as_the_gravest_that_it_covers() -> None:
     (one,) = found.regressions
 
     assert (one.kind, worst(one, found)) == ("value", "breaking")
-
-
-@pytest.mark.parametrize(
-    ("changes", "wanted"),
-    [
-        ({}, ("pass", "passed")),
-        ({"regressions": [{"kind": "value"}]}, ("fail", "regressions")),
-        ({"undecided": [{"kind": "missing"}]}, ("inconclusive", "undecided")),
-        ({"undecided": [{"kind": "value"}]}, ("pass", "passed")),
-        ({"undecided": [{"kind": "missing"}], "regressions": [{"kind": "value"}]}, ("fail", "regressions")),
-        ({"uncontrolled": 1}, ("inconclusive", "controls-missing")),
-        ({"fidelity": 0.2}, ("inconclusive", "fidelity")),
-        ({"unauthorised": 0.9}, ("inconclusive", "fidelity")),
-        ({"state": "interrupted", "regressions": [{"kind": "value"}]}, ("inconclusive", "interrupted")),
-        ({"state": "stopped", "reason": "too slow"}, ("inconclusive", "interrupted")),
-        ({"state": "stopped", "regressions": [{"kind": "value"}]}, ("fail", "regressions")),
-        ({"state": "unavailable"}, ("inconclusive", "target-unavailable")),
-        ({"ledger": {**LEDGER, "same": 9}, "regressions": [{"kind": "value"}]}, ("inconclusive", "ledger")),
-        ({"ledger": {**LEDGER, "compared": 0}}, ("inconclusive", "nothing-compared")),
-    ],
-)  # fmt: skip
-def test_the_verdict_of_a_run(changes: dict[str, Any], wanted: tuple[str, str]) -> None:
-    """What ends a run early comes first, then whether it can be believed, then what it found."""
-    facts = {
-        "state": "finished", "reason": "", "ledger": LEDGER, "regressions": [], "undecided": [], "fidelity": 1.0, "unauthorised": 0.0,
-        "uncontrolled": 0, **changes,
-    }  # fmt: skip
-    assert decide(Facts(**facts))[:2] == wanted

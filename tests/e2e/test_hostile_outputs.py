@@ -22,6 +22,7 @@ from console.terminal import plain_verdict
 from echolane.home import open_home
 from echolane.ledger import run_identities
 from echolane.store import open_store
+from tests.console.results import JUNIT_ELEMENTS
 from tests.console.test_sarif import schema
 from tests.e2e.api_parts import WAIT_S
 from tests.e2e.hostile_parts import (
@@ -42,17 +43,7 @@ from tests.e2e.world import Done, World, free_port, listening, stop
 from tests.waiting import wait_until
 
 __all__ = ["schema"]
-ELEMENTS = {
-    "testsuites",
-    "testsuite",
-    "properties",
-    "property",
-    "testcase",
-    "failure",
-    "error",
-    "skipped",
-    "system-out",
-}
+ELEMENTS = JUNIT_ELEMENTS | {"testsuites"}
 AT_ONCE = 5
 """Findings of one comment; a screen has a few more."""
 EXPLAINED = 5
