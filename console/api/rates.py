@@ -20,15 +20,18 @@ class Rates:
 
     def wait_s(self, caller: str, now_s: float) -> float:
         """0 where the caller may go on, which takes one; else after how long it may."""
-        left, at = self._buckets.pop(caller, (self._burst, now_s))
-        left = min(self._burst, left + max(0.0, now_s - at) * self._per_s)
+        left = self._left(caller, now_s)
+        self._buckets.pop(caller, None)
         wait = 0.0 if left >= 1.0 else (1.0 - left) / self._per_s
         self._buckets[caller] = (left if wait else left - 1.0, now_s)
         if len(self._buckets) > CALLERS_MAX:
             self._buckets.popitem(last=False)
         return wait
 
-    def left(self, caller: str, now_s: float) -> bool:
+    def let(self, caller: str, now_s: float) -> bool:
         """Whether the caller may go on; takes nothing."""
+        return self._left(caller, now_s) >= 1.0
+
+    def _left(self, caller: str, now_s: float) -> float:
         left, at = self._buckets.get(caller, (self._burst, now_s))
-        return left + max(0.0, now_s - at) * self._per_s >= 1.0
+        return min(self._burst, left + max(0.0, now_s - at) * self._per_s)

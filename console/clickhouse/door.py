@@ -142,7 +142,7 @@ class Door:
 
     def _check_who(self, request: web.Request) -> None:
         address = request.remote or ""
-        if not self._failed.left(address, time.monotonic()):  # the right one is not told from a wrong one then
+        if not self._failed.let(address, time.monotonic()):  # the right one is not told from a wrong one then
             log.event("grafana.refused", address=address)
             raise Refused(_TOO_MANY, "too many wrong passwords from this address; wait a moment")
         try:
