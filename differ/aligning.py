@@ -18,7 +18,7 @@ import orjson
 from differ.jsons import Exact
 from differ.keying import KEYS, learned, unique
 from differ.longest import longest
-from differ.matching import TRIED_EACH, Effort, Matched, Pair, by_kind, evident, matched
+from differ.matching import LEAVES_ALL_MAX, TRIED_EACH, Effort, Matched, Pair, by_kind, evident, matched
 
 LONGEST_MAX = 4096
 """Elements of one side among which moves are looked for: 4,096 integers of as many bits take some 10 ms."""
@@ -75,9 +75,10 @@ def aligned(old: list[Any], new: list[Any], effort: Effort) -> Aligned | None:
     named = by_key(old, new, effort)
     if named is not None:
         return named
+    if old and new and old[0].__class__ is new[0].__class__ is list and (rows := by_members(old, new)) is not None:
+        return None if rows.olds == rows.news else rows
     olds, news = _texts(old, new)
-    # As dicts: counters are compared by Python code.
-    if len(olds) == len(news) and dict(Counter(olds)) == dict(Counter(news)):
+    if len(olds) == len(news) and sorted(olds) == sorted(news):
         return None
     if effort.tried <= 0:
         return in_order(old, new, olds, news)
@@ -90,12 +91,43 @@ def aligned(old: list[Any], new: list[Any], effort: Effort) -> Aligned | None:
     return by_keys(old, new, *keys, effort) or by_equality(old, new, olds, news, effort)
 
 
-def _texts(old: list[Any], new: list[Any]) -> tuple[Sequence[Hashable], Sequence[Hashable]]:
+def _texts(old: list[Any], new: list[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
     """What stands for the elements: equal where they are, and only there."""
     kinds = {*map(type, old), *map(type, new)}
     if len(kinds) == 1 and kinds <= _SCALARS:
         return old, new
     return [canonical(value) for value in old], [canonical(value) for value in new]
+
+
+def by_members(old: list[Any], new: list[Any]) -> Aligned | None:
+    """Rows of numbers or texts, each with the one of the same members in any order; None where not every row has exactly one.
+
+    A best match finds the same pairs, as they differ in nothing but an order, and has to look at every member for it.
+    """
+    olds = _sorted_rows(old) if len(old) == len(new) else None
+    news = _sorted_rows(new) if olds is not None else None
+    if olds is None or news is None:
+        return None
+    places = dict(zip(news, count(), strict=False))
+    at = [places.get(row, -1) for row in olds]
+    ordered = sorted(at)
+    if ordered != list(range(len(at))):
+        return None
+    return Aligned(old, [new[place] for place in at], moved=at != ordered)
+
+
+def _sorted_rows(rows: list[Any]) -> list[tuple[Any, ...]] | None:
+    """The members of each row in order; None where one is no list of numbers or of texts, or there are too many."""
+    found: list[tuple[Any, ...]] = []
+    room = LEAVES_ALL_MAX
+    for row in rows:
+        if row.__class__ is not list or len(kinds := set(map(type, row))) != 1 or not kinds <= _SCALARS:
+            return None
+        room -= len(row)
+        if room < 0:
+            return None
+        found.append(tuple(sorted(row)))
+    return found
 
 
 def by_key(old: list[Any], new: list[Any], effort: Effort) -> Aligned | None:

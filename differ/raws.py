@@ -122,9 +122,9 @@ def _objects(walk: Walk, old: dict[str, Raw], new: dict[str, Raw], place: Place,
     walk.met = met = walk.met + 1
     if not met & DEADLINE_MASK:
         walk.check(depth)
-    get, children, gone = new.get, place.children, False
+    children, gone = place.children, False
     for key, value in old.items():
-        other = get(key)
+        other = new.get(key)
         if other is None:
             gone = True
             _came_or_went(walk, "missing", place, key, (value, None), owns)

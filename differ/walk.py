@@ -160,9 +160,9 @@ class Walk(msgspec.Struct, gc=False):
 
     def objects(self, old: dict[str, Any], new: dict[str, Any], place: Place, depth: int) -> None:
         """Keys by name: missing, added, or compared."""
-        get, children, gone = new.get, place.children, False
+        children, gone = place.children, False
         for key, value in old.items():
-            other = get(key, MISSING)
+            other = new.get(key, MISSING)
             if other is value:
                 continue
             kind = value.__class__

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import assume, example, given, settings, strategies as st
 
 from differ import matching
-from differ.aligning import aligned, by_equality
+from differ.aligning import aligned, by_members, by_equality
 from differ.assigning import assigned
 from differ.compare import Compared, compare
 from differ.context import Context
@@ -228,6 +228,29 @@ def test_equal_elements_that_were_inserted_move_nothing() -> None:
     """One more of what is there several times is no new order."""
     assert set(by_place(list("abacad"), list("babaxcaad"))) == {("body:$", "length")}
     assert ("body:$", "order") in by_place(list("abcd"), list("badcx"))
+
+
+def test_rows_of_the_same_numbers_belong_together() -> None:
+    """A table shuffled at every level: each row has its own again, however many and long they are, and nothing is greedy."""
+    chance = random.Random(6)
+    old = [[chance.randrange(10**6) for _ in range(matching.LEAVES_MAX + 9)] for _ in range(matching.SQUARE_MAX * 4)]
+    new = [chance.sample(row, len(row)) for row in chance.sample(old, len(old))]
+    fit = aligned(old, new, Effort())
+
+    assert fit is not None
+    assert all(sorted(one) == sorted(two) for one, two in zip(fit.olds, fit.news, strict=True))
+    assert (fit.moved, fit.greedy) == (True, False)
+
+
+@given(st.lists(st.lists(st.integers(0, 2) | st.booleans() | st.text("ab", max_size=1), max_size=3), max_size=5))
+def test_rows_need_an_own_partner_each(old: list[Any]) -> None:
+    """Rows that come twice, mixed or empty ones are left to the match of all others; turned rows stay in one order."""
+    new = [row[::-1] for row in old]
+    fit = by_members(old, new)
+    sound = all(len(set(map(type, row))) == 1 and type(row[0]) is not bool for row in old)
+
+    assert (fit is not None) == (sound and len({tuple(sorted(row)) for row in old}) == len(old))
+    assert fit is None or (fit.olds, fit.news, fit.moved) == (old, new, False)
 
 
 def test_more_elements_than_are_assigned_exactly_are_said_to_be() -> None:
