@@ -16,7 +16,7 @@ import pytest
 from hypothesis import assume, example, given, settings, strategies as st
 
 from differ import matching
-from differ.aligning import aligned, by_members, by_equality
+from differ.aligning import aligned, by_equality, by_members
 from differ.assigning import assigned
 from differ.compare import Compared, compare
 from differ.context import Context
