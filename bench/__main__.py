@@ -22,6 +22,7 @@ from bench import (
     serving,
     spooling,
     storing,
+    watching,
     workers,
 )
 from bench.parts import Table, machine
@@ -38,6 +39,7 @@ TABLES: dict[str, Callable[[int], Table]] = {
     "hooks": hooks.table,
     "workers": workers.table,
     "serving": serving.table,
+    "watching": watching.table,
 }
 HEAD = """# Measured results
 

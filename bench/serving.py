@@ -21,6 +21,7 @@ from typing import Any
 
 import orjson
 
+from bench.chromium import Browser, chromium
 from bench.parts import Table, free_port, running
 from console.conduct import save_run
 from differ.close import close_run
@@ -42,6 +43,11 @@ FLUSH = 10_000
 ASKED = 40
 """Times that each question is asked in a round, the place in the run drawn anew each time."""
 BOUND_MS = 200
+PAINTED, PAINT_BOUND_MS = 20, 1_000
+"""Times that the page of the run is opened in a round, nothing of it kept from before."""
+FIRST_PAINT = """new Promise(done => { const look = () => {
+  const [first] = performance.getEntriesByName("first-contentful-paint");
+  if (first) done(first.startTime); else requestAnimationFrame(look) }; look() })"""
 STARTED_NS = 1_795_428_000_000_000_000
 HEADERS = [(b"Content-Type", b"application/json"), (b"Server", b"bench")]
 
@@ -163,18 +169,47 @@ def table(rounds: int) -> Table:
                 filled(store, "shop", EXCHANGES // 100, EXCHANGES // DIFFERING)
             run = filled(store, "shop", EXCHANGES, EXCHANGES // DIFFERING)
         filled_s = time.monotonic() - began
-        for name, sizes in _asked(folder, run, rounds).items():
-            times = [one for one, _ in sizes]
-            made.rows.append([name, f"{sorted(times)[len(times) // 2]:.0f}", f"{p95(times):.0f}", f"{sizes[-1][1]:,}"])
+        found, painted = _asked(folder, run, rounds)
+        for name, sizes in found.items():
+            made.rows.append([name, *_figures([one for one, _ in sizes]), f"{sizes[-1][1]:,}"])
+        if painted:
+            made.rows.append(["first paint of the run's page", *_figures(painted), ""])
     made.notes += [
         f"bound: {BOUND_MS} ms at p95 on 2 cores, asked over a socket of its own each time, one after another, "
         f"{ASKED} times a round, from places of the run that are drawn anew",
+        f"first paint: {PAINT_BOUND_MS:,} ms, in headless Chromium, {PAINTED} times a round with an empty cache"
+        if painted
+        else "first paint is not measured: there is no Chromium (apt-get install chromium)",
         f"{EXCHANGES:,} exchanges of which {DIFFERING:,} differ, over {ENDPOINTS} endpoints, filled and closed in {filled_s:.0f} s",
     ]
     return made
 
 
-def _asked(folder: Path, run: str, rounds: int) -> dict[str, list[tuple[float, int]]]:
+def _figures(times: list[float]) -> tuple[str, str]:
+    return f"{sorted(times)[len(times) // 2]:.0f}", f"{p95(times):.0f}"
+
+
+def first_paints(url: str, token: str, times: int) -> list[float]:
+    """Milliseconds from asking for a page to the first of it that is seen; empty without a browser."""
+    program = chromium()
+    if program is None:
+        return []
+    found: list[float] = []
+    with tempfile.TemporaryDirectory() as profile:
+        browser = Browser(program, Path(profile))
+        try:
+            browser.call("Network.setExtraHTTPHeaders", headers={"Authorization": f"Bearer {token}"})
+            browser.call("Network.setCacheDisabled", cacheDisabled=True)
+            for _ in range(times):
+                browser.open("about:blank", 1280)
+                browser.open(url, 1280)
+                found.append(float(browser.ask(FIRST_PAINT)))
+        finally:
+            browser.close()
+    return found
+
+
+def _asked(folder: Path, run: str, rounds: int) -> tuple[dict[str, list[tuple[float, int]]], list[float]]:
     port = free_port()
     said = folder / "said"
     words = (
@@ -192,4 +227,5 @@ def _asked(folder: Path, run: str, rounds: int) -> dict[str, list[tuple[float, i
                 place = chance.randrange(EXCHANGES)
                 took, body = answered(port, token, one.path.replace("{cursor}", str(place)))
                 found.setdefault(one.name, []).append((took, len(body)))
-    return found
+        painted = first_paints(f"http://127.0.0.1:{port}/runs/{run}", token, rounds * PAINTED)
+    return found, painted
