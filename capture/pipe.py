@@ -67,6 +67,16 @@ class PipeWriter:
         return f"<PipeWriter {self._backlog}/{BACKLOG_MAX} bytes, {'open' if self._socket else 'closed'}>"
 
     @property
+    def connected(self) -> bool:
+        """Whether there is a recorder that reads."""
+        return self._socket is not None
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait for a recorder."""
+        return self._backlog
+
+    @property
     def empty(self) -> bool:
         """Whether everything was handed over."""
         return not self._waiting and not self._batch
@@ -129,6 +139,16 @@ class PipeWriter:
         self._socket = None
         self._backlog += self._sent
         self._sent = 0
+
+    def end(self) -> None:
+        """Close it for good: what no recorder took is counted, as all that is more than the recorder could take."""
+        self.flush()
+        self.disconnect()
+        left = sum(batch.exchanges for batch in self._waiting)
+        if left:
+            self._counters.add("dropped{recorder-busy}", left)
+        self._waiting.clear()
+        self._backlog = 0
 
     def _pump(self) -> None:
         end = self._socket

@@ -36,7 +36,9 @@ from echolane.recordings import topic_of
 from echolane.settings import Settings
 
 DRAIN_S = 10.0
-"""Connections in use get this long to end after SIGTERM, then they are closed; so does the recorder for what waits in the pipe."""
+"""Connections in use get this long to end after SIGTERM, then they are closed; so does the recorder for each step of what waits in the pipe."""
+END_S = 30.0
+"""How long what waits in the pipe may take in all: a recorder that has to be started first, on a busy machine, and then 32 MiB."""
 READY_WAIT_S = 60.0
 """A recorder starts in half a second; on a machine that swaps, in many."""
 RECORDER_WAIT_S = 20.0
@@ -255,7 +257,17 @@ class Recording:
         await wait_until(lambda: not relay.clients)
         relay.abort()
         pipe.flush()
-        await wait_until(lambda: pipe.empty)
+        await self._emptied(pipe)
+        pipe.end()
+
+    async def _emptied(self, pipe: PipeWriter) -> None:
+        """Wait for the recorder while it takes something, or is on its way. Asked every 10 ms: it happens once, at the end."""
+        end, least = time.monotonic() + END_S, pipe.backlog
+        quiet = time.monotonic() + DRAIN_S
+        while not pipe.empty and time.monotonic() < min(end, quiet):
+            await asyncio.sleep(0.01)
+            if pipe.backlog < least or not pipe.connected:
+                least, quiet = min(least, pipe.backlog), time.monotonic() + DRAIN_S
 
     async def _end_recorder(self) -> None:
         """The pipe is closed: the recorder stores what it has and ends."""

@@ -150,6 +150,23 @@ async def test_without_a_recorder_all_waits(ends: Ends) -> None:
     assert [one.captured_at_ns for one in ends.got] == list(range(50))
 
 
+async def test_what_waits_at_the_end_is_shed_and_counted(ends: Ends) -> None:
+    """What no recorder took is given up in the end, a batch that one had in part as well: it is the recorder that was too slow."""
+    for number in range(3):
+        ends.writer.whole(raw(number, b"x" * 4 * SOCKET_BYTES))
+    ends.writer.whole(raw(3))
+    assert not ends.writer.empty
+    ends.writer.end()
+    while not ends.reader.ended:
+        ends.read(0.01)
+    counts = ends.counters.read()
+
+    assert ends.writer.empty
+    assert counts["seen"] == 4
+    assert len(ends.got) + counts["dropped{recorder-busy}"] == 4
+    assert counts.get("delivered", 0) == len(ends.got)
+
+
 async def test_a_dead_end_raises_nothing(ends: Ends) -> None:
     """The other end is gone and nobody has told the writer yet: the client's path notices nothing."""
     ends.sockets[1].close()
