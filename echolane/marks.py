@@ -7,7 +7,8 @@ keys, randomness and the target's own words are arguments. The syntax is public:
 
 from __future__ import annotations
 
-import base64
+import binascii
+import hashlib
 import hmac
 import re
 from collections.abc import Callable
@@ -72,6 +73,11 @@ _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PART = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _MARK = re.compile(rb"v1;([0-9A-Za-z_-]{1,64});([0-9A-Za-z_-]{1,64});([1-9][0-9]{0,2});[A-Za-z0-9_-]{43}")
 _BROKEN = re.compile(rb"[\r\n\0]")
+_NO_TRACE, _NO_PARENT = b"0" * 32, b"0" * 16
+_BLOCK = 64
+"""Bytes that SHA-256 takes at a time."""
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
+_URLSAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class HeaderRefused(ValueError):  # noqa: N818 - reads as what happened
@@ -100,24 +106,30 @@ class Cleaned(NamedTuple):
 
 
 class Signer:
-    """Signs the marks of one run: what they all begin with is checked and hashed once."""
+    """Signs the marks of one run: what they all begin with is checked and hashed once.
 
-    __slots__ = ("_begin", "_hmac")
+    HMAC (RFC 2104) is two hashes that begin with the key; both are kept begun, since :mod:`hmac` takes four times as long to go on.
+    """
+
+    __slots__ = ("_begin", "_inner", "_outer")
 
     def __init__(self, key: bytes, run: str) -> None:
         if not _PART.fullmatch(run):
             raise ValueError(f"a mark's run is 1 to 64 of [0-9A-Za-z_-], not {run!r}")
         self._begin = f"v1;{run};".encode("ascii")
-        self._hmac = hmac.new(key, self._begin, "sha256")
+        block = (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+        self._inner = hashlib.sha256(block.translate(_INNER) + self._begin)
+        self._outer = hashlib.sha256(block.translate(_OUTER))
 
     def sign(self, exchange: str, hop: int = 1) -> bytes:
         """The value of ``x-echolane-replay``, equal for all targets of a shot."""
         if not _PART.fullmatch(exchange) or not 1 <= hop <= 999:
             raise ValueError(f"a mark's exchange is 1 to 64 of [0-9A-Za-z_-], its hop 1 to 999, not {(exchange, hop)}")
         rest = f"{exchange};{hop}".encode("ascii")
-        mac = self._hmac.copy()
-        mac.update(rest)
-        return b"%b%b;%b" % (self._begin, rest, _text(mac.digest()))
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(rest)
+        outer.update(inner.digest())
+        return b"%b%b;%b" % (self._begin, rest, _text(outer.digest()))
 
 
 def verify(key: bytes, value: bytes) -> Mark | None:
@@ -143,11 +155,17 @@ def find_mark(key: bytes, headers: Headers) -> Mark | None:
 
 def fresh_traceparent(random_bytes: Callable[[int], bytes]) -> bytes:
     """A W3C ``traceparent`` of a new trace, not sampled: a replay is four times the traffic that was paid for."""
-    text = random_bytes(24).hex().encode()
+    return fresh_traceparents(random_bytes, 1)[0]
+
+
+def fresh_traceparents(random_bytes: Callable[[int], bytes], count: int) -> list[bytes]:
+    """So many of them at once, for a third of the time of each."""
+    text = random_bytes(24 * count).hex().encode()
+    made = [b"00-%b-%b-00" % (text[at : at + 32], text[at + 32 : at + 48]) for at in range(0, 48 * count, 48)]
     # All-zero ids are invalid by the standard: chance needs 2^64 draws for one, a broken source of randomness none.
-    if text.startswith(b"0" * 32) or text.endswith(b"0" * 16):
+    if _NO_PARENT in text and any(b"-%b-" % _NO_TRACE in one or b"-%b-" % _NO_PARENT in one for one in made):
         raise ValueError("the source of randomness gives zeros")
-    return b"00-%b-%b-00" % (text[:32], text[32:])
+    return made
 
 
 def lane_ok(lane: str) -> bool:
@@ -257,4 +275,4 @@ def _refuse(kept: Headers, baggage: bytes) -> None:
 
 
 def _text(mac: bytes) -> bytes:
-    return base64.urlsafe_b64encode(mac).rstrip(b"=")
+    return binascii.b2a_base64(mac, newline=False).translate(_URLSAFE, b"=")

@@ -35,6 +35,23 @@ class Patience:
     total_s: float = 30.0
 
 
+class Kin(msgspec.Struct, eq=False, gc=False):
+    """The first answer among shots of one request: where another's bytes are the same, so is what is read out of them."""
+
+    came: bytes = b""
+    """As it came over the wire, whole."""
+    answer: Answer | None = None
+
+    def whole(self, data: bytes, *, head_only: bool) -> Answer | None:
+        """As :func:`replayer.framing.whole`, read once where the bytes are the same."""
+        if data == self.came:
+            return self.answer
+        answer = whole(data, head_only=head_only)
+        if answer is not None and self.answer is None:
+            self.came, self.answer = data, answer
+        return answer
+
+
 class LiveShot(msgspec.Struct, eq=False):
     """One request on its way to one target. ``settled`` is called once, with ``answer`` or ``failure`` set."""
 
@@ -47,6 +64,8 @@ class LiveShot(msgspec.Struct, eq=False):
     sent_wall_ns: int = 0
     done_ns: int = 0
     attempts: int = 1
+    kin: Kin | None = None
+    """Shared with those who were sent the same request, if any."""
 
     @property
     def took_us(self) -> float:
@@ -96,7 +115,8 @@ class Connection(asyncio.Protocol):
         reader = self._reader
         try:
             if reader is None:
-                answer = whole(data, head_only=shot.head_only)
+                kin, head_only = shot.kin, shot.head_only
+                answer = kin.whole(data, head_only=head_only) if kin else whole(data, head_only=head_only)
                 if answer is not None and not self.lost:
                     self.shot = None
                     self._pool.idle.append(self)

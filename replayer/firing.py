@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from replayer.answer import headers_of
 from replayer.carrying import Carriers
 from replayer.connecting import connect
+from replayer.connection import Kin
 from replayer.dryrun import UNPROVEN, DryRun
 from replayer.flight import PLACES, Flight, FlightShot, flight_of, is_late, recorded_status
 from replayer.health import Health
@@ -178,25 +179,23 @@ class Volleys:
             return
         if self.aborted:
             self._give_up_connecting(flight, indexes)
-        orders = self._orders[len(indexes)]
-        order = orders[int(self._random() * len(orders))]
-        shots: list[FlightShot] = []
-        for place in order:
+        orders, shots = self._orders[len(indexes)], list[FlightShot]()
+        wires, head_only, safe, landed, kin = flight.wires, flight.head_only, flight.safe, self._on_settled, Kin()
+        loads = self._carriers.any or not safe
+        for place in orders[int(self._random() * len(orders))]:
             index = indexes[place]
-            shot = flight.shots[index] = FlightShot(
-                flight.wires[index], flight.head_only, flight.safe, flight=flight, index=index, landed=self._on_settled
-            )
-            if self._carriers.any or not flight.safe:
+            shot = FlightShot(wires[index], head_only, safe, kin=kin, flight=flight, index=index, landed=landed)
+            flight.shots[index] = shot
+            if loads:
                 self._carriers.load(shot, flight)
             shots.append(shot)
         self.shots += len(shots)
         flight.launched_ns = now_ns = _mono_ns() - self.start_ns
         failed: list[FlightShot] = []
-        connections, failures = flight.connections, flight.failures
         for shot in shots:
-            connection = connections[shot.index]
-            if failures[shot.index] or connection is None:
-                shot.failure, shot.done_ns = failures[shot.index] or "refused", now_ns + self.start_ns
+            connection, failure = flight.connections[shot.index], flight.failures[shot.index]
+            if failure or connection is None:
+                shot.failure, shot.done_ns = failure or "refused", now_ns + self.start_ns
                 failed.append(shot)
                 if connection is not None:
                     connection.close()

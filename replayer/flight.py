@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -24,11 +24,11 @@ class FlightShot(LiveShot, kw_only=True, eq=False):
     """None once it is observed: the two would keep each other in memory."""
     index: int
     landed: Callable[[FlightShot], None]
-    notes: list[str] = msgspec.field(default_factory=list[str])
+    notes: Sequence[str] = ()
     """What was rewritten for this target."""
     gave: Gave | None = None
     """What its answer gave that later requests take."""
-    echoes: list[tuple[bytes, bytes]] = msgspec.field(default_factory=list[tuple[bytes, bytes]])
+    echoes: Sequence[tuple[bytes, bytes]] = ()
     """What we made up for this target, and what the recording had there: an answer that repeats the one is read with the other."""
 
     worn: Worn | None = None
@@ -86,7 +86,7 @@ class Flight(msgspec.Struct, eq=False):
         """Let go of what an observation was made of: answers, bytes, and the circle of references that would keep them."""
         for shot in self.shots:
             if shot is not None:
-                shot.answer = shot.flight = shot.gave = None
+                shot.answer = shot.flight = shot.gave = shot.kin = None
                 shot.wire = b""
         self.connections = []
         if not self.safe:  # never fired again, and its body may be large

@@ -132,7 +132,11 @@ class Observer:
             flight = self._landed.popleft()
             observation = observe(flight, self._mask, paced=self._paced, keeping=self._outlet.keeping)
             flight.release()
-            self.add(observation, sum(len(s.answer.body.data) for s in observation.shots if s.answer))
+            size = 0
+            for shot in observation.shots:
+                if shot.answer is not None:
+                    size += len(shot.answer.body.data)
+            self.add(observation, size)
         self._slicing = bool(self._landed)
         if self._slicing:
             self._loop.call_soon(self._slice)
@@ -213,7 +217,7 @@ def observe(flight: Flight, mask: Mask | None, *, paced: bool, keeping: Keeping 
                         gave[index] = live.gave
         outcome = FAILED if live.failure else ANSWERED
         shots.append(
-            Shot(outcome, live.failure, response, same_as, live.sent_wall_ns, took_ns, live.attempts, live.notes)
+            Shot(outcome, live.failure, response, same_as, live.sent_wall_ns, took_ns, live.attempts, list(live.notes))
         )
         answers.append(answer)
     lateness_ns = session_wait_ns = 0
@@ -278,7 +282,7 @@ def with_recorded(response: Response, echoes: Sequence[tuple[bytes, bytes]]) -> 
 
 def _same_as(answer: Answer, answers: Sequence[Answer | None]) -> int:
     for index, other in enumerate(answers):
-        if other is not None and answer.same(other):
+        if other is answer or (other is not None and answer.same(other)):
             return index
     return -1
 

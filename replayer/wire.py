@@ -7,7 +7,6 @@ lane, a fresh trace, and the signed mark last (design §8, :mod:`echolane.marks`
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from msgspec.structs import replace as with_fields
 from echolane.bodies import encode
 from echolane.errors import EcholaneError
 from echolane.exchange import Exchange, Headers, Request
-from echolane.marks import HeaderRefused, Signer, fresh_traceparent, prepare_headers
+from echolane.marks import HeaderRefused, Signer, fresh_traceparents, prepare_headers
 from replayer.digests import Bodies, has_digest, with_digests
 from replayer.targets import Target
 from replayer.wearing import with_masks
@@ -72,7 +71,9 @@ class _Version:
         head = self.heads.get(lane)
         if head is None:
             head = self.heads[lane] = _head(self.headers, lane, self.length)
-        return b"".join((self.line, authority, head, _fresh_trace(), self.tail, self.body))
+        if not _traces:
+            _traces.extend(fresh_traceparents(os.urandom, _TRACES))
+        return b"".join((self.line, authority, head, _traces.pop(), self.tail, self.body))
 
 
 _PLACE = b"\x01here\x01"
@@ -104,16 +105,9 @@ def _head(headers: Headers, lane: str | None, length: int | None) -> bytes:
     return head
 
 
-_TRACE_BYTES, _TRACES = 24, 256
+_TRACES = 256
 _traces: list[bytes] = []
-
-
-def _fresh_trace() -> bytes:
-    """A fresh trace; made by the hundred, for a system call a shot would be a tenth of what preparing it costs."""
-    if not _traces:
-        draw = io.BytesIO(os.urandom(_TRACE_BYTES * _TRACES)).read
-        _traces.extend(fresh_traceparent(draw) for _ in range(_TRACES))
-    return _traces.pop()
+"""Fresh traces; made by the hundred, for a system call a shot would be a tenth of what preparing it costs."""
 
 
 class Wires:
@@ -173,10 +167,14 @@ class Wires:
 
     def place(self, exchange: Exchange, index: int) -> tuple[bytes, str | None, bool]:
         """Authority and lane of a target, and whether the seal is opened for it."""
+        return *self.address(exchange, index), bool(exchange.seal) and self._opening[index]
+
+    def address(self, exchange: Exchange, index: int) -> tuple[bytes, str | None]:
+        """Authority and lane of a target."""
         authority = self._authorities[index]
         if authority is None:
             authority = exchange.request.authority.encode("latin-1", "replace")
-        return authority, self._lanes[index], bool(exchange.seal) and self._opening[index]
+        return authority, self._lanes[index]
 
     def shared(self, index: int) -> int:
         """Whose version of a request is this target's, too: -1 for that of all who get it as it was."""
@@ -205,9 +203,14 @@ class Prepared:
     def write_ahead(self, indexes: Sequence[int]) -> None:
         """Write for these targets now; ``ready`` holds a place for each of four."""
         self.ready = [b"", b"", b"", b""]
+        if self._exchange.seal:
+            for index in indexes:
+                version, authority, lane = self._version(index)
+                self.ready[index] = version.write(authority, lane)
+            return
+        version = self._version(0)[0]  # nothing is sealed, so whoever it is for
         for index in indexes:
-            version, authority, lane = self._version(index)
-            self.ready[index] = version.write(authority, lane)
+            self.ready[index] = version.write(*self._wires.address(self._exchange, index))
 
     def carried(self, index: int, carry: Carry) -> tuple[bytes, list[str]]:
         """The bytes for one target with what it gave, and what was rewritten."""

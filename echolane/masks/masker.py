@@ -27,6 +27,8 @@ TOKENS_MAX = 32
 """Values of one exchange that join it to others; a browser sends up to 50 cookies, of which few name a session."""
 _LINES_MAX = 4096  # Header lines remembered: some dozens per client population, with the cookies of many clients.
 _LINE_BYTES_MAX = 1024  # so that they take 8 MB at most
+_CLEAN_BYTES_MAX = 4 * 1024 * 1024  # Bodies remembered: answers that many callers get, not those of one.
+_CLEAN_BODY_MAX = 64 * 1024  # A larger one costs more to recognise and pushes out many.
 _MEDIA_SCANNED = 64 * 1024  # Pictures and films have texts (EXIF, XMP) at their beginning, if at all.
 _MEDIA = (b"image/", b"video/", b"audio/", b"font/")
 _KNOWN_BYTES_MIN = 12  # A shorter value that is a word (``Switzerland``) would be found in many a text.
@@ -97,6 +99,11 @@ class Masker:
         self._sealer = Sealer(seal_key) if seal_key else None
         self._clients: dict[str, str] = {}
         self._lines: dict[tuple[bytes, bytes], _Line | None] = {}
+        self._open_lines: set[tuple[bytes, bytes]] = set()
+        """Those of them that hold nothing secret: headers that are all in here need no closer look."""
+        self._clean: dict[bytes, bytes] = {}
+        """Bodies met lately that hold nothing secret, and the kind of text as which they were read."""
+        self._clean_bytes = 0
 
     def request(self, request: Request, client: str = "") -> MaskedRequest:
         """The request with masks, its seal, and whose it is; ``client`` is the address it came from."""
@@ -149,6 +156,8 @@ class Masker:
 
     def _headers(self, headers: Headers, seen: _Seen) -> tuple[Headers, list[tuple[int, bytes]]]:
         """Masked headers, and the originals by place."""
+        if self._open_lines.issuperset(headers):
+            return headers, []
         get = self._lines.get
         out = headers
         old: list[tuple[int, bytes]] = []
@@ -176,6 +185,7 @@ class Masker:
         """Mask one header line and remember what became of it."""
         name, value = pair
         if name.lower() in _PLAIN:
+            self._remember(pair, None)
             return None
         held: list[bytes] = []
         kind = self._names.judge(name)
@@ -190,11 +200,18 @@ class Masker:
             credential = self._atoms.token(value) if kind in _CREDENTIALS else ""
             cookie = self._atoms.token(_caller_of(held, value)) if kind == COOKIE else ""
             line = _Line((name, masked), count, tuple(held), tokens, credential, cookie)
-        if len(name) + len(value) <= _LINE_BYTES_MAX:
-            if len(self._lines) >= _LINES_MAX:
-                self._lines.clear()
-            self._lines[pair] = line
+        self._remember(pair, line)
         return line
+
+    def _remember(self, pair: tuple[bytes, bytes], line: _Line | None) -> None:
+        if len(pair[0]) + len(pair[1]) > _LINE_BYTES_MAX:
+            return
+        if len(self._lines) >= _LINES_MAX:
+            self._lines.clear()
+            self._open_lines.clear()
+        self._lines[pair] = line
+        if line is None:
+            self._open_lines.add(pair)
 
     def _open_line(self, value: bytes, held: list[bytes]) -> tuple[bytes, int]:
         """A header whose name promises nothing: what its value shows by look, or by names inside it."""
@@ -237,14 +254,21 @@ class Masker:
 
     def _body(self, body: Body, headers: Headers, seen: _Seen, known: Sequence[bytes] = ()) -> tuple[Body, list[Undo]]:
         data = body.data
-        if data[:1] in _JSON_STARTS:
-            edits = self._pairs.find_json(data, seen.held)
-            edits += self._looks.find(data)
-        else:
-            content_type = _content_type(headers)
-            if content_type.startswith(_MEDIA) and len(data) > _MEDIA_SCANNED:
-                data = data[:_MEDIA_SCANNED]
-            edits = self._edits(data, content_type, seen.held)
+        in_json = data[:1] in _JSON_STARTS
+        kind = b"" if in_json else _content_type(headers)
+        edits: list[Edit] = []
+        if self._clean.get(data) != kind:
+            held = len(seen.held)
+            if in_json:
+                edits = self._pairs.find_json(data, seen.held)
+                edits += self._looks.find(data)
+            else:
+                if kind.startswith(_MEDIA) and len(data) > _MEDIA_SCANNED:
+                    data = data[:_MEDIA_SCANNED]
+                edits = self._edits(data, kind, seen.held)
+            # A value that is held has an edit, even one that changes nothing; asked all the same, for a secret hangs on it.
+            if not edits and len(seen.held) == held and len(body.data) <= _CLEAN_BODY_MAX:
+                self._remember_clean(data, kind)
         for secret in known:
             if secret in data and _is_telling(secret):
                 edits += self._repeated(data, secret)
@@ -258,6 +282,15 @@ class Masker:
         seen.masks += len(undo)
         new = Body(masked, body.size, body.encoding, body.digest, body.truncated, body.undecoded, body.chunked)
         return new, undo
+
+    def _remember_clean(self, data: bytes, kind: bytes) -> None:
+        """So that the same body need not be read again: what is found in one depends on its bytes and kind alone."""
+        if self._clean_bytes + len(data) > _CLEAN_BYTES_MAX:
+            self._clean.clear()
+            self._clean_bytes = 0
+        if data not in self._clean:
+            self._clean_bytes += len(data)
+        self._clean[data] = kind
 
     def _edits(self, data: bytes, content_type: bytes, held: list[bytes]) -> list[Edit]:
         """What is to be masked in a body, by the kind of text it is."""

@@ -17,6 +17,7 @@ from echolane.marks import (
     clean_headers,
     find_mark,
     fresh_traceparent,
+    fresh_traceparents,
     lane_of,
     lane_ok,
     lane_pattern,
@@ -58,6 +59,16 @@ def test_a_mark_is_read_back():
 def test_the_signature_is_the_published_one():
     """Scripts outside can make and check marks: HMAC-SHA256 over v1;RUN;EXCHANGE;HOP, base64url without padding."""
     assert Signer(bytes(32), "R").sign("E", 1) == b"v1;R;E;1;hoxs8TaarVB1TB44a5HZofypvJetBmGHEHKxdaf6xRY"
+
+
+@given(st.one_of(st.binary(max_size=64), st.binary(min_size=65, max_size=200)), st.integers(1, 999))
+def test_a_key_of_any_length_signs_as_hmac_does(key: bytes, hop: int):
+    """Whatever the key, a mark of the run's signer is the one that the standard library's HMAC proves."""
+    signer = Signer(key, "run")
+
+    assert [verify(key, signer.sign(name, hop)) for name in ("a", "b", "a")] == [
+        ("run", n, hop) for n in ("a", "b", "a")
+    ]
 
 
 def test_a_second_hop_is_a_loop():
@@ -185,9 +196,14 @@ def test_names_of_lanes():
 
 def test_traces_are_fresh():
     """Every shot has a trace of its own, in the standard's form."""
-    seen = {fresh_traceparent(os.urandom) for _ in range(50)}
+    seen = {fresh_traceparent(os.urandom) for _ in range(50)} | set(fresh_traceparents(os.urandom, 50))
 
-    assert len(seen) == 50
+    assert len(seen) == 100
     assert all(re.fullmatch(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-00", value) for value in seen)
     with pytest.raises(ValueError, match="zeros"):
         fresh_traceparent(bytes)
+    for broken in (bytes(16) + b"x" * 8, b"x" * 16 + bytes(8)):
+        with pytest.raises(ValueError, match="zeros"):
+            fresh_traceparents(lambda size, broken=broken: b"x" * (size - 24) + broken, 3)
+    shifted = b"x" * 20 + bytes(8) + b"x" * 20  # zeros across two traces are chance
+    assert fresh_traceparents(lambda _: shifted, 2)

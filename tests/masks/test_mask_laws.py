@@ -128,6 +128,48 @@ def test_a_response_is_masked_like_a_request(request: Request, data: st.DataObje
     assert (back.headers, back.body, back.trailers) == (there.headers, there.body, there.trailers)
 
 
+@given(
+    st.lists(requests(), min_size=1, max_size=4),
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from([b"", b"text/html", b"application/json"])), max_size=8),
+    st.lists(SECRETS.map(str.encode), max_size=1),
+)
+@settings(max_examples=60, deadline=None)
+def test_what_was_met_before_changes_no_mask(
+    made: list[Request], again: list[tuple[int, bytes]], known: list[bytes]
+) -> None:
+    """A masker that has met lines and bodies before, under other types and beside other secrets, masks as a new one does."""
+    warm = Masker(KEY.mask_key())
+    plain = Body(b'{"items": [1, 2], "name": "hunter2"}', 36)
+    bodies = [plain, *(one.body for one in made)]
+    for place, kind in [(0, b""), *again, (0, b"text/html"), (0, b"")]:
+        body, headers = bodies[place % len(bodies)], made[place % len(made)].headers
+        answer = Response(200, "1.1", [*headers, (b"Content-Type", kind)] if kind else headers, body)
+        assert warm.response(answer, known) == Masker(KEY.mask_key()).response(answer, known)
+        assert warm.response(answer) == Masker(KEY.mask_key()).response(answer)
+
+
+def test_a_body_is_remembered_as_the_kind_of_text_that_it_was() -> None:
+    """``pin=1234`` is a secret in a form and words in a text: that a text was clean says nothing of the form."""
+    masker, data = Masker(KEY.mask_key()), b"x=1&pin=1234"
+    text, form = ([(b"Content-Type", kind)] for kind in (b"text/plain", b"application/x-www-form-urlencoded"))
+    for headers, masked in ((text, False), (form, True), (text, False), (form, True)):
+        answer = masker.response(Response(200, "1.1", headers, Body(data, len(data)))).response
+        assert (b"1234" not in answer.body.data) == masked
+
+
+def test_bodies_that_are_remembered_are_bounded() -> None:
+    """However many different answers come, those that are remembered weigh a few MiB at most, and large ones never count."""
+    masker = Masker(KEY.mask_key())
+    for number in range(300):
+        data = b'{"n": %d, "text": "%b"}' % (number, b"ab " * 10_000)
+        masker.response(Response(200, "1.1", [], Body(data, len(data))))
+    large = b'{"n": ["%b"]}' % (b"ab " * 30_000)
+    masker.response(Response(200, "1.1", [], Body(large, len(large))))
+
+    assert 0 < sum(map(len, masker._clean)) <= 4 * 1024 * 1024
+    assert large not in masker._clean
+
+
 def same_shape(one: object, other: object) -> bool:
     """Whether two JSON values have the same containers and the same types of leaves."""
     if isinstance(one, dict) and isinstance(other, dict):

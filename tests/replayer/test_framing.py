@@ -11,6 +11,7 @@ from hypothesis import given, strategies as st
 
 from echolane.exchange import OBSERVED_BODY_KEPT
 from replayer.answer import Answer, Garbage, headers_of, pairs_of
+from replayer.connection import Kin
 from replayer.framing import AnswerReader, whole
 
 
@@ -114,6 +115,18 @@ def test_the_short_way_agrees_with_the_reader(data: bytes) -> None:
     found = whole(data, head_only=False)
     if found is not None:
         assert found == read(data)[0].answer
+
+
+@given(st.lists(responses(), min_size=1, max_size=3), st.lists(st.integers(0, 2), max_size=5), st.booleans())
+def test_what_came_before_with_the_same_bytes_reads_the_same(
+    made: list[bytes], order: list[int], head_only: bool
+) -> None:
+    """Among shots of one request, each answer is what it would be alone, whichever others came before it."""
+    made = [*made, made[0][:-1] + b"~"]  # as long, and another
+    kin = Kin()
+    for place in (0, -1, *order):
+        data = made[place % len(made)]
+        assert kin.whole(data, head_only=head_only) == whole(data, head_only=head_only)
 
 
 @given(responses(), st.integers(1, 400), CUTS)
