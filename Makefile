@@ -8,7 +8,7 @@ BRANCH ?=
 ROOMS  := echolane capture replayer differ console dashboards
 MORE   := compiling
 
-.PHONY: demo setup parts axe helm test check lint types contracts format compiled pure bench accuracy fuzz faults soak judge-kafka clean
+.PHONY: demo setup parts axe helm gitea test check lint types contracts format compiled pure bench accuracy fuzz faults soak judge-kafka clean
 
 demo: $(VENV)/.installed  ## Record, replay and compare a real application at two released versions
 	$(BIN)/echolane demo $(if $(BASE),--base $(BASE)) $(if $(BRANCH),--branch $(BRANCH))
@@ -32,6 +32,9 @@ axe: setup  ## axe-core for the tests of the pages, into .parts/ (needs npm; the
 
 helm: setup  ## Helm for the tests of the chart, into .parts/ (Go builds it in minutes; the tests have it built by themselves, too)
 	$(BIN)/python -m bench.helm
+
+gitea: setup  ## A real Gitea for the tests of hooks, into .parts/ (Go and gcc build it, in ten minutes; without it those tests skip)
+	$(BIN)/python -m bench.gitea
 
 test: check  ## Everything that must hold, in two processes (tests/conftest.py says what may run beside what)
 	$(BIN)/python -m pytest -q -n 2 --no-loadscope-reorder

@@ -149,7 +149,7 @@ def _result(finding: words.Finding, kinds: list[str], endpoints: list[str]) -> d
         "ruleIndex": kinds.index(kind),
         "kind": "fail",
         "level": LEVELS[words.severity(finding)],
-        "message": {"text": _message(finding)},
+        "message": {"text": message_of(finding)},
         "locations": [first],
         "partialFingerprints": {"echolaneFinding/v1": words.text(finding, "id")},
         "occurrenceCount": max(1, int(finding.get("differing") or 0)),
@@ -160,7 +160,8 @@ def _result(finding: words.Finding, kinds: list[str], endpoints: list[str]) -> d
     return told
 
 
-def _message(finding: words.Finding) -> str:
+def message_of(finding: words.Finding) -> str:
+    """What a finding is, in one line of bounded length."""
     said = (
         f"{words.place(finding)}: {words.kind(finding)} in {words.seen(finding)} exchanges at {words.endpoint(finding)}"
     )
@@ -172,11 +173,19 @@ def _message(finding: words.Finding) -> str:
     return f"{_text(said)}: {_text(base)} → {_text(branch)}"
 
 
+def path_of(finding: words.Finding) -> str:
+    """The address that answers, the first where there are several, as a path without the slash before it."""
+    return _path(_endpoints(finding)[0])
+
+
+def _path(endpoint: str) -> str:
+    return _address((endpoint.partition(" ")[2] or endpoint).lstrip("/"), safe="/")
+
+
 def _location(finding: words.Finding, endpoint: str, parent: int) -> dict[str, Any]:
     where = words.text(finding, "where")
-    path = endpoint.partition(" ")[2] or endpoint
     return {
-        "physicalLocation": {"artifactLocation": {"uri": _address(path.lstrip("/"), safe="/"), "uriBaseId": "BRANCH"}},
+        "physicalLocation": {"artifactLocation": {"uri": _path(endpoint), "uriBaseId": "BRANCH"}},
         "logicalLocations": [
             {
                 "name": _name(where),

@@ -13,6 +13,7 @@ from aiohttp import web
 from console.api.access import Token, TokenBook
 from console.api.alone import Alone
 from console.api.audit import Audit
+from console.api.forge_tokens import AppTokens
 from console.api.heads import HeadDesk
 from console.api.hook_settings import Armed, Hooks
 from console.api.launching import Launcher
@@ -69,6 +70,7 @@ class Site:
     """Where people sign in at a provider."""
     alone: Alone = field(default_factory=Alone)
     """Forges that want to be left alone."""
+    app_tokens: AppTokens = field(default_factory=AppTokens)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     streams: int = 0
     """Clients that watch a run live."""

@@ -7,7 +7,7 @@ connects to one of those addresses: what was checked is what is connected to.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
@@ -37,15 +37,26 @@ SAID_MAX = 200
 
 
 class Trouble(Exception):  # noqa: N818 - the word of style.md
-    """A forge did not do what it was asked. ``wait_s``: not before so long, where it says that."""
+    """A forge did not do what it was asked. ``wait_s``: not before so long, where it says that. ``status``: what it answered, where it did."""
 
-    def __init__(self, why: str, *, wait_s: float = 0.0, away: bool = False, refused: bool = False) -> None:
+    def __init__(
+        self,
+        why: str,
+        *,
+        wait_s: float = 0.0,
+        away: bool = False,
+        refused: bool = False,
+        status: int = 0,
+        never: bool = False,
+    ) -> None:
         super().__init__(why)
-        self.wait_s = wait_s
+        self.wait_s, self.status = wait_s, status
         self.away = away
         """Whether nothing else it is asked now would be done either."""
         self.refused = refused
         """Whether it answered that it will not."""
+        self.never = never
+        """Whether it would answer the same to the end."""
 
 
 class Page(NamedTuple):
@@ -63,17 +74,23 @@ class Page(NamedTuple):
 
 
 class ForgeClient:
-    """One forge's API, for one piece of work."""
+    """One forge's API, for one piece of work. ``spent`` is told when its token is none any more."""
 
-    def __init__(self, forge: Forge, api: str, token: str, networks: Sequence[Network]) -> None:
-        self._forge, self._api, self._token, self._networks = forge, api, token, networks
+    def __init__(
+        self, forge: Forge, api: str, token: str, networks: Sequence[Network], spent: Callable[[], None] | None = None
+    ) -> None:
+        self._forge, self._api, self._token, self._networks, self._spent = forge, api, token, networks, spent
 
     def __repr__(self) -> str:
         return f"<ForgeClient {self._api}>"
 
-    async def ask(self, row: Row, names: Mapping[str, str], body: Mapping[str, str] | None = None) -> Any:
+    async def ask(self, row: Row, names: Mapping[str, str], body: Mapping[str, Any] | None = None) -> Any:
         """What it answers; Trouble where that is nothing good."""
-        return (await self._asked(row, path_of(self._forge, row, names), body)).tree
+        return (await self.answer(row, names, body)).tree
+
+    async def answer(self, row: Row, names: Mapping[str, str], body: Mapping[str, Any] | None = None) -> Page:
+        """The same, with what else an answer says."""
+        return await self._asked(row, path_of(self._forge, row, names), body)
 
     async def pages(self, row: Row, names: Mapping[str, str]) -> AsyncIterator[list[Any]]:
         """A list, page by page, at most a hundred of them."""
@@ -86,11 +103,13 @@ class ForgeClient:
     async def page(self, row: Row, names: Mapping[str, str], number: int, etag: str = "") -> Page:
         """One page of a list; with the ``etag`` of what is known of it, only where it is another by now."""
         found = await self._asked(row, path_of(self._forge, row, names, number), None, etag)
+        if row.within:
+            found = found._replace(tree=look(found.tree, row.within))
         if not (found.is_same or isinstance(found.tree, list)):
             raise Trouble(f"{self._api} answers no list")
         return found
 
-    async def _asked(self, row: Row, path: str, body: Mapping[str, str] | None, etag: str = "") -> Page:
+    async def _asked(self, row: Row, path: str, body: Mapping[str, Any] | None, etag: str = "") -> Page:
         try:
             host = urlsplit(self._api).hostname or ""
             found = await addresses_of(host, 0, self._networks, "api_networks")
@@ -133,6 +152,8 @@ class ForgeClient:
             raise Trouble(f"{self._api} answers what cannot be read ({type(error).__name__})") from None
 
     def _trouble(self, status: int, headers: Mapping[str, str], data: bytes) -> Trouble:
+        if status == 401 and self._spent is not None:
+            self._spent()
         said = said_by(data).replace(self._token, "[token]")
         return trouble_of(self._api, status, headers, said, time.time())
 
@@ -174,11 +195,12 @@ def trouble_of(api: str, status: int, headers: Mapping[str, str], said: str, now
     limited = status == 429 or spoken or (status == 403 and ("Retry-After" in headers or is_used_up(headers)))
     if limited or status == 503:
         wait = left_alone_s(headers, now_s, limited=limited)
-        return Trouble(why, wait_s=wait or (SPOKEN_S if spoken else 0.0), away=True)
+        return Trouble(why, wait_s=wait or (SPOKEN_S if spoken else 0.0), away=True, status=status)
     if 300 <= status < 400:
-        return Trouble(f"{why}; redirects are not followed: write where it leads as `api`", refused=True)
+        said = "redirects are not followed: write where it leads as `api`"
+        return Trouble(f"{why}; {said}", refused=True, status=status)
     # A conflict is with somebody who changes the same thing at this moment.
-    return Trouble(why, refused=400 <= status < 500 and status not in {408, 409, 425})
+    return Trouble(why, refused=400 <= status < 500 and status not in {408, 409, 425}, status=status)
 
 
 def is_used_up(headers: Mapping[str, str]) -> bool:

@@ -31,6 +31,25 @@ class Row(NamedTuple):
     method: str
     path: str
     good: frozenset[int] = frozenset({200, 201})
+    within: str = ""
+    """Where the answer has the list, when it is none itself."""
+
+
+class Checks(NamedTuple):
+    """Check runs of a commit, which stand beside its statuses and have findings."""
+
+    find: Row
+    """Those of our name, whoever made them."""
+    read: Row
+    make: Row
+    edit: Row
+
+
+class Apps(NamedTuple):
+    """How an application gets a token where it is installed."""
+
+    installation: Row
+    access: Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +91,8 @@ class Forge:
     """What it says where it has been told that already."""
     bots: bool = False
     """Whether tokens of applications, which may not ask who they are, write as bots."""
+    checks: Checks | None = None
+    """Its check runs, where it has such."""
 
 
 _STATES: Mapping[Word, str] = {
@@ -90,6 +111,21 @@ _EDIT = Row("PATCH", "/repos/{repository}/issues/comments/{comment}")
 _FIELDS = {"state": "state", "target_url": "url", "description": "text", "context": "context"}
 _HEAD, _HOMES = ("head", "ref"), (("head", "repo", "full_name"), ("base", "repo", "full_name"))
 
+APPS = Apps(
+    Row("GET", "/repos/{repository}/installation"), Row("POST", "/app/installations/{installation}/access_tokens")
+)
+"""GitHub's alone."""
+_CHECKS = Checks(
+    find=Row(
+        "GET",
+        f"/repos/{{repository}}/commits/{{commit}}/check-runs?check_name={{context}}&filter=all&per_page={PAGE}",
+        within="check_runs",
+    ),
+    read=Row("GET", "/repos/{repository}/check-runs/{check}"),
+    make=Row("POST", "/repos/{repository}/check-runs"),
+    edit=Row("PATCH", "/repos/{repository}/check-runs/{check}"),
+)
+
 FORGES: Mapping[str, Forge] = {
     GITHUB: Forge(
         api="https://api.github.com",
@@ -105,6 +141,7 @@ FORGES: Mapping[str, Forge] = {
         author="user",
         comment_max=65_536,
         bots=True,
+        checks=_CHECKS,
         branches=_BRANCHES,
         head=("commit", "sha"),
         comments=_COMMENTS,

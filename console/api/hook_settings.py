@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from console.api.forge_names import GENERIC, GITEA, GITHUB, GITLAB
-from console.api.forge_settings import Telling, telling_of
+from console.api.forge_settings import Telling, app_of, telling_of
 from console.api.messages import Name, RunRequest, Service, Span
 from console.api.secrets_named import read_secret
 from console.api.targets import HOLE, Configured, Target, tables_of
@@ -61,6 +61,10 @@ class Hook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token_env: str = ""
     """A token of the forge's API, by which it is told what became of pushes; without one it is told nothing."""
     token_file: str = ""
+    app_id: Annotated[int, Meta(ge=0, le=(1 << 53) - 1)] = 0
+    """An application of GitHub, in the place of a token."""
+    app_key_file: str = ""
+    """Its private key, in PEM."""
     api: str = ""
     """Where that API is, where it is not the forge's public one."""
     api_networks: Annotated[list[str], Meta(max_length=NAMES_MAX)] = []
@@ -71,6 +75,8 @@ class Hook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the status is called; without it `echolane/SERVICE`."""
     comment: bool = True
     """Whether the pull request of the branch has a comment."""
+    checks: bool = True
+    """Whether the commit has a check run with a note for each finding, where the forge has such: GitHub."""
     missed: bool = True
     """Whether its forge is asked, by that token, for pushes whose deliveries got lost."""
 
@@ -186,7 +192,8 @@ def _armed(one: Any, where: str, targets: Configured, environ: Mapping[str, str]
         for name, listed in (("networks", hook.networks), ("api_networks", hook.api_networks))
     )
     secret = _secret(hook, where, environ)
-    if not (hook.token_env or hook.token_file):
+    app = app_of(hook.app_id, hook.app_key_file, where)
+    if not (hook.token_env or hook.token_file or app):
         return Armed(hook, target, networks, secret)
     telling = telling_of(
         hook.forge,
@@ -194,11 +201,13 @@ def _armed(one: Any, where: str, targets: Configured, environ: Mapping[str, str]
         environ,
         token_env=hook.token_env,
         token_file=hook.token_file,
+        app=app,
         api=hook.api,
         networks=api_networks,
         public_url=hook.public_url or url,
         context=hook.context or f"echolane/{hook.service}",
         comment=hook.comment,
+        checks=hook.checks,
     )
     return Armed(hook, target, networks, secret, telling)
 

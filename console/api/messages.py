@@ -310,12 +310,13 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class ForgeTold(msgspec.Struct, frozen=True):
-    """What a forge was told of a push: the commit's status, and the comment on the pull request of its branch."""
+    """What a forge was told of a push: the commit's status and check run, and the comment on the pull request of its branch."""
 
     status: Literal["none", "due", "told", "given-up"]
     comment: Literal["none", "due", "told", "no-pull-request", "given-up"]
     why: str
     """What went wrong last, where something is due or given up."""
+    check: Literal["none", "due", "told", "given-up"] = "none"
 
 
 class PushTold(msgspec.Struct, frozen=True):

@@ -12,7 +12,8 @@ import time
 from typing import NamedTuple
 
 from console.api.context import Site
-from console.api.forge_client import ForgeClient, Trouble
+from console.api.forge_client import Trouble
+from console.api.forge_tokens import client_of
 from console.api.forges import Head, heads_of
 from console.api.heads import Look, finding, step_of
 from console.api.hook_settings import Armed
@@ -110,12 +111,8 @@ class MissedWork:
 
     async def _listed(self, source: Source, began: int) -> list[tuple[Head, int]]:
         """Every branch of a repository, and the forge's time of that; Trouble where that cannot be had whole."""
-        try:
-            token = await self._site.read(source.telling.token)
-        except UsageError as error:  # whoever renews the file will have it there again
-            raise Trouble(str(error), away=True) from None
         telling = source.telling
-        client = ForgeClient(telling.forge, telling.api, token, telling.networks)
+        client = await client_of(self._site, telling, source.repository)
         found: list[tuple[Head, int]] = []
         for number in range(1, PAGES_MAX + 1):
             key = (*source.key, number)

@@ -44,7 +44,7 @@ class NoticeDesk(Desk[Notices, NoticeChange]):
                 now.pull, now.comment = pull, comment
                 await self._keep(NoticeChange([now]))
 
-    async def failed(self, notice: Notice, why: str, *, wait_s: float, refused: bool, chance: float) -> bool:
+    async def failed(self, notice: Notice, why: str, *, wait_s: float, refused: int, chance: float) -> bool:
         """Note that telling went wrong; whether it is given up."""
         async with self._one:
             now = self.book.by_key.get(notice.key)

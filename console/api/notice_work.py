@@ -1,7 +1,7 @@
 """Tell forges what became of pushes: what there is to tell is read off the pushes themselves, so that no kill loses it.
 
-The book of pushes says where each is, the store what its run came to. A commit's status is that of its newest run; a branch's comment is
-that of its newest commit, once that has a result, so no late step of an older push can stand over a newer one.
+The book of pushes says where each is, the store what its run came to. A commit's status and check run are those of its newest run; a
+branch's comment is that of its newest commit, once that has a result, so no late step of an older push can stand over a newer one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from console.api.forge_client import Trouble
 from console.api.forges import FINAL
 from console.api.notices import Kind, Notice, key_of
 from console.api.outcomes import Outcome, one_line, outcome_of
-from console.api.outgoing import went_well
+from console.api.outgoing import REFUSED_MAX, went_well
 from console.api.pushes import Push
 from console.api.telling import tell
 from echolane import log
@@ -37,7 +37,8 @@ WAITING = Outcome("waiting", "waits until the branch answers", begun=False)
 GOING = Outcome("going", "the run goes on")
 Found = dict[str, tuple[Push, str]]
 """Pushes by the key of their notice, with the repository that they are of."""
-KINDS: tuple[Kind, Kind] = ("status", "comment")
+NEVER_S = 3600.0
+"""After a forge said that a token may never write a thing it is asked again so late: somebody may have given it the right meanwhile."""
 
 
 class NoticeWork:
@@ -48,6 +49,8 @@ class NoticeWork:
         self._busy: set[str] = set()
         self._seen = -1
         self._next = 0.0
+        self._never: dict[str, tuple[float, str]] = {}
+        """Hooks whose token may write no check runs: until when that is believed, and why."""
 
     def __repr__(self) -> str:
         return f"<NoticeWork {len(self._busy)}/{AT_ONCE} told now>"
@@ -89,11 +92,10 @@ class NoticeWork:
         return notice.key not in self._busy and len(self._busy) < AT_ONCE and not alone
 
     async def _gather(self) -> None:
-        """Have what there is to tell settled: the status of each commit, and the comment of each branch whose newest commit has a result."""
-        latest, heads = await self._pushes()
+        """Have what there is to tell settled: of each commit, and of each branch whose newest commit has a result."""
         wanted: dict[str, Notice] = {}
         moot: set[str] = set()
-        for kind, found in zip(KINDS, (latest, heads), strict=True):
+        for kind, found in (await self._pushes()).items():
             for count, (key, (push, repository)) in enumerate(found.items()):
                 if count % TURN == 0:
                     await asyncio.sleep(0)
@@ -104,9 +106,10 @@ class NoticeWork:
                     wanted[key] = notice
         await self._site.notices.settle(wanted, moot)
 
-    async def _pushes(self) -> tuple[Found, Found]:
-        """By key the pushes that forges are told of: the one that says how a commit is, and the newest of each branch, where it is over."""
+    async def _pushes(self) -> dict[Kind, Found]:
+        """By kind and key the pushes that forges are told of: that which says how a commit is, and of each branch the newest that is over."""
         latest: Found = {}
+        checks: Found = {}
         heads: Found = {}
         book = self._site.pushes.book
         for count, push in enumerate(list(book.pushes.values())):
@@ -120,20 +123,24 @@ class NoticeWork:
             key = key_of("status", push.hook, repository, push.commit)
             if key not in latest or _rank(latest[key][0]) < _rank(push):
                 latest[key] = (push, repository)
+                if armed.telling.checks:
+                    checks[key_of("check", push.hook, repository, push.commit)] = (push, repository)
             line = book.lines.get(push.line)
             is_head = line is not None and line.head == push.commit
             if armed.telling.comment and is_head and push.state in {"ended", "failed"}:
                 key = key_of("comment", push.hook, repository, push.branch)
                 if key not in heads or _rank(heads[key][0]) < _rank(push):
                     heads[key] = (push, repository)
-        return latest, heads
+        return {"status": latest, "check": checks, "comment": heads}
 
     async def _wanted(self, kind: Kind, push: Push, repository: str) -> Notice | None:
         """What is to be told of a push; None where nobody is told."""
         notices = self._site.notices.book
         status = notices.by_key.get(key_of("status", push.hook, repository, push.commit))
         comment = notices.by_key.get(key_of("comment", push.hook, repository, push.branch))
-        before = status if kind == "status" else comment
+        before = notices.by_key.get(
+            key_of(kind, push.hook, repository, push.branch if kind == "comment" else push.commit)
+        )
         if push.state == "superseded":
             if before is None or not (before.told or before.tries or before.key in self._busy):
                 return None
@@ -142,6 +149,8 @@ class NoticeWork:
             outcome = WAITING if push.state == "waiting" else GOING
         elif status is None and comment is None and push.at_ns < notices.since_ns:
             return None
+        elif kind == "check" and before is None and _is_of(status, push):
+            return None  # it was over before there were check runs
         elif known := next((one for one in (before, status, comment) if _is_of(one, push)), None):
             if known is before:
                 return known
@@ -169,6 +178,7 @@ class NoticeWork:
         trouble = Trouble("its hook is in the configuration no more, or has no token", refused=True)
         if telling is not None:
             try:
+                self._check_never(notice)
                 async with asyncio.timeout(TELL_S):
                     pull, comment = await tell(self._site, telling, notice)
             except TimeoutError:
@@ -185,11 +195,26 @@ class NoticeWork:
             notice,
             str(trouble),
             wait_s=trouble.wait_s,
-            refused=trouble.refused,
+            refused=REFUSED_MAX if trouble.never else trouble.refused,
             chance=random.random(),  # noqa: S311 - it parts retries
         )
+        if trouble.never and not self._is_news(notice, str(trouble)):
+            return
         word = "notice.given-up" if over else "notice.delayed"
         log.event(word, kind=notice.kind, hook=notice.hook, run=notice.run, why=str(trouble))
+
+    def _check_never(self, notice: Notice) -> None:
+        """Trouble where a thing of this kind was refused for good a short while ago."""
+        until, why = self._never.get(notice.hook, (0.0, ""))
+        if notice.kind == "check" and time.monotonic() < until:
+            raise Trouble(why, refused=True, never=True)
+
+    def _is_news(self, notice: Notice, why: str) -> bool:
+        """Note what a hook's token may never do; whether that was not known, so that it is said once."""
+        until, before = self._never.get(notice.hook, (0.0, ""))
+        if time.monotonic() >= until:
+            self._never[notice.hook] = (time.monotonic() + NEVER_S, why)
+        return why != before
 
 
 def _rank(push: Push) -> tuple[bool, str]:

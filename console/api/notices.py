@@ -1,7 +1,7 @@
 """What forges are to be told, the newest of each thing, and until when it is tried. Pure.
 
-There is one notice for each commit (its status) and one for each branch (its comment). What is to be told replaces what was not told
-yet, so a forge that was away is told how things are and not how they were.
+There are a notice for each commit's status, one for its check run, and one for each branch (its comment). What is to be told
+replaces what was not told yet, so a forge that was away is told how things are and not how they were.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import msgspec
 from console.api.forges import Word
 from console.api.outgoing import Outgoing
 
-NOTICES_MAX = 20_000
-"""Two for each push that is remembered, some 10 MB."""
-Kind = Literal["status", "comment"]
+NOTICES_MAX = 30_000
+"""Three for each push that is remembered, some 15 MB."""
+Kind = Literal["status", "check", "comment"]
 
 
 class Notice(Outgoing):
@@ -40,11 +40,12 @@ class Notice(Outgoing):
     pull: int = 0
     """The pull request that the comment is on; 0 where there was none."""
     comment: int = 0
+    """The id of what was written there, or of the check run."""
 
     @property
     def key(self) -> str:
         """Which one it is."""
-        return key_of(self.kind, self.hook, self.repository, self.commit if self.kind == "status" else self.branch)
+        return key_of(self.kind, self.hook, self.repository, self.branch if self.kind == "comment" else self.commit)
 
     @property
     def is_due(self) -> bool:
@@ -53,7 +54,7 @@ class Notice(Outgoing):
 
 
 def key_of(kind: Kind, hook: str, repository: str, what: str) -> str:
-    """The key of a notice: of a commit for a status, of a branch for a comment."""
+    """The key of a notice: of a branch for a comment, else of a commit."""
     return f"{kind}\n{hook}\n{repository}\n{what}"
 
 
@@ -120,7 +121,8 @@ def renewed(before: Notice, notice: Notice, now_ns: int) -> Notice:
     """The notice that comes after another one: its turn is the next, and where it stands is known."""
     notice.turn, notice.told = before.turn + 1, before.told
     notice.since_ns = notice.due_ns = now_ns
-    notice.pull, notice.comment = before.pull, before.comment
+    if notice.kind != "check" or notice.run == before.run:  # each run of a commit has a check run of its own
+        notice.pull, notice.comment = before.pull, before.comment
     return notice
 
 

@@ -18,15 +18,17 @@ def forge_told(site: Site, push: Push) -> ForgeTold | None:
     known = site.notices.book.by_key
     repository = armed.hook.repository_of(push.repository)
     status = known.get(key_of("status", push.hook, repository, push.commit))
+    check = known.get(key_of("check", push.hook, repository, push.commit))
     comment = known.get(key_of("comment", push.hook, repository, push.branch))
     if comment is not None and (comment.commit != push.commit or comment.run != push.run):
         comment = None  # it is of another push
-    why = next((one.why for one in (status, comment) if one is not None and one.why), "")
+    why = next((one.why for one in (status, check, comment) if one is not None and one.why), "")
     told = "told" if comment is None or comment.pull else "no-pull-request"
     return ForgeTold(
         "none" if status is None else _state(status) or "told",
         "none" if comment is None else _state(comment) or told,
         why,
+        "none" if check is None else _state(check) or "told",
     )
 
 

@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
 def outcome_of(site: Site, run: str) -> Outcome:
     """What a run that is over came to. Waits for the store."""
     row = _row(site, run)
-    result = words_of(row)
+    result = _result(row)
     if result is not None:
         reason, told = words.text(result, "reason_code"), words.headline(result)
         verdict: Any = words.verdict(result)
@@ -47,7 +47,7 @@ def outcome_of(site: Site, run: str) -> Outcome:
 def comment_text(site: Site, notice: Notice, url: str, limit: int) -> str:
     """The comment: what ``echolane show RUN --markdown FILE`` writes, and where its page is. Waits for the store."""
     row = _row(site, notice.run)
-    result = words_of(row)
+    result = _result(row)
     foot = f"\n[The run's page]({url}) · commit {notice.commit[:COMMIT_SHOWN]}\n"
     if result is None:
         service = notice.hook.partition("/")[0]
@@ -59,13 +59,17 @@ def comment_text(site: Site, notice: Notice, url: str, limit: int) -> str:
     return text + foot
 
 
+def result_of(site: Site, run: str) -> dict[str, Any] | None:
+    """A run's result; None where it has none. Waits for the store."""
+    return _result(_row(site, run))
+
+
 def one_line(text: str) -> str:
     """Text as a status' description."""
     return short(visible(" ".join(text.split())), TEXT_MAX)
 
 
-def words_of(row: Row | None) -> dict[str, Any] | None:
-    """A run's result; None where it has none."""
+def _result(row: Row | None) -> dict[str, Any] | None:
     return orjson.loads(row["result"]) if row is not None and row["result"] else None
 
 

@@ -40,8 +40,11 @@ class Outgoing(msgspec.Struct, kw_only=True):
         return self.refused >= REFUSED_MAX or self.due_ns - self.since_ns > LASTS_NS
 
 
-def after_failure(one: Outgoing, why: str, now_ns: int, *, wait_s: float, refused: bool, chance: float) -> bool:
-    """Note that telling went wrong; whether it is given up. ``chance``, below 1, parts what failed together."""
+def after_failure(one: Outgoing, why: str, now_ns: int, *, wait_s: float, refused: int, chance: float) -> bool:
+    """Note that telling went wrong; whether it is given up.
+
+    ``refused``: as how many refusals it counts; ``chance``, below 1, parts what failed together.
+    """
     one.tries += 1
     one.refused += refused
     one.why = why

@@ -96,7 +96,16 @@ def run_of(site: Site, token: Token, run: str) -> Run:
     rows = site.store.query(ONE, {"run": run})
     if not rows or not token.sees(str(rows[0]["service"])):
         raise Problem("not-found", f"there is no run `{run[:64]}`, or this token is not for its service")
-    return Run(rows[0], _state(site, rows[0]))
+    return _settled(site, rows[0])
+
+
+def _settled(site: Site, row: Row) -> Run:
+    """A run, and its state. One that seems to have lost its driver may have ended since its row was read: it is read again."""
+    state = _state(site, row)
+    if state == "interrupted" and row["state"] == "running":
+        row = next(iter(site.store.query(ONE, {"run": row["run"]})), row)
+        state = _state(site, row)
+    return Run(row, state)
 
 
 def _state(site: Site, row: Row) -> State:
@@ -147,10 +156,10 @@ def runs(site: Site, token: Token, query: RunsQuery) -> Runs:
     while scanned < SCANNED_MAX:
         rows = site.store.query(PAGE, {**params, "started": started, "after": after})
         for row in rows:
-            state = _state(site, row)
+            now = _settled(site, row)
             scanned, started, after = scanned + 1, int(row["started"]), str(row["run"])
-            if not wanted or state == wanted:
-                found.append(told_row(row, state))
+            if not wanted or now.state == wanted:
+                found.append(told_row(now.row, now.state))
             if len(found) == query.limit:
                 return Runs(found, f"{started}_{after}")
         if len(rows) < BATCH:

@@ -1,31 +1,30 @@
-"""Tell a forge one thing: a commit's status, or the one comment on the pull request of a branch, which is edited and never repeated."""
+"""Tell a forge one thing: a commit's status, its check run, or the one comment on its branch's pull request, edited and never repeated."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from console.api.check_telling import tell_check
 from console.api.context import Site
 from console.api.deliveries import look
 from console.api.forge_client import ForgeClient, Trouble
 from console.api.forge_settings import Telling
+from console.api.forge_tokens import client_of
 from console.api.forges import comment_of, pull_of, status_of
 from console.api.notices import Notice
 from console.api.outcomes import comment_text
 from console.markdown import marker
-from echolane.errors import UsageError
 
 
 async def tell(site: Site, telling: Telling, notice: Notice) -> tuple[int, int]:
-    """Tell it; of a comment the pull request and the comment's id, 0 where there is no pull request. Trouble where it was not told."""
-    try:
-        token = await site.read(telling.token)
-    except UsageError as error:  # whoever renews the file will have it there again
-        raise Trouble(str(error), away=True) from None
-    client = ForgeClient(telling.forge, telling.api, token, telling.networks)
+    """Tell it; the pull request, 0 where there is none, and the id of its comment or of the check run. Trouble where it was not told."""
+    client = await client_of(site, telling, notice.repository)
     names = {"repository": notice.repository, "commit": notice.commit, "branch": notice.branch}
     if notice.kind == "status":
         await _status(client, telling, notice, names)
         return 0, 0
+    if notice.kind == "check":
+        return 0, await tell_check(site, client, telling, notice, names, page_of(telling, notice))
     return await _comment(site, client, telling, notice, names)
 
 

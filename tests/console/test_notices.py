@@ -269,7 +269,7 @@ def test_a_forge_that_cannot_be_told_is_said_at_the_start(tmp_path: Path, more: 
 async def test_what_is_given_up_is_said(api: str, tmp_path: Path) -> None:
     """A forge that refuses to the end: the API says so, the log says so, and neither says the token."""
     toml, home = tmp_path / "echolane.toml", open_home(tmp_path / "home")
-    more = f'token_env = "TOKEN"\napi = "{api}/echo"\npublic_url = "https://e"'
+    more = f'token_env = "TOKEN"\napi = "{api}/echo"\npublic_url = "https://e"\nchecks = false'
     toml.write_text(TARGETS.replace("{url}", "http://{branch}.x") + GOOD + more, "utf-8")
     hooks = read_hooks(toml, read_targets(toml), {"GOOD": SECRET.decode(), "TOKEN": TOKEN})
     desk, pushes = NoticeDesk(NoticeLog(home)), PushDesk(PushLog(home))

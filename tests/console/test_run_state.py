@@ -1,0 +1,34 @@
+"""What a run is said to be while it ends: its row and its driver's lease are two things that are read one after the other."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from console.api import reading
+
+
+@pytest.mark.parametrize(("then", "said"), [("finished", "finished"), ("running", "interrupted")])
+def test_a_run_that_ends_while_it_is_looked_at_is_not_interrupted(
+    monkeypatch: pytest.MonkeyPatch, then: str, said: str
+) -> None:
+    """Its row said running, its lease is free: the row is read again, and only one that still says so lost its driver."""
+    rows = [{"run": "r1", "service": "shop", "state": state} for state in ("running", then)]
+
+    def query(*_: Any) -> list[dict[str, str]]:
+        return [rows.pop(0)]
+
+    def without_driver(_home: Any, _run: str, state: str) -> str:
+        return "interrupted" if state == "running" else state
+
+    monkeypatch.setattr(reading, "state_of", without_driver)
+    site: Any = SimpleNamespace(
+        home=None, store=SimpleNamespace(query=query), launcher=SimpleNamespace(find=lambda _: None)
+    )
+    token: Any = SimpleNamespace(sees=lambda _: True)
+
+    found = reading.run_of(site, token, "r1")
+
+    assert (found.state, found.row["state"]) == (said, then)
