@@ -136,14 +136,13 @@ class _Backup:
         topics = {} if journal is None else _noted(journal)
         spooled = {} if spool is None else _noted(spool)
         self._small()
-        of_runs = {name: one for name, one in topics.items() if not name.startswith(EXCHANGES)}
         frozen, cuts = None, dict[str, Cut]()
         with ExitStack() as moment:
             if journal is not None:
-                moment.enter_context(still(journal, list(of_runs.values())))
+                moment.enter_context(still(journal, _of_runs(topics), lambda: _of_runs(_noted(journal, topics))))
             if "store" in self._holds:
                 frozen = stack.enter_context(StoreClient(self._home.path).frozen())
-            cuts |= {name: cut(one) for name, one in of_runs.items()}
+            cuts |= {name: cut(one) for name, one in topics.items() if not name.startswith(EXCHANGES)}
         self._letters()
         if journal is not None:
             cuts |= self._services(journal, topics)
@@ -194,7 +193,9 @@ class _Backup:
         recorded = {name for name in journal.topics() if name.startswith(EXCHANGES)}
         counted = {f"{EXCHANGES}{path.name.split('.')[1]}" for path in self._home.ledger.glob("capture.*.*.relay")}
         for name in sorted(recorded | counted):
-            one = topics.get(name) or (noted(journal, name) if name in recorded else None)
+            if name in recorded and name not in topics:
+                topics[name] = noted(journal, name)
+            one = topics.get(name)
             with still(journal, [one] if one else []):
                 ledgers = [copied(session) for session in sessions(self._home, name.removeprefix(EXCHANGES))]
                 if one:
@@ -239,8 +240,16 @@ class _Backup:
         return True
 
 
-def _noted(journal: SqliteJournal) -> dict[str, Noted]:
-    return {name: noted(journal, name) for name in journal.topics()}
+def _noted(journal: SqliteJournal, known: dict[str, Noted] | None = None) -> dict[str, Noted]:
+    """All topics; of them those that are new, which become known."""
+    found = {name: noted(journal, name) for name in journal.topics() if known is None or name not in known}
+    if known is not None:
+        known |= found
+    return found
+
+
+def _of_runs(topics: dict[str, Noted]) -> list[Noted]:
+    return [one for name, one in topics.items() if not name.startswith(EXCHANGES)]
 
 
 def _files(folder: Path, without: Callable[[Path, str], bool] | None = None) -> Iterator[Path]:

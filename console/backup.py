@@ -46,7 +46,7 @@ def execute(args: argparse.Namespace) -> int:
         return 0
     settings = settings_of(args)
     folder = Path(settings.home).absolute()
-    if not all((folder / name).is_dir() for name in FOLDERS):
+    if not any((folder / name).is_dir() for name in FOLDERS):
         raise UsageError(f"there is no home at `{folder}`; name one with --home")
     _check_file(path, folder, force=args.force)
     home = open_home(folder, settings.journal_url)

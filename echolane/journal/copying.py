@@ -1,14 +1,14 @@
 """Copies of topics for a backup: what is in them at one moment, read beside those who go on writing.
 
 A topic is not copied as files, whose pages may hold more than its entries, but as entries: ``TOPIC/SEGMENT.N`` holds some of one segment, and
-``TOPIC/topic.json``, the last, says what they make. :class:`Still` stops all writers of some topics for the moment; how far a topic went then
+``TOPIC/topic.json``, the last, says what they make. :func:`still` stops all writers of some topics for the moment; how far a topic went then
 is all that has to be known of it, since entries never change. :mod:`echolane.journal.rebuilding` makes a journal of it.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from typing import NamedTuple
@@ -85,14 +85,16 @@ def noted(journal: SqliteJournal, name: str) -> Noted:
 
 
 @contextmanager
-def still(journal: SqliteJournal, topics: list[Noted]) -> Generator[None]:
-    """Have nobody append to these topics, and nobody make or remove any, for the block.
+def still(
+    journal: SqliteJournal, topics: Iterable[Noted], more: Callable[[], Iterable[Noted]] = tuple
+) -> Generator[None]:
+    """Have nobody append to these topics, and nobody make or remove any, for the block. ``more``: those that were made since they were noted.
 
     A writer waits ten seconds for its turn, so the block is short: some milliseconds for a service, at most a second for a store of many parts.
     """
     with ExitStack() as stack, files.translated(journal.folder):
         stack.enter_context(turn_of_topics(journal.folder))
-        for one in topics:
+        for one in chain(topics, more()):
             if one.topic.folder.is_dir():  # else it was removed, and nobody writes it
                 stack.enter_context(one.topic.writer.turn())
         yield

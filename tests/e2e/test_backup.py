@@ -200,17 +200,6 @@ def test_a_killed_backup_leaves_nothing(world: World) -> None:
     healthy(world, home)
 
 
-def test_what_an_owner_left_frozen_goes_with_the_next(world: World) -> None:
-    """Parts that stayed frozen since the store's owner was killed are removed by the next owner."""
-    with open_store(world.home):
-        pass
-    left = world.home / "store" / "chdb" / "shadow" / "left"
-    wait_until(lambda: not (world.home / "store.sock").exists(), 20)
-    left.mkdir(parents=True)
-    with open_store(world.home):
-        assert not left.exists()
-
-
 def test_a_home_with_a_cluster_is_backed_up_without_it(world: World) -> None:
     """Journal and store on other machines are left to their own means, and a line says so; the rest comes back."""
     ran(world)

@@ -24,7 +24,7 @@ TOPIC = "exchanges.shop"
 
 def frame(number: int) -> bytes:
     """A frame of two records."""
-    return encode_frame([[number, os.urandom(2000)], [number]], kind=WORDS, partition=0, first_ns=1, last_ns=2)
+    return encode_frame([[number, os.urandom(9000)], [number]], kind=WORDS, partition=0, first_ns=1, last_ns=2)
 
 
 def told(journal: SqliteJournal) -> dict[str, object]:
@@ -42,11 +42,11 @@ def told(journal: SqliteJournal) -> dict[str, object]:
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
     """A topic of three partitions in several segments, one of them empty, with a group and a damaged frame."""
-    found = SqliteJournal(tmp_path / "journal", SYSTEM, segment_bytes=40_000)
+    found = SqliteJournal(tmp_path / "journal", SYSTEM, segment_bytes=12_000)
     found.create(TOPIC, 3)
-    for number in range(60):
+    for number in range(16):
         found.append(TOPIC, number % 2, [frame(number)])
-    found.commit("differ", TOPIC, 1, 7)
+    found.commit("differ", TOPIC, 1, 3)
     segment = min(found.opened(TOPIC).folder.glob("0*.db"))
     with sqlite3.connect(segment) as connection:
         connection.execute("UPDATE frames SET frame = x'00' WHERE key = ?", (key_of(0, 0),))
@@ -70,7 +70,7 @@ def rebuilt(folder: Path, files: list[tuple[str, bytes]]) -> SqliteJournal:
     for name, data in files:
         making.take(name, data)
     making.finish()
-    return SqliteJournal(folder, SYSTEM, segment_bytes=40_000)
+    return SqliteJournal(folder, SYSTEM, segment_bytes=12_000)
 
 
 def test_what_is_rebuilt_reads_as_what_was_copied(journal: SqliteJournal, tmp_path: Path) -> None:
@@ -93,9 +93,9 @@ def test_what_comes_after_the_moment_is_not_in_it(journal: SqliteJournal, tmp_pa
     before = told(journal)
     files = Copying(TOPIC, moment).files()
     found = [next(files)]
-    for number in range(60):
+    for number in range(16):
         journal.append(TOPIC, number % 3, [frame(number)])
-    journal.commit("differ", TOPIC, 1, 20)
+    journal.commit("differ", TOPIC, 1, 7)
     again = rebuilt(tmp_path / "again", [*found, *files])
 
     assert told(again) == before
@@ -111,10 +111,10 @@ def test_nobody_appends_while_a_topic_is_still(journal: SqliteJournal) -> None:
         writer.start()
         writer.join(0.3)
         assert not given
-        assert cut(one).ends == [30, 30, 0]
+        assert cut(one).ends == [8, 8, 0]
     writer.join(10)
 
-    assert given == [30]
+    assert given == [8]
     other.close()
 
 
@@ -155,7 +155,7 @@ def test_a_topic_whose_ends_are_unreadable_is_copied_whole(journal: SqliteJourna
 
     again = rebuilt(tmp_path / "again", copied(journal))
 
-    assert [again.end(TOPIC, one) for one in range(3)] == [30, 30, 0]
+    assert [again.end(TOPIC, one) for one in range(3)] == [8, 8, 0]
     again.close()
 
 
