@@ -21,7 +21,7 @@ from echolane.frame import FrameDamaged, decode_frame
 from echolane.home import Home
 from echolane.journal import Journal
 from echolane.lease import is_held
-from echolane.ledger import Counters, Counts, read_counters, summed
+from echolane.ledger import Counters, Counts, read_counters, steady_counters, summed
 from echolane.recordings import topic_of
 
 SESSIONS_KEPT = 1000
@@ -200,6 +200,20 @@ def settle_dead(home: Home, journal: Journal, service: str) -> None:
     for session in sessions(home, service):
         if not _balanced(session) and not session.lives:
             settle(journal, session)
+
+
+def copied(session: Session) -> dict[str, bytes]:
+    """Its counters as files, for a backup; while nobody can append to its topic, so that they fit what the topic holds.
+
+    The recorder's first: what the relay has counted since then was on its way at that moment.
+    """
+    found: dict[str, bytes] = {}
+    for path in (session.recorder, session.relay):
+        try:
+            found[path.name] = steady_counters(path)
+        except FileNotFoundError:  # a session that begins just now, or one that is forgotten
+            continue
+    return found
 
 
 def ledger_of(session: Session) -> Counts:

@@ -143,7 +143,7 @@ def erase(home: Home, store: Store, erasure: Erasure, now_ns: int, days: float, 
 
 def _alone(home: Home, stack: ExitStack) -> None:
     try:
-        stack.enter_context(held(home.path / "erasures" / "lock", "erasing in this home"))
+        stack.enter_context(held(home.path / "erasures" / "lock", "erasing in this home, or a backup of it,"))
     except HomeError as error:
         raise Hindered(str(error)) from error
     if running := [path.stem for path in sorted(home.runs.glob("*.lock")) if is_held(path)]:

@@ -21,6 +21,8 @@ SLOTS = 128
 OVERFLOW_SLOTS = 8
 """Of these, kept for ``name{other}``: where a reason goes that found no slot, so that sums over reasons stay exact."""
 NAME_BYTES = 56
+STEADY_TRIES = 10_000
+"""Looks at counters that change: a second at most."""
 _SLOT = NAME_BYTES + 8
 _SIZE = SLOTS * _SLOT
 _CELLS_PER_SLOT = _SLOT // 8
@@ -113,6 +115,24 @@ def read_counters(path: Path) -> Counts:
     except OSError as error:
         raise HomeError(f"ledger `{path}` cannot be read: {error.strerror}") from error
     return {name: value for name, _, value in _slots(data.ljust(_SIZE, b"\0"))}
+
+
+def steady_counters(path: Path) -> bytes:
+    """The file of counters that another process writes, of one moment: it is read until two readings are the same.
+
+    A reading takes some microseconds, in which little is counted.
+
+    Raises:
+        FileNotFoundError: there is none.
+        HomeError: it never stood still.
+    """
+    before = b""
+    for _ in range(STEADY_TRIES):
+        found = path.read_bytes()
+        if found == before:
+            return found
+        before = found
+    raise HomeError(f"ledger `{path}` changed with each of {STEADY_TRIES} looks; try again")
 
 
 def summed(counts: Mapping[str, int], name: str) -> int:

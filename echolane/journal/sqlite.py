@@ -41,7 +41,7 @@ class TopicSpec(msgspec.Struct, frozen=True):
     created_ns: int
 
 
-class _Topic:
+class Topic:
     """One topic as this process has it open."""
 
     def __init__(
@@ -64,8 +64,8 @@ class SqliteJournal:
     """The journal of one home. Safe to share between threads; other processes open their own."""
 
     def __init__(self, folder: Path, clock: Clock, segment_bytes: int | None = None) -> None:
-        self._folder, self._clock, self._segment_bytes = folder, clock, segment_bytes
-        self._open: dict[str, _Topic] = {}
+        self.folder, self._clock, self._segment_bytes = folder, clock, segment_bytes
+        self._open: dict[str, Topic] = {}
         self._connections = files.Connections()
         self._guard = threading.Lock()
         try:
@@ -76,14 +76,14 @@ class SqliteJournal:
             ) from error
 
     def __repr__(self) -> str:
-        return f"<SqliteJournal {self._folder}, {len(self.topics())} topics, {self._connections!r}>"
+        return f"<SqliteJournal {self.folder}, {len(self.topics())} topics, {self._connections!r}>"
 
     def create(self, topic: str, partitions: int) -> None:
         """Make a topic, or find it with the same number of partitions."""
         check_topic(topic, partitions)
-        place = self._folder / topic
+        place = self.folder / topic
         if not (place / NAME).exists():
-            with files.translated(place), turn_of_topics(self._folder):
+            with files.translated(place), turn_of_topics(self.folder):
                 if not (place / NAME).exists():
                     self._make(place, partitions)
         if (found := self.partitions(topic)) != partitions:
@@ -105,25 +105,25 @@ class SqliteJournal:
             fsync(path)
         part.rename(place / NAME)
         fsync(place)
-        fsync(self._folder)
+        fsync(self.folder)
 
     def topics(self) -> list[str]:
         """The names of all topics."""
-        return sorted(path.parent.name for path in self._folder.glob("*/topic.json"))
+        return sorted(path.parent.name for path in self.folder.glob("*/topic.json"))
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has."""
-        return self._topic(topic).partitions
+        return self.opened(topic).partitions
 
     def append(self, topic: str, partition: int, frames: Sequence[bytes]) -> list[int]:
         """Append and wait until it is on the disk; the positions."""
-        opened = self._topic(topic, partition)
+        opened = self.opened(topic, partition)
         check_frames(frames)
         return opened.writer.append(partition, frames, self._clock) if frames else []
 
     def read(self, topic: str, partition: int, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
         """Entries in order, read in short transactions; what is damaged is set aside and counted."""
-        opened = self._topic(topic, partition)
+        opened = self.opened(topic, partition)
 
         def entries() -> Iterator[Entry]:
             with files.translated(opened.folder.parent):
@@ -133,31 +133,31 @@ class SqliteJournal:
 
     def begin(self, topic: str, partition: int) -> int:
         """The first position that retention has left."""
-        opened = self._topic(topic, partition)
+        opened = self.opened(topic, partition)
         with files.translated(opened.folder.parent):
             return opened.segments.begin(partition)
 
     def end(self, topic: str, partition: int) -> int:
         """The next position, over all segments."""
-        opened = self._topic(topic, partition)
+        opened = self.opened(topic, partition)
         with files.translated(opened.folder.parent):
             return opened.segments.end(partition)
 
     def position_at(self, topic: str, partition: int, append_ns: int) -> int:
         """The first position appended at or after that wall time; the end when there is none."""
-        opened = self._topic(topic, partition)
+        opened = self.opened(topic, partition)
         with files.translated(opened.folder.parent):
             return opened.segments.position_at(partition, append_ns)
 
     def commit(self, group: str, topic: str, partition: int, position: int) -> None:
         """Remember how far a group has come; durable."""
-        opened = self._topic(topic, partition)
+        opened = self.opened(topic, partition)
         with files.translated(opened.folder.parent):
             opened.index.commit(group, partition, position)
 
     def committed(self, group: str, topic: str, partition: int) -> int:
         """How far a group had come; 0 at first."""
-        opened = self._topic(topic, partition)
+        opened = self.opened(topic, partition)
         with files.translated(opened.folder.parent):
             return opened.index.committed(group, partition)
 
@@ -165,42 +165,42 @@ class SqliteJournal:
         """Groups of all topics, and how many members of each live."""
         found: list[Group] = []
         for topic in self.topics():
-            opened = self._topic(topic)
+            opened = self.opened(topic)
             with files.translated(opened.folder.parent):
                 found += [Group(name, topic, members) for name, members in groups_in(opened.index, self._clock)]
         return sorted(found)
 
     def join(self, group: str, topic: str, lease_s: float = LEASE_S) -> Member:
         """Become a member of a group on a topic: leases in its index."""
-        opened = self._topic(topic)
+        opened = self.opened(topic)
         with files.translated(opened.folder.parent):
             leases = Leases(opened.index, opened.partitions, group)
             return SqliteMember(leases, f"{group}:{topic}", self._clock, lease_s)
 
     def damaged(self, topic: str) -> int:
         """How many entries of a topic were set aside."""
-        opened = self._topic(topic)
+        opened = self.opened(topic)
         with files.translated(opened.folder.parent):
             return opened.index.damaged()
 
     def expire(self, topic: str, before_ns: int) -> int:
         """Remove whole segments whose last entry is older than a wall time; how many. The newest one always stays."""
-        return self._topic(topic).writer.expire(before_ns)
+        return self.opened(topic).writer.expire(before_ns)
 
     def starts(self, topic: str, partition: int) -> list[int]:
         """The positions at which the segments of a partition begin, oldest first."""
-        opened = self._topic(topic, partition)
+        opened = self.opened(topic, partition)
         with files.translated(opened.folder.parent):
             return [segment.first for segment in opened.index.segments(partition)]
 
     def cut(self, topic: str, segments_n: int) -> int:
         """Remove the oldest segments whatever their age; how many were removed. The newest one always stays."""
-        return self._topic(topic).writer.cut(segments_n)
+        return self.opened(topic).writer.cut(segments_n)
 
     def size(self, topic: str) -> int:
         """Bytes that a topic's segments take; its index beside them takes a few megabytes at most."""
         found = 0
-        for path in self._topic(topic).folder.glob("[0-9]*"):
+        for path in self.opened(topic).folder.glob("[0-9]*"):
             try:
                 found += path.stat().st_size
             except FileNotFoundError:  # a segment or a WAL that goes just now
@@ -209,18 +209,18 @@ class SqliteJournal:
 
     def rewrite(self, topic: str, change: Change) -> int:
         """Put other frames in the place of those that ``change`` gives others for; how many. Nothing of the former ones stays."""
-        opened = self._topic(topic)
+        opened = self.opened(topic)
         with files.translated(opened.folder.parent), opened.writer.turn():
             names = [segment.name for segment in opened.index.segments(0)]
             return sum(rewriting.rewrite(self._connections, opened.folder / name, change) for name in names)
 
     def drop(self, topic: str) -> None:
         """Remove a topic: its name first, its files second. Does nothing when there is none."""
-        place = self._folder / topic
+        place = self.folder / topic
         if not (place / NAME).exists():
             return
-        opened = self._topic(topic)
-        with files.translated(place), turn_of_topics(self._folder), opened.writer.turn():
+        opened = self.opened(topic)
+        with files.translated(place), turn_of_topics(self.folder), opened.writer.turn():
             (place / NAME).unlink(missing_ok=True)
             fsync(place)
             self._connections.close_below(opened.folder)
@@ -241,13 +241,13 @@ class SqliteJournal:
                 opened.ends.close()
             self._open.clear()
 
-    def _topic(self, topic: str, partition: int = 0) -> _Topic:
+    def opened(self, topic: str, partition: int = 0) -> Topic:
         """The open topic; opened anew when it was removed and made again meanwhile."""
-        path = self._folder / topic / NAME
+        path = self.folder / topic / NAME
         try:
             status = path.stat()
         except OSError:
-            raise HomeError(f"there is no topic `{topic}` in {self._folder}") from None
+            raise HomeError(f"there is no topic `{topic}` in {self.folder}") from None
         identity = (status.st_ino, status.st_mtime_ns)
         opened = self._open.get(topic)
         if opened is None or opened.identity != identity:
@@ -256,7 +256,7 @@ class SqliteJournal:
             raise no_partition(topic, partition, opened.partitions)
         return opened
 
-    def _opened(self, topic: str, path: Path, identity: tuple[int, int]) -> _Topic:
+    def _opened(self, topic: str, path: Path, identity: tuple[int, int]) -> Topic:
         with self._guard:
             opened = self._open.get(topic)
             if opened is not None and opened.identity == identity:
@@ -271,7 +271,7 @@ class SqliteJournal:
                 self._connections.close_below(opened.folder)
                 opened.ends.close()
             with files.translated(path.parent):
-                opened = self._open[topic] = _Topic(path.parent, spec, identity, self._connections, self._segment_bytes)
+                opened = self._open[topic] = Topic(path.parent, spec, identity, self._connections, self._segment_bytes)
             return opened
 
 

@@ -136,6 +136,23 @@ class StoreClient:
             raise Refused(reply.code, reply.message)
         return cast("wire.Answered", _checked(reply)), bytes(body)
 
+    @contextlib.contextmanager
+    def frozen(self) -> Generator[wire.Frozen]:
+        """All parts as they are at one moment, for as long as the block; the rest of the store goes on.
+
+        Raises:
+            HomeError: the owner died, or there is no room for the links.
+        """
+        sock = self._connect()
+        try:
+            try:
+                reply = _exchange(sock, wire.Freeze())
+            except OSError as error:
+                raise HomeError(f"the store's owner died while it froze the store ({error}); try again") from error
+            yield cast("wire.Frozen", reply)
+        finally:
+            sock.close()
+
     def stream(
         self, sql: str, params: Mapping[str, object] | None = None, rows: int = PAGE_ROWS
     ) -> Generator[list[Row]]:

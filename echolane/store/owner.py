@@ -25,6 +25,7 @@ from pathlib import Path
 from echolane.errors import HomeError, StoreBusy
 from echolane.store import QueryError, wire
 from echolane.store.chdb import Engine, Session
+from echolane.store.freezing import Freezer
 from echolane.store.gate import Refused, admit, format_named
 from echolane.store.guarded import Limits, reading
 from echolane.store.migrate import migrate
@@ -49,6 +50,7 @@ EXIT_BUSY = 75
 _SOCKET = "store.sock"
 _FOLDER = Path("store")
 _LOCK = _FOLDER / "owner.lock"
+_Plain = wire.Hello | wire.Columns | wire.Insert | wire.Query
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -125,10 +127,11 @@ def _owning(home: Path, *, log: bool) -> Generator[Server]:
             f"the home {home} cannot hold a store: {error.strerror or error} ({error.filename or _FOLDER});"
             " give --home DIR another folder"
         ) from error
+    freezer = Freezer(_FOLDER / "chdb")
     engine = Engine(_FOLDER / "chdb")
     try:
         migrate(engine.first)
-        server = Server(engine, home)
+        server = Server(engine, freezer, home)
         yield server
         server.drain()
     finally:
@@ -151,13 +154,13 @@ def _log_to(folder: Path) -> None:
 class Server:
     """Accepts clients and counts them; the working folder is the home."""
 
-    def __init__(self, engine: Engine, home: Path) -> None:
+    def __init__(self, engine: Engine, freezer: Freezer, home: Path) -> None:
         """Listen at the home's socket.
 
         Raises:
             HomeError: something else stands at its place.
         """
-        self._engine = engine
+        self._engine, self._freezer = engine, freezer
         self._home = home
         self._lock_identity = _identity_of(_LOCK)
         self._clients: dict[socket.socket, threading.Thread] = {}
@@ -258,7 +261,7 @@ class Server:
 
     def _serve_client(self, sock: socket.socket) -> None:
         try:
-            _converse(sock, self._engine, self._note_work)
+            _converse(sock, self._engine, self._freezer, self._note_work)
         except wire.GarbageReceived as error:
             _log(f"a client was sent away: {error}")
         except OSError:
@@ -272,7 +275,7 @@ class Server:
                 del self._clients[sock]
 
 
-def _converse(sock: socket.socket, engine: Engine, note_work: Callable[[], None]) -> None:
+def _converse(sock: socket.socket, engine: Engine, freezer: Freezer, note_work: Callable[[], None]) -> None:
     """One client, from its first word to its last."""
     with contextlib.ExitStack() as stack:
         session: Session | None = None
@@ -287,7 +290,12 @@ def _converse(sock: socket.socket, engine: Engine, note_work: Callable[[], None]
                 if session is None and not isinstance(head, wire.Hello):
                     session = engine.session()
                     stack.callback(session.close)
-                _answer(sock, session, head, file)
+                if isinstance(head, wire.Freeze):
+                    assert session is not None  # noqa: S101 - made above
+                    name, tables = stack.enter_context(freezer.frozen(session))
+                    wire.send(sock, wire.Frozen(name, tables))
+                    continue
+                _answer(sock, session, freezer, head, file)
             except (QueryError, HomeError) as error:
                 wire.send(sock, wire.Failed(_kind_of(error), str(error)))
             finally:
@@ -296,9 +304,7 @@ def _converse(sock: socket.socket, engine: Engine, note_work: Callable[[], None]
                     os.close(file)
 
 
-def _answer(
-    sock: socket.socket, session: Session | None, head: wire.Hello | wire.Columns | wire.Insert | wire.Query, file: int
-) -> None:
+def _answer(sock: socket.socket, session: Session | None, freezer: Freezer, head: _Plain, file: int) -> None:
     if isinstance(head, wire.Hello) or session is None:
         wire.send(sock, wire.Welcome(wire.PROTOCOL, os.getpid()))
     elif isinstance(head, wire.Columns):
@@ -306,7 +312,8 @@ def _answer(
     elif isinstance(head, wire.Insert):
         if not wire.is_rows_file(file):
             raise QueryError(f"an insert into {head.table} came without its rows")
-        session.insert(head.table, head.names, file, head.token)
+        with freezer.inserting():
+            session.insert(head.table, head.names, file, head.token)
         wire.send(sock, wire.Done())
     else:
         with contextlib.closing(session.pages(head.sql, head.params, head.rows)) as pages:

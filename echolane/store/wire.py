@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Grows when messages change; an owner of another version is named, not misunderstood."""
 HEAD_BYTES_MAX = 4 * 1024 * 1024
 """A statement with its parameters. The longest we send ourselves is an IN list of some thousand ids."""
@@ -74,6 +74,10 @@ class Ask(msgspec.Struct, tag="ask"):
     settings: dict[str, str] = {}
 
 
+class Freeze(msgspec.Struct, tag="freeze"):
+    """Asks for all parts as they are now (:mod:`echolane.store.freezing`), until this connection ends. Answered by :class:`Frozen`."""
+
+
 class Welcome(msgspec.Struct, tag="welcome"):
     """Who answers."""
 
@@ -99,6 +103,15 @@ class Done(msgspec.Struct, tag="done"):
     """The request is carried out."""
 
 
+class Frozen(msgspec.Struct, tag="frozen"):
+    """Where the parts are."""
+
+    name: str
+    """Of the folder below the engine's ``shadow``."""
+    tables: dict[str, str]
+    """Names of tables by the names of their folders."""
+
+
 class Failed(msgspec.Struct, tag="failed"):
     """The request is refused. ``kind`` names the error: query, home or busy."""
 
@@ -122,8 +135,8 @@ class Denied(msgspec.Struct, tag="denied"):
     message: str
 
 
-Request = Hello | Columns | Insert | Query | Ask
-Reply = Welcome | Described | Page | Done | Failed | Answered | Denied
+Request = Hello | Columns | Insert | Query | Ask | Freeze
+Reply = Welcome | Described | Page | Done | Failed | Answered | Denied | Frozen
 
 _encode = msgspec.msgpack.Encoder().encode
 _requests = msgspec.msgpack.Decoder(Request)
