@@ -75,6 +75,21 @@ def test_a_changed_byte_is_noticed_wherever_it_is(tmp_path: Path) -> None:
     assert refused >= 2 * len(data) - 16  # a cut in the last check, or a bit that means nothing
 
 
+def test_a_file_that_is_not_as_listed_is_named(tmp_path: Path) -> None:
+    """Where a file's bytes, its name or its presence is not what the list says, it is refused, though it unpacks."""
+    plain = zstandard.ZstdDecompressor().decompressobj().decompress(packed(FILES, tmp_path))
+    without = plain[:512] + plain[1024:]  # about.json has one block of bytes behind its header
+    for other, said in (
+        (plain.replace(b"x" * 512, b"x" * 511 + b"y"), "`home/c` is not as it is listed"),
+        (plain.replace(b"{}", b"[]", 1), "`about.json` is not as it is listed"),
+        (plain[1024:], "`home/empty` is not as it is listed"),
+        (plain.replace(b'"size":0', b'"size":1'), "`home/empty` is not as it is listed"),
+        (without, "is damaged"),
+    ):
+        with pytest.raises(Damaged, match=said):
+            unpacked(zstandard.ZstdCompressor().compress(other))
+
+
 def test_more_behind_the_end_is_noticed(tmp_path: Path) -> None:
     """What follows a whole archive is not of it."""
     data = packed(FILES, tmp_path)
