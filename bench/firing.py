@@ -157,6 +157,7 @@ def notes(figures: Figures) -> list[str]:
     return [
         *said,
         "echolane fires distinct requests through the whole replayer: plan read from the journal, answers kept, observed and written to the journal; wrk repeats one request and keeps nothing",
+        "the target answers every request with the same body, which the masker recognises; answers that are all different cost masking each (table 3, last column) on top",
         "vegeta and GoReplay fire distinct requests too (GOMAXPROCS=1; GoReplay with --input-file-read-depth 200000 and 64 workers, its req/s told by the sink); target for the others: nginx on the other core",
         "lateness at arrival: the n-th arrival at an independent sink against n / rate after the start that makes the least late one on time, the same for every client",
     ]

@@ -113,6 +113,8 @@ class Places:
 
     def __init__(self, most: int, *, adaptive: bool) -> None:
         self._limits = [Limit(most, adaptive) for _ in TARGETS]
+        self._now = [int(limit.now) for limit in self._limits]
+        """Whole places of each; asked once and twice a shot."""
         self._in_flight = [0] * len(TARGETS)
         self._adaptive = adaptive
 
@@ -121,9 +123,9 @@ class Places:
 
     def has(self, indexes: Sequence[int]) -> bool:
         """Whether there is one at each of these targets."""
-        in_flight, limits = self._in_flight, self._limits
+        in_flight, now = self._in_flight, self._now
         for index in indexes:  # noqa: SIM110 - once a flight, and all() costs twice as much
-            if in_flight[index] >= int(limits[index].now):
+            if in_flight[index] >= now[index]:
                 return False
         return True
 
@@ -136,12 +138,14 @@ class Places:
         """One is free again; whether there was none before."""
         before = self._in_flight[index]
         self._in_flight[index] = before - 1
-        return before >= int(self._limits[index].now)
+        return before >= self._now[index]
 
     def measure(self, index: int, endpoint: str, us: float, *, overload: bool) -> None:
         """What a target answered, after it left its place."""
         if self._adaptive:
-            self._limits[index].note(endpoint, us, overload=overload, in_flight=self._in_flight[index] + 1)
+            limit = self._limits[index]
+            limit.note(endpoint, us, overload=overload, in_flight=self._in_flight[index] + 1)
+            self._now[index] = int(limit.now)
 
     def told(self) -> dict[str, dict[str, int]]:
         """By target, the fewest places that it had and those that it has; empty where they are fixed."""

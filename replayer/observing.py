@@ -206,7 +206,7 @@ def observe(flight: Flight, mask: Mask | None, *, paced: bool, keeping: Keeping 
         answer = live.answer
         same_as, response = -1, None
         if answer is not None:
-            same_as = _same_as(answer, answers)
+            same_as = 0 if answers and answer is answers[0] else _same_as(answer, answers)
             if same_as < 0 and not flight.not_compared:
                 response = response_of(answer)
                 if live.echoes:

@@ -136,6 +136,8 @@ class Masker:
 
     def response(self, response: Response, known: Sequence[bytes] = ()) -> MaskedResponse:
         """The response with masks; ``known`` are secrets of its request, masked wherever the service repeats them."""
+        if not (known or response.trailers) and self._is_clean(response.headers, response.body):
+            return MaskedResponse(response, 0, [])
         seen = _Seen()
         headers, _ = self._headers(response.headers, seen)
         body, trailers = response.body, response.trailers
@@ -254,8 +256,7 @@ class Masker:
 
     def _body(self, body: Body, headers: Headers, seen: _Seen, known: Sequence[bytes] = ()) -> tuple[Body, list[Undo]]:
         data = body.data
-        in_json = data[:1] in _JSON_STARTS
-        kind = b"" if in_json else _content_type(headers)
+        in_json, kind = _kind_of(data, headers)
         edits: list[Edit] = []
         if self._clean.get(data) != kind:
             held = len(seen.held)
@@ -282,6 +283,12 @@ class Masker:
         seen.masks += len(undo)
         new = Body(masked, body.size, body.encoding, body.digest, body.truncated, body.undecoded, body.chunked)
         return new, undo
+
+    def _is_clean(self, headers: Headers, body: Body) -> bool:
+        """Whether all of it was met lately and holds nothing secret."""
+        if body.truncated or not self._open_lines.issuperset(headers):
+            return False
+        return not body.data or self._clean.get(body.data) == _kind_of(body.data, headers)[1]
 
     def _remember_clean(self, data: bytes, kind: bytes) -> None:
         """So that the same body need not be read again: what is found in one depends on its bytes and kind alone."""
@@ -369,6 +376,11 @@ def _tail(data: bytes, atoms: Atoms) -> list[Edit]:
     if last is not None and atoms.mask(last[0]) == last[0]:
         return []
     return [Edit(*found.span(), atoms.mask(found[0]))]
+
+
+def _kind_of(data: bytes, headers: Headers) -> tuple[bool, bytes]:
+    """Whether a body is read as JSON by its first byte, and the type as which it is read if not."""
+    return (True, b"") if data[:1] in _JSON_STARTS else (False, _content_type(headers))
 
 
 def _content_type(headers: Headers) -> bytes:

@@ -157,6 +157,14 @@ def test_a_body_is_remembered_as_the_kind_of_text_that_it_was() -> None:
         assert (b"1234" not in answer.body.data) == masked
 
 
+def test_a_remembered_body_that_is_cut_is_read_as_cut() -> None:
+    """The word in which a body was cut is masked, also where the same bytes were whole and clean before."""
+    masker, data = Masker(KEY.mask_key()), b'{"name": "Ann", "text": "half of a wo'
+    whole, cut = Body(data, len(data)), Body(data, 90, truncated=True)
+    for body, told in ((whole, True), (whole, True), (cut, False), (whole, True)):
+        assert masker.response(Response(200, "1.1", [], body)).response.body.data.endswith(b" wo") == told
+
+
 def test_bodies_that_are_remembered_are_bounded() -> None:
     """However many different answers come, those that are remembered weigh a few MiB at most, and large ones never count."""
     masker = Masker(KEY.mask_key())

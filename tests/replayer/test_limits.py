@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from replayer.connection import Patience
-from replayer.limits import Limit
+from replayer.limits import Limit, Places
 from tests.replayer.test_replay import OK, check_ledger, ok
 
 
@@ -115,3 +115,16 @@ async def test_a_slow_control_does_not_hold_up_what_does_not_go_there(stage, exc
     assert [len(server.seen) for server in servers] == [100, 50, 100, 50]
     freed = min(one.shots[1].sent_at_ns + one.shots[1].duration_ns for one in seen if one.shots[1].duration_ns > 2e9)
     assert sum(one.shots[0].sent_at_ns < freed for one in seen) >= 12
+
+
+def test_what_a_target_answers_changes_its_places_and_no_other_s():
+    """A place more after answers without a queue, the other target's as before; taken and left, places are as many as its limit says."""
+    places = Places(64, adaptive=True)
+    for _ in range(400):
+        most = places.told()["branch"]["last"]
+        places.take([2] * most)
+        assert not places.has([2])
+        for freed in range(most):
+            assert places.leave(2) == (freed == 0)
+            places.measure(2, "GET /a", 1000.0, overload=False)
+    assert places.told()["branch"]["last"] > places.told()["base"]["last"] == 1
