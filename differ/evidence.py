@@ -103,6 +103,8 @@ class Evidence:
     """Exchanges of the endpoint."""
     alone: int = 0
     flapped: int = 0
+    as_recorded: bool = False
+    """Whether base says here what was recorded, though the place is of a kind that is drawn anew."""
     q_own: float = 1.0
     q_pool: float = 1.0
     q_flaky: float = 1.0
@@ -158,6 +160,8 @@ def weigh(place: Place, evidence: Evidence, observed: Observed) -> Weighed:
         return _undecided(evidence.own, why)
     if evidence.stood_in and evidence.unpaired is not None:
         return _stood_in(place, evidence, evidence.unpaired)
+    if evidence.as_recorded and evidence.all.x_alone and not (evidence.all.a or evidence.all.b):
+        return Weighed(REGRESSION, DETERMINISTIC, why="base says what was recorded, so its value is not drawn anew")
     return _deterministic(place, evidence) or _tested(place, evidence)
 
 

@@ -40,6 +40,19 @@ Test = tuple[str, str, str, int, bool]
 pairs."""
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look at some answers of the run has shown."""
+
+    both_ways: Spots = frozenset()
+    """Orders that an instance itself gives both ways (:mod:`differ.orders`)."""
+    as_recorded: Spots = frozenset()
+    """Places at which base says what was recorded (:mod:`differ.recorded`)."""
+
+
+NOT_LOOKED = Looked()
+
+
 @dataclass(slots=True)
 class Judgement:
     """All places of a run with their verdicts, and the findings they fold into."""
@@ -67,9 +80,9 @@ class Pools:
         gathering: Gathering,
         observed: Mapping[str, Observed],
         profile: Profile | None = None,
-        both_ways: Spots = frozenset(),
+        looked: Looked = NOT_LOOKED,
     ) -> None:
-        self._spots, self.profile, self._both_ways = gathering.spots, profile, both_ways
+        self._spots, self.profile, self._looked = gathering.spots, profile, looked
         self._joined: dict[str, Spot] = {}
         self._named: dict[tuple[str, int], tuple[Tally, int]] = {}
         self._leaves: dict[str, list[tuple[str, str]]] = {}
@@ -160,7 +173,7 @@ class Pools:
         named, fired = self.named(place.where, place.facet)
         drawn = self._spots[place.endpoint, place.where].drawn(place.facet)
         own = self.tally(place.endpoint, place.where, place.facet, distinct=True) if distinct else drawn
-        if place.nature == "permutation" and (place.endpoint, place.where) in self._both_ways:
+        if place.nature == "permutation" and (place.endpoint, place.where) in self._looked.both_ways:
             # No instance has one order for life here, so each exchange is a draw of its own.
             own, distinct = replace(drawn, members=own.members), False
         return Evidence(
@@ -177,6 +190,7 @@ class Pools:
             twin_noisy=bool(twin.a or twin.b),
             alone=self._spots[place.endpoint, place.where].alone,
             flapped=self._spots[place.endpoint, place.where].flapped,
+            as_recorded=(place.endpoint, place.where) in self._looked.as_recorded,
         )
 
 
@@ -185,10 +199,10 @@ def judge(
     gathering: Gathering,
     observed: Mapping[str, Observed],
     profile: Profile | None = None,
-    both_ways: Spots = frozenset(),
+    looked: Looked = NOT_LOOKED,
 ) -> Judgement:
-    """Judge every place of a run; ``profile``: what earlier runs have learned of base's version, ``both_ways``: see :mod:`differ.orders`."""
-    pools = Pools(gathering, observed, profile, both_ways)
+    """Judge every place of a run; ``profile``: what earlier runs have learned of base's version, ``looked``: see :mod:`differ.looking`."""
+    pools = Pools(gathering, observed, profile, looked)
     places = gathering.places
     evidence = [pools.evidence(place) for place in places]
     by_itself = [weigh(p, e, observed.get(p.endpoint, NOBODY)) for p, e in zip(places, evidence, strict=True)]
