@@ -103,6 +103,8 @@ class Evidence:
     """Exchanges of the endpoint."""
     alone: int = 0
     flapped: int = 0
+    unlike_flaps: bool = False
+    """Of statuses: whether versions flap elsewhere, and with none of these."""
     as_recorded: bool = False
     """Whether base says here what was recorded, though the place is of a kind that is drawn anew."""
     q_own: float = 1.0
@@ -239,7 +241,7 @@ def by_luck(evidence: Evidence) -> bool:
     another. Where many endpoints have few exchanges each, some would look clean by luck.
     """
     pool = evidence.pool_all
-    return (
+    return not evidence.unlike_flaps and (
         pool.mirrored > 0
         and mcnemar(pool.x_alone, pool.mirrored) > Q_MAX
         and mcnemar(evidence.all.x_alone, evidence.all.mirrored) > Q_MAX
@@ -249,6 +251,8 @@ def by_luck(evidence: Evidence) -> bool:
 def rare_elsewhere(evidence: Evidence) -> bool:
     """Whether noise at places of this name is rare, and frequent enough to give x alone this often."""
     named = evidence.named
+    if evidence.unlike_flaps:
+        return False
     return named.a + named.b > 0 and at_least(named.x_alone, evidence.named_fired, chance_alone(evidence)) > Q_MAX
 
 

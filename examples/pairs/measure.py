@@ -164,12 +164,14 @@ def decoded(token: re.Match[str]) -> str:
         return token[0]
 
 
+def kind_of(found: re.Match[str]) -> str:
+    """What a masked text leaves: its kind, and how long it is where it is a hash: one of another length is made in another way."""
+    return f"<{found.lastgroup}{len(found[0]) if re.fullmatch('[0-9a-fA-F]{16,}', found[0]) else ''}>"
+
+
 def stable(values: list[Any]) -> str:
     """What is left of values when dates, ids and numbers are masked and comma lists are sets."""
-    masked = [
-        UNSTABLE.sub(lambda found: f"<{found.lastgroup}>", re.sub(r"_token=([\w%+/=-]+)", decoded, str(value)))
-        for value in values
-    ]
+    masked = [UNSTABLE.sub(kind_of, re.sub(r"_token=([\w%+/=-]+)", decoded, str(value))) for value in values]
     return json.dumps(
         sorted([type(v).__name__, sorted(t.strip() for t in m.split(","))] for v, m in zip(values, masked, strict=True))
     )
@@ -248,7 +250,7 @@ def judge(where: str, base: list[Any], branch: list[Any]) -> tuple[str, str] | N
     if len(kept[0]) == len(kept[1]) == 1:
         return "noise", "value"
     if len(set(values[0])) == 1 and len(set(values[1])) == len(branch):
-        shapes = [{re.sub(r"<(id|number)>|[0-9a-f]+", "#", text) for text in side} for side in kept]
+        shapes = [{re.sub(r"<(id|number)\d*>|[0-9a-f]+", "#", text) for text in side} for side in kept]
         return ("regression", "became random") if shapes[0].isdisjoint(shapes[1]) else ("noise", "branch only")
     return ("unsure", "") if apart else ("noise", "value")
 
