@@ -11,6 +11,7 @@ from differ.aligning import common_ends, parted
 from differ.bodies_of import (
     BYTES,
     CSV,
+    DOCUMENT,
     EMPTY,
     HTML,
     IMAGE,
@@ -83,9 +84,10 @@ READ_AS_TEXT = frozenset((HTML, CSV, TEXT))
 
 
 def of_two_forms(sink: Sink, sides: tuple[Reading, Reading], forms: tuple[Parsed, Parsed]) -> None:
-    """Two bodies of which each is something else, save where both can be read as the plainer of the two."""
+    """Two bodies of which each is something else, save where both can be read as the plainer of the two: a whole page is no text."""
     names = {forms[0].form, forms[1].form}
-    if names <= READ_AS_TEXT:
+    whole = [DOCUMENT.match(side.data) is not None for side in sides]
+    if names <= READ_AS_TEXT and (HTML not in names or whole[0] == whole[1]):
         old, new = (form.value if form.form == TEXT else form.value.text for form in forms)
         if old != new:
             text_bodies(sink, old, new)

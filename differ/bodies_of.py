@@ -91,7 +91,7 @@ def _labelled(data: bytes, media: str, headers: Headers) -> Parsed | None:
     image = image_of(data)
     if image is not None:
         return Parsed(IMAGE, image)
-    if media in HTMLS or (not media and _HTML.match(data)):
+    if media in HTMLS or (not media and DOCUMENT.match(data)):
         page = page_of(text_of(data))
         return None if page is None else Parsed(HTML, page)
     if media in CSVS:
@@ -140,7 +140,8 @@ ROOT_MAX = 4096
 MARKUP = frozenset(("http://www.w3.org/1999/xhtml", "http://www.w3.org/2000/svg", "http://www.w3.org/1998/Math/MathML"))
 """Namespaces of what a page is made of."""
 _ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?[^>]*\?>\s*|<!--.*?-->\s*)*<([A-Za-z_][^\s/>]*)", re.DOTALL)
-_HTML = re.compile(rb"\s*<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE)
+DOCUMENT = re.compile(rb"\s*<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE)
+"""How a page begins that is whole."""
 
 
 def _part(content: bytes, headers: Headers) -> Any:

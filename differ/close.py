@@ -14,8 +14,8 @@ import orjson
 
 from differ.evidence import Observed
 from differ.gathering import Gathering, Row, gather
-from differ.judging import Judgement, judge, verdict_of
-from differ.looking import given_both_ways
+from differ.judging import Judgement, Looked, judge, verdict_of
+from differ.looking import given_as_recorded, given_both_ways
 from differ.members import MEMBERS_ID, members_json
 from differ.profile_rows import Ended, profile_json, profile_of, save_profile
 from differ.relating import BROKEN_ID, Broken, broken_json, related
@@ -73,7 +73,7 @@ def close_run(
 ) -> dict[str, Any]:
     """Weigh what was compared and say it: the ■ result. Writes the findings' rows; the run's own row is the conductor's.
 
-    ``journal``: where answers are looked at again that leave an order undecided.
+    ``journal``: where answers are looked at again that leave an order, a date or an id undecided.
     """
     run = {"run": spec.run}
     own_control, own_branch_control = spec.targets[CONTROL].own_instance, spec.targets[BRANCH_CONTROL].own_instance
@@ -88,8 +88,10 @@ def close_run(
         for row in ended
     }
     judgement = judge(spec.service, gathering, observed, kept.profile)
-    if both_ways := given_both_ways(store, journal, spec, judgement, gathering):
-        judgement = judge(spec.service, gathering, observed, kept.profile, both_ways)
+    both_ways = given_both_ways(store, journal, spec, judgement, gathering)
+    as_recorded = given_as_recorded(store, journal, spec, judgement, gathering)
+    if both_ways or as_recorded:
+        judgement = judge(spec.service, gathering, observed, kept.profile, Looked(both_ways, as_recorded))
     places = places_json(gathering.numbers, judgement)
     ledger = account(store, spec.run, gathering, judgement, selected)
     fidelity, unauthorised, unfaithful = faithful(store, spec.run)

@@ -103,6 +103,10 @@ class Evidence:
     """Exchanges of the endpoint."""
     alone: int = 0
     flapped: int = 0
+    unlike_flaps: bool = False
+    """Of statuses: whether versions flap elsewhere, and with none of these."""
+    as_recorded: bool = False
+    """Whether base says here what was recorded, though the place is of a kind that is drawn anew."""
     q_own: float = 1.0
     q_pool: float = 1.0
     q_flaky: float = 1.0
@@ -158,6 +162,8 @@ def weigh(place: Place, evidence: Evidence, observed: Observed) -> Weighed:
         return _undecided(evidence.own, why)
     if evidence.stood_in and evidence.unpaired is not None:
         return _stood_in(place, evidence, evidence.unpaired)
+    if evidence.as_recorded and evidence.all.x_alone and not (evidence.all.a or evidence.all.b):
+        return Weighed(REGRESSION, DETERMINISTIC, why="base says what was recorded, so its value is not drawn anew")
     return _deterministic(place, evidence) or _tested(place, evidence)
 
 
@@ -235,7 +241,7 @@ def by_luck(evidence: Evidence) -> bool:
     another. Where many endpoints have few exchanges each, some would look clean by luck.
     """
     pool = evidence.pool_all
-    return (
+    return not evidence.unlike_flaps and (
         pool.mirrored > 0
         and mcnemar(pool.x_alone, pool.mirrored) > Q_MAX
         and mcnemar(evidence.all.x_alone, evidence.all.mirrored) > Q_MAX
@@ -245,6 +251,8 @@ def by_luck(evidence: Evidence) -> bool:
 def rare_elsewhere(evidence: Evidence) -> bool:
     """Whether noise at places of this name is rare, and frequent enough to give x alone this often."""
     named = evidence.named
+    if evidence.unlike_flaps:
+        return False
     return named.a + named.b > 0 and at_least(named.x_alone, evidence.named_fired, chance_alone(evidence)) > Q_MAX
 
 

@@ -40,6 +40,8 @@ SHIFTS_MAX = 5_000
 FOURS_ALL_MAX = 100_000
 """Exchanges at places of which all four values are remembered: about 60 MB."""
 UNMEASURED = CLOCK | DERIVED | PERMUTATION | RULED
+FLAPS_MAX = 256
+"""Pairs of statuses that flap; a service has a few."""
 MOVED_MAX = 16
 """Members of one list that are counted: sixteen are worth forty coins."""
 SAMPLES_MAX = 3
@@ -77,6 +79,8 @@ class Gathering:
     """What rules explain. It stays evidence of its place, so that a rule moves no other verdict."""
     learning: Learning = field(default_factory=Learning)
     """What base shows against itself, for the profile of its version."""
+    flaps: set[str] = field(default_factory=set[str])
+    """Statuses by which a version was seen to differ from itself, in the words of their changes (``200>503``)."""
     given_up: dict[str, int] = field(default_factory=dict[str, int])
     """Exchanges by endpoint that all targets answered and of which a comparison had to be given up."""
     _pairs: int = 0
@@ -97,6 +101,8 @@ class Gathering:
         status = shown.get("status")
         flapping = status is not None and min(status.facets[A], status.facets[B]) != NO_DIFFERENCE
         answered_else = status is not None and not flapping
+        if flapping and whole and len(self.flaps) < FLAPS_MAX:
+            self.flaps.update(flaps_of(row))
         for where, here in shown.items():
             spot = self._spot(endpoint, where)
             if spot is None:
@@ -281,6 +287,13 @@ def read(row: Row) -> tuple[dict[str, Here], bool]:
         if pair == X:
             here.kinds.append(index)
     return found, whole
+
+
+def flaps_of(row: Row) -> Iterator[str]:
+    """How the status of a version differs from that of its control."""
+    for index, where in enumerate(row["d_where"]):
+        if where == "status" and row["d_pair"][index] != X:
+            yield row["d_signature"][index].rpartition(":")[2]
 
 
 def key_of(row: Row, index: int) -> Key:

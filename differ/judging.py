@@ -23,7 +23,7 @@ from differ.evidence import (
     weigh,
 )
 from differ.folding import Finding, Shows, fold
-from differ.gathering import EXPLAINED_BY_RULE, OVERFLOW, Combination, Gathering
+from differ.gathering import EXPLAINED_BY_RULE, OVERFLOW, SIGNATURES_MAX, Combination, Gathering
 from differ.paths import leaf_of
 from differ.profiles import Profile
 from differ.shifts import DRAWN, KINDS, PARTIAL, Q_PARTIAL, WORDS, Leaning
@@ -38,6 +38,19 @@ Spots = frozenset[tuple[str, str]]
 Test = tuple[str, str, str, int, bool]
 """Which test (``own``, ``pool``, ``flaky``, ``unpaired`` or a measure of :mod:`differ.shifts`), endpoint, where, facet, whether by distinct
 pairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look at some answers of the run has shown."""
+
+    both_ways: Spots = frozenset()
+    """Orders that an instance itself gives both ways (:mod:`differ.orders`)."""
+    as_recorded: Spots = frozenset()
+    """Places at which base says what was recorded (:mod:`differ.recorded`)."""
+
+
+NOT_LOOKED = Looked()
 
 
 @dataclass(slots=True)
@@ -67,9 +80,10 @@ class Pools:
         gathering: Gathering,
         observed: Mapping[str, Observed],
         profile: Profile | None = None,
-        both_ways: Spots = frozenset(),
+        looked: Looked = NOT_LOOKED,
     ) -> None:
-        self._spots, self.profile, self._both_ways = gathering.spots, profile, both_ways
+        self._spots, self.profile, self._looked = gathering.spots, profile, looked
+        self._flaps, self._numbers, self._places = flapping(gathering.flaps), gathering.numbers, gathering.places
         self._joined: dict[str, Spot] = {}
         self._named: dict[tuple[str, int], tuple[Tally, int]] = {}
         self._leaves: dict[str, list[tuple[str, str]]] = {}
@@ -87,7 +101,9 @@ class Pools:
 
     def _by_luck(self, endpoint: str) -> bool:
         """Whether the statuses of an endpoint may differ as they flap at others."""
-        evidence = self.evidence(Place(endpoint, "status", "status", TYPE))
+        number = self._numbers.get((endpoint, "status", "status", TYPE, ""))
+        place = Place(endpoint, "status", "status", TYPE) if number is None else self._places[number]
+        evidence = self.evidence(place)
         return by_luck(evidence) or rare_elsewhere(evidence)
 
     def tally(self, endpoint: str, where: str, facet: int, *, distinct: bool) -> Tally:
@@ -160,7 +176,7 @@ class Pools:
         named, fired = self.named(place.where, place.facet)
         drawn = self._spots[place.endpoint, place.where].drawn(place.facet)
         own = self.tally(place.endpoint, place.where, place.facet, distinct=True) if distinct else drawn
-        if place.nature == "permutation" and (place.endpoint, place.where) in self._both_ways:
+        if place.nature == "permutation" and (place.endpoint, place.where) in self._looked.both_ways:
             # No instance has one order for life here, so each exchange is a draw of its own.
             own, distinct = replace(drawn, members=own.members), False
         return Evidence(
@@ -177,7 +193,22 @@ class Pools:
             twin_noisy=bool(twin.a or twin.b),
             alone=self._spots[place.endpoint, place.where].alone,
             flapped=self._spots[place.endpoint, place.where].flapped,
+            unlike_flaps=place.where == "status" and unlike(place.signatures, self._flaps),
+            as_recorded=(place.endpoint, place.where) in self._looked.as_recorded,
         )
+
+
+def flapping(changes: Iterable[str]) -> frozenset[str]:
+    """The statuses that come now and then; of one that does and one of success, it is the other that is the exception."""
+    statuses = {status for change in changes for status in change.split(">")}
+    return frozenset(status for status in statuses if not status.startswith("2")) or frozenset(statuses)
+
+
+def unlike(signatures: Sequence[str] | set[str], flaps: frozenset[str]) -> bool:
+    """Whether versions flap in a run, and none of the statuses of these changes is one that comes now and then."""
+    if not flaps or not signatures or len(signatures) >= SIGNATURES_MAX:
+        return False
+    return flaps.isdisjoint(status for text in signatures for status in text.rpartition(":")[2].split(">"))
 
 
 def judge(
@@ -185,10 +216,10 @@ def judge(
     gathering: Gathering,
     observed: Mapping[str, Observed],
     profile: Profile | None = None,
-    both_ways: Spots = frozenset(),
+    looked: Looked = NOT_LOOKED,
 ) -> Judgement:
-    """Judge every place of a run; ``profile``: what earlier runs have learned of base's version, ``both_ways``: see :mod:`differ.orders`."""
-    pools = Pools(gathering, observed, profile, both_ways)
+    """Judge every place of a run; ``profile``: what earlier runs have learned of base's version, ``looked``: see :mod:`differ.looking`."""
+    pools = Pools(gathering, observed, profile, looked)
     places = gathering.places
     evidence = [pools.evidence(place) for place in places]
     by_itself = [weigh(p, e, observed.get(p.endpoint, NOBODY)) for p, e in zip(places, evidence, strict=True)]

@@ -7,7 +7,9 @@ another. A place that differs between base and branch in every run and never wit
 in every run of one version only. A place that differs within a version is a `noise` row, unless its stable part (dates, ids and numbers
 masked, page tokens decoded, comma lists as sets) is constant within each version and differs between them: that is a regression too. The port
 under test is replaced by one word before comparing; a place where only the port differs is noise of subkind `topology`. What keeps differing
-within a version even by its stable part, and is never equal between the versions, is told apart by nobody: its request is `undetermined`.
+within a version even by its stable part, and is never equal between the versions, is told apart by nobody: its request is `undetermined`. Where
+base always says one thing and branch something else each time, `became random` is a regression if the shapes of the two differ (a word became
+an id), and noise of subkind `branch only` if not (a counter's number became a drawn one).
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ import sys
 import tempfile
 import time
 import urllib.parse
+import xml.dom.minidom
+import xml.parsers.expat
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -32,8 +36,12 @@ ABSENT = "<absent>"
 RAW = "raw:"
 CONNECTION = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "proxy-connection"}
 UNSTABLE = re.compile(
-    r"\w{3}, \d\d \w{3} \d{4} [\d:]+ GMT|\d{4}-\d\d-\d\d[T ][\d:.+Z-]+|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-fA-F]{16,}|\d+"
+    r"(?P<date>\w{3}, \d\d \w{3} \d{4} [\d:]+ GMT|\d{4}-\d\d-\d\d[T ][\d:.+Z-]+)"
+    r"|(?P<id>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-fA-F]{16,}"
+    r"|(?<![\w+/=-])(?=[\w+/=-]*\d)(?=[\w+/=-]*[a-zA-Z])[\w+/=-]{15,})"
+    r"|(?P<number>\d+)"
 )
+"""What varies by nature, by its kind: a date that became a number is no noise. Ids are UUIDs, hashes, and words of letters and digits."""
 
 
 def free_port() -> int:
@@ -71,7 +79,11 @@ def answers(pair: Path, port: int) -> list[tuple[int, list[tuple[str, str]], byt
         row = json.loads(line)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.putrequest(row["method"], row["path"], skip_accept_encoding=True)
-        body = row["body"].encode() if "body" in row else b"" if row["method"] in {"POST", "PUT", "PATCH"} else None
+        body = (
+            base64.b64decode(row["body_b64"]) if "body_b64" in row else row["body"].encode() if "body" in row else None
+        )
+        if body is None and row["method"] in {"POST", "PUT", "PATCH"}:
+            body = b""
         for name, value in row["headers"]:
             connection.putheader(name, value)
         if body is not None:
@@ -95,7 +107,10 @@ def places(status: int, headers: list[tuple[str, str]], body: bytes, port: int) 
         flatten(json.loads(text), "body:$", found)
         found["body"].append("json")
     except ValueError:
-        found["body"].append(text)
+        root = xml_root(body)
+        if root is not None:
+            flatten_xml(root, "body:/" + root.tagName, found)
+        found["body"].append(text if root is None else "xml")
     named = re.compile(rf"(?<!\d){port}(?!\d)")
     for where, values in list(found.items()):
         found[where] = [named.sub("PORT", value) if isinstance(value, str) else value for value in values]
@@ -118,6 +133,28 @@ def flatten(node: Any, path: str, found: dict[str, list[Any]]) -> None:
         found[path].append(node)
 
 
+def xml_root(body: bytes) -> xml.dom.minidom.Element | None:
+    """The root of an XML document; None for other bodies and for pages of HTML, which are read as text."""
+    try:
+        root = xml.dom.minidom.parseString(body).documentElement
+    except (xml.parsers.expat.ExpatError, ValueError):
+        return None
+    return None if root is None or root.tagName.lower() == "html" else root
+
+
+def flatten_xml(node: xml.dom.minidom.Element, path: str, found: dict[str, list[Any]]) -> None:
+    """Put attributes and texts under their paths; an element leaves a mark of its kind."""
+    for name, value in sorted(node.attributes.items()):
+        found[f"{path}/@{name}"].append(value)
+    text = "".join(
+        child.data for child in node.childNodes if child.nodeType in {node.TEXT_NODE, node.CDATA_SECTION_NODE}
+    )
+    found[path].append(text.strip())
+    for child in node.childNodes:
+        if child.nodeType == node.ELEMENT_NODE:
+            flatten_xml(child, f"{path}/{child.tagName}", found)
+
+
 def decoded(token: re.Match[str]) -> str:
     """A page token is base64 of JSON: show what it holds, so that only its timestamps are masked and not a change of its format."""
     text = urllib.parse.unquote(token[1])
@@ -127,9 +164,14 @@ def decoded(token: re.Match[str]) -> str:
         return token[0]
 
 
+def kind_of(found: re.Match[str]) -> str:
+    """What a masked text leaves: its kind, and how long it is where it is a hash: one of another length is made in another way."""
+    return f"<{found.lastgroup}{len(found[0]) if re.fullmatch('[0-9a-fA-F]{16,}', found[0]) else ''}>"
+
+
 def stable(values: list[Any]) -> str:
     """What is left of values when dates, ids and numbers are masked and comma lists are sets."""
-    masked = [UNSTABLE.sub("#", re.sub(r"_token=([\w%+/=-]+)", decoded, str(value))) for value in values]
+    masked = [UNSTABLE.sub(kind_of, re.sub(r"_token=([\w%+/=-]+)", decoded, str(value))) for value in values]
     return json.dumps(
         sorted([type(v).__name__, sorted(t.strip() for t in m.split(","))] for v, m in zip(values, masked, strict=True))
     )
@@ -207,12 +249,15 @@ def judge(where: str, base: list[Any], branch: list[Any]) -> tuple[str, str] | N
         return "regression", "stable part of a noisy value"
     if len(kept[0]) == len(kept[1]) == 1:
         return "noise", "value"
+    if len(set(values[0])) == 1 and len(set(values[1])) == len(branch):
+        shapes = [{re.sub(r"<(id|number)\d*>|[0-9a-f]+", "#", text) for text in side} for side in kept]
+        return ("regression", "became random") if shapes[0].isdisjoint(shapes[1]) else ("noise", "branch only")
     return ("unsure", "") if apart else ("noise", "value")
 
 
 def subkind(where: str, base: list[Any], branch: list[Any]) -> str:
     """What sort of difference two constant values have."""
-    if where == "body" and "json" in (base[0], branch[0]):
+    if where == "body" and {"json", "xml"} & {str(side[0]) for side in (base, branch)}:
         return "format of the body"
     marks = [[v for v in side if isinstance(v, str) and re.fullmatch(r"\[\d+\]", v)] for side in (base, branch)]
     if marks[0] == base and marks[1] == branch:
@@ -243,7 +288,7 @@ def covered(truth: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for row in truth
         if not any(
             outer != row["where"]
-            and row["where"].startswith((outer + ".", outer + "[") if outer != "body" else ("body:",))
+            and row["where"].startswith((outer + ".", outer + "[", outer + "/") if outer != "body" else ("body:",))
             for outer in gone[row["requests"][0]]
         )
     ]

@@ -167,6 +167,26 @@ def test_a_page_against_a_text_is_compared_as_text() -> None:
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        (("Not Found", "text/plain"), ("<html><h1>Not Found</h1></html>", "text/html"), {("body", "format")}),
+        (("<!DOCTYPE html><p>a", "text/html"), ("a", "text/plain"), {("body", "format")}),
+        (("<html><p>a</html>", "text/html"), ("<html><p>a</html>", "text/plain"), set[tuple[str, str]]()),
+        (("<html><p>a</html>", "text/html"), ("<html><p>b</html>", "text/plain"), {("body", "value")}),
+    ],
+)
+def test_a_whole_page_is_no_text(old: tuple[str, str], new: tuple[str, str], wanted: set[tuple[str, str]]) -> None:
+    """A page in the place of a word is another kind of body; the same page that is called a text is none."""
+    from differ.compare import compare
+    from differ.context import Context
+    from tests.differ.forms import answer
+
+    found = compare(answer(*old), answer(*new), Context()).differences
+
+    assert {place for place in places(found) if place[0] == "body"} == wanted
+
+
+@pytest.mark.parametrize(
     "hostile",
     [
         "<a " * 8_000,

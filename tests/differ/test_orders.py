@@ -15,7 +15,7 @@ from differ.close import close_run
 from differ.echoes import NOBODY
 from differ.evidence import NOISE, REGRESSION, UNDECIDED, Observed
 from differ.gathering import gather
-from differ.judging import judge
+from differ.judging import Looked, judge
 from differ.orders import CHANGED_MIN, LOOKED_MAX, both_ways, open_orders, spots_both_ways
 from differ.rows import RowMaker
 from echolane.journal import open_journal
@@ -52,7 +52,7 @@ def verdict(exchanges: Iterable[Four]) -> str:
     seen = {"GET /items": Observed(len(every), len(every), len(every))}
     judgement = judge("shop", gathering, seen)
     looked = dict.fromkeys(open_orders(judgement, gathering), every[:LOOKED_MAX])
-    judgement = judge("shop", gathering, seen, both_ways=spots_both_ways(looked, [NOBODY] * 4))
+    judgement = judge("shop", gathering, seen, looked=Looked(spots_both_ways(looked, [NOBODY] * 4)))
     found = [w.verdict for p, w in zip(judgement.places, judgement.weighed, strict=True) if p.where.startswith(WHERE)]
     return min(found, key=(REGRESSION, UNDECIDED, NOISE).index) if found else ""
 
