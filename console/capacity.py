@@ -22,6 +22,7 @@ from console.capacity_told import WRITERS, interval_line, print_capacity
 from console.flags import http_url, positive, service_name, time_span_ns
 from console.output import say
 from console.outputs import check_outputs, write_outputs
+from console.run_lease import run_held
 from console.surroundings import home_in, settings_of, store_of
 from echolane import ids, recordings, service
 from echolane.errors import (
@@ -36,7 +37,6 @@ from echolane.errors import (
 )
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
-from echolane.lease import held
 from echolane.observation import TargetInfo
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
@@ -232,7 +232,7 @@ def conduct(asked: Asked, args: argparse.Namespace, home: Home, settings: Settin
         journal = open_journal(home)
         stack.callback(journal.close)
         spec = _spec_of(asked, args, home, journal)
-        stack.enter_context(held(home.path / "runs" / f"{spec.run}.lock", f"run {spec.run}"))
+        stack.enter_context(run_held(home, spec.run))
         _check_reachable(spec.targets[0])
         topic = work_topic(spec.run)
         stack.callback(journal.drop, topic)
