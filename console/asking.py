@@ -32,7 +32,7 @@ from echolane.errors import EXIT_INTERRUPTED, HomeError, Inconclusive, StoreDama
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
 from echolane.keys import load_seal_keys
-from echolane.retention import expire, expire_profiles
+from echolane.retention import expire, expire_capacities, expire_profiles
 from echolane.runlog import ASKED, CANCEL, INTERRUPTED, Asked, RunLog, Shared, Watching, progress_topic
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
@@ -129,6 +129,7 @@ def planned(
         return before.asked.selected, str(int(before.asked.turn) + 1)
     expire(journal, home.runs, time.time_ns(), settings.journal.retention_days)
     expire_profiles(store, time.time_ns())
+    expire_capacities(store, time.time_ns(), settings.replay.capacities_days)
     with span("plan"):
         plan = make_plan(journal, home, spec, settings)
     if plan.selected == 0:

@@ -38,6 +38,7 @@ from echolane.errors import (
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
 from echolane.observation import TargetInfo
+from echolane.retention import expire_capacities
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from replayer.capacity.evaluate import INTERRUPTED, UNAVAILABLE, Health, evaluate
@@ -137,6 +138,7 @@ def execute(args: argparse.Namespace) -> int:
     try:
         with store_of(args, home) as store:
             keep(store, result)
+            expire_capacities(store, time.time_ns(), settings.replay.capacities_days)
     except HomeError as error:  # it was told, and its files are written
         say(f"the evaluation is not among `echolane runs --capacity`: {error}")
     return exit_code(result, asked.at_least)

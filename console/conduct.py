@@ -40,7 +40,7 @@ from echolane.errors import (
 )
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
-from echolane.retention import expire, expire_profiles
+from echolane.retention import expire, expire_capacities, expire_profiles
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.store import Store
@@ -70,6 +70,7 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
         if not resume:
             expire(journal, home.runs, time.time_ns(), settings.journal.retention_days)
             expire_profiles(store, time.time_ns())
+            expire_capacities(store, time.time_ns(), settings.replay.capacities_days)
             with span("plan"):
                 plan = make_plan(journal, home, spec, settings)
             if plan.selected == 0:
