@@ -24,6 +24,7 @@ from console.closing import Closer
 from console.conduct import EXIT_OF_REASON, EXITS, save_run, tell
 from console.output import say
 from console.progress import Progress
+from console.run_lease import run_held
 from console.surroundings import same_place, store_of
 from differ.verdict import count
 from echolane import ids
@@ -31,8 +32,7 @@ from echolane.errors import EXIT_INTERRUPTED, HomeError, Inconclusive, StoreDama
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
 from echolane.keys import load_seal_keys
-from echolane.lease import held
-from echolane.retention import expire, expire_profiles
+from echolane.retention import expire, expire_capacities, expire_profiles
 from echolane.runlog import ASKED, CANCEL, INTERRUPTED, Asked, RunLog, Shared, Watching, progress_topic
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
@@ -73,7 +73,7 @@ def ask(args: argparse.Namespace, home: Home, settings: Settings, spec: RunSpec,
     if spec.firing.dry_run_header:
         raise UsageError("--dry-run is for runs of one process, which says what was not proven; add --workers own")
     with ExitStack() as stack:
-        stack.enter_context(held(home.path / "runs" / f"{spec.run}.lock", f"run {spec.run}"))
+        stack.enter_context(run_held(home, spec.run))
         journal = open_journal(home)
         stack.callback(journal.close)
         store = stack.enter_context(store_of(args, home))
@@ -129,6 +129,7 @@ def planned(
         return before.asked.selected, str(int(before.asked.turn) + 1)
     expire(journal, home.runs, time.time_ns(), settings.journal.retention_days)
     expire_profiles(store, time.time_ns())
+    expire_capacities(store, time.time_ns(), settings.replay.capacities_days)
     with span("plan"):
         plan = make_plan(journal, home, spec, settings)
     if plan.selected == 0:

@@ -25,6 +25,7 @@ from typing import BinaryIO
 import msgspec
 
 from capture.account import copied, sessions
+from console.run_lease import whole_lease
 from differ.letters import ENDING
 from differ.result import iso
 from echolane import __version__
@@ -285,7 +286,7 @@ def _opened(path: Path) -> BinaryIO:
 
 def _alone(home: Home) -> AbstractContextManager[None]:
     """Nobody erases meanwhile: a backup that was half before and half behind it would bring back what is gone."""
-    lock = home.path / "erasures" / "lock"
+    lock = whole_lease(home)
     try:
         lock.parent.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:

@@ -49,7 +49,7 @@ versions.json   Echolane, Python, the system, the libraries; versions of frames 
 checks.json     what `echolane doctor` found
 settings.json   each setting and where it comes from; which variables are set; how many tables echolane.toml has of each kind
 ledger.json     the sums of each service's capture, and of the last {RUNS} runs; services and runs are numbered, not named
-sizes.json      files and bytes of each folder of the home, entries of the journal, rows of the store
+sizes.json      files and bytes of each folder of the home, entries of {TOPICS_MAX:,} topics at most, rows of the store
 logs/           the end of each log, at most {LOG_BYTES // 1024} KiB of it
 
 No recorded exchange, key, token, value of a variable, address or name is in it. Of texts only those words are kept that stand in
@@ -194,13 +194,16 @@ def _journal(home: Home) -> dict[str, Any]:
 def _topics(journal: Journal) -> dict[str, Any]:
     """By the kind of topic, since the rest of its name is a service or a run."""
     kinds: dict[str, dict[str, int]] = {}
-    for topic in journal.topics()[:TOPICS_MAX]:
+    topics = journal.topics()
+    for topic in topics[:TOPICS_MAX]:
         kind = kinds.setdefault(topic.partition(".")[0], {"topics": 0, "partitions": 0, "entries": 0, "damaged": 0})
         partitions = journal.partitions(topic)
         kind["topics"] += 1
         kind["partitions"] += partitions
         kind["entries"] += sum(journal.end(topic, one) - journal.begin(topic, one) for one in range(partitions))
         kind["damaged"] += journal.damaged(topic)
+    if len(topics) > TOPICS_MAX:
+        kinds["not counted"] = {"topics": len(topics) - TOPICS_MAX}
     return kinds
 
 

@@ -22,6 +22,7 @@ from console.capacity_told import WRITERS, interval_line, print_capacity
 from console.flags import http_url, positive, service_name, time_span_ns
 from console.output import say
 from console.outputs import check_outputs, write_outputs
+from console.run_lease import run_held
 from console.surroundings import home_in, settings_of, store_of
 from echolane import ids, recordings, service
 from echolane.errors import (
@@ -36,8 +37,8 @@ from echolane.errors import (
 )
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
-from echolane.lease import held
 from echolane.observation import TargetInfo
+from echolane.retention import expire_capacities
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from replayer.capacity.evaluate import INTERRUPTED, UNAVAILABLE, Health, evaluate
@@ -137,6 +138,7 @@ def execute(args: argparse.Namespace) -> int:
     try:
         with store_of(args, home) as store:
             keep(store, result)
+            expire_capacities(store, time.time_ns(), settings.replay.capacities_days)
     except HomeError as error:  # it was told, and its files are written
         say(f"the evaluation is not among `echolane runs --capacity`: {error}")
     return exit_code(result, asked.at_least)
@@ -232,7 +234,7 @@ def conduct(asked: Asked, args: argparse.Namespace, home: Home, settings: Settin
         journal = open_journal(home)
         stack.callback(journal.close)
         spec = _spec_of(asked, args, home, journal)
-        stack.enter_context(held(home.path / "runs" / f"{spec.run}.lock", f"run {spec.run}"))
+        stack.enter_context(run_held(home, spec.run))
         _check_reachable(spec.targets[0])
         topic = work_topic(spec.run)
         stack.callback(journal.drop, topic)

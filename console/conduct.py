@@ -22,6 +22,7 @@ from console.comparing import Sure, comparing
 from console.output import say
 from console.outputs import write_outputs
 from console.progress import Progress
+from console.run_lease import run_held
 from console.surroundings import same_place, store_of
 from console.terminal import print_verdict
 from differ.close import close_run
@@ -39,8 +40,7 @@ from echolane.errors import (
 )
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
-from echolane.lease import held
-from echolane.retention import expire, expire_profiles
+from echolane.retention import expire, expire_capacities, expire_profiles
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.store import Store
@@ -60,7 +60,7 @@ NUMBERS_MAX = 100
 def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunSpec, *, resume: bool) -> int:
     """Carry the run out and write its outputs; the exit code of its verdict."""
     with ExitStack() as stack:
-        stack.enter_context(held(home.path / "runs" / f"{spec.run}.lock", f"run {spec.run}"))
+        stack.enter_context(run_held(home, spec.run))
         switch = Switch(home, spec.run)
         switch.take_back()
         stack.callback(switch.take_back)
@@ -70,6 +70,7 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
         if not resume:
             expire(journal, home.runs, time.time_ns(), settings.journal.retention_days)
             expire_profiles(store, time.time_ns())
+            expire_capacities(store, time.time_ns(), settings.replay.capacities_days)
             with span("plan"):
                 plan = make_plan(journal, home, spec, settings)
             if plan.selected == 0:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
 from console.closing import Closer
@@ -48,6 +49,10 @@ END_S = 10.0
 """How long a process of a run that has ended may take to end."""
 
 
+def _nobody() -> None:
+    pass
+
+
 class DiffWorker:
     """One worker."""
 
@@ -58,12 +63,14 @@ class DiffWorker:
         self._at: dict[str, _AtRun] = {}
         self._not_before: dict[str, float] = {}
         self._waiting_told_at = 0.0
+        self._at_length: Callable[[], None] = _nobody
 
     def __repr__(self) -> str:
         return f"<DiffWorker {self.name}, at {len(self._at)} runs>"
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until it is stopped; what it holds is let go of in good order."""
+    def run(self, stop: threading.Event, at_length: Callable[[], None] = _nobody) -> None:
+        """Work until it is stopped; what it holds is let go of in good order. ``at_length`` hears when what begins may take long."""
+        self._at_length = at_length
         self._words.prepare()
         listened = 0.0
         try:
@@ -78,6 +85,7 @@ class DiffWorker:
                 at.leave()
 
     def _listen(self) -> None:
+        self._at_length()
         try:
             self._words.hear()
         except EcholaneError as error:  # the door has tried for as long as it is told to; so do we
@@ -137,8 +145,13 @@ class DiffWorker:
 
     def tell(self, run: str, trouble: str = "", aside: int = 0) -> None:
         """Say that it is there, or why it does nothing."""
+        self._at_length()
         with suppress(EcholaneError):  # only a picture
             tell_progress(self._journal, run, Told(self.name, "diff", time.time_ns(), trouble=trouble, aside=aside))
+
+    def at_length(self) -> None:
+        """What begins now may take long."""
+        self._at_length()
 
     @property
     def home(self) -> Home:
@@ -203,6 +216,7 @@ class _AtRun:
 
     def _close(self) -> None:
         """Close a run that is accounted for, when nobody else does."""
+        self._worker.at_length()
         if not self._closer.is_accounted_for():
             self._whole_since = 0.0
         elif not self._whole_since:

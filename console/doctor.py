@@ -225,7 +225,12 @@ def of_store(args: argparse.Namespace, home: Home, settings: Settings) -> Iterat
             try:
                 store_of(args, home).close()
             except HomeError as error:
-                yield Check("store tables", WARN, f"were not made: {error}")
+                yield Check(
+                    "store tables",
+                    BAD,
+                    f"were not made: {error}",
+                    "give the user the rights that the guide lists, or let another make them",
+                )
         yield from examine_servers(address)
     except EcholaneError as error:
         yield Check("store", BAD, str(error))

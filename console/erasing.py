@@ -14,6 +14,7 @@ from contextlib import ExitStack
 import msgspec
 
 from console.erasing_store import erase_rows, purge
+from console.run_lease import erasing_lease, whole_lease
 from differ.letters import all_letters, forget
 from differ.result import iso
 from echolane.clock import SYSTEM
@@ -143,7 +144,8 @@ def erase(home: Home, store: Store, erasure: Erasure, now_ns: int, days: float, 
 
 def _alone(home: Home, stack: ExitStack) -> None:
     try:
-        stack.enter_context(held(home.path / "erasures" / "lock", "erasing in this home, or a backup of it,"))
+        stack.enter_context(held(whole_lease(home), "erasing in this home, or a backup of it,"))
+        stack.enter_context(held(erasing_lease(home), "erasing in this home"))
     except HomeError as error:
         raise Hindered(str(error)) from error
     if running := [path.stem for path in sorted(home.runs.glob("*.lock")) if is_held(path)]:

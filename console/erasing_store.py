@@ -33,9 +33,16 @@ _HOLDING = {
     "results": "SELECT run, count() AS n FROM results_v WHERE exchange IN {ids:Array(String)} AND reason != 'erased' GROUP BY run ORDER BY run",
     "samples": "SELECT run, count() AS n FROM samples_v WHERE exchange IN {ids:Array(String)} GROUP BY run ORDER BY run",
 }
+TEXTS_AT_ONCE = 50
+"""Texts in memory: a finding's has some KB, a run's result a few MB at most, and runs have one or two."""
+_RUNS = {table: f"SELECT DISTINCT run FROM {table} ORDER BY run" for table in ("findings", "runs")}  # noqa: S608 - our own names
+_IDS = {
+    "findings": "SELECT DISTINCT id FROM findings WHERE run = {run:String} ORDER BY id",
+    "runs": "SELECT DISTINCT '' AS id FROM runs WHERE run = {run:String}",
+}
 _TEXTS = {
-    "findings": "SELECT run, id, version, json AS text FROM findings ORDER BY run, id, version",
-    "runs": "SELECT run, '' AS id, version, result AS text FROM runs ORDER BY run, version",
+    "findings": "SELECT run, id, version, json AS text FROM findings WHERE run = {run:String} AND id IN {ids:Array(String)}",
+    "runs": "SELECT run, '' AS id, version, result AS text FROM runs WHERE run = {run:String} AND '' IN {ids:Array(String)}",
 }
 _WRITE = {
     "findings": "ALTER TABLE findings UPDATE json = {text:String} WHERE run = {run:String} AND id = {id:String} AND version = {version:UInt64}"
@@ -67,21 +74,24 @@ def erase_rows(store: Store, subject: Subject, ids: Sequence[str], *, erase: boo
                 where = {"ids": some, "runs": [str(row["run"]) for row in rows]}
                 store.query(_EMPTY if table == "results" else _DROP, where)
     known = frozenset(ids)
-    for table, asked in _TEXTS.items():
-        changed = list(_changed(store, asked, subject, known))
-        counts[table] += len(changed)
-        for row in changed if erase else ():
-            store.query(_WRITE[table], row)
+    for table in _TEXTS:
+        for row in _changed(store, table, subject, known):
+            counts[table] += 1
+            if erase:
+                store.query(_WRITE[table], row)
     return counts
 
 
-def _changed(store: Store, asked: str, subject: Subject, ids: frozenset[str]) -> Iterator[Row]:
-    for page in store.stream(asked, rows=100):
-        for row in page:
-            before = str(row["text"])
-            after = without(before, subject, ids)
-            if after != before:
-                yield {**row, "text": after}
+def _changed(store: Store, table: str, subject: Subject, ids: frozenset[str]) -> Iterator[Row]:
+    """Rows whose text is another one without the subject: a run after the other, and of its texts a few at a time."""
+    for run in [str(row["run"]) for row in store.query(_RUNS[table])]:
+        found = [str(row["id"]) for row in store.query(_IDS[table], {"run": run})]
+        for at in range(0, len(found), TEXTS_AT_ONCE):
+            for row in store.query(_TEXTS[table], {"run": run, "ids": found[at : at + TEXTS_AT_ONCE]}):
+                before = str(row["text"])
+                after = without(before, subject, ids)
+                if after != before:
+                    yield {**row, "text": after}
 
 
 def without(text: str, subject: Subject, ids: frozenset[str]) -> str:

@@ -16,11 +16,11 @@ from typing import Any, cast
 
 import orjson
 
-from echolane import __version__, log
+from echolane import __version__, log, vital
 from echolane.errors import EcholaneError, UsageError
 
 STALE_S = 60.0
-"""A loop that has not turned for so long hangs: it turns several times a second, and what may take long is done elsewhere."""
+"""A loop that has not turned for so long hangs: it turns several times a second, and what may take long is done elsewhere, or announced."""
 LAG_KEPT_S = 5.0
 """How long a lag is told again before the journal is asked anew: many may ask, and autoscalers look every few seconds at most."""
 REQUEST_S = 10.0
@@ -36,6 +36,7 @@ class Health:
     def __init__(self, lag: Callable[[], Lag]) -> None:
         self._lag = lag
         self._beat_at = time.monotonic()
+        self._long = False
         self._ready = False
         self._guard = threading.Lock()
         self._known: tuple[float, Lag] | None = None
@@ -43,9 +44,10 @@ class Health:
     def __repr__(self) -> str:
         return f"<Health {'alive' if self.alive else 'stale'}, {'ready' if self._ready else 'not ready'}>"
 
-    def beat(self) -> None:
-        """The loop has turned."""
-        self._beat_at = time.monotonic()
+    def beat(self, *, long: bool = False) -> None:
+        """The loop has turned; or what it begins now may take long."""
+        self._beat_at, self._long = time.monotonic(), long
+        vital.sign(long=long)
 
     def ready(self, *, is_so: bool = True) -> None:
         """Work can be taken up, or no more."""
@@ -54,7 +56,7 @@ class Health:
     @property
     def alive(self) -> bool:
         """Whether the loop turned lately."""
-        return time.monotonic() - self._beat_at < STALE_S
+        return time.monotonic() - self._beat_at < STALE_S * (vital.LONG_TIMES if self._long else 1)
 
     @property
     def is_ready(self) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from console import first_process
 from console.escapes import terminal
 from echolane import __version__
 from echolane.errors import EXIT_INTERRUPTED, EcholaneError, HomeError, UsageError, unwritable
@@ -163,6 +164,8 @@ def say_error(error: EcholaneError) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code of design §6."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if os.getpid() == 1 and (ended := first_process.divided()) is not None:
+        return ended
     try:
         args = parse(words)
         code = importlib.import_module(COMMANDS[args.command][0]).execute(args)

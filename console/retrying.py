@@ -17,6 +17,7 @@ import orjson
 from console.comparing import finish, second
 from console.conduct import save_run
 from console.output import put, say
+from console.run_lease import run_held
 from console.show import find_run
 from console.terminal import print_verdict
 from differ.attempts import AGAIN, CLOSED, Attempts
@@ -26,7 +27,6 @@ from differ.verdict import count
 from echolane.errors import EXIT_INCONCLUSIVE, UsageError
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
-from echolane.lease import held
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.store import Store, open_store
@@ -46,7 +46,7 @@ def retry(home: Home, settings: Settings, text: str, *, as_json: bool) -> int:
     """Compare again; exit 3 when one stays a dead letter."""
     with open_store(home.path, settings.store, tell=say) as store:
         run, only = _chosen(home, store, text)
-        with held(home.runs / f"{run}.lock", f"run {run}"):
+        with run_held(home, run):
             row = find_run(store, run)
             if not row["result"]:
                 raise UsageError(f"run {run} has no result yet; `echolane run --resume {run}` goes on with it first")

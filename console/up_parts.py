@@ -1,4 +1,4 @@
-"""A part of `echolane up`: a command in a process of its own, started again when it dies, drained when told to stop."""
+"""A part of `echolane up`: a command in a process of its own, started again when it dies or stands still, drained when told to stop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from console.escapes import terminal
-from console.up_state import DRAINING, ENDED, HELD, STARTING, UP, WAITING, PartState
+from console.up_signs import Signs
+from console.up_state import DRAINING, ENDED, HELD, STARTING, STILL, UP, WAITING, PartState
 from console.up_telling import tell
 from echolane import log
 from echolane.errors import EXIT_USAGE
@@ -171,48 +172,92 @@ class Part:
         self._last_line = ""
         self._now(STARTING)
         try:
-            child = await self._started()
+            signs = Signs(self._settings.still_s)
+        except OSError as error:  # no more descriptors
+            return self._not_started(error)
+        try:
+            child = await self._started(signs.theirs)
         except OSError as error:  # no more processes, no memory
-            self._why = f"could not be started ({error.strerror})"
-            return None
+            signs.close()
+            return self._not_started(error)
+        signs.handed_over()
         self._pid = child.pid
         ready = asyncio.Event()
         hearing = tasks.create_task(self._hear(child, ready))
         hearings[:] = [one for one in hearings if not one.done()] + [hearing]
         for old in hearings[:-HEARD_MAX]:
             old.cancel()
-        exited, stopping, is_ready = (asyncio.ensure_future(one) for one in (child.wait(), stop.wait(), ready.wait()))
-        late = False
+        exited = asyncio.ensure_future(child.wait())
         try:
-            first = asyncio.FIRST_COMPLETED
-            await asyncio.wait({exited, stopping, is_ready}, timeout=START_S, return_when=first)
-            if is_ready.done():
-                await asyncio.wait({exited, stopping}, return_when=first)
-            elif not exited.done() and not stopping.done():
-                late = True
-                with contextlib.suppress(ProcessLookupError):
-                    child.kill()
-            if stopping.done() and not exited.done():
-                await self._drain(child, exited)
+            why = await self._watched(child, exited, (stop, ready), signs)
             code = await exited
         finally:
-            for waiting in (exited, stopping, is_ready):
-                waiting.cancel()
+            exited.cancel()
+            signs.close()
         await asyncio.wait({hearing}, timeout=LAST_WORDS_S)
-        self._why = f"was not ready after {START_S:.0f} s" if late else ended_by(code)
+        self._why = why or ended_by(code)
         return code
 
-    async def _started(self) -> asyncio.subprocess.Process:
+    def _not_started(self, error: OSError) -> None:
+        self._why = f"could not be started ({error.strerror})"
+
+    async def _watched(
+        self,
+        child: asyncio.subprocess.Process,
+        exited: asyncio.Future[int],
+        told: tuple[asyncio.Event, asyncio.Event],
+        signs: Signs,
+    ) -> str:
+        """Until it has ended, or is about to: drained when told to, killed where it does not start or stands still; why that."""
+        stopping, is_ready = (asyncio.ensure_future(one.wait()) for one in told)
+        first, waiting = asyncio.FIRST_COMPLETED, {exited, stopping, is_ready}
+        try:
+            await asyncio.wait(waiting, timeout=START_S, return_when=first)
+            if is_ready.done():
+                still = asyncio.ensure_future(signs.wait_still(lambda is_still: self._stands(signs, is_still=is_still)))
+                waiting = {exited, stopping, still}
+                await asyncio.wait(waiting, return_when=first)
+                why = f"gave no sign of life for {signs.silence.seconds:.0f} s and was killed"
+            else:
+                why = f"was not ready after {START_S:.0f} s"
+            if exited.done():
+                return ""
+            if stopping.done():
+                await self._drain(child, exited)
+                return ""
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()  # it hears nothing
+            return why
+        finally:
+            for one in {stopping, is_ready, *waiting} - {exited}:
+                one.cancel()
+
+    def _stands(self, signs: Signs, *, is_still: bool) -> None:
+        """It stands still, or goes on."""
+        if self._state not in {UP, STILL}:
+            return
+        silence = signs.silence
+        if is_still:
+            told = f"no sign of life for {silence.seconds:.0f} s; killed and started again after {silence.bound_s:g} s"
+            tell(f"{self.plan.name} stands still: {told}")
+        else:
+            tell(f"{self.plan.name} gives signs of life again")
+        log.event("part.still" if is_still else "part.moves", part=self.plan.name, pid=self._pid)
+        self._now(STILL if is_still else UP)
+
+    async def _started(self, signs: int) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
             "-m",
             "console.up_part",
             str(os.getpid()),
+            str(signs),
             *self.plan.words,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            pass_fds=[signs],
             env=self._environ,
             start_new_session=True,  # Ctrl-C is for us, who tell each part
         )

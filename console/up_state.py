@@ -11,7 +11,8 @@ import msgspec
 from echolane.home import Home
 from echolane.up_settings import MARK
 
-STARTING, UP, WAITING, HELD, DRAINING, ENDED = "starting", "up", "waiting", "held", "draining", "ended"
+STARTING, UP, STILL, WAITING, HELD = "starting", "up", "still", "waiting", "held"
+DRAINING, ENDED = "draining", "ended"
 
 
 class PartState(msgspec.Struct, frozen=True):
@@ -19,7 +20,7 @@ class PartState(msgspec.Struct, frozen=True):
 
     name: str
     state: str
-    """starting, up, waiting (it died and is started again), held (it died too often), draining or ended."""
+    """starting, up, still (no sign of life), waiting (it died and is started again), held (it died too often), draining or ended."""
     since_ns: int
     pid: int = 0
     restarts: int = 0

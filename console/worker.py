@@ -18,7 +18,7 @@ from console.health import Health, told
 from console.lag import Waiting
 from console.output import say
 from console.surroundings import home_in, settings_of, store_of
-from echolane import ids, log, service
+from echolane import ids, log, service, vital
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
 from echolane.settings import Settings
@@ -29,8 +29,6 @@ from replayer.worker import ReplayWorker
 EPILOG = """examples:
   echolane worker replay --journal kafka://kafka-1:9092
   echolane worker diff --health 0.0.0.0:8901"""
-BEAT_S = 1.0
-"""How often a loop says that it turns."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +76,7 @@ def replaying(journal: Journal, home: Home, settings: Settings, name: str, healt
                 trouble = worker.trouble
                 say(trouble)
             with suppress(TimeoutError):
-                async with asyncio.timeout(BEAT_S):
+                async with asyncio.timeout(vital.EVERY_S):
                     await stop.wait()
         health.ready(is_so=False)
 
@@ -121,4 +119,4 @@ def diffing(
         signal.signal(number, ended)
     with store_of(args, home) as store:
         health.ready()
-        DiffWorker(journal, store, home, settings, name).run(stop)
+        DiffWorker(journal, store, home, settings, name).run(stop, lambda: health.beat(long=True))

@@ -1,4 +1,4 @@
-"""Retention: what is older than the settings say leaves the journal, whole segments and whole runs at a time; old profiles leave the store."""
+"""Retention: what is older than the settings say leaves the journal, by segments and runs, and profiles and capacities the store."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ DAY_NS = 86_400_000_000_000
 _OLD_RUNS = """
 SELECT run FROM noise GROUP BY run HAVING max(toUnixTimestamp64Nano(last_seen)) < {before:Int64} ORDER BY run LIMIT 1000"""
 """At most so many at once: each run begins with it, so that they never add up."""
+_OLD_CAPACITIES = """
+SELECT run FROM (SELECT run, version FROM capacities UNION ALL SELECT run, version FROM capacity_steps)
+GROUP BY run HAVING max(version) < {before:UInt64} ORDER BY run LIMIT 1000"""
+"""Of both tables: a kill between the two leaves steps alone."""
 _RUN = r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
 _OF_A_RUN = re.compile(rf"(?:work|observations|intents|progress)\.({_RUN})")
 _FILE_OF_A_RUN = re.compile(rf"({_RUN})\..+")
@@ -77,4 +81,14 @@ def expire_profiles(store: Store, now_ns: int) -> int:
     old = [str(row["run"]) for row in store.query(_OLD_RUNS, before)]
     if old:  # a statement that deletes rewrites parts even where nothing goes
         store.query("DELETE FROM noise WHERE run IN {runs:Array(String)}", {"runs": old})
+    return len(old)
+
+
+def expire_capacities(store: Store, now_ns: int, days: float) -> int:
+    """Remove what evaluations of capacity found longer ago, with their intervals of load; how many went."""
+    old = [str(row["run"]) for row in store.query(_OLD_CAPACITIES, {"before": max(0, now_ns - int(days * DAY_NS))})]
+    for table in (
+        ("capacities", "capacity_steps") if old else ()
+    ):  # the steps last: who sees the outcome has all of them
+        store.query(f"DELETE FROM {table} WHERE run IN {{runs:Array(String)}}", {"runs": old})  # noqa: S608 - names of ours
     return len(old)

@@ -1,4 +1,4 @@
-"""Run a service: uvloop, signals as one event, children that die with their parent. The one door to uvloop."""
+"""Run a service: uvloop, signals as one event, signs of life, children that die with their parent. The one door to uvloop."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import uvloop
+
+from echolane import vital
 
 T = TypeVar("T")
 _PR_SET_PDEATHSIG = 1
@@ -31,8 +33,14 @@ def run(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
                 task.cancel()
             stop.set()
 
+        def turns() -> None:
+            vital.sign()
+            loop.call_later(vital.EVERY_S, turns)
+
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, asked)
+        if vital.is_watched():
+            turns()
         return await main(stop)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

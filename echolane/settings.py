@@ -63,6 +63,7 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workers: str = "auto"
     partitions: int = 12
     lease_s: float = 10.0
+    capacities_days: float = 365.0
 
 
 class Differ(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -174,6 +175,7 @@ WHAT = {
     "replay.workers": "who does a run: own (this command's processes), shared (workers), auto (shared where the journal is on Kafka)",
     "replay.partitions": "partitions of a shared run's work: so many workers can share it",
     "replay.lease_s": "seconds without a word after which a worker's part of a run is given to others",
+    "replay.capacities_days": "days that what `echolane capacity` found is kept in the store",
     "differ.decoded_bytes": "bytes that a compressed body may unpack to",
     "differ.depth": "nesting of a body that is compared",
     "differ.nodes": "values of a body that are compared",
@@ -219,6 +221,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "replay.total_timeout_s": (0.01, 3600),
     "replay.partitions": (1, 1024),
     "replay.lease_s": (1, 600),
+    "replay.capacities_days": (1, 36_500),
     "differ.decoded_bytes": (1024, 256 * MIB),
     "differ.depth": (8, 900),
     "differ.nodes": (100, 10_000_000),

@@ -6,7 +6,7 @@ import re
 import time
 from typing import Any, cast
 
-from console.api import one_exchange, reading, searching
+from console.api import one_exchange, paging, reading, searching
 from console.api.access import EVERY, Token
 from console.api.context import Call
 from console.api.messages import (
@@ -60,12 +60,11 @@ async def list_recordings(call: Call) -> Recordings:
     found = await call.site.read(recordings.listed, call.site.home.recordings)
     fit = [
         r
-        for r in reversed(found)
+        for r in found
         if call.token.sees(r.service) and (not isinstance(query.service, str) or r.service == query.service)
     ]
-    page = fit[query.cursor : query.cursor + query.limit]
-    more = query.cursor + len(page) < len(fit)
-    return Recordings([_recording(r) for r in page], query.cursor + len(page) if more else None)
+    page, more = paging.newest_first(fit, lambda one: (one.created_at_ns, one.id), query.cursor, query.limit)
+    return Recordings([_recording(one) for one in page], more)
 
 
 async def show_recording(call: Call) -> RecordingTold:

@@ -15,7 +15,9 @@ from console.api.launching import ENDED, Asked, QueueFull
 from console.api.messages import RunRequest, Runs, RunsQuery, RunState, Told
 from console.api.problems import Problem
 from console.api.targets import Target, words as target_words
+from console.run_lease import erasing_lease
 from echolane import ids, recordings
+from echolane.lease import is_held
 from echolane.runlog import CANCEL, PAUSE, RESUME
 
 BUSY_S = 60
@@ -82,6 +84,8 @@ async def _told(call: Call, run: str, status: int, more: dict[str, str] | None =
 
 
 async def _queued(call: Call, asked: Asked) -> None:
+    if await call.site.read(is_held, erasing_lease(call.site.home)):
+        raise Problem("conflict", "somebody's data is being erased, and no run begins meanwhile; ask again in a while")
     try:
         await call.site.launcher.ask(asked)
     except QueueFull:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from hashlib import blake2b
 from typing import Any, cast
 
 import msgspec
 
 from console import triage_kept
-from console.api import reading, triaging
+from console.api import paging, reading, triaging
 from console.api.context import Call
 from console.api.messages_triage import Decisions, DecisionsQuery, Preview, PreviewQuery, TriageRequest
 from console.api.problems import Problem
@@ -62,6 +63,10 @@ async def _seen(call: Call) -> triaging.Seen:
 
 def _page(found: list[Decision], query: DecisionsQuery) -> Decisions:
     fit = [one for one in found if not isinstance(query.decision, str) or one.decision == query.decision]
-    page = fit[query.cursor : query.cursor + query.limit]
-    more = query.cursor + len(page) < len(fit)
-    return Decisions([triaging.told(one) for one in page], query.cursor + len(page) if more else None)
+    page, more = paging.newest_first(fit, lambda one: (one.at_ns, _name(one)), query.cursor, query.limit)
+    return Decisions([triaging.told(one) for one in page], more)
+
+
+def _name(one: Decision) -> str:
+    """What a decision is about: a finding, of a branch or of all."""
+    return blake2b(f"{one.finding}\0{one.branch}".encode(), digest_size=8).hexdigest()

@@ -1,6 +1,6 @@
 """The gate that every call passes, in this order: host, rate, access, size, types; then the handler; then the audit log.
 
-What fails here never reaches a handler. Each failure is a problem (RFC 9457), for pages too: a browser shows its text.
+What fails here never reaches a handler. Each failure is a problem (RFC 9457), and a page with its text for a browser that asked for one.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import msgspec
 import orjson
 from aiohttp import web
 
-from console.api import problems
+from console.api import page_list, problems
 from console.api.access import Token
 from console.api.connections import busy
 from console.api.context import Call, Operation, Site
 from console.api.dressing import dress
+from console.api.page_parts import html_page
 from console.api.problems import Problem
 from console.api.sessions import COOKIE
 from console.api.spans import answered, called
@@ -32,6 +33,8 @@ BODY_S = 30.0
 """Until a body must be whole."""
 KEY_PATTERN = r"^[A-Za-z0-9_.:-]{8,128}$"
 KEY = Annotated[str, msgspec.Meta(pattern=KEY_PATTERN)]
+API = "/api/"
+"""What is there is for programs, also where a browser asks."""
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SITE = web.AppKey("site", Site)
 
@@ -44,25 +47,34 @@ async def gate(request: web.Request, handler: Next) -> web.StreamResponse:
             check_host(request)
             response = await handler(request)
         except Problem as problem:
-            response = problems.answer(problem)
+            response = _told(request, problem)
         except web.HTTPException as error:
-            response = _translated(error)
+            response = _translated(request, error)
         except UsageError as error:
-            response = problems.answer(Problem("bad-request", str(error)))
+            response = _told(request, Problem("bad-request", str(error)))
         except RefusedForSafety as error:
-            response = problems.answer(Problem("forbidden", str(error)))
+            response = _told(request, Problem("forbidden", str(error)))
         except HomeError as error:
-            response = problems.answer(Problem("unavailable", str(error), {"Retry-After": "5"}))
+            response = _told(request, Problem("unavailable", str(error), {"Retry-After": "5"}))
         except Exception as error:  # noqa: BLE001 - a fault of ours is told as one, and the server goes on
             log.event("api.fault", path=request.path, error=f"{type(error).__name__}: {error}")
-            response = problems.answer(Problem("fault", "see HOME/log/api.log; please report it"))
+            response = _told(request, Problem("fault", "see HOME/log/api.log; please report it"))
         answered(response.status)
         if not response.prepared:
             dress(response)
         return response
 
 
-def _translated(error: web.HTTPException) -> web.StreamResponse:
+def _told(request: web.Request, problem: Problem) -> web.StreamResponse:
+    """The problem: a page for a person, whose browser asks for one; a page cannot load its style from a host that is none of ours."""
+    asks = "text/html" in request.headers.get("Accept", "") and not request.path.startswith(API)
+    if not asks or problem.code == "wrong-host":
+        return problems.answer(problem)
+    text = page_list.mistake(problem.title, problem.detail)
+    return html_page(text, status=problem.status, headers=problem.headers)
+
+
+def _translated(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
     if error.status < 400:
         return web.Response(status=error.status, headers={"Location": error.headers.get("Location", "/")})
     detail = {
@@ -73,7 +85,7 @@ def _translated(error: web.HTTPException) -> web.StreamResponse:
     allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
     problem = problems.of_status(error.status, detail)
     problem.headers.update(allow or {})
-    return problems.answer(problem)
+    return _told(request, problem)
 
 
 def check_host(request: web.Request) -> None:

@@ -19,6 +19,8 @@ Name = Annotated[str, Meta(pattern=NAME, description="Letters, digits and inner 
 Span = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,5}(ms|s|m|h|d)$", description="A span of time, for example `30m`")]
 Limit = Annotated[int, Meta(ge=1, le=LIMIT_MAX)]
 Seq = Annotated[int, Meta(ge=0, le=4_294_967_295)]
+After = Annotated[str, Meta(pattern=r"^[0-9]{1,19}_[0-9A-Za-z-]{1,64}$")]
+"""The time and the name of the thing after which a list goes on."""
 Text = Annotated[str, Meta(min_length=1, max_length=512)]
 State = Literal["queued", "running", "paused", "finished", "interrupted", "failed"]
 Verdict = Literal["pass", "fail", "inconclusive"]
@@ -99,7 +101,8 @@ class FindingsQuery(Request, frozen=True):
     """A place that it covers, for example `body:$.price`."""
     endpoint: Text | UnsetType = UNSET
     limit: Limit = LIMIT
-    cursor: Seq = 0
+    cursor: Annotated[str, Meta(pattern=r"^[0-9a-f]{8,64}$")] | UnsetType = UNSET
+    """`next` of the page before."""
 
 
 class PageQuery(Request, frozen=True):
@@ -121,7 +124,8 @@ class RecordingsQuery(Request, frozen=True):
 
     service: Service | UnsetType = UNSET
     limit: Limit = LIMIT
-    cursor: Seq = 0
+    cursor: After | UnsetType = UNSET
+    """`next` of the page before."""
 
 
 class NoQuery(Request, frozen=True):
@@ -210,7 +214,8 @@ class Findings(msgspec.Struct, frozen=True):
     total: int
     """That fit the filters."""
     findings: list[Finding]
-    next: int | None
+    next: str | None
+    """The `cursor` of the page after; null at the end."""
 
 
 class TargetTold(msgspec.Struct, frozen=True):
@@ -254,7 +259,8 @@ class Recordings(msgspec.Struct, frozen=True):
     """A page of recordings, newest first."""
 
     recordings: list[RecordingTold]
-    next: int | None
+    next: str | None
+    """The `cursor` of the page after; null at the end."""
 
 
 class TokenTold(msgspec.Struct, frozen=True):

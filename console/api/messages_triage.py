@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from console.api.messages import LIMIT, Limit, Request, Seq
+from console.api.messages import LIMIT, After, Limit, Request
 
 Word = Literal["intended", "noise", "bug", "open"]
 Line = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
@@ -46,7 +46,8 @@ class DecisionsQuery(Request, frozen=True):
 
     decision: Literal["intended", "noise", "bug"] | UnsetType = UNSET
     limit: Limit = LIMIT
-    cursor: Seq = 0
+    cursor: After | UnsetType = UNSET
+    """`next` of the page before."""
 
 
 class DecisionTold(msgspec.Struct, frozen=True):
@@ -79,7 +80,8 @@ class Decisions(msgspec.Struct, frozen=True):
     """A page of decisions that stand, the newest first."""
 
     decisions: list[DecisionTold]
-    next: int | None
+    next: str | None
+    """The `cursor` of the page after; null at the end."""
 
 
 class Elsewhere(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import orjson
 
+from console.api import paging
 from console.api.access import Token
 from console.api.context import Site
 from console.api.launching import QUEUED
@@ -203,10 +204,8 @@ def result_of(run: Run) -> dict[str, Any]:
 def findings(result: Mapping[str, Any], query: FindingsQuery) -> Findings:
     """A page of the findings of a result. Pure."""
     fit = [one for part in PARTS for one in cast("Sequence[dict[str, Any]]", result.get(part, [])) if _fits(one, query)]
-    page = fit[query.cursor : query.cursor + query.limit]
-    more = query.cursor + len(page) < len(fit)
-    found = cast("list[Finding]", page)
-    return Findings(str(result["run"]), len(fit), found, query.cursor + len(page) if more else None)
+    page, more = paging.in_order(fit, lambda one: str(one["id"]), query.cursor, query.limit)
+    return Findings(str(result["run"]), len(fit), cast("list[Finding]", page), more)
 
 
 def _fits(finding: Mapping[str, Any], query: FindingsQuery) -> bool:

@@ -77,13 +77,12 @@ burst = 100000
             self.start()
         return self
 
-    def start(self) -> None:
-        """`echolane up`; all its parts are up when this returns."""
+    def start(self, *within: str) -> None:
+        """`echolane up`, started by these words before its own; all its parts are up when this returns."""
         before = self.said.stat().st_size if self.said.exists() else 0
         with self.said.open("ab") as said:
-            self.process = self.world.start(
-                sys.executable, "-m", "console.main", "up", cwd=self.world.folder, stderr=said
-            )
+            words = [*within, sys.executable, "-m", "console.main", "up"]
+            self.process = self.world.start(*words, cwd=self.world.folder, stderr=said)
         self.until(lambda: "  ends  " in self.told[before:] or self.process.poll() is not None)
         assert self.process.poll() is None, self.told
         self.admin = self.admin or next(word for word in self.told.split() if word.startswith("ech_"))

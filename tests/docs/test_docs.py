@@ -15,7 +15,7 @@ import pytest
 
 from console.main import COMMANDS, build_parser
 from tests.docs.rendered import PARTS, REFERENCE, merged
-from tests.e2e.world import World, listening, places
+from tests.e2e.world import World, free_port, listening, places
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
@@ -67,6 +67,22 @@ def blocks() -> list[tuple[str, dict[str, str], str]]:
     return [(language, option, text) for (language, _, text), option in zip(found, options, strict=True)]
 
 
+def elsewhere(told: list[tuple[str, dict[str, str], str]]) -> list[tuple[str, dict[str, str], str]]:
+    """The same commands at ports that are free: those that the tutorial names may be another's on this machine."""
+    ports: dict[str, int] = {}
+    for port in (options["port"] for _, options, _ in told if "port" in options):
+        while port not in ports or list(ports.values()).count(ports[port]) > 1:
+            ports[port] = free_port()
+
+    def moved(text: str) -> str:
+        return re.sub(r"\b\d{5}\b", lambda found: str(ports.get(found[0], found[0])), text)
+
+    return [
+        (language, {name: moved(value) for name, value in options.items()}, moved(text))
+        for language, options, text in told
+    ]
+
+
 def test_the_tutorial_runs(world: World) -> None:
     """Each command of the tutorial, in order, as a reader types it; and the verdicts are those it tells."""
     shims = world.folder / "bin"
@@ -78,7 +94,7 @@ def test_the_tutorial_runs(world: World) -> None:
     (shims / "curl").chmod(0o755)
     environ = {**world.environ, "PATH": f"{shims}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     background: list[subprocess.Popen[bytes]] = []
-    for language, options, text in blocks():
+    for language, options, text in elsewhere(blocks()):
         if "file" in options:
             (world.folder / options["file"]).write_text(text, "utf-8")
         elif "background" in options:

@@ -87,6 +87,36 @@ def test_all_exchanges_come_by_once_page_by_page(served: Served, run: str) -> No
     assert found == [json.loads(line) for line in printed]
 
 
+def test_a_list_goes_on_where_it_was_whatever_was_added(served: Served, run: str) -> None:
+    """A recording made between two pages neither repeats nor hides another; findings come once, one by one; an offset is refused."""
+    listed = "/api/v1/recordings?service=shop"
+    for _ in range(3):
+        assert served.ask("POST", "/api/v1/recordings", {"service": "shop"}).status == 201
+    first = served.ask("GET", f"{listed}&limit=2").json
+    assert served.ask("POST", "/api/v1/recordings", {"service": "shop"}).status == 201
+    rest = served.ask("GET", f"{listed}&limit=200&cursor={first['next']}").json
+    everything = served.ask("GET", f"{listed}&limit=200").json
+    assert (first["recordings"] + rest["recordings"], rest["next"]) == (everything["recordings"][1:], None)
+
+    path = f"/api/v1/runs/{run}/findings"
+    whole = served.ask("GET", path).json
+    assert (whole["total"], whole["next"]) == (len(whole["findings"]), None)
+    found, cursor = [], ""
+    while cursor is not None:
+        page = served.ask("GET", f"{path}?limit=1{cursor and f'&cursor={cursor}'}").json
+        found, cursor = found + page["findings"], page["next"]
+    assert found == whole["findings"]
+    assert served.ask("GET", f"{path}?cursor={'0' * 32}").status == 409
+    triage = "/api/v1/services/shop/triage"
+    for wrong in (
+        f"{path}?cursor=1",
+        f"{path}?offset=1",
+        f"{listed}&cursor=1",
+        f"{triage}?offset=1",
+    ):
+        assert served.ask("GET", wrong).status == 400, wrong
+
+
 def test_an_idempotency_key_asks_once(served: Served) -> None:
     """The same key and body give the same run, also to a second server's start; another body is refused; another token's key is its own."""
     body = {"service": "shop", "base": "released", "branch": "next"}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import os
 import re
 import shutil
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,8 +26,10 @@ from tests.console.results import RESULTS
 from tests.console.test_capacity_page import RESULT as CAPACITY
 from tests.console.test_page_browser import OPEN_ALL, SCHEMES, WIDTHS, Browser
 from tests.e2e.api_parts import Served
-from tests.e2e.test_api_pages import Stage
-from tests.e2e.world import World
+from tests.e2e.signin_parts import Person
+from tests.e2e.test_api_pages import At, Stage, shown
+from tests.e2e.test_signin import ROWS
+from tests.e2e.world import World, free_port
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 ALIKE = 2
@@ -123,3 +129,110 @@ def test_pages_that_are_one_file_are_accessible(there: There, tmp_path: Path) ->
         there.stage.browser.open(file, WIDTHS[0])
         wrong += wrong_at(there, file.name)
     assert wrong == [], "\n".join(wrong)
+
+
+SIGNED = """[replay]
+workers = "shared"
+[oidc]
+issuer = "http://127.0.0.1:{port}"
+client_id = "echolane"
+client_secret_file = "{file}"
+name = "Example ID"
+"""
+
+
+@pytest.fixture(scope="module")
+def other(there: There, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server at which people sign in at a provider, which is away, and whose runs a worker does, one request a second."""
+    world = World(tmp_path_factory.mktemp("other"))
+    secret = world.folder / "secret"
+    secret.write_text("a secret\n", "utf-8")
+    served = Served(world, exchanges=100, settings=SIGNED.format(port=free_port(), file=secret), more=ROWS)
+    world.start(sys.executable, "-m", "console.main", "worker", "replay", "--home", world.home)
+    yield served
+    world.end()
+
+
+def opened(there: There, served: Served, path: str, role: str = "admin") -> None:
+    """A page of another server, as somebody of a role sees it; by its number, for cookies know names and no ports."""
+    base = f"http://127.0.0.1:{served.port}"
+    person, browser = Person(base), there.stage.browser
+    browser.call("Network.clearBrowserCookies")
+    if role:
+        token = served.admin if role == "admin" else served.token(role, "shop")
+        assert person.ask("POST", "/login", {"token": token, "next": "/"}).status == 303
+        for name, value in person.cookies.items():
+            browser.call("Network.setCookie", name=name, value=value, url=base)
+    browser.open(At(f"{base}{path}"), WIDTHS[0])  # type: ignore[arg-type]
+
+
+def whole(there: There, name: str, title: str) -> list[str]:
+    """What is wrong with the page that is open, of which this is the heading: by axe, and what is cut or overflows."""
+    browser = there.stage.browser
+    browser.events.clear()  # the browser notes the status of an error itself
+    assert title in browser.ask("document.querySelector('h1').textContent"), browser.ask("document.body.innerText")
+    for width, scheme in itertools.product(WIDTHS, SCHEMES):
+        browser.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
+        browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        shown(there.stage, name, width, scheme)
+    return wrong_at(there, name)
+
+
+def test_a_run_under_way_and_held_is_accessible(there: There, other: Served) -> None:
+    """A page that changes by itself while a run goes on, and that of a run which was held: no violation, nothing cut."""
+    run = other.run(pace="1/s")
+    other.wait(run, "running")
+    opened(there, other, f"/runs/{run}")
+    there.stage.wait("document.querySelector('progress').value > 0")
+    wrong = whole(there, "going", "goes on")
+    assert other.ask("POST", f"/api/v1/runs/{run}/pause").status == 202
+    other.wait(run, "paused")
+    opened(there, other, f"/runs/{run}")
+    wrong += whole(there, "held", "stands still")
+    assert other.ask("POST", f"/api/v1/runs/{run}/cancel").status == 202
+    assert wrong == [], "\n".join(wrong)
+
+
+def test_the_door_with_a_provider_is_accessible(there: There, other: Served) -> None:
+    """Where one can sign in at a provider or with a token, a token that is wrong, and a provider that does not answer: no violation, nothing cut."""
+    opened(there, other, "/login?next=%2Fruns", role="")
+    wrong = whole(there, "door-provider", "Log in")
+    there.stage.browser.ask("document.querySelector('[name=token]').value = 'ech_wrong'")
+    there.stage.browser.ask("document.querySelector('.door').submit()")
+    there.stage.wait("document.querySelector('.wrong') !== null")
+    wrong += whole(there, "door-wrong", "Log in")
+    opened(there, other, "/signin?next=%2F", role="")
+    wrong += whole(there, "door-away", "")
+    assert wrong == [], "\n".join(wrong)
+
+
+def test_what_is_said_of_mistakes_is_a_page_and_accessible(there: There, other: Served) -> None:
+    """No such address, what a role may not do, and a store that is away are told on pages of their own: no violation, nothing cut; a program gets a problem."""
+    run = "01890000-0000-7000-8000-000000000000"
+    opened(there, other, "/nowhere/at-all")
+    wrong = whole(there, "unknown", "There is no such thing")
+    opened(there, other, f"/runs/{run}/rerun", role="viewer")
+    wrong += whole(there, "forbidden", "This token may not do that")
+    told = other.ask("GET", "/nowhere/at-all")
+    assert (told.status, told.headers["content-type"]) == (404, "application/problem+json")
+    assert (
+        other.ask("GET", "/api/v1/nowhere", headers={"Accept": "text/html"}).headers["content-type"]
+        == "application/problem+json"
+    )
+    lost(other)
+    opened(there, other, "/")
+    assert "cannot hold a store" in there.stage.browser.ask("document.querySelector('.lede').textContent")
+    wrong += whole(there, "store-away", "What this needs does not answer")
+    assert wrong == [], "\n".join(wrong)
+
+
+def lost(served: Served) -> None:
+    """Its store does not answer any more, and cannot be started again."""
+    folder = served.world.home / "store"
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (path / "cmdline").read_bytes().split(b"\0")
+            if b"echolane.store.owner" in words and os.fsencode(served.world.home) in words:
+                os.kill(int(path.name), signal.SIGKILL)
+    folder.rename(folder.with_name("gone"))
+    folder.write_text("no folder")

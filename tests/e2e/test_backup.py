@@ -15,9 +15,13 @@ from pathlib import Path
 import pytest
 
 from capture.account import settle_dead, total_ledger
+from console import run_lease
 from console.api.audit import Audit
+from console.run_lease import whole_lease
+from echolane.errors import HomeError
 from echolane.home import open_home
 from echolane.journal import open_journal
+from echolane.lease import held
 from echolane.ledger import capture_identities, run_identities
 from echolane.store import open_store
 from tests.e2e.kills_parts import Load, chance, no_twins, recorded
@@ -300,19 +304,28 @@ def test_what_a_killed_restore_left_goes_with_the_next(world: World) -> None:
 
 
 def test_nobody_erases_while_a_backup_is_made(world: World) -> None:
-    """An erasure and a backup of one home wait for each other, so no backup brings back what is half gone."""
-    open_home(world.home)
-    lock = world.home / "erasures" / "lock"
+    """An erasure and a backup of one home exclude each other, so no backup brings back what is half gone."""
+    lock = whole_lease(open_home(world.home))
     lock.parent.mkdir()
-    held = subprocess.Popen(["flock", lock, "sleep", "60"])
+    holder = subprocess.Popen(["flock", lock, "sleep", "60"])
     try:
-        wait_until(lambda: lock.exists() and os.path.getsize(lock) >= 0 and held.poll() is None, 5)
+        wait_until(lambda: lock.exists() and os.path.getsize(lock) >= 0 and holder.poll() is None, 5)
         time.sleep(0.2)
         done = world.call("backup", world.folder / "b.tar.zst", "--home", world.home)
     finally:
-        held.kill()
-        held.wait()
+        holder.kill()
+        holder.wait()
 
     assert done.code == 2
     assert "erasing in this home, or a backup of it, is in the hands of process" in done.err
     assert not (world.folder / "b.tar.zst").exists()
+
+
+def test_runs_begin_while_a_backup_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an erasure keeps runs from, a backup does not."""
+    monkeypatch.setattr(run_lease, "WAIT_S", 0.0)
+    home = open_home(tmp_path / "home")
+    with held(whole_lease(home), "a backup"), run_lease.run_held(home, "r"):
+        pass
+    with held(run_lease.erasing_lease(home), "erasing"), pytest.raises(HomeError), run_lease.run_held(home, "r"):
+        pass

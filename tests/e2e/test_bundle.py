@@ -8,8 +8,13 @@ import re
 import tarfile
 from pathlib import Path
 
+import pytest
+
+from console import bundle
 from console.bundle import LOG_BYTES
 from console.bundle_words import LEFT_OUT, Words
+from echolane.home import open_home
+from echolane.journal import open_journal
 from tests.e2e.world import World, free_port
 
 CANARIES = {
@@ -157,6 +162,21 @@ def test_a_bundle_is_made_while_the_store_is_away(world: World) -> None:
     assert json.loads(files["ledger.json"])["capture"][0]["stored"] == 1
     assert set(json.loads(files["ledger.json"])["runs"]) == {"error"}
     assert json.loads(files["sizes.json"])["journal"]["exchanges"]["topics"] == 1
+
+
+def test_topics_that_are_not_counted_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a journal has more topics than are counted, the bundle says how many were left out."""
+    home = open_home(tmp_path)
+    journal = open_journal(home.path)
+    for number in range(5):
+        journal.create(f"exchanges.s{number}", 1)
+    journal.close()
+    assert "not counted" not in bundle._journal(home)
+    monkeypatch.setattr(bundle, "TOPICS_MAX", 3)
+    counted = bundle._journal(home)
+
+    assert counted["exchanges"]["topics"] == 3
+    assert Words().cleaned(counted)["not counted"] == {"topics": 2}
 
 
 def test_only_words_of_ours_are_kept() -> None:

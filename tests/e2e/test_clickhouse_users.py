@@ -91,11 +91,14 @@ def refused(url: str, statement: str) -> str:
 
 
 def test_the_users_of_the_guide(tmp_path: Path, world: World) -> None:
-    """Made by an administrator, tables and a whole run by `echolane`; `dashboards` reads every view and is refused every change."""
+    """Made by an administrator, tables and a whole run by `echolane`; `dashboards` reads every view and is refused every change, which `doctor --repair` tells by its exit code."""
     server = Server(tmp_path / "server")
     try:
         _administer(server.become("default"))
-        url, place = server.become("echolane"), ("--home", world.home)
+        place = ("--home", world.home)
+        unmade = world.call("doctor", "--only", "store", "--repair", "--store", server.become("dashboards"), *place)
+        assert (unmade.code, "were not made" in unmade.out) == (2, True), unmade.out
+        url = server.become("echolane")
         repaired = world.call("doctor", "--only", "store", "--repair", "--store", url, *place)
         assert (repaired.code, "DENIED" in repaired.out) == (0, False), repaired.out
         world.record(world.app(), [(f"/items/{n}", {}) for n in range(1, 13)])

@@ -15,13 +15,19 @@ import pytest
 import zstandard
 
 from console.erasing import unfinished
+from console.erasing_store import erase_rows
+from console.run_lease import erasing_lease
+from echolane.erasing import Subject
 from echolane.exchange import Exchange
 from echolane.frame import decode_frame
 from echolane.home import open_home
 from echolane.journal import open_journal
+from echolane.lease import held, is_held
 from echolane.ledger import run_identities
+from tests.e2e.api_parts import Served
 from tests.e2e.test_dlq import POISONED
 from tests.e2e.world import World
+from tests.waiting import wait_until
 
 ANN, BOB = "s3cr3tAnn9f8e7d6c5b", "s3cr3tBob1a2b3c4d5e"
 CANARY = "annwashere7q2x"
@@ -137,3 +143,77 @@ def test_no_byte_of_a_subject_is_left(world: World, ran: str) -> None:
     assert again["ledger"]["skipped"] == {"erased": len(HERS)}
     twice = world.call("erase", "--values-file", "-", "--json", "--home", world.home, stdin=None, input=ANN)
     assert (twice.code, twice.result[0].get("erased", {})) == (0, {})
+
+
+def test_a_run_that_is_begun_in_the_middle_waits(world: World) -> None:
+    """A run that somebody starts while she is erased says so and begins afterwards: it fires nothing of hers, and no byte of her is left."""
+    world.record(world.app(), [*HERS, *ITEMS])
+    home = open_home(world.home)
+    command = [sys.executable, "-m", "console.main", "erase", "--home", str(world.home), "--values-file", "-"]
+    began = world.start(*command, stdin=subprocess.PIPE)
+    assert began.stdin is not None
+    began.stdin.write(ANN.encode())
+    began.stdin.close()
+    wait_until(lambda: is_held(erasing_lease(home)))
+    os.kill(began.pid, signal.SIGSTOP)
+    try:
+        said = world.folder / "run.said"
+        words = ["run", "--service", "shop", "--base-cmd", world.app_command(), "--branch-cmd", world.app_command()]
+        with said.open("wb") as out:
+            command = [sys.executable, "-m", "console.main", *words, "--json", "result.json", "--home", str(world.home)]
+            run = world.start(*command, cwd=world.folder, stderr=out)
+        wait_until(lambda: b"being erased from this home; the run begins when that is done" in said.read_bytes())
+        assert run.poll() is None
+    finally:
+        os.kill(began.pid, signal.SIGCONT)
+    assert began.wait(60) == 0
+    assert run.wait(120) == 0
+    ledger = json.loads((world.folder / "result.json").read_bytes())["ledger"]
+    assert (run_identities(ledger), ledger["skipped"], ledger["fired"]) == ([], {"erased": len(HERS)}, len(ITEMS))
+    assert found(world.home, CANARY.encode()) == set()
+
+
+def test_a_run_that_is_asked_for_in_the_middle_is_refused(world: World) -> None:
+    """The server answers 409 with the reason while somebody is erased, to a new run and to one more time; afterwards it takes both."""
+    served = Served(world, exchanges=6)
+    run = served.run()
+    served.ended(run)
+    wanted = {"service": "shop", "base": "released", "branch": "next"}
+    with held(erasing_lease(open_home(world.home)), "erasing"):
+        for path, body in (("/api/v1/runs", wanted), (f"/api/v1/runs/{run}/rerun", None)):
+            answer = served.ask("POST", path, body)
+            assert (answer.status, answer.json["type"]) == (409, "urn:echolane:problem:conflict"), answer
+            assert "being erased, and no run begins meanwhile" in answer.json["detail"]
+    assert served.ended(served.run())["state"] == "finished"
+
+
+class Counted:
+    """A store that notes how many texts one answer held at most."""
+
+    def __init__(self, findings: int) -> None:
+        self.ids = [f"f{number:05}" for number in range(findings)]
+        self.most, self.written = 0, 0
+
+    def query(self, sql: str, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """One run with many findings, each with an example that is to go."""
+        if sql.startswith("ALTER"):
+            self.written += 1
+        elif "DISTINCT run" in sql:
+            return [{"run": "r"}] if "findings" in sql else []
+        elif "DISTINCT id" in sql:
+            return [{"id": one} for one in self.ids]
+        elif "json AS text" in sql:
+            assert params is not None
+            self.most = max(self.most, len(params["ids"]))
+            text = json.dumps({"samples": [{"exchange": "gone"}, {"exchange": "stays"}]})
+            return [{"run": "r", "id": one, "version": 1, "text": text} for one in params["ids"]]
+        return []
+
+
+def test_texts_of_the_store_are_held_a_few_at_a_time() -> None:
+    """Of ten thousand findings that show an example of hers, each is written anew, and never more than a few are in memory."""
+    store = Counted(10_000)
+    counts = erase_rows(store, Subject(frozenset()), ["gone"])  # type: ignore[arg-type]
+
+    assert counts["findings"] == store.written == 10_000
+    assert store.most <= 50

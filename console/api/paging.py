@@ -1,0 +1,51 @@
+"""Pages of lists that are made anew for each call: a cursor names the thing after which to go on, not how many there were before it.
+
+What is added or removed between two calls so neither repeats nor skips another. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from msgspec import UNSET, UnsetType
+
+from console.api.problems import Problem
+
+T = TypeVar("T")
+Cursor = str | UnsetType
+
+
+def newest_first(
+    things: Sequence[T], key: Callable[[T], tuple[int, str]], cursor: Cursor, limit: int
+) -> tuple[list[T], str | None]:
+    """A page of things by their time, the newest first, and its `next`; ``key`` gives the time (ns) and a name of its own."""
+
+    def place(thing: T) -> tuple[int, str]:
+        at_ns, name = key(thing)
+        return -at_ns, name
+
+    ordered = sorted(things, key=place)
+    if isinstance(cursor, str):
+        at_ns, _, name = cursor.partition("_")
+        ordered = [thing for thing in ordered if place(thing) > (-int(at_ns), name)]
+    page = ordered[:limit]
+    if len(ordered) == len(page):
+        return page, None
+    at_ns, name = key(page[-1])
+    return page, f"{at_ns}_{name}"
+
+
+def in_order(things: Sequence[T], name: Callable[[T], str], cursor: Cursor, limit: int) -> tuple[list[T], str | None]:
+    """A page of things in the order that they have, and its `next`: the name of its last one.
+
+    Raises:
+        Problem: what the cursor names is not in the list.
+    """
+    start = 0
+    if cursor is not UNSET:
+        start = next((at for at, thing in enumerate(things, 1) if name(thing) == cursor), 0)
+        if not start:
+            raise Problem("conflict", f"cursor: `{cursor}` is not in this list; begin without one")
+    page = list(things[start : start + limit])
+    return page, name(page[-1]) if start + len(page) < len(things) else None
