@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from differ.context import Context
 from differ.cookies import cookie_changed, cookie_of
 from differ.derived import LENGTHS, framed, weighed
@@ -20,6 +22,8 @@ HOP_BY_HOP = frozenset(
 LEFT_OUT = HOP_BY_HOP | {LANE_SERVED}
 """They belong to a connection, or to the lane that was asked for, and not to what is said."""
 HEADERS_MAX = 2000
+PORT_LEAST = 4
+"""Digits of a port that is looked for in names: 80 and 443 stand in many for other reasons."""
 FOLLOWING = LENGTHS | DIGESTED
 Grouped = dict[bytes, list[bytes]]
 
@@ -145,11 +149,17 @@ def _cookies(sink: Sink, old: list[bytes], new: list[bytes], context: Context) -
 
 
 def _by_cookie(lines: list[bytes], own: Own) -> dict[str, list[str]]:
-    """Set-Cookie lines by the cookie's name, those of one name by where it holds."""
+    """Set-Cookie lines by the cookie's name, those of one name by where it holds.
+
+    A name with the target's own port in it (``session-127-0-0-1-8001``) is one cookie at all targets.
+    """
     found: dict[str, list[str]] = {}
     for line in lines:
-        name = line.split(b";", 1)[0].split(b"=", 1)[0].strip().decode("latin-1")
-        found.setdefault(name, []).append(field_text([line], own))
+        name, text = line.split(b";", 1)[0].split(b"=", 1)[0].strip().decode("latin-1"), field_text([line], own)
+        if len(own.port) >= PORT_LEAST and own.port in name:
+            plain = re.sub(rf"(?<!\d){own.port}(?!\d)", "{port}", name)
+            name, text = plain, text.replace(name, plain)  # a signed value repeats the name of its cookie
+        found.setdefault(name, []).append(text)
     for same in found.values():
         if len(same) > 1:
             same.sort(key=_holds)

@@ -187,6 +187,21 @@ def test_cookies_of_one_name_are_told_apart_by_their_paths() -> None:
     assert (found.where, found.kind) == ("header:set-cookie[a]", "length")
 
 
+def test_a_cookie_named_after_its_targets_port_is_one_cookie() -> None:
+    """Its value and attributes are compared; a longer number, or a port of two digits, is a name like any other."""
+    own = (Own((b"127.0.0.1:8001",), "8001"), Own((b"127.0.0.1:8002",), "8002"))
+    lines = [f"id-127-0-0-1-{port}=10:id-127-0-0-1-{port}; Path=/" for port in (8001, 8002)]
+    one, two, other = (answer(("Set-Cookie", line)) for line in (*lines, lines[1] + "; Secure"))
+
+    assert compare(one, two, Context(own=own)).differences == []
+    (found,) = compare(one, other, Context(own=own)).differences
+    assert (found.where, found.kind) == ("header:set-cookie[id-127-0-0-1-{port}]", "format")
+    for short, long in (("80", "81"), ("18001", "18002")):
+        pair = [answer(("Set-Cookie", f"id-{port}=1")) for port in (short, long)]
+        context = Context(own=(Own((), short[-4:]), Own((), long[-4:])))
+        assert {d.kind for d in compare(*pair, context).differences} == {"missing", "added"}
+
+
 def test_a_second_line_of_a_name_is_seen() -> None:
     """A list in two lines is the same list; a line that repeats a member, or a second value, is a change."""
     lines = answer(("Vary", "a"), ("Vary", "b"))
