@@ -12,7 +12,7 @@ from differ.difference import VALUE
 from differ.evidence import NOISE, REGRESSION, UNDECIDED, Observed
 from differ.folding import Finding
 from differ.gathering import gather
-from differ.judging import Judgement, judge
+from differ.judging import Judgement, Looked, judge
 from differ.orders import LOOKED_MAX, open_orders, spots_both_ways
 from differ.rows import RowMaker, own_of
 from echolane.exchange import Body, Response
@@ -93,7 +93,7 @@ def judged(fours: Iterable[Four], ports: Sequence[int]) -> Judged:
     if asked := open_orders(judgement, gathering):
         owns = [own_of(target) for target in spec.targets]
         looked = {spot: _looked(spot, every, differing) for spot in asked}
-        judgement = judge(SERVICE, gathering, observed, both_ways=spots_both_ways(looked, owns))
+        judgement = judge(SERVICE, gathering, observed, looked=Looked(both_ways=spots_both_ways(looked, owns)))
     for verdict, findings in (
         (REGRESSION, judgement.regressions),
         (UNDECIDED, judgement.undecided),

@@ -11,12 +11,14 @@ import pytest
 from bench import accuracy
 from bench.accuracy_answers import samples
 from bench.accuracy_cases import SHAPES, Case, Shape, drawn, entity, simulated
+from bench.accuracy_harness import Four, judged
 from bench.accuracy_mutations import KINDS, RESTLESS, STEADY, Pick
 from bench.accuracy_noise import PROFILES
 from bench.accuracy_peers import Peers, differing, diffy, plain
 from bench.accuracy_report import Permuted, Rows, compared, report
 from bench.accuracy_scoring import FOUND, Score, covers, touches
 from bench.accuracy_wire import Answer, add, cut, put, sealed, spans
+from differ.evidence import REGRESSION
 
 BENCH = Path(accuracy.__file__).parent
 MADE = samples(real=False)
@@ -221,3 +223,18 @@ def test_a_sealed_answer_announces_its_length() -> None:
     assert dict(whole.headers)[b"Content-Length"] == b"3"
     assert b"ETag" in dict(whole.headers)
     assert dict(sealed(replace(whole, body=b"a", incomplete=True)).headers)[b"Content-Length"] == b"3"
+
+
+def test_an_open_order_is_looked_at_again_as_a_close_does() -> None:
+    """Two members that an instance gives both ways are in no drawn order: what branch turned round seven times is a regression."""
+
+    def four(number: int, *bodies: bytes) -> Four:
+        headers = ((b"Content-Type", b"application/json"),)
+        answers = [Answer(200, headers, body) for body in bodies]
+        return Four("GET /items", "GET", f"/items?{number}", answers, [1_000 + number] * 4)
+
+    one, two = b'{"tags":["a","b"]}', b'{"tags":["b","a"]}'
+    fours = [four(n, one, one, two, two) for n in range(7)] + [four(7 + n, two, two, one, one) for n in range(3)]
+    fours += [four(10 + n, one, one, one, one) for n in range(3)]
+
+    assert [found.where for found in judged(fours, (8001, 8002, 8003, 8004)).of(REGRESSION)] == ["body:$.tags"]
