@@ -18,6 +18,8 @@ def divided() -> int | None:
     """None in the process that is to do the command; in the first one its exit code, once it has ended."""
     # Blocked, a signal waits until it is asked for; else the kernel drops what the first process of a container has no handler for.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+    # Who starts a container may have left the ends of children ignored, which exec keeps: then none would ever be told.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     child = os.fork()  # nothing of ours has begun a thread yet
     if child == 0:
         os.setsid()  # a terminal's Ctrl-C reaches the first process alone, which passes it on once

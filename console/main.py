@@ -164,7 +164,8 @@ def say_error(error: EcholaneError) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code of design §6."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if os.getpid() == 1 and (ended := first_process.divided()) is not None:
+    # Only where it is the program itself: who calls it from a first process of its own would be two from here on.
+    if argv is None and os.getpid() == 1 and (ended := first_process.divided()) is not None:
         return ended
     try:
         args = parse(words)

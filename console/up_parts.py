@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from console.escapes import terminal
-from console.up_signs import Signs
+from console.up_signs import Signs, wait_awake
 from console.up_state import DRAINING, ENDED, HELD, STARTING, STILL, UP, WAITING, PartState
 from console.up_telling import tell
 from echolane import log
@@ -210,13 +210,13 @@ class Part:
     ) -> str:
         """Until it has ended, or is about to: drained when told to, killed where it does not start or stands still; why that."""
         stopping, is_ready = (asyncio.ensure_future(one.wait()) for one in told)
-        first, waiting = asyncio.FIRST_COMPLETED, {exited, stopping, is_ready}
+        waiting = {exited, stopping, is_ready}
         try:
-            await asyncio.wait(waiting, timeout=START_S, return_when=first)
+            await wait_awake(waiting, START_S)
             if is_ready.done():
                 still = asyncio.ensure_future(signs.wait_still(lambda is_still: self._stands(signs, is_still=is_still)))
                 waiting = {exited, stopping, still}
-                await asyncio.wait(waiting, return_when=first)
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 why = f"gave no sign of life for {signs.silence.seconds:.0f} s and was killed"
             else:
                 why = f"was not ready after {START_S:.0f} s"
@@ -284,7 +284,7 @@ class Part:
         self._now(DRAINING)
         with contextlib.suppress(ProcessLookupError):
             child.send_signal(signal.SIGTERM)
-            await asyncio.wait({exited}, timeout=self._settings.drain_s)
+            await wait_awake({exited}, self._settings.drain_s)
             if not exited.done():
                 self.killed = True
                 tell(f"{self.plan.name} did not end within {self._settings.drain_s:g} s and is killed")

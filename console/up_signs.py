@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from echolane.vital import LONG, LONG_TIMES
 
@@ -20,6 +21,18 @@ AWAKE_MAX_S = 2 * LOOK_S
 TOLD_SHARE = 0.5
 """Of the bound: then it is said that the part stands still, and it may still go on."""
 READ_BYTES = 4096
+
+
+async def wait_awake(waiting: Iterable[asyncio.Future[Any]], seconds: float) -> None:
+    """Wait until one of these is done, at most so many seconds of ours: who slept has not heard yet what came meanwhile."""
+    passed, looked = 0.0, time.monotonic()
+    while passed < seconds:
+        step = min(LOOK_S, seconds - passed)
+        done, _ = await asyncio.wait(waiting, timeout=step, return_when=asyncio.FIRST_COMPLETED)
+        if done:
+            return
+        now = time.monotonic()
+        passed, looked = passed + min(now - looked, AWAKE_MAX_S), now
 
 
 class Silence:

@@ -9,11 +9,12 @@ a difference, whether branch has another one for good or makes one at its start.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 import orjson
 
 from differ.classes import instant_ns
-from differ.compare import compare
+from differ.compare import Compared, compare
 from differ.context import Context
 from differ.difference import CLOCK, DERIVED, VALUE
 from differ.echoes import NOBODY, Own
@@ -26,6 +27,8 @@ from echolane.observation import BASE, BRANCH, Observation
 
 ASKED_MAX = 32
 """Places of a run that are looked at, those with the most exchanges."""
+_STEPS = frozenset(".[/@:")
+"""By what a place goes on behind that of its container."""
 Recorded = tuple[Observation, Exchange]
 """What was answered to an exchange, and what was recorded of it."""
 
@@ -48,40 +51,77 @@ def open_draws(judgement: Judgement, gathering: Gathering) -> dict[tuple[str, st
 
 def spots_as_recorded(looked: Mapping[tuple[str, str], Iterable[Recorded]], base: Own) -> Spots:
     """Those of the places at which base said in every answer that was read what had been recorded; ``base``: what it echoes of itself."""
-    return frozenset(spot for spot, pairs in looked.items() if _always(list(pairs), spot[1], base))
-
-
-def _always(pairs: list[Recorded], where: str, base: Own) -> bool:
-    return bool(pairs) and all(as_recorded(observation, exchange, where, base) for observation, exchange in pairs)
+    looks: dict[str, _Look] = {}
+    found: set[tuple[str, str]] = set()
+    for (endpoint, where), pairs in looked.items():
+        here = [looks.setdefault(one.exchange, _Look(one, exchange, base)) for one, exchange in pairs]
+        if here and all(look.as_recorded(where) for look in here):
+            found.add((endpoint, where))
+    return frozenset(found)
 
 
 def as_recorded(observation: Observation, exchange: Exchange, where: str, base: Own = NOBODY) -> bool:
     """Whether base's answer says at a place what was recorded, and branch's something else that is not near it in time."""
-    recorded, one, other = exchange.response, observation.answer_of(BASE), observation.answer_of(BRANCH)
-    if recorded is None or one is None or other is None or recorded.status != one.status:
-        return False
-    if where.startswith("body") and (recorded.body.truncated or one.body.truncated or recorded.incomplete):
-        return False
-    then = _found(recorded, one, Context(method=observation.method, path=observation.target, own=(NOBODY, base)), where)
-    return then == [] and _apart(one, other, observation, where)
+    return _Look(observation, exchange, base).as_recorded(where)
 
 
-def _apart(one: Response, other: Response, observation: Observation, where: str) -> bool:
-    """Whether two values at a place are more than instants near each other, which instances that were started together may have."""
-    pairs = _found(one, other, Context(method=observation.method, path=observation.target), where)
-    for old, new in pairs or ():
-        before, after = (None if text is None else instant_ns(_value(text)) for text in (old, new))
-        if before is not None and after is not None and abs(before - after) < CLOCK_SLACK_NS:
+class _Look:
+    """One exchange, compared once for all places that are asked of it: a large body takes half a second each time."""
+
+    def __init__(self, observation: Observation, exchange: Exchange, base: Own) -> None:
+        self._recorded, self._one, self._other = (
+            exchange.response,
+            observation.answer_of(BASE),
+            observation.answer_of(BRANCH),
+        )
+        self._asked, self._base = (observation.method, observation.target), base
+
+    def as_recorded(self, where: str) -> bool:
+        """See :func:`as_recorded`."""
+        recorded, one, other = self._recorded, self._one, self._other
+        if recorded is None or one is None or other is None or recorded.status != one.status:
             return False
-    return bool(pairs)
+        if where.startswith("body") and (recorded.body.truncated or one.body.truncated or recorded.incomplete):
+            return False
+        held = any(_holds(one.where, where) and one.kind != "order" for one in self._then.differences)
+        return not held and _found(self._then, where) == [] and self._is_apart(where)
+
+    def _is_apart(self, where: str) -> bool:
+        """Whether two values at a place are more than instants near each other, which instances that were started together may have."""
+        pairs = _found(self._now, where)
+        for old, new in pairs or ():
+            before, after = (None if text is None else instant_ns(_value(text)) for text in (old, new))
+            if before is not None and after is not None and abs(before - after) < CLOCK_SLACK_NS:
+                return False
+        return bool(pairs)
+
+    @cached_property
+    def _then(self) -> Compared:
+        """What was recorded, and what base says."""
+        return self._compared(self._recorded, self._one, (NOBODY, self._base))
+
+    @cached_property
+    def _now(self) -> Compared:
+        """What base and branch say."""
+        return self._compared(self._one, self._other, (NOBODY, NOBODY))
+
+    def _compared(self, left: Response | None, right: Response | None, own: tuple[Own, Own]) -> Compared:
+        assert left is not None  # noqa: S101 - asked for where all three are there
+        assert right is not None  # noqa: S101
+        method, path = self._asked
+        return compare(left, right, Context(method=method, path=path, own=own))
 
 
-def _found(left: Response, right: Response, context: Context, where: str) -> list[tuple[str | None, str | None]] | None:
+def _found(compared: Compared, where: str) -> list[tuple[str | None, str | None]] | None:
     """The two values of each difference at a place; None where the bodies, of which it is one, could not be compared."""
-    compared = compare(left, right, context)
     if compared.uncomparable and where.startswith("body"):
         return None
     return [(d.old, d.new) for d in compared.differences if d.where == where and not d.flags & (CLOCK | DERIVED)]
+
+
+def _holds(container: str, where: str) -> bool:
+    """Whether a place is inside of what another one names: where that is not there, or is shorter, nothing is said of what is in it."""
+    return where.startswith(container) and where[len(container) : len(container) + 1] in _STEPS
 
 
 def _value(text: str) -> object:

@@ -154,8 +154,7 @@ class ForgeClient:
     def _trouble(self, status: int, headers: Mapping[str, str], data: bytes) -> Trouble:
         if status == 401 and self._spent is not None:
             self._spent()
-        said = said_by(data).replace(self._token, "[token]")
-        return trouble_of(self._api, status, headers, said, time.time())
+        return trouble_of(self._api, status, headers, said_by(data, self._token), time.time())
 
 
 async def _bounded(content: aiohttp.StreamReader) -> bytes:
@@ -176,14 +175,16 @@ def time_of(date: str) -> float:
         return 0.0
 
 
-def said_by(data: bytes) -> str:
-    """What an answer says of itself, as one line of bounded length; empty where it is no JSON."""
+def said_by(data: bytes, secret: str = "") -> str:
+    """What an answer says of itself, as one line of bounded length, without a secret; empty where it is no JSON."""
     try:
         tree = orjson.loads(data)
     except orjson.JSONDecodeError:
         return ""
     found = look(tree, "message") or look(tree, "error")
     text = found if isinstance(found, str) else orjson.dumps(found).decode() if found else ""
+    if secret:  # before it is cut: the half of a token that is left would not be found
+        text = text.replace(secret, "[token]")
     return short(visible(" ".join(text[: 4 * SAID_MAX].split())), SAID_MAX)
 
 

@@ -101,7 +101,7 @@ class FindingsQuery(Request, frozen=True):
     """A place that it covers, for example `body:$.price`."""
     endpoint: Text | UnsetType = UNSET
     limit: Limit = LIMIT
-    cursor: Annotated[str, Meta(pattern=r"^[0-9a-f]{8,64}$")] | UnsetType = UNSET
+    cursor: Annotated[str, Meta(pattern=r"^[0-9A-Za-z-]{8,128}(_[0-9]{1,9})?$")] | UnsetType = UNSET
     """`next` of the page before."""
 
 

@@ -41,7 +41,8 @@ class NoticeDesk(Desk[Notices, NoticeChange]):
         async with self._one:
             if (now := self.book.by_key.get(notice.key)) is not None:
                 after_telling(now, turn)
-                now.pull, now.comment = pull, comment
+                if now.kind != "check" or now.run == notice.run:  # a run that came meanwhile has a check run of its own
+                    now.pull, now.comment = pull, comment
                 await self._keep(NoticeChange([now]))
 
     async def failed(self, notice: Notice, why: str, *, wait_s: float, refused: int, chance: float) -> bool:

@@ -74,5 +74,5 @@ def _result(row: Row | None) -> dict[str, Any] | None:
 
 
 def _row(site: Site, run: str) -> Row | None:
-    rows = site.store.query(ONE, {"run": run})
+    rows = site.store.query(ONE, {"runs": [run]})
     return rows[0] if rows else None

@@ -5,6 +5,7 @@ What is added or removed between two calls so neither repeats nor skips another.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -37,15 +38,20 @@ def newest_first(
 
 
 def in_order(things: Sequence[T], name: Callable[[T], str], cursor: Cursor, limit: int) -> tuple[list[T], str | None]:
-    """A page of things in the order that they have, and its `next`: the name of its last one.
+    """A page of things in the order that they have, and its `next`: the name of its last one, and which of that name it is (`NAME_2`).
 
     Raises:
         Problem: what the cursor names is not in the list.
     """
+    names, seen = list[str](), Counter[str]()
+    for thing in things:
+        here = name(thing)
+        seen[here] += 1
+        names.append(here if seen[here] == 1 else f"{here}_{seen[here]}")
     start = 0
     if cursor is not UNSET:
-        start = next((at for at, thing in enumerate(things, 1) if name(thing) == cursor), 0)
-        if not start:
+        if cursor not in names:
             raise Problem("conflict", f"cursor: `{cursor}` is not in this list; begin without one")
-    page = list(things[start : start + limit])
-    return page, name(page[-1]) if start + len(page) < len(things) else None
+        start = names.index(cursor) + 1
+    end = start + limit
+    return list(things[start:end]), names[end - 1] if end < len(things) else None

@@ -6,7 +6,7 @@ are added shows none twice. Exchanges are found by :mod:`console.api.searching`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -40,6 +40,8 @@ PARTS = ("groups", "undecided", "noise", "expected")
 SCANNED_MAX = 2_000
 """Runs looked at for one page: the state of each that goes on is asked of its lease. A page that finds fewer says where to go on."""
 BATCH = 200
+AT_ONCE = 50
+"""Runs whose states are looked at together: as many as a page has, where nobody asks for another length."""
 STATES: dict[str, list[str]] = {
     "queued": ["queued", "running", "interrupted", "shared"],
     "running": ["running", "shared", "queued"],
@@ -50,7 +52,8 @@ STATES: dict[str, list[str]] = {
 }
 """Which states in the store may be the one that is asked for: what goes on is told by its lease, and by who has it."""
 ROW = "run, service, state, verdict, reason_code, toUnixTimestamp64Nano(started_at) AS started, toUnixTimestamp64Nano(finished_at) AS finished"
-ONE = f"SELECT {ROW}, spec != '' AS began, result FROM runs_v WHERE run = {{run:String}}"  # noqa: S608 - constants
+ONE = f"SELECT {ROW}, spec != '' AS began, result FROM runs_v WHERE run IN {{runs:Array(String)}}"  # noqa: S608 - constants
+SOME = f"SELECT {ROW} FROM runs_v WHERE run IN {{runs:Array(String)}}"  # noqa: S608 - constants
 PAGE = f"""
 SELECT {ROW} FROM runs_v
 WHERE (toUnixTimestamp64Nano(started_at), run) < ({{started:Int64}}, {{after:String}})
@@ -94,19 +97,22 @@ class Run:
 
 def run_of(site: Site, token: Token, run: str) -> Run:
     """A run that the token sees; Problem where there is none."""
-    rows = site.store.query(ONE, {"run": run})
+    rows = site.store.query(ONE, {"runs": [run]})
     if not rows or not token.sees(str(rows[0]["service"])):
         raise Problem("not-found", f"there is no run `{run[:64]}`, or this token is not for its service")
-    return _settled(site, rows[0])
+    (found,) = _settled(site, rows[:1], ONE)
+    return found
 
 
-def _settled(site: Site, row: Row) -> Run:
-    """A run, and its state. One that seems to have lost its driver may have ended since its row was read: it is read again."""
-    state = _state(site, row)
-    if state == "interrupted" and row["state"] == "running":
-        row = next(iter(site.store.query(ONE, {"run": row["run"]})), row)
-        state = _state(site, row)
-    return Run(row, state)
+def _settled(site: Site, rows: Sequence[Row], again: str) -> list[Run]:
+    """Runs, and their states. Those that seem to have lost their driver may have ended since they were read: they are read again."""
+    found = [Run(row, _state(site, row)) for row in rows]
+    lost = [one.id for one in found if one.state == "interrupted" and one.row["state"] == "running"]
+    if not lost:
+        return found
+    rows = site.store.query(again, {"runs": lost})
+    now = {str(row["run"]): Run(row, _state(site, row)) for row in rows}
+    return [now.get(one.id, one) for one in found]
 
 
 def _state(site: Site, row: Row) -> State:
@@ -156,9 +162,8 @@ def runs(site: Site, token: Token, query: RunsQuery) -> Runs:
     scanned = 0
     while scanned < SCANNED_MAX:
         rows = site.store.query(PAGE, {**params, "started": started, "after": after})
-        for row in rows:
-            now = _settled(site, row)
-            scanned, started, after = scanned + 1, int(row["started"]), str(row["run"])
+        for now in _each_settled(site, rows):
+            scanned, started, after = scanned + 1, int(now.row["started"]), now.id
             if not wanted or now.state == wanted:
                 found.append(told_row(now.row, now.state))
             if len(found) == query.limit:
@@ -166,6 +171,11 @@ def runs(site: Site, token: Token, query: RunsQuery) -> Runs:
         if len(rows) < BATCH:
             return Runs(found, None)
     return Runs(found, f"{started}_{after}")
+
+
+def _each_settled(site: Site, rows: Sequence[Row]) -> Iterator[Run]:
+    for start in range(0, len(rows), AT_ONCE):
+        yield from _settled(site, rows[start : start + AT_ONCE], SOME)
 
 
 def state_told(site: Site, run: Run) -> RunState:

@@ -28,6 +28,7 @@ TOKENS_MAX = 32
 _LINES_MAX = 4096  # Header lines remembered: some dozens per client population, with the cookies of many clients.
 _LINE_BYTES_MAX = 1024  # so that they take 8 MB at most
 _CLEAN_BYTES_MAX = 4 * 1024 * 1024  # Bodies remembered: answers that many callers get, not those of one.
+_CLEAN_EACH = 128  # Bytes that each takes beside its own, twelve times those of a short one.
 _CLEAN_BODY_MAX = 64 * 1024  # A larger one costs more to recognise and pushes out many.
 _MEDIA_SCANNED = 64 * 1024  # Pictures and films have texts (EXIF, XMP) at their beginning, if at all.
 _MEDIA = (b"image/", b"video/", b"audio/", b"font/")
@@ -292,11 +293,12 @@ class Masker:
 
     def _remember_clean(self, data: bytes, kind: bytes) -> None:
         """So that the same body need not be read again: what is found in one depends on its bytes and kind alone."""
-        if self._clean_bytes + len(data) > _CLEAN_BYTES_MAX:
+        size = len(data) + _CLEAN_EACH
+        if self._clean_bytes + size > _CLEAN_BYTES_MAX:
             self._clean.clear()
             self._clean_bytes = 0
         if data not in self._clean:
-            self._clean_bytes += len(data)
+            self._clean_bytes += size
         self._clean[data] = kind
 
     def _edits(self, data: bytes, content_type: bytes, held: list[bytes]) -> list[Edit]:

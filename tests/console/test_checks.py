@@ -26,9 +26,11 @@ from console.api.forge_settings import Telling, telling_of
 from console.api.forge_tokens import AppTokens, client_of
 from console.api.forges import FINAL
 from console.api.hook_settings import read_hooks
+from console.api.notice_desk import NoticeDesk, NoticeLog
 from console.api.notices import Notice, Notices
 from console.api.targets import read_targets
 from echolane.errors import UsageError
+from echolane.home import open_home
 from tests.console.test_notices import GOOD
 from tests.console.test_pushes import SECRET, TARGETS
 from tests.e2e.checks_parts import APP, GitHubDouble
@@ -171,6 +173,22 @@ def test_another_run_of_a_commit_has_another_check_run() -> None:
             now = Notice(kind, "shop/github", "acme/shop", "a", SHA, run, word)  # type: ignore[arg-type]
             book.settle({now.key: now}, set(), 2)
             assert book.by_key[now.key].comment == (0 if (kind, run) == ("check", "r2") else 5)
+
+
+async def test_a_check_run_that_is_told_while_another_run_begins_is_not_taken_for_that_ones(tmp_path: Path) -> None:
+    """Where the notice was renewed meanwhile, the id that comes back is of the run before: the next one makes its own, with all its notes."""
+    desk = NoticeDesk(NoticeLog(open_home(tmp_path)))
+    await desk.open()
+    one, two = (Notice("check", "shop/github", "acme/shop", "a", SHA, run, "fail") for run in ("r1", "r2"))
+    await desk.settle({one.key: one}, set())
+    turn = one.turn
+    await desk.settle({two.key: two}, set())
+    await desk.told(one, turn, 0, 7)
+
+    now = desk.book.by_key[two.key]
+    assert (now.run, now.comment, now.is_due) == ("r2", 0, True)
+    await desk.told(now, now.turn, 0, 8)
+    assert desk.book.by_key[two.key].comment == 8
 
 
 def test_an_app_proves_itself_as_github_wants_it() -> None:

@@ -127,6 +127,17 @@ def test_lists_of_any_shape_are_read(kind: str, tree: Any) -> None:
     assert len(said_by(json.dumps(tree).encode())) <= 200
 
 
+@pytest.mark.parametrize("before", [0, 150, 180, 790])
+def test_of_a_token_that_is_repeated_where_the_text_is_cut_nothing_is_left(before: int) -> None:
+    """The text is bounded and a token may be long; its beginning is as secret as all of it."""
+    secret = "ghs_" + "Zq7" * 80
+    said = said_by(json.dumps({"message": "x" * before + f" {secret} is none"}).encode(), secret)
+
+    assert "ghs_" not in said
+    assert "Zq7" not in said
+    assert len(said) <= 200
+
+
 def test_our_comment_is_the_one_that_we_wrote() -> None:
     """With our marker at its beginning, by us or, for an application, by a bot; another's is never written into."""
     mark = "<!-- echolane shop -->"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from console.up_signs import AWAKE_MAX_S, LOOK_S, Silence
+from console.up_signs import AWAKE_MAX_S, LOOK_S, Silence, wait_awake
+from echolane import service
 from echolane.vital import LONG, LONG_TIMES, TURNS
 from tests.console.up_stage import FAST, Stage, command_of
 
@@ -39,6 +42,40 @@ def test_silence_counts_while_the_supervisor_is_awake() -> None:
     assert silence.is_over
     silence.sign(TURNS + LONG)
     assert (silence.seconds, silence.bound_s, silence.is_told) == (0.0, 60.0 * LONG_TIMES, False)
+
+
+def test_a_supervisor_that_slept_hears_first_what_came_meanwhile() -> None:
+    """A part that was ready, or ended, while `echolane up` stood still for longer than the bound is not taken for one that never was."""
+    ours, theirs = socket.socketpair()
+
+    async def heard(_stop: asyncio.Event) -> bool:
+        reader, writer = await asyncio.open_connection(sock=ours)
+        ready = asyncio.Event()
+
+        async def hear() -> None:
+            await reader.readline()
+            ready.set()
+
+        def stand_still() -> None:
+            theirs.send(b"ready\n")
+            time.sleep(3.0)  # as SIGSTOP stops the loop
+
+        hearing, is_ready = asyncio.ensure_future(hear()), asyncio.ensure_future(ready.wait())
+        asyncio.get_running_loop().call_later(0.1, stand_still)
+        await wait_awake([is_ready], 2.0)
+        writer.close()
+        return is_ready.done() and hearing.done()
+
+    with theirs:
+        assert service.run(heard)
+
+
+async def test_the_time_of_a_supervisor_that_is_awake_is_bounded() -> None:
+    """What never comes is waited for as long as was said, and no longer."""
+    began = time.monotonic()
+    await wait_awake([asyncio.get_running_loop().create_future()], 0.7)
+
+    assert 0.7 <= time.monotonic() - began < 5
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +192,23 @@ def test_as_first_process_a_command_says_what_is_wrong_as_ever(tmp_path: Path, a
 
     assert done.returncode == 2
     assert done.stderr.startswith("echolane: unknown argument `--nothing`")
+
+
+def test_as_first_process_with_ends_ignored_a_command_ends(alone: list[str], tmp_path: Path) -> None:
+    """Who starts it may ignore the ends of children, which exec keeps; it is told of its own all the same."""
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.executable, sys.argv[1:])"
+    )
+    words = [*alone, sys.executable, "-c", ignoring, sys.executable, "-m", "console.main", "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60)
+
+    assert (done.returncode, done.stdout.startswith("echolane "), done.stderr) == (0, True, "")
+
+
+def test_a_first_process_that_calls_us_stays_one(alone: list[str], tmp_path: Path) -> None:
+    """Tests that run as the first process of their container go on once, and not in two copies."""
+    calling = "from console.main import main; print('code', main(['up', '--nothing']))"
+    words = [*alone, sys.executable, "-c", calling]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60)
+
+    assert done.stdout == "code 2\n"

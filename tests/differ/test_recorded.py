@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from differ.close import close_run
+from differ.compare import compare
+from differ.echoes import NOBODY
 from differ.letters import topic_of
-from differ.recorded import as_recorded
+from differ.recorded import as_recorded, spots_as_recorded
 from differ.rows import RowMaker
 from echolane.exchange import Body, Exchange, Request, Response
 from echolane.frame import EXCHANGES, OBSERVATIONS, encode_frame
@@ -88,6 +91,61 @@ def test_a_cut_body_says_nothing_of_what_is_in_it() -> None:
 
     assert as_recorded(one, recorded(cut), WHERE)
     assert not as_recorded(one, recorded(cut), "body:$.id")
+
+
+def in_json(tree: Any) -> Response:
+    """An answer of JSON."""
+    body = orjson.dumps(tree)
+    return Response(200, "1.1", [(b"Content-Type", b"application/json")], Body(body, len(body)))
+
+
+IDS = "5f0c1e9a775f0c1e9a775f0c1e9a7711", "91b7d2ee0491b7d2ee0491b7d2ee0422"
+
+
+@pytest.mark.parametrize(
+    ("then", "wanted"),
+    [
+        ({"of": {"id": IDS[0]}, "more": 1}, True),
+        ({"of": {"id": IDS[1]}}, False),
+        ({}, False),
+        ({"of": None}, False),
+        ([], False),
+    ],
+    ids=["there", "another one", "nothing that holds it", "no object", "another document"],
+)
+def test_what_was_not_there_when_it_was_recorded_was_not_recorded(then: Any, wanted: bool) -> None:
+    """A difference of what holds a place hides all that is in it: no difference is told there, and nothing is known of it."""
+    one = observation(*(in_json({"of": {"id": one_id}}) for one_id in IDS))
+
+    assert as_recorded(one, recorded(in_json(then)), "body:$.of.id") is wanted
+
+
+def test_a_list_of_another_length_shows_nothing_of_its_elements() -> None:
+    """Where the recorded list was empty, none of its elements' ids was the one that base gives."""
+    one = observation(*(in_json({"items": [{"n": 1, "id": one_id}]}) for one_id in IDS))
+
+    assert as_recorded(one, recorded(in_json({"items": [{"n": 1, "id": IDS[0]}]})), "body:$.items[*].id")
+    assert not as_recorded(one, recorded(in_json({"items": []})), "body:$.items[*].id")
+
+
+def test_an_exchange_is_compared_once_for_all_its_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thirty-two places of three large bodies at a run's close cost three looks."""
+    looks: list[str] = []
+
+    def counted(*args: Any) -> Any:
+        looks.append(args[2].path)
+        return compare(*args)
+
+    monkeypatch.setattr("differ.recorded.compare", counted)
+    trees = [{f"id{number}": one_id for number in range(32)} for one_id in IDS]
+    pairs = [
+        (observation(in_json(trees[0]), in_json(trees[1]), number=n), recorded(in_json(trees[0]), number=n))
+        for n in range(3)
+    ]
+    spots = {("GET /a.css", f"body:$.id{number}"): pairs for number in range(32)}
+
+    assert spots_as_recorded(spots, NOBODY) == set(spots)
+    assert len(looks) == 2 * len(pairs)
 
 
 def closed(tmp_path: Path, then: str, *, journal: bool = True) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import string
+import tracemalloc
 from pathlib import Path
 
 import orjson
@@ -329,3 +330,19 @@ def test_keys_that_stand_close_to_each_other_are_all_masked(keys, between):
     masked = MASKER.response(answer).response.body.data
     assert not any(key[9:].encode() in masked for key in long), masked
     assert masked.count(between.encode()) == len(keys)
+
+
+def test_short_bodies_that_are_remembered_take_no_more_than_their_bound():
+    """Eighty thousand short answers, none like another: what each takes beside its bytes counts, so all that is kept of them stays below 5 MiB."""
+    masker = Masker(KEY.mask_key())
+    headers = [(b"Content-Type", b"application/json")]
+    tracemalloc.start()
+    try:
+        for number in range(80_000):
+            body = b'{"n":%d}' % number
+            masker.response(Response(200, "1.1", headers, Body(body, len(body))))
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 5 * 2**20
