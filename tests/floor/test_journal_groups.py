@@ -137,7 +137,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @property
     def leases(self) -> Leases:
-        opened = self.journal._topic("t")
+        opened = self.journal.opened("t")
         return Leases(opened.index, opened.partitions, "g")
 
     def beat(self, name: str) -> None:
@@ -195,7 +195,7 @@ class LeaseMachine(RuleBasedStateMachine):
     def lose_the_index(self) -> None:
         """The file is damaged and rebuilt from the segments: everybody's leases are gone."""
         self.lost = True
-        index = self.journal._topic("t").index
+        index = self.journal.opened("t").index
         self.clock.advance_s(1)  # no epoch is given twice, as the first one is the time
         index._path.write_bytes(b"no database")
         self.seats = {name: ({}, until) for name, (_, until) in self.seats.items()}
