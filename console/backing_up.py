@@ -201,12 +201,10 @@ class _Backup:
         recorded = {name for name in journal.topics() if name.startswith(EXCHANGES)}
         counted = {f"{EXCHANGES}{path.name.split('.')[1]}" for path in self._home.ledger.glob("capture.*.*.relay")}
         for name in sorted(recorded | counted):
-            if name in recorded and name not in topics:
-                topics[name] = noted(journal, name)
-            one = topics.get(name)
-            with still(journal, [one] if one else []):
+            # Asked for in the moment, in which none is made: its topic is there with its first entry.
+            with still(journal, [], lambda name=name: _named(journal, topics, name)):
                 ledgers = [copied(session) for session in sessions(self._home, name.removeprefix(EXCHANGES))]
-                if one:
+                for one in _named(journal, topics, name):
                     found[name] = cut(one)
             for ledger in ledgers:
                 for file, data in ledger.items():
@@ -263,6 +261,13 @@ def _noted(journal: SqliteJournal, known: dict[str, Noted] | None = None) -> dic
     if known is not None:
         known |= found
     return found
+
+
+def _named(journal: SqliteJournal, topics: dict[str, Noted], name: str) -> list[Noted]:
+    """The topic of this name, where there is one."""
+    if name not in topics and name in journal.topics():
+        topics[name] = noted(journal, name)
+    return [topics[name]] if name in topics else []
 
 
 def _of_runs(topics: dict[str, Noted]) -> list[Noted]:

@@ -318,7 +318,11 @@ def _greeted(path: Path, timeout_s: float) -> socket.socket:
 
 def _recognise(reply: wire.Reply, path: Path) -> None:
     if not isinstance(reply, wire.Welcome) or reply.protocol != wire.PROTOCOL:
-        raise HomeError(f"the owner of the store at {path} is another version of Echolane; end it and run this again")
+        # Ended by itself, it would be begun again by those that it serves, which then could not speak to the new one.
+        raise HomeError(
+            f"the owner of the store at {path} is another version of Echolane; end the commands of that version which use this "
+            "home (`echolane up`, `api`, runs): it ends with the last of them; then run this again"
+        )
 
 
 def _exchange(sock: socket.socket, head: wire.Request, file: int = -1) -> wire.Reply:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,11 +15,12 @@ from console import backing_up
 from console.backing_up import back_up
 from console.restoring import restore
 from echolane.clock import SYSTEM
+from echolane.frame import EXCHANGES, encode_frame
 from echolane.home import Home, open_home
 from echolane.journal.copying import Noted
 from echolane.journal.sqlite import SqliteJournal
 from echolane.keys import load_seal_keys
-from echolane.ledger import Counters
+from echolane.ledger import Counters, read_counters
 
 
 def made(home: Home, folder: Path) -> Path:
@@ -65,3 +69,31 @@ def restored(file: Path, home: Path) -> Path:
     """The home of a backup."""
     restore(file, home)
     return home
+
+
+def test_a_service_whose_topic_is_made_meanwhile_has_both_or_neither(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is counted as stored is in the journal, also where the topic was not there yet a moment before."""
+    home, still, after = open_home(tmp_path / "home"), backing_up.still, list[bool]()
+    journal, session = SqliteJournal(home.journal, SYSTEM), next_session(home, "shop")
+    Counters(session.relay).close()
+
+    @contextmanager
+    def late(*given: Any) -> Generator[None]:
+        if after:
+            journal.create("exchanges.shop", 1)
+            journal.append("exchanges.shop", 0, [encode_frame([1], kind=EXCHANGES, partition=0, first_ns=1, last_ns=2)])
+            counters = Counters(session.recorder)
+            counters.set("stored", 1)
+            counters.close()
+        after.append(True)
+        with still(*given):
+            yield
+
+    monkeypatch.setattr(backing_up, "still", late)
+    new = open_home(restored(made(home, tmp_path), tmp_path / "new"))
+
+    assert len(after) == 2
+    assert read_counters(sessions(new, "shop")[0].recorder)["stored"] == 1
+    assert SqliteJournal(new.journal, SYSTEM).end("exchanges.shop", 0) == 1

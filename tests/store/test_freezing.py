@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from echolane.errors import HomeError
-from echolane.store import Store, client, open_store
+from echolane.store import Store, client, open_store, wire
 from echolane.store.client import StoreClient
 from echolane.store.freezing import SHADOW, Freezer
 from tests.waiting import wait_until
@@ -124,6 +124,17 @@ def test_a_freeze_is_between_two_inserts(tmp_path: Path) -> None:
     late.join(10)
 
     assert order == ["inserted", "listed", "froze", "inserted late"]
+
+
+def test_an_owner_of_another_version_is_left_to_its_clients(
+    home: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who meets one is told to end what it serves, not the owner, which those would begin anew."""
+    store.insert("noise", rows("one"))
+    monkeypatch.setattr(wire, "PROTOCOL", wire.PROTOCOL + 1)
+    with pytest.raises(HomeError, match="end the commands of that version"):
+        StoreClient(home)
+    assert store.query("SELECT count() AS n FROM noise")[0]["n"] == 1
 
 
 def test_an_owner_removes_what_another_left(home: Path) -> None:
