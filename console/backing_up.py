@@ -150,7 +150,7 @@ class _Backup:
         self._letters()
         if journal is not None:
             cuts |= self._services(journal, topics)
-        self._all_of(_files(self._home.keys))
+        self._all_of(_files(self._home.keys, self._left))
         if frozen is not None:
             self._store(frozen.name, frozen.tables)
         for name, one in sorted(cuts.items()):
