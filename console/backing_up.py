@@ -7,7 +7,8 @@ left it, at one moment. In this order:
 2. the moment of the runs: nobody appends to their topics while the store is frozen, so its rows and the topics fit exactly;
 3. dead letters, which are on the disk before their rows;
 4. the moment of each service: nobody appends to its topic while its ledger is read, so both tell the same exchanges;
-5. at leisure, what the moments fixed: the store's parts, then the topics up to where they went.
+5. keys, which are there before what they open;
+6. at leisure, what the moments fixed: the store's parts, then the topics up to where they went.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import os
 import resource
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import BinaryIO
@@ -134,6 +135,8 @@ class _Backup:
             if self._home.spool.is_dir():  # of a time when the journal was elsewhere
                 spool = SqliteJournal(self._home.spool, SYSTEM)
                 stack.callback(spool.close)
+        # Started, where it must be, before others wait: nobody appends while it freezes.
+        store = stack.enter_context(StoreClient(self._home.path)) if "store" in self._holds else None
         topics = {} if journal is None else _noted(journal)
         spooled = {} if spool is None else _noted(spool)
         self._small()
@@ -141,12 +144,13 @@ class _Backup:
         with ExitStack() as moment:
             if journal is not None:
                 moment.enter_context(still(journal, _of_runs(topics), lambda: _of_runs(_noted(journal, topics))))
-            if "store" in self._holds:
-                frozen = stack.enter_context(StoreClient(self._home.path).frozen())
+            if store is not None:
+                frozen = stack.enter_context(store.frozen())
             cuts |= {name: cut(one) for name, one in topics.items() if not name.startswith(EXCHANGES)}
         self._letters()
         if journal is not None:
             cuts |= self._services(journal, topics)
+        self._all_of(_files(self._home.keys, self._left))
         if frozen is not None:
             self._store(frozen.name, frozen.tables)
         for name, one in sorted(cuts.items()):
@@ -160,16 +164,20 @@ class _Backup:
             if path == self._home.path / AUDIT:
                 self._audit(path)
             else:
-                self._file(path, path.relative_to(self._home.path))
+                self._all_of([path])
+
+    def _all_of(self, paths: Iterable[Path]) -> None:
+        for path in paths:
+            self._file(path, path.relative_to(self._home.path))
 
     def _left(self, here: Path, name: str) -> bool:
         """Whether something is copied otherwise, or passes."""
         if name == "lock" or name.endswith(PASSING):
             return True
         if here == self._home.path:
-            return name in NOT_STATE or (name == LEDGER and "journal" not in self._holds)
+            return name in NOT_STATE or name == "keys" or (name == LEDGER and "journal" not in self._holds)
         if here == self._home.ledger:
-            return name.startswith("capture.")
+            return name.startswith(("capture.", "agent."))
         return (here == self._home.runs and name.endswith(ENDING)) or here / name == self._home.path / AUDIT_HEAD
 
     def _audit(self, path: Path) -> None:
@@ -185,8 +193,7 @@ class _Backup:
             self._packer.add(f"{HOME}/{AUDIT_HEAD}", data)
 
     def _letters(self) -> None:
-        for path in sorted(self._home.runs.glob(f"*{ENDING}")):
-            self._file(path, path.relative_to(self._home.path))
+        self._all_of(sorted(self._home.runs.glob(f"*{ENDING}")))
 
     def _services(self, journal: SqliteJournal, topics: dict[str, Noted]) -> dict[str, Cut]:
         """The moment of each service: where its topic ends, and what its sessions have counted."""
@@ -194,16 +201,16 @@ class _Backup:
         recorded = {name for name in journal.topics() if name.startswith(EXCHANGES)}
         counted = {f"{EXCHANGES}{path.name.split('.')[1]}" for path in self._home.ledger.glob("capture.*.*.relay")}
         for name in sorted(recorded | counted):
-            if name in recorded and name not in topics:
-                topics[name] = noted(journal, name)
-            one = topics.get(name)
-            with still(journal, [one] if one else []):
+            # Asked for in the moment, in which none is made: its topic is there with its first entry.
+            with still(journal, [], lambda name=name: _named(journal, topics, name)):
                 ledgers = [copied(session) for session in sessions(self._home, name.removeprefix(EXCHANGES))]
-                if one:
+                for one in _named(journal, topics, name):
                     found[name] = cut(one)
             for ledger in ledgers:
                 for file, data in ledger.items():
                     self._packer.add(f"{HOME}/{LEDGER}/{file}", data)
+        # Who a session's agent is stands on the disk before its counters do.
+        self._all_of(_files(self._home.ledger, lambda _, name: not name.startswith("agent.") or name.endswith(PASSING)))
         return found
 
     def _store(self, name: str, tables: dict[str, str]) -> None:
@@ -242,11 +249,25 @@ class _Backup:
 
 
 def _noted(journal: SqliteJournal, known: dict[str, Noted] | None = None) -> dict[str, Noted]:
-    """All topics; of them those that are new, which become known."""
-    found = {name: noted(journal, name) for name in journal.topics() if known is None or name not in known}
+    """All topics; of them those that are new, which become known. One that is removed meanwhile is none."""
+    found: dict[str, Noted] = {}
+    for name in journal.topics():
+        try:
+            if known is None or name not in known:
+                found[name] = noted(journal, name)
+        except HomeError:
+            if name in journal.topics():
+                raise
     if known is not None:
         known |= found
     return found
+
+
+def _named(journal: SqliteJournal, topics: dict[str, Noted], name: str) -> list[Noted]:
+    """The topic of this name, where there is one."""
+    if name not in topics and name in journal.topics():
+        topics[name] = noted(journal, name)
+    return [topics[name]] if name in topics else []
 
 
 def _of_runs(topics: dict[str, Noted]) -> list[Noted]:

@@ -81,6 +81,8 @@ def _check_file(path: Path, home: Path, *, force: bool) -> None:
         raise UsageError(f"`{path}`: there is no folder `{path.parent}`")
     if path.resolve().is_relative_to(home.resolve()):
         raise UsageError(f"`{path}` lies in the home, and would be lost with it; name a place outside, on another disk")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"`{path}` is no file, and a backup takes the place of what is there; name a file")
     if path.exists() and not force:
         raise UsageError(f"`{path}` is there already; name another file, or replace it with --force")
 

@@ -56,7 +56,7 @@ def restore(path: Path, home: Path) -> Written:
     """
     home = home.resolve()
     _require_empty(home)
-    with _place(home) as place, _reading(path, place) as reading:
+    with _place(home) as place, _reading(path, place) as reading, _for_its_owner():
         try:
             written = _gone_through(path, reading, _Making(reading, place).take)
             os.sync()  # a home can have a million files
@@ -178,6 +178,16 @@ def _require_empty(home: Path) -> None:
         raise UsageError(f"`{home}` cannot be a home: {error.strerror}; give another with --home") from error
     if there - (NOTHING if home.is_mount() else frozenset()):
         raise UsageError(f"`{home}` is not empty; restore into a new folder with --home, or move this one away first")
+
+
+@contextmanager
+def _for_its_owner() -> Generator[None]:
+    """Whatever is made, also by those who are asked to, is readable by its owner alone."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 @contextmanager

@@ -5,11 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from echolane.errors import HomeError, unwritable
+
+LOOKS, LOOK_S = 10, 0.001
+"""Who asks whether a lease is held has it for some microseconds, so one look is not enough to tell that somebody has."""
 
 
 @contextmanager
@@ -22,7 +26,7 @@ def held(path: Path, what: str) -> Generator[None]:
         raise unwritable(f"`{path}`", error) from error
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
         except BlockingIOError as error:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
             raise HomeError(f"{what} is in the hands of process {holder}; wait until it ends") from error
@@ -36,6 +40,16 @@ def held(path: Path, what: str) -> Generator[None]:
         os.close(descriptor)
 
 
+def _lock(descriptor: int) -> None:
+    """BlockingIOError where somebody else has it, and keeps it."""
+    for _ in range(LOOKS - 1):
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOOK_S)
+    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def is_held(path: Path) -> bool:
     """Whether a living process holds the lease at ``path``."""
     try:
@@ -43,7 +57,9 @@ def is_held(path: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(
+            descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB
+        )  # shared: two who ask do not take each other for a holder
     except BlockingIOError:
         return True
     else:

@@ -52,7 +52,8 @@ def whole_file(path: Path) -> Generator[BinaryIO]:
     except OSError as error:
         if error.errno not in _NOT_NAMELESS:
             raise
-        descriptor, named = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), True
+        part.unlink(missing_ok=True)  # of somebody who was killed, or had others read what is written here
+        descriptor, named = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), True
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor has no path
             yield file

@@ -8,6 +8,7 @@ is all that has to be known of it, since entries never change. :mod:`echolane.jo
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
@@ -24,6 +25,8 @@ from echolane.journal.sqlite import SqliteJournal, Topic, turn_of_topics
 
 CHUNK_BYTES = 8 * 1024 * 1024
 """Entries of one file: two of them are in memory, and the largest frame."""
+STILL_WAIT_S = 4.0
+"""For the turns of all topics: with what the store may take to freeze, less than the ten seconds that a writer waits for the first."""
 HEAD = "topic.json"
 RECORD = struct.Struct("<QQI")
 """Before each frame: its key, when it was appended, its length."""
@@ -91,12 +94,18 @@ def still(
     """Have nobody append to these topics, and nobody make or remove any, for the block. ``more``: those that were made since they were noted.
 
     A writer waits ten seconds for its turn, so the block is short: some milliseconds for a service, at most a second for a store of many parts.
+    For the same reason all turns together are waited for no longer than STILL_WAIT_S.
     """
+    deadline = time.monotonic() + STILL_WAIT_S
+
+    def left_s() -> float:
+        return max(0.0, deadline - time.monotonic())
+
     with ExitStack() as stack, files.translated(journal.folder):
-        stack.enter_context(turn_of_topics(journal.folder))
+        stack.enter_context(turn_of_topics(journal.folder, left_s()))
         for one in chain(topics, more()):
             if one.topic.folder.is_dir():  # else it was removed, and nobody writes it
-                stack.enter_context(one.topic.writer.turn())
+                stack.enter_context(one.topic.writer.turn(left_s()))
         yield
 
 

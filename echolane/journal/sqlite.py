@@ -275,9 +275,9 @@ class SqliteJournal:
             return opened
 
 
-def turn_of_topics(folder: Path) -> AbstractContextManager[None]:
+def turn_of_topics(folder: Path, wait_s: float | None = None) -> AbstractContextManager[None]:
     """Hold the list of topics for the block: nobody makes or removes one meanwhile."""
-    return turn(folder / ".topics.lock", "the journal's list of topics")
+    return turn(folder / ".topics.lock", "the journal's list of topics", wait_s)
 
 
 def fsync(path: Path) -> None:

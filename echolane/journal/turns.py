@@ -17,12 +17,12 @@ _POLL_S = 0.001
 
 
 @contextmanager
-def turn(path: Path, what: str) -> Generator[None]:
-    """Hold the lock at ``path`` for the block; HomeError names the process that does not give it up."""
+def turn(path: Path, what: str, wait_s: float | None = None) -> Generator[None]:
+    """Hold the lock at ``path`` for the block; HomeError names the process that does not give it up, in TURN_WAIT_S or ``wait_s``."""
     # Opened anew each time: a lock belongs to the open file, and one inherited by a forked child would exclude nobody.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        _wait_locked(descriptor, what)
+        _wait_locked(descriptor, what, TURN_WAIT_S if wait_s is None else wait_s)
         try:
             try:
                 os.pwrite(descriptor, f"{os.getpid():<15}\n".encode(), 0)
@@ -35,15 +35,15 @@ def turn(path: Path, what: str) -> Generator[None]:
         os.close(descriptor)
 
 
-def _wait_locked(descriptor: int, what: str) -> None:
-    deadline = time.monotonic() + TURN_WAIT_S
+def _wait_locked(descriptor: int, what: str, wait_s: float) -> None:
+    deadline = time.monotonic() + wait_s
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if time.monotonic() > deadline:
                 raise HomeError(
-                    f"{_holder(descriptor)} has been writing {what} for {TURN_WAIT_S:.0f} s; look at it, or end it"
+                    f"{_holder(descriptor)} has been writing {what} for {wait_s:.0f} s; look at it, or end it"
                 ) from error
             time.sleep(_POLL_S)
         else:

@@ -52,9 +52,9 @@ class Writer:
         """Append frames to a partition; threads that wait at the same time share a commit."""
         return self._together.append(partition, frames, lambda batch: self._commit(batch, clock))
 
-    def turn(self) -> AbstractContextManager[None]:
+    def turn(self, wait_s: float | None = None) -> AbstractContextManager[None]:
         """The turn of this process to write the topic."""
-        return turn(self._folder / "writer.lock", f"topic {self._folder.parent.name}")
+        return turn(self._folder / "writer.lock", f"topic {self._folder.parent.name}", wait_s)
 
     def _commit(self, batch: Sequence[Waiting], clock: Clock) -> None:
         with files.translated(self._folder.parent), self.turn():

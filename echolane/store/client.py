@@ -33,6 +33,8 @@ ATTEMPTS_MAX = 8
 """Owners that may die under one request; beyond it the request itself is what kills them."""
 ASKED_MAX = 2
 """The same for a foreign reader's statement: the first may meet a kept connection to an owner that is gone; none may end owner after owner."""
+FREEZE_S = 4.0
+"""How long a freeze may take: whoever asks for one keeps writers of the journal from their turn meanwhile, who wait for ten seconds."""
 ANSWER_BYTES_MAX = 256 * 1024 * 1024
 """What :meth:`StoreClient.query` collects at most; larger answers are streamed."""
 IDLE_MAX = 4
@@ -140,16 +142,29 @@ class StoreClient:
     def frozen(self) -> Generator[wire.Frozen]:
         """All parts as they are at one moment, for as long as the block; the rest of the store goes on.
 
+        The owner is asked over a connection that is there, where there is one: it was started before then.
+
         Raises:
-            HomeError: the owner died, or there is no room for the links.
+            HomeError: the owner hangs or died, which at the block's end says that parts went while they were copied; or there is no
+                room for the links.
         """
-        sock = self._connect()
+        sock = self._take()
         try:
+            sock.settimeout(FREEZE_S)
             try:
                 reply = _exchange(sock, wire.Freeze())
+            except TimeoutError as error:
+                raise HomeError(
+                    f"{self._holder()}, the store's owner, did not freeze the store within {FREEZE_S:.0f} s; try again, or look at it"
+                ) from error
             except OSError as error:
                 raise HomeError(f"the store's owner died while it froze the store ({error}); try again") from error
             yield cast("wire.Frozen", reply)
+            sock.settimeout(CONNECT_S)
+            try:  # what is frozen goes with its owner, and with it files that nobody would miss
+                _exchange(sock, wire.Hello())
+            except OSError as error:
+                raise HomeError(f"the store's owner ended while its parts were copied ({error}); try again") from error
         finally:
             sock.close()
 
@@ -268,12 +283,16 @@ class StoreClient:
             time.sleep(pause_s)
             pause_s = min(0.2, pause_s * 2)
 
-    def _silent(self) -> StoreBusy:
+    def _holder(self) -> str:
+        """The owner's process."""
         holder = ""
         with contextlib.suppress(OSError, UnicodeDecodeError):
             holder = (self._home / "store" / "owner.lock").read_text().strip()
+        return f"process {holder or 'unknown'}"
+
+    def _silent(self) -> StoreBusy:
         return StoreBusy(
-            f"the store of {self._home} is held by process {holder or 'unknown'}, which has not answered for {CONNECT_S:.0f} s;"
+            f"the store of {self._home} is held by {self._holder()}, which has not answered for {CONNECT_S:.0f} s;"
             " end it and run this again"
         )
 
@@ -299,7 +318,11 @@ def _greeted(path: Path, timeout_s: float) -> socket.socket:
 
 def _recognise(reply: wire.Reply, path: Path) -> None:
     if not isinstance(reply, wire.Welcome) or reply.protocol != wire.PROTOCOL:
-        raise HomeError(f"the owner of the store at {path} is another version of Echolane; end it and run this again")
+        # Ended by itself, it would be begun again by those that it serves, which then could not speak to the new one.
+        raise HomeError(
+            f"the owner of the store at {path} is another version of Echolane; end the commands of that version which use this "
+            "home (`echolane up`, `api`, runs): it ends with the last of them; then run this again"
+        )
 
 
 def _exchange(sock: socket.socket, head: wire.Request, file: int = -1) -> wire.Reply:

@@ -13,8 +13,11 @@ import pytest
 from console.backing_up import ABOUT, CONTENTS, FORMAT, About, Contents
 from console.restoring import look_through, restore
 from echolane.archive import Packer, packing
+from echolane.clock import SYSTEM
 from echolane.errors import EcholaneError, HomeError, UsageError
-from echolane.journal.copying import RECORD
+from echolane.frame import WORDS, encode_frame
+from echolane.journal.copying import RECORD, Copying, cut, noted
+from echolane.journal.sqlite import SqliteJournal
 from echolane.store.migrate import migrations
 
 TABLES = max(step.number for step in migrations())
@@ -46,6 +49,32 @@ def test_a_plain_backup_makes_a_home(tmp_path: Path) -> None:
     assert key.read_bytes() == b"k"
     assert [path.stat().st_mode & 0o777 for path in (key.parent.parent, key.parent, key)] == [0o700, 0o700, 0o600]
     assert {path.name for path in tmp_path.iterdir()} == {"new", "b.tar.zst"}
+
+
+def test_everything_in_a_home_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """Folders in folders and the journal's files are readable by their owner alone, whatever the mask of the caller."""
+    before = os.umask(0o022)
+    try:
+        journal = SqliteJournal(tmp_path / "home" / "journal", SYSTEM)
+        journal.create("exchanges.shop", 1)
+        journal.append("exchanges.shop", 0, [encode_frame([1], kind=WORDS, partition=0, first_ns=1, last_ns=2)])
+        one = noted(journal, "exchanges.shop")
+        entries = [*Copying("exchanges.shop", cut(one)).files()]
+        journal.close()
+
+        def fill(packer: Packer) -> None:
+            packer.add("home/a/b/c/file", b"x")
+            for name, data in entries:
+                packer.add(f"journal/{name}", data)
+
+        restore(made(tmp_path, fill), tmp_path / "new")
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+
+    found = {path: path.stat().st_mode & 0o777 for path in [tmp_path / "new", *(tmp_path / "new").rglob("*")]}
+    assert any(path.suffix == ".db" for path in found)
+    assert not {path: oct(mode) for path, mode in found.items() if mode & 0o077}
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,7 @@ def test_a_home_with_a_cluster_is_backed_up_without_it(world: World) -> None:
         (["backup", "home/b.tar.zst", "--home", "home"], "lies in the home"),
         (["backup", "nowhere/b.tar.zst", "--home", "home"], "there is no folder"),
         (["backup", ".", "--home", "home"], "is a folder"),
+        (["backup", "pipe", "--force", "--home", "home"], "is no file"),
         (
             ["backup", "there.tar.zst", "--home", "home"],
             "is there already; name another file, or replace it with --force",
@@ -243,6 +244,7 @@ def test_what_cannot_be_is_said_in_one_line(world: World, words: list[str], said
     """A place or a file that will not do ends with exit 2 and one line, and nothing is written."""
     open_home(world.home)
     (world.folder / "there.tar.zst").write_text("something of somebody's")
+    os.mkfifo(world.folder / "pipe")
     before = sorted(world.folder.iterdir())
 
     done = world.call(*words)

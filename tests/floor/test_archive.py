@@ -164,6 +164,7 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
     if not nameless:
         monkeypatch.setattr(os, "O_TMPFILE", os.O_DIRECTORY)  # what a file system without them says: it is a folder
     path = tmp_path / "b.tar.zst"
+    path.with_name(f".{path.name}.part").touch(0o666)  # which somebody else could read
     with whole_file(path) as file:
         file.write(b"one")
         assert not path.exists()

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import msgspec
 import pytest
 
 from echolane.clock import SYSTEM
+from echolane.errors import HomeError
 from echolane.frame import WORDS, encode_frame
+from echolane.journal import copying
 from echolane.journal.copying import HEAD, RECORD, Copying, SegmentHead, TopicHead, cut, noted, still
 from echolane.journal.rebuilding import Rebuilding, Unfitting
 from echolane.journal.segments import key_of
@@ -116,6 +119,34 @@ def test_nobody_appends_while_a_topic_is_still(journal: SqliteJournal) -> None:
 
     assert given == [8]
     other.close()
+
+
+def test_all_turns_together_are_waited_for_so_long(
+    journal: SqliteJournal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writers that are slow one after the other do not add up: whoever waits for a turn that is held meanwhile gets it in time."""
+    monkeypatch.setattr(copying, "STILL_WAIT_S", 0.6)
+    names = ["a", "b", "c"]
+    for name in names:
+        journal.create(name, 1)
+    slow = [noted(journal, name) for name in names]
+    held = [threading.Event() for _ in names]
+
+    def write(at: int) -> None:
+        with slow[at].topic.writer.turn():
+            held[at].set()
+            time.sleep(0.4 * (at + 1))
+
+    writers = [threading.Thread(target=write, args=(at,)) for at in range(3)]
+    for writer, event in zip(writers, held, strict=True):
+        writer.start()
+        event.wait(10)
+    begun = time.monotonic()
+    with pytest.raises(HomeError, match="has been writing topic b"), still(journal, slow):
+        pass
+    assert time.monotonic() - begun < 0.75
+    for writer in writers:
+        writer.join(10)
 
 
 def test_segments_that_retention_takes_meanwhile_are_left_out(journal: SqliteJournal, tmp_path: Path) -> None:

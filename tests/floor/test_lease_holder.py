@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
-from echolane.lease import held, tell_holder
+import pytest
+
+from echolane import lease
+from echolane.lease import held, is_held, tell_holder
 
 HOLDER = """
 import signal, sys
@@ -38,3 +43,19 @@ def test_the_holder_of_a_lease_is_told(tmp_path: Path) -> None:
     assert not tell_holder(path, signal.SIGCONT)
     with held(path, "it"):
         assert path.read_text() == str(os.getpid())
+
+
+def test_who_asks_is_not_taken_for_a_holder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease that others ask about at that moment is free, for who takes it and for each who asks."""
+    monkeypatch.setattr(lease, "LOOKS", 5000)  # a busy machine is slow to answer
+    path = tmp_path / "lease"
+    with held(path, "it"):
+        assert is_held(path)
+    asking = os.open(path, os.O_RDWR)
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    assert not is_held(path)
+    answered = threading.Timer(0.003, os.close, [asking])
+    answered.start()
+    with held(path, "it"):
+        pass
+    answered.join()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from echolane.store import Store, open_store
+import pytest
+
+from echolane.errors import HomeError
+from echolane.store import Store, client, open_store, wire
 from echolane.store.client import StoreClient
 from echolane.store.freezing import SHADOW, Freezer
 from tests.waiting import wait_until
@@ -52,6 +58,39 @@ def test_a_freeze_goes_with_its_client(home: Path, store: Store) -> None:
     wait_until(lambda: not (shadow / first.name).exists(), 10)
 
 
+def test_a_freeze_whose_owner_was_killed_is_told(home: Path, store: Store, owner_of: Callable[[Path], int]) -> None:
+    """Who copied what another owner has removed meanwhile is told, also where no file was missed."""
+    store.insert("noise", rows("one"))
+
+    def copy(own: StoreClient) -> None:
+        with own.frozen() as frozen:
+            os.kill(owner_of(home), signal.SIGKILL)
+            wait_until(lambda: store.query("SELECT count() AS n FROM noise")[0]["n"] == 1, 30)
+            assert counts(home, frozen.name, frozen.tables) == {}
+
+    with StoreClient(home) as own, pytest.raises(HomeError, match="ended while its parts were copied"):
+        copy(own)
+
+
+def test_an_owner_that_hangs_is_not_waited_for(
+    home: Path, store: Store, owner_of: Callable[[Path], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever freezes keeps others waiting, and gives up before they do."""
+    monkeypatch.setattr(client, "FREEZE_S", 0.3)
+    store.insert("noise", rows("one"))
+    owner = owner_of(home)
+    with StoreClient(home) as own:
+        os.kill(owner, signal.SIGSTOP)
+        try:
+            with pytest.raises(HomeError, match=f"process {owner}, the store's owner, did not freeze"), own.frozen():
+                pass
+        finally:
+            os.kill(owner, signal.SIGCONT)
+        shadow = home / "store" / "chdb" / SHADOW
+        store.insert("noise", rows("two"))
+        wait_until(lambda: not [path for path in shadow.glob("*") if path.is_dir()], 10)
+
+
 def test_a_freeze_is_between_two_inserts(tmp_path: Path) -> None:
     """A freeze waits for inserts that are under way, and those that follow wait for it."""
     order: list[str] = []
@@ -76,15 +115,26 @@ def test_a_freeze_is_between_two_inserts(tmp_path: Path) -> None:
             order.append("inserted late")
 
     late, freezing = threading.Thread(target=insert), threading.Thread(target=freeze)
+    late.start()  # before anybody joins it
     with freezer.inserting():
         freezing.start()
         freezing.join(0.3)
         order.append("inserted")
-    late.start()
     freezing.join(10)
     late.join(10)
 
     assert order == ["inserted", "listed", "froze", "inserted late"]
+
+
+def test_an_owner_of_another_version_is_left_to_its_clients(
+    home: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who meets one is told to end what it serves, not the owner, which those would begin anew."""
+    store.insert("noise", rows("one"))
+    monkeypatch.setattr(wire, "PROTOCOL", wire.PROTOCOL + 1)
+    with pytest.raises(HomeError, match="end the commands of that version"):
+        StoreClient(home)
+    assert store.query("SELECT count() AS n FROM noise")[0]["n"] == 1
 
 
 def test_an_owner_removes_what_another_left(home: Path) -> None:
