@@ -29,7 +29,7 @@ from differ.bodies_of import (
 from differ.classes import format_of, times_apart, timing_apart
 from differ.context import Context, Reading
 from differ.csvs import tables
-from differ.difference import EXCERPT_BYTES, FORMAT, PERMUTATION, TYPE, VALUE
+from differ.difference import EXCERPT_BYTES, FORMAT, PERMUTATION, TYPE, VALUE, formed
 from differ.echoes import Own, unechoed
 from differ.images import images
 from differ.jsons import LOSSY, PLAIN, NotJson, has_duplicates, parse_with_duplicates
@@ -183,7 +183,7 @@ def structured(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed
     elif form == HTML:
         pages(sink, old, new, lambda one, two: text_change(one, two, sink.now_ns))
     elif form == TEXT:
-        text_bodies(sink, old, new, forms[0].why)
+        text_bodies(sink, old, new, forms[0])
     elif form == CSV:
         tables(sink, old, new, walk)
     elif form == IMAGE:
@@ -191,7 +191,9 @@ def structured(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed
     elif form == PROTOBUF:
         protobufs(sink, raw, forms, walk, context)
     elif form in {BYTES, EMPTY}:
-        sink.add("body", octets(*raw))
+        change = octets(*raw)
+        change.signature = formed(forms[0].media, change.signature)
+        sink.add("body", change)
     else:
         walk.trees(old, new, "body:$")
 
@@ -222,11 +224,11 @@ def repeated(walk: Walk, raw: tuple[bytes, bytes]) -> None:
     walk.trees(old, new, "body:$")
 
 
-def text_bodies(sink: Sink, old: str, new: str, why: str = "") -> None:
-    """Texts; ``why`` names what they should have been and could not be read as."""
+def text_bodies(sink: Sink, old: str, new: str, of: Parsed | None = None) -> None:
+    """Texts; ``of`` says what they are, or should have been and could not be read as."""
     change = text_change(old, new, sink.now_ns)
-    if why:
-        change.signature = f"no {why}:{change.signature}"
+    if of is not None:
+        change.signature = f"no {of.why}:{change.signature}" if of.why else formed(of.media, change.signature)
     sink.add("body", change)
 
 

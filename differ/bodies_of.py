@@ -44,6 +44,8 @@ class Parsed(msgspec.Struct, frozen=True, gc=False):
     """Of JSON: PLAIN, or MIXED where ``==`` may take 1, 1.0 and true for one another, or LOSSY where its numbers are exact ones."""
     why: str = ""
     """Of text and bytes: what the label says they are, and they could not be read as."""
+    media: str = ""
+    """Of text and bytes: their label."""
 
 
 def content_type(headers: Headers) -> str:
@@ -220,6 +222,7 @@ def _form(data: bytes) -> Parsed | None:
 def _text(data: bytes, media: str) -> Parsed:
     why = media if media in HTMLS or media in CSVS or media.startswith("multipart/") else ""
     try:
-        return Parsed(TEXT, data.decode("utf-8"), why=why)
+        return Parsed(TEXT, data.decode("utf-8"), why=why, media=media)
     except UnicodeDecodeError:
-        return Parsed(TEXT, text_of(data), why=why) if media.startswith("text/") else Parsed(BYTES, data)
+        text = media.startswith("text/")
+        return Parsed(TEXT, text_of(data), why=why, media=media) if text else Parsed(BYTES, data, media=media)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 PRESENCE, TYPE, FORMAT, VALUE = range(4)
@@ -13,6 +15,10 @@ BROKEN, RENAMING = "relation-broken:", "renaming:"
 """How the signature of a change begins that :mod:`differ.renaming` has placed."""
 ORDER_OF = "order of "
 """What the signature of a list in another order says before how many members it has; what is shown are those that moved."""
+UNSAID = frozenset(("", "text/plain", "application/octet-stream"))
+"""Media types that do not say what a text or bytes are."""
+_MEDIA = re.compile(r"[a-z0-9][\w.+-]{0,60}/[a-z0-9][\w.+-]{0,60}", re.ASCII)
+_FORMED = re.compile(rf"(\w+:)as ({_MEDIA.pattern}):", re.ASCII)
 
 
 class Difference(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -35,3 +41,19 @@ class Difference(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Equal for the same change at other endpoints."""
     rule: int = 0
     """Number of the rule that explains it, from 1; 0 where none does."""
+
+
+def formed(media: str, signature: str) -> str:
+    """The signature of a change of a whole body of this media type, which has no places by which one document is told from another."""
+    return signature if media in UNSAID or _MEDIA.fullmatch(media) is None else f"as {media}:{signature}"
+
+
+def form_of(signature: str) -> tuple[str, str]:
+    """The media type that the signature of a change names, and the signature without it."""
+    found = _FORMED.match(signature)
+    return (found[2], found[1] + signature[found.end() :]) if found else ("", signature)
+
+
+def names_of(signature: str) -> tuple[str, str]:
+    """By what a rule may name a change: as it is told, and without its media type."""
+    return signature, form_of(signature)[1]

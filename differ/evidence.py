@@ -35,6 +35,8 @@ class Place:
     facet: int
     nature: str = ""
     """``generative`` or ``permutation``: each distinct pair of values counts once. Empty: each exchange counts."""
+    form: str = ""
+    """Of a whole body: its media type, where that says what it is. Places that only this parts share their evidence."""
     klass: str = ""
     digest: bool = True
     """Whether all its values are hashes so long that two instances never agree on one by luck: what they agree on is made of something."""
@@ -42,6 +44,8 @@ class Place:
     """Flags that every difference here has."""
     count: int = 0
     """Exchanges in which this very kind was seen between base and branch."""
+    clear: int = 0
+    """Those of them in which no version differs from itself there."""
     greedy: int = 0
     """Those of them in which it was seen in an array whose elements were paired greedily."""
     seen: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])

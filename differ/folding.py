@@ -3,7 +3,8 @@
 Folds, in this order, each deterministic:
 
 1. the same place, kind and change at many endpoints;
-2. a change told in many texts (a Location per page) is one finding per place and kind;
+2. a change told in many texts (a Location per page) is one finding per place and kind, of whole bodies per media type: a style sheet and a
+   script, which share no place inside, are two documents;
 3. what only ever shows in exchanges whose status or whole body changed is a symptom of that;
 4. ids that are renamed alike at several places (:mod:`differ.renaming`);
 5. members that came or went together: siblings under one container, or one key under many containers, whichever says more;
@@ -103,11 +104,13 @@ class _Bundle:
     """The frequent combinations that show it."""
     rare: bool = False
     """Whether others show it, too, so that nothing can be said of all of them."""
+    form: str = ""
+    """Of whole bodies: their media type, where that says what they are."""
 
 
 def fold(service: str, places: Sequence[Place], numbers: Iterable[int], shows: Shows, kind: str = "") -> list[Finding]:
     """The findings among these places, most differing exchanges first; ``kind`` is that of all, else they keep their own."""
-    bundles = _same_change(places, numbers)
+    bundles = _same_change(places, numbers, apart=not kind)
     bundles = _many_texts(bundles)
     for bundle in bundles:
         everywhere = shows.of(bundle.members)
@@ -152,28 +155,31 @@ def _finding(name: str, bundle: _Bundle, places: Sequence[Place], shows: Shows) 
     )
 
 
-def _joined(groups: Mapping[tuple[str, str, str], list[int]]) -> list[_Bundle]:
-    return [_Bundle(where, kind, signature, members) for (where, kind, signature), members in sorted(groups.items())]
+def _joined(groups: Mapping[tuple[str, str, str, str], list[int]]) -> list[_Bundle]:
+    return [_Bundle(*key[:3], members, form=key[3]) for key, members in sorted(groups.items())]
 
 
-def _same_change(places: Sequence[Place], numbers: Iterable[int]) -> list[_Bundle]:
-    groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+def _same_change(places: Sequence[Place], numbers: Iterable[int], *, apart: bool) -> list[_Bundle]:
+    """``apart``: documents of unlike forms are; not where the finding is how all values of a place are distributed."""
+    groups: dict[tuple[str, str, str, str], list[int]] = defaultdict(list)
     for number in numbers:
         place = places[number]
         # What a value inside a structure changed to differs from answer to answer; where it stands is its cause.
         within = place.where.startswith("body:") and place.kind in {"value", "format", "order"}
-        groups[place.where, place.kind, "" if within else place.signature].append(number)
+        signature = "" if within or (place.form and not apart) else place.signature or _any_text(place.form)
+        groups[place.where, place.kind, signature, place.form if apart else ""].append(number)
     return _joined(groups)
 
 
 def _many_texts(bundles: Sequence[_Bundle]) -> list[_Bundle]:
-    texts: dict[tuple[str, str], set[str]] = defaultdict(set)
+    texts: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for bundle in bundles:
-        texts[bundle.where, bundle.kind].add(bundle.signature)
-    groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+        texts[bundle.where, bundle.kind, bundle.form].add(bundle.signature)
+    groups: dict[tuple[str, str, str, str], list[int]] = defaultdict(list)
     for bundle in bundles:
-        many = len(texts[bundle.where, bundle.kind]) > TEXTS_MAX
-        groups[bundle.where, bundle.kind, _coarse(bundle) if many else bundle.signature] += bundle.members
+        many = len(texts[bundle.where, bundle.kind, bundle.form]) > TEXTS_MAX
+        # One and the same text is one change in documents of whatever form.
+        groups[bundle.where, bundle.kind, _coarse(bundle) if many else bundle.signature, ""] += bundle.members
     return _joined(groups)
 
 
@@ -181,7 +187,12 @@ def _coarse(bundle: _Bundle) -> str:
     """A signature that forgets the text and keeps the class of the change."""
     if bundle.where == "status" and bundle.kind == "status":
         return re.sub(r"(\d)\d\d", r"\1xx", bundle.signature)
-    return ""
+    return _any_text(bundle.form)
+
+
+def _any_text(form: str) -> str:
+    """The signature of many texts of documents of one form."""
+    return form and f"as {form}"
 
 
 def _is_cause(bundle: _Bundle) -> bool:
@@ -356,22 +367,23 @@ def _alike(one: frozenset[int], two: frozenset[int], shows: Shows) -> bool:
 
 
 def _documents(bundles: Sequence[_Bundle], places: Sequence[Place]) -> list[_Bundle]:
-    """Places inside the bodies of one endpoint that show in the very same exchanges: one document became another."""
-    families: dict[tuple[str, frozenset[int]], list[_Bundle]] = defaultdict(list)
+    """Places inside bodies that show in the very same exchanges: one document became another, or at several endpoints a part of theirs did."""
+    families: dict[tuple[tuple[str, ...], frozenset[int]], list[_Bundle]] = defaultdict(list)
     out: list[_Bundle] = []
     for bundle in bundles:
-        endpoints = {places[number].endpoint for number in bundle.members}
-        if bundle.where.startswith("body:") and len(endpoints) == 1 and bundle.shown:
-            families[min(endpoints), bundle.shown].append(bundle)
+        endpoints = tuple(sorted({places[number].endpoint for number in bundle.members}))
+        if bundle.where.startswith("body:") and bundle.shown and not (bundle.rare and len(endpoints) > 1):
+            families[endpoints, bundle.shown].append(bundle)
         else:
             out.append(bundle)
-    for (endpoint, _), family in families.items():
+    for (endpoints, _), family in families.items():
         where = common([b.where for b in family])
         # Fewer places say as much where all of them lie inside one member of the document.
-        if len(family) < (DOCUMENT_MIN if is_top(where) else CONTAINER_MIN):
+        several = len(endpoints) > 1
+        if len(family) < (DOCUMENT_MIN if is_top(where) else CONTAINER_MIN) or (several and is_top(where)):
             out += family
         else:
-            out.append(_united(where, "value", f"document:{endpoint}", family))
+            out.append(_united(where, "value", f"document:{'*' if several else endpoints[0]}", family))
     return out
 
 

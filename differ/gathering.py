@@ -13,7 +13,7 @@ from zlib import crc32
 
 import orjson
 
-from differ.difference import CLOCK, DERIVED, GREEDY, ORDER_OF, PERMUTATION, RENAMING
+from differ.difference import CLOCK, DERIVED, GREEDY, ORDER_OF, PERMUTATION, RENAMING, form_of
 from differ.evidence import Place
 from differ.fourfold import FOURS_MAX, four_of
 from differ.profiles import Learning
@@ -49,8 +49,8 @@ _DIGEST = re.compile(r"[0-9a-fA-F]{32,}")
 X, A, B = range(3)
 
 Row = dict[str, Any]
-Key = tuple[str, str, str, int, str]
-"""Endpoint, where, kind, facet, nature."""
+Key = tuple[str, str, str, int, str, str]
+"""Endpoint, where, kind, facet, nature, form."""
 Combination = tuple[str, tuple[int, ...]]
 """Why an exchange could not be compared in full, and its differences: twice the number of a place, plus one where a version
 differs from itself."""
@@ -123,6 +123,8 @@ class Gathering:
                 facet = row["d_facet"][index]
                 noisy = here.facets[A] <= facet or here.facets[B] <= facet
                 combination.append(number if number == OVERFLOW else 2 * number + noisy)
+                if number != OVERFLOW and not noisy:
+                    self.places[number].clear += 1
         if whole and not flapping:
             self._shift(row)
         elif whole and status is not None:
@@ -209,7 +211,8 @@ class Gathering:
         place.count += 1
         place.greedy += row["d_flags"][index] & GREEDY != 0
         if len(place.signatures) < SIGNATURES_MAX:
-            place.signatures.add(row["d_signature"][index])
+            signature = row["d_signature"][index]
+            place.signatures.add(form_of(signature)[1] if place.form else signature)
         seen = (row["seq"], row["exchange"])
         if len(place.seen) < SAMPLES_MAX or seen < place.seen[-1]:
             insort(place.seen, seen)
@@ -299,7 +302,9 @@ def flaps_of(row: Row) -> Iterator[str]:
 def key_of(row: Row, index: int) -> Key:
     """What a difference is counted as."""
     nature = "permutation" if row["d_flags"][index] & PERMUTATION else "generative" if row["d_klass"][index] else ""
-    return row["endpoint"], row["d_where"][index], row["d_kind"][index], row["d_facet"][index], nature
+    where = row["d_where"][index]
+    form = form_of(row["d_signature"][index])[0] if where == "body" else ""
+    return row["endpoint"], where, row["d_kind"][index], row["d_facet"][index], nature, form
 
 
 def is_digest(row: Row, index: int) -> bool:

@@ -101,7 +101,7 @@ class Pools:
 
     def _by_luck(self, endpoint: str) -> bool:
         """Whether the statuses of an endpoint may differ as they flap at others."""
-        number = self._numbers.get((endpoint, "status", "status", TYPE, ""))
+        number = self._numbers.get((endpoint, "status", "status", TYPE, "", ""))
         place = Place(endpoint, "status", "status", TYPE) if number is None else self._places[number]
         evidence = self.evidence(place)
         return by_luck(evidence) or rare_elsewhere(evidence)
@@ -221,13 +221,13 @@ def judge(
     """Judge every place of a run; ``profile``: what earlier runs have learned of base's version, ``looked``: see :mod:`differ.looking`."""
     pools = Pools(gathering, observed, profile, looked)
     places = gathering.places
-    evidence = [pools.evidence(place) for place in places]
-    by_itself = [weigh(p, e, observed.get(p.endpoint, NOBODY)) for p, e in zip(places, evidence, strict=True)]
+    evidence, told = [pools.evidence(place) for place in places], whole_places(places)
+    by_itself = [weigh(p, e, observed.get(p.endpoint, NOBODY)) for p, e in zip(told, evidence, strict=True)]
     undecided = [n for n, w in enumerate(by_itself) if w.basis not in {DETERMINISTIC, EXPLAINED}]
     q_values, leanings = _families(gathering, pools, undecided, evidence, observed)
     weighed = list(by_itself)
     for n in undecided:
-        place = places[n]
+        place = told[n]
         own, pool, flaky, unpaired = (q_values.get(test, 1.0) for test in names_of(place))
         one = replace(evidence[n], q_own=own, q_pool=pool, q_flaky=flaky, q_unpaired=unpaired)
         weighed[n] = weigh(place, one, observed.get(place.endpoint, NOBODY))
@@ -235,9 +235,14 @@ def judge(
             weighed[n] = shifted(place, leanings, q_values) or weighed[n]
     for n, place in enumerate(places):
         # An id that points elsewhere is another value, too: where all other values are a regression, it is none the less.
-        finer = gathering.numbers.get((place.endpoint, place.where, place.kind, VALUE, place.nature), n)
+        finer = gathering.numbers.get((place.endpoint, place.where, place.kind, VALUE, place.nature, place.form), n)
         if any(f":{BROKEN}" in text for text in place.signatures) and weighed[finer].verdict == REGRESSION:
             weighed[n] = weighed[n] if weighed[n].verdict == REGRESSION else weighed[finer]
+        if told[n] is not place and not (place.clear or weighed[n].firm) and weighed[n].verdict == REGRESSION:
+            # The place is a regression by documents of another form; wherever this one changes, a version varies it.
+            weighed[n] = replace(
+                weighed[n], verdict=NOISE, why="a version differs from itself wherever this form differs"
+            )
     found = Judgement(places, weighed, [one.all for one in evidence], overflow=gathering.overflow)
     shows = Shows(gathering.combinations, weighed)
     for verdict, findings in ((REGRESSION, found.regressions), (NOISE, found.noise), (UNDECIDED, found.undecided)):
@@ -248,6 +253,24 @@ def judge(
     uncontrolled = {p.endpoint for p in places if p.count and not observed.get(p.endpoint, NOBODY).controlled}
     found.stood_in = sum(map(pools.stands_in, uncontrolled))
     found.uncontrolled = len(uncontrolled) - found.stood_in
+    return found
+
+
+def whole_places(places: Sequence[Place]) -> list[Place]:
+    """What all forms of a place have in common, in the stead of each: what parts a report must not part what is weighed."""
+    parts: dict[tuple[object, ...], list[int]] = {}
+    for n, place in enumerate(places):
+        if place.where == "body":
+            key = place.endpoint, place.kind, place.facet, place.nature
+            parts.setdefault(key, []).append(n)
+    found = list(places)
+    for numbers in parts.values():
+        if len(numbers) > 1:
+            flags, digest = -1, True
+            for n in numbers:
+                flags, digest = flags & places[n].flags, digest and places[n].digest
+            for n in numbers:
+                found[n] = replace(places[n], flags=flags, digest=digest)
     return found
 
 
@@ -263,7 +286,7 @@ def _families(
     What is tested only because of a profile is a family of its own, so that a profile changes the verdict of no other place. Exchanges
     without all their answers are tested only where they counted without a profile too, or where it stands in: no new alarm comes of it.
     """
-    places, after = gathering.places, list[int]()
+    places, after = whole_places(gathering.places), list[int]()
     before = undecided
     if pools.profile is not None:
         alone = {

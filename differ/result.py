@@ -135,7 +135,7 @@ def finding_json(
         "rule": None,
         "triage": None,
         "profile": weighed.by_profile,
-        "explanation": weighed.why or pointing(signatures),
+        "explanation": weighed.why or pointing(signatures) or answering(finding, judgement),
         "missing_samples": weighed.missing_samples,
         "greedy": max(judgement.places[number].greedy for number in finding.members),
         "samples": [samples[wanted] for wanted in wanted_of(finding, judgement) if wanted in samples],
@@ -156,6 +156,12 @@ def pointing(signatures: Iterable[str]) -> str:
         if one:
             return f"an id at {one} no longer goes with the one at {other}"
     return ""
+
+
+def answering(finding: Finding, judgement: Judgement) -> str:
+    """Of what media type the answers are that changed as a whole; empty where they do not say, or not all alike."""
+    forms = {judgement.places[number].form for number in finding.members}
+    return f"answers of the type {form}" if len(forms) == 1 and (form := min(forms)) else ""
 
 
 def controls_differing(finding: Finding, judgement: Judgement) -> tuple[int, int]:
@@ -213,14 +219,17 @@ Verdicts = Mapping[Key, tuple[str, bool]]
 
 def places_json(numbers: Mapping[Key, int], judgement: Judgement) -> str:
     """Verdicts of all places, kept beside the result so that exchanges can be shown with them."""
-    rows = [[*key, judgement.weighed[n].verdict, judgement.weighed[n].firm] for key, n in numbers.items()]
+    rows = [
+        [*key, judgement.weighed[n].verdict, judgement.weighed[n].firm, *([form] if form else [])]
+        for (*key, form), n in numbers.items()
+    ]
     return orjson.dumps(rows).decode()
 
 
 def places_read(text: str) -> Verdicts:
     """What :func:`places_json` wrote."""
     rows: list[list[Any]] = orjson.loads(text)
-    return {(row[0], row[1], row[2], row[3], row[4]): (row[5], row[6]) for row in rows}
+    return {(row[0], row[1], row[2], row[3], row[4], row[7] if len(row) > 7 else ""): (row[5], row[6]) for row in rows}
 
 
 def line(row: Row, verdicts: Verdicts) -> dict[str, Any]:
@@ -265,7 +274,8 @@ def _difference(row: Row, index: int, noisy: bool, verdicts: Verdicts) -> dict[s
 
 
 LINES = """
-SELECT exchange, seq, method, target, endpoint, verdict, reason, d_pair, d_where, d_kind, d_facet, d_klass, d_flags, d_old, d_new, d_values
+SELECT exchange, seq, method, target, endpoint, verdict, reason, d_pair, d_where, d_kind, d_facet, d_klass, d_flags, d_old, d_new, d_values,
+  d_signature
 FROM results_v WHERE run = {run:String} ORDER BY seq, exchange"""
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from differ.difference import TYPE, Difference
+from differ.difference import TYPE, Difference, names_of
 from differ.rules_automaton import Budget
 from differ.rules_matchers import ALWAYS, Matcher, matcher_of
 from differ.rules_places import Trie, covers, path_of, pattern_of, steps_of
@@ -244,7 +244,12 @@ class RuledSink(Sink, gc=False):
     def settle(self) -> str:
         """Ask what is left to ask; ``plugin`` when a function gave no answer: then no rule explains that difference."""
         reason = ""
-        causes = frozenset(f"{one.kind}:{one.signature}" for (where, _), one in self.found.items() if where in CAUSES)
+        causes = frozenset(
+            name
+            for (where, _), one in self.found.items()
+            if where in CAUSES
+            for name in names_of(f"{one.kind}:{one.signature}")
+        )
         for key, change in self.found.items():
             if isinstance(change, RuledChange) and self.lens is not None:
                 try:
@@ -256,7 +261,7 @@ class RuledSink(Sink, gc=False):
 
 def meant(rule: Rule, signature: str, causes: Collection[str]) -> bool:
     """Whether a rule is about this very change; ``causes``: signatures at :data:`CAUSES` in the same exchange."""
-    return (not rule.changes or signature in rule.changes) and (
+    return (not rule.changes or any(name in rule.changes for name in names_of(signature))) and (
         not rule.beside or any(text in rule.beside for text in causes)
     )
 

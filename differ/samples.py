@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from differ.difference import EXCERPT_BYTES, Difference
+from differ.difference import EXCERPT_BYTES, Difference, form_of
 from echolane.observation import ANSWERED, BRANCH_CONTROL, CONTROL, FAILED, TARGETS, Observation
 
 SAMPLES_MAX = 3
@@ -41,7 +41,7 @@ class Samples:
 
     def __init__(self, run: str) -> None:
         self._run = run
-        self._taken: dict[tuple[str, str, str], list[int]] = {}
+        self._taken: dict[tuple[str, str, str, str], list[int]] = {}
         """The lowest ranks of each place, in order."""
         self._room = BYTES_MAX
         self._rows: list[tuple[Any, ...]] = []
@@ -51,7 +51,8 @@ class Samples:
         for pair, difference in differences:
             if pair or not difference.where:
                 continue
-            key = (observation.endpoint, difference.where, difference.kind)
+            form = form_of(difference.signature)[0] if difference.where == "body" else ""
+            key = (observation.endpoint, difference.where, difference.kind, form)
             taken = self._taken.setdefault(key, [])
             # The first of a run by rank, in whatever order and in however many processes they are compared: a finding is shown with them.
             if observation.seq not in taken:

@@ -40,7 +40,7 @@ WHERES_MAX = 500
 FOUND = """
 SELECT exchange, seq, method, target, endpoint, recorded_status, verdict, reason, outcomes, statuses, durations_us,
   topic, partition, position,
-  d_pair, d_where, d_kind, d_facet, d_klass, d_flags, d_old, d_new, d_values
+  d_pair, d_where, d_kind, d_facet, d_klass, d_flags, d_old, d_new, d_values, d_signature
 FROM results_v WHERE run = {{run:String}} AND seq >= {{low:UInt64}} AND seq < {{high:UInt64}}{where}
 ORDER BY seq, exchange LIMIT {{limit:UInt32}}"""
 KEPT = "SELECT id, json FROM findings_v WHERE run = {run:String} AND id IN {ids:Array(String)}"

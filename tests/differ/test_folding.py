@@ -139,3 +139,18 @@ def test_json_keeps_its_findings() -> None:
     found = shown_alone(places)
 
     assert [one.id for one in found] == [finding_id("shop", place.where, "format", "") for place in places]
+
+
+def test_a_part_of_the_documents_of_several_endpoints_is_one_finding() -> None:
+    """Where its places show in the very same exchanges; not where one of them also shows alone, nor whole documents, which share no more than being ones."""
+
+    def both(*wheres: str) -> list[Place]:
+        return [Place(one, where, "value", VALUE, count=1) for where in wheres for one in ("GET /a", "GET /b")]
+
+    within, tops = both("body:$.sets.a.x", "body:$.sets.a.y"), both(*(f"body:$.{name}.v" for name in "abcd"))
+    found = folded(within, {("", (0, 2)): 2, ("", (1, 3)): 1})
+
+    assert [(one.where, one.endpoints, one.differing) for one in found] == [("body:$.sets.a", ["GET /a", "GET /b"], 3)]
+    assert [one.id for one in found] == [finding_id("shop", "body:$.sets.a", "value", "document:*")]
+    assert len(folded(within, {("", (0, 2)): 2, ("", (1, 3)): 1, ("", (1,)): 1})) == 2
+    assert len(folded(tops, {("", (0, 2, 4, 6)): 2, ("", (1, 3, 5, 7)): 1})) == 4
