@@ -41,6 +41,7 @@ from echolane.observation import TargetInfo
 from echolane.retention import expire_capacities
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
+from echolane.store import QueryError
 from replayer.capacity.evaluate import INTERRUPTED, UNAVAILABLE, Health, evaluate
 from replayer.capacity.prometheus import Prometheus, parse_metrics
 from replayer.capacity.rate import Ammunition, rate_lever, survey
@@ -135,13 +136,25 @@ def execute(args: argparse.Namespace) -> int:
     result = conduct(asked, args, home, settings)
     print_capacity(result)
     write_outputs(args, result, WRITERS)
+    _keep(args, home, settings, result)
+    return exit_code(result, asked.at_least)
+
+
+def _keep(args: argparse.Namespace, home: Home, settings: Settings, result: dict[str, Any]) -> None:
+    """Put it where `echolane runs` looks. Whatever hinders that, the result was told and its files are written: the exit code is its own."""
+    kept = False
     try:
         with store_of(args, home) as store:
             keep(store, result)
+            kept = True
             expire_capacities(store, time.time_ns(), settings.replay.capacities_days)
-    except HomeError as error:  # it was told, and its files are written
-        say(f"the evaluation is not among `echolane runs --capacity`: {error}")
-    return exit_code(result, asked.at_least)
+    except (HomeError, QueryError) as error:
+        what = (
+            "older evaluations could not be removed"
+            if kept
+            else "the evaluation is not among `echolane runs --capacity`"
+        )
+        say(f"{what}: {error}")
 
 
 def exit_code(result: dict[str, Any], at_least: float) -> int:
