@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from errno import EBUSY
 from pathlib import Path
 from typing import TypeVar
 
@@ -236,4 +237,9 @@ def _put(place: Path, home: Path) -> None:
             place.rename(home)
         sync_folder(home.parent)
     except OSError as error:
+        if error.errno == EBUSY:
+            # A folder of the same disk that is mounted there looks like any other, and cannot be replaced.
+            raise HomeError(
+                f"`{home}` is where a folder is mounted; restore into the folder itself, by its own name"
+            ) from error
         raise unwritable(f"the home `{home}`", error) from error

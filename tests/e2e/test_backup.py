@@ -290,6 +290,26 @@ def test_a_home_can_be_a_disk_of_its_own(world: World, small_disk: Path) -> None
     assert "is not empty" in again.err
 
 
+def test_a_folder_that_is_mounted_elsewhere_is_told(world: World, small_disk: Path) -> None:
+    """Where a folder of the same disk is mounted no home can be put; the line says so, and nothing is left."""
+    open_home(world.home)
+    file = world.folder / "b.tar.zst"
+    assert world.call("backup", file, "--home", world.home).code == 0
+    folder, place = small_disk / "folder", small_disk / "place"
+    folder.mkdir()
+    place.mkdir()
+    subprocess.run(["mount", "--bind", folder, place], check=True)
+    try:
+        done = world.call("restore", file, "--home", place)
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+    assert done.code == 2
+    assert "is where a folder is mounted; restore into the folder itself" in done.err
+    assert {path.name for path in small_disk.iterdir()} == {"folder", "place"}
+    assert not list(folder.iterdir())
+
+
 def test_what_a_killed_restore_left_goes_with_the_next(world: World) -> None:
     """A restore that was killed has made no home; the next one removes what it left, and makes it."""
     open_home(world.home)
