@@ -40,6 +40,10 @@ Test = tuple[str, str, str, int, bool]
 pairs."""
 
 
+OVERLOADED = frozenset(("429", "502", "503", "504"))
+"""Statuses by which a service, or who stands before it, says that it cannot answer now (RFC 9110, RFC 6585)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Looked:
     """What a look at some answers of the run has shown."""
@@ -199,9 +203,13 @@ class Pools:
 
 
 def flapping(changes: Iterable[str]) -> frozenset[str]:
-    """The statuses that come now and then; of one that does and one of success, it is the other that is the exception."""
+    """The statuses that come now and then; of one that does and one of success, it is the other that is the exception.
+
+    Whoever is overloaded says so now in one way and now in another.
+    """
     statuses = {status for change in changes for status in change.split(">")}
-    return frozenset(status for status in statuses if not status.startswith("2")) or frozenset(statuses)
+    found = frozenset(status for status in statuses if not status.startswith("2")) or frozenset(statuses)
+    return found if found.isdisjoint(OVERLOADED) else found | OVERLOADED
 
 
 def unlike(signatures: Sequence[str] | set[str], flaps: frozenset[str]) -> bool:
