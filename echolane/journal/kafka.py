@@ -25,6 +25,8 @@ from echolane.journal.kafka_topic import ASK_S, Topic
 from echolane.journal.limits import check_frames, check_topic, no_partition, other_partitions
 from echolane.journal.sharing import LEASE_S
 
+LEARNED_S = 10.0
+"""How long a broker may not know what was made here: it learns of it within a second, on a busy machine within some."""
 GONE_WAIT_S = 10.0
 """How long removing a topic is waited for: every broker learns of it within a second."""
 KNOWN_MAX = 64
@@ -40,6 +42,8 @@ class KafkaJournal:
         self._commit_of: Any = importlib.import_module("kafka.structs").OffsetAndMetadata
         self._damage = Damage(self._load_damage, self._save_damage)
         self._known: dict[str, Topic] = {}
+        self._made: dict[str, float] = {}
+        """When topics were made here, of the last LEARNED_S."""
         self._guard = threading.Lock()
 
     def __repr__(self) -> str:
@@ -85,6 +89,9 @@ class KafkaJournal:
                 raise HomeError(f"topic `{topic}` was removed from {self._address.shown} while it was made")
             time.sleep(pause)
             pause = min(pause * 2, RETRY_S[1])
+        now = time.monotonic()
+        with self._guard:
+            self._made = {**{one: at for one, at in self._made.items() if now - at < LEARNED_S}, topic: now}
         return found
 
     def topics(self) -> list[str]:
@@ -97,7 +104,7 @@ class KafkaJournal:
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has."""
-        found = self._look(topic)
+        found = self._sought(topic)
         if found is None:
             raise self._missing(topic)
         return found.partitions
@@ -196,6 +203,7 @@ class KafkaJournal:
             return
         with self._guard:
             self._known.pop(topic, None)
+            self._made.pop(topic, None)
         found.close()
         errors = self._clients.errors
 
@@ -226,11 +234,20 @@ class KafkaJournal:
         """A topic as it was known before, or as it is now; HomeError when it or its partition is not there."""
         found = None if fresh else self._known.get(topic)
         if found is None or not 0 <= partition < found.partitions:
-            found = self._look(topic)
+            found = self._sought(topic)
         if found is None:
             raise self._missing(topic)
         if not 0 <= partition < found.partitions:
             raise no_partition(topic, partition, found.partitions)
+        return found
+
+    def _sought(self, topic: str) -> Topic | None:
+        """A topic as it is now. Each question may go to another broker: one that does not know yet what was just made here is asked again."""
+        while (found := self._look(topic)) is None:
+            made = self._made.get(topic)
+            if made is None or time.monotonic() - made > LEARNED_S:
+                return None
+            time.sleep(RETRY_S[0])
         return found
 
     def _look(self, topic: str) -> Topic | None:

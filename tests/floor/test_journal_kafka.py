@@ -251,6 +251,22 @@ def test_a_broker_that_learns_of_a_new_topic_later_is_waited_for(
     assert journal.partitions("late") == 3
 
 
+def test_each_broker_may_learn_of_a_new_topic_later(journal: KafkaJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The question after may go to a broker that does not know what another one has told already; what nobody made is missing at once."""
+    journal.create("late", 3)
+    looks, look = count(1), journal._look
+    monkeypatch.setattr(journal, "_look", lambda topic: None if next(looks) < 4 else look(topic))
+
+    assert journal.partitions("late") == 3
+    assert next(looks) == 5
+    with pytest.raises(HomeError, match="`never`"):
+        journal.partitions("never")
+    assert next(looks) == 7
+    journal.drop("late")
+    with pytest.raises(HomeError, match="`late`"):
+        journal.partitions("late")
+
+
 def test_topics_of_others_are_left_alone(journal: KafkaJournal, admin: Any, url: str) -> None:
     """On a cluster that many use, only what stands under our prefix is ours."""
     foreign = f"foreign.{parse_address(url).prefix}exchanges.theirs"
