@@ -22,8 +22,9 @@ from differ.evidence import (
     rare_elsewhere,
     weigh,
 )
+from differ.flaps import flapping, unlike
 from differ.folding import Finding, Shows, fold
-from differ.gathering import EXPLAINED_BY_RULE, OVERFLOW, SIGNATURES_MAX, Combination, Gathering
+from differ.gathering import EXPLAINED_BY_RULE, OVERFLOW, Combination, Gathering
 from differ.paths import leaf_of
 from differ.profiles import Profile
 from differ.shifts import DRAWN, KINDS, PARTIAL, Q_PARTIAL, WORDS, Leaning
@@ -38,10 +39,6 @@ Spots = frozenset[tuple[str, str]]
 Test = tuple[str, str, str, int, bool]
 """Which test (``own``, ``pool``, ``flaky``, ``unpaired`` or a measure of :mod:`differ.shifts`), endpoint, where, facet, whether by distinct
 pairs."""
-
-
-OVERLOADED = frozenset(("429", "502", "503", "504"))
-"""Statuses by which a service, or who stands before it, says that it cannot answer now (RFC 9110, RFC 6585)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,23 +197,6 @@ class Pools:
             unlike_flaps=place.where == "status" and unlike(place.signatures, self._flaps),
             as_recorded=(place.endpoint, place.where) in self._looked.as_recorded,
         )
-
-
-def flapping(changes: Iterable[str]) -> frozenset[str]:
-    """The statuses that come now and then; of one that does and one of success, it is the other that is the exception.
-
-    Whoever is overloaded says so now in one way and now in another.
-    """
-    statuses = {status for change in changes for status in change.split(">")}
-    found = frozenset(status for status in statuses if not status.startswith("2")) or frozenset(statuses)
-    return found if found.isdisjoint(OVERLOADED) else found | OVERLOADED
-
-
-def unlike(signatures: Sequence[str] | set[str], flaps: frozenset[str]) -> bool:
-    """Whether versions flap in a run, and none of the statuses of these changes is one that comes now and then."""
-    if not flaps or not signatures or len(signatures) >= SIGNATURES_MAX:
-        return False
-    return flaps.isdisjoint(status for text in signatures for status in text.rpartition(":")[2].split(">"))
 
 
 def judge(
