@@ -43,7 +43,7 @@ class KafkaJournal:
         self._damage = Damage(self._load_damage, self._save_damage)
         self._known: dict[str, Topic] = {}
         self._made: dict[str, float] = {}
-        """When topics were made here, of the last LEARNED_S."""
+        """Until when a broker may not know of topics that were made here."""
         self._guard = threading.Lock()
 
     def __repr__(self) -> str:
@@ -82,17 +82,18 @@ class KafkaJournal:
                     f"topic `{topic}` cannot have {replicas} replicas on {brokers} brokers; set kafka.replication"
                 ) from error
             raise
-        # Any broker may be asked, and one that has just started learns of it later than the one that made it.
-        deadline, pause = time.monotonic() + self._address.wait_s, RETRY_S[0]
-        while (found := self._look(topic)) is None:
-            if time.monotonic() + pause > deadline:
-                raise HomeError(f"topic `{topic}` was removed from {self._address.shown} while it was made")
-            time.sleep(pause)
-            pause = min(pause * 2, RETRY_S[1])
+        self._made_now(topic, self._address.wait_s)
+        found = self._sought(topic)
+        if found is None:
+            raise HomeError(f"topic `{topic}` was removed from {self._address.shown} while it was made")
+        self._made_now(topic, LEARNED_S)
+        return found
+
+    def _made_now(self, topic: str, wait_s: float) -> None:
+        """From now on and for so long a broker that does not know a topic has not learned of it yet."""
         now = time.monotonic()
         with self._guard:
-            self._made = {**{one: at for one, at in self._made.items() if now - at < LEARNED_S}, topic: now}
-        return found
+            self._made = {**{one: until for one, until in self._made.items() if until > now}, topic: now + wait_s}
 
     def topics(self) -> list[str]:
         """The names of all topics under the prefix, without it."""
@@ -243,11 +244,12 @@ class KafkaJournal:
 
     def _sought(self, topic: str) -> Topic | None:
         """A topic as it is now. Each question may go to another broker: one that does not know yet what was just made here is asked again."""
+        pause = RETRY_S[0]
         while (found := self._look(topic)) is None:
-            made = self._made.get(topic)
-            if made is None or time.monotonic() - made > LEARNED_S:
+            if time.monotonic() + pause > self._made.get(topic, 0.0):
                 return None
-            time.sleep(RETRY_S[0])
+            time.sleep(pause)
+            pause = min(pause * 2, RETRY_S[1])
         return found
 
     def _look(self, topic: str) -> Topic | None:
