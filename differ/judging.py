@@ -212,7 +212,7 @@ def judge(
     evidence, told = [pools.evidence(place) for place in places], whole_places(places)
     by_itself = [weigh(p, e, observed.get(p.endpoint, NOBODY)) for p, e in zip(told, evidence, strict=True)]
     undecided = [n for n, w in enumerate(by_itself) if w.basis not in {DETERMINISTIC, EXPLAINED}]
-    q_values, leanings = _families(gathering, pools, undecided, evidence, observed)
+    q_values, leanings = _families(gathering, pools, told, undecided, evidence, observed)
     weighed = list(by_itself)
     for n in undecided:
         place = told[n]
@@ -265,6 +265,7 @@ def whole_places(places: Sequence[Place]) -> list[Place]:
 def _families(
     gathering: Gathering,
     pools: Pools,
+    places: Sequence[Place],
     undecided: Sequence[int],
     evidence: Sequence[Evidence],
     observed: Mapping[str, Observed],
@@ -274,8 +275,7 @@ def _families(
     What is tested only because of a profile is a family of its own, so that a profile changes the verdict of no other place. Exchanges
     without all their answers are tested only where they counted without a profile too, or where it stands in: no new alarm comes of it.
     """
-    places, after = whole_places(gathering.places), list[int]()
-    before = undecided
+    before, after = undecided, list[int]()
     if pools.profile is not None:
         alone = {
             n: weigh(places[n], pools.of_run(places[n]), observed.get(places[n].endpoint, NOBODY)) for n in undecided

@@ -82,11 +82,10 @@ def given_as_recorded(
 def _recorded(journal: Journal, recording: Recording, wanted: set[str]) -> dict[str, Exchange]:
     """Those of the exchanges that stand near the beginning of a recording; the first of a run are asked for."""
     found: dict[str, Exchange] = {}
-    for part in recording.ranges:
-        if recorded_in(recording.service) not in journal.topics():
-            break
+    topic = recorded_in(recording.service)
+    for part in recording.ranges if topic in journal.topics() else ():
         frames, left = FRAMES_MAX // len(recording.ranges), FRAMES_BYTES_MAX // len(recording.ranges)
-        for entry in journal.read(recorded_in(recording.service), part.partition, part.start, part.stop):
+        for entry in journal.read(topic, part.partition, part.start, part.stop):
             frames, left = frames - 1, left - len(entry.frame)
             if frames < 0 or left < 0 or len(found) == len(wanted):
                 break
