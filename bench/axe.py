@@ -13,10 +13,9 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from bench.once import by_turns
+from bench.once import PARTS, by_turns
 
 VERSION = "4.10.3"
-PARTS = Path(__file__).resolve().parents[1] / ".parts"
 AXE = PARTS / "axe" / VERSION / "axe.min.js"
 DIGEST = "Xm7bpRXnDSX2YE2YFfBk2FnF0ep6tmG7xPh8iHee8MIcrgq762Nkce856dYtJYLkuIoYZvGfTs/PbZhideTcEg=="
 """SHA-512 of the package, as its registry tells it."""

@@ -29,11 +29,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from bench.once import by_turns
+from bench.once import PARTS, by_turns
 from bench.parts import free_port
 
 VERSION = "4.1.0"
-LIBS = Path(__file__).resolve().parents[1] / ".parts" / "kafka" / VERSION
+LIBS = PARTS / "kafka" / VERSION
 HINT = "make parts (with a Java runtime and Maven: apt-get install default-jre-headless maven)"
 HEAP = "-Xmx512m"
 START_WAIT_S = 90.0

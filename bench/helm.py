@@ -8,8 +8,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from bench.golang import PARTS, go, run
-from bench.once import by_turns
+from bench.golang import go, run
+from bench.once import PARTS, by_turns
 
 VERSION = "v3.22.0"
 MODULE = f"helm.sh/helm/v3/cmd/helm@{VERSION}"

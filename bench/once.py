@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+PARTS = Path(__file__).resolve().parents[1] / ".parts"
+"""Where what is built or fetched for the tests is kept."""
+
 
 @contextmanager
 def by_turns(folder: Path) -> Iterator[None]:
