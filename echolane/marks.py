@@ -7,13 +7,13 @@ keys, randomness and the target's own words are arguments. The syntax is public:
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import hmac
 import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from echolane.base64url import encode
 from echolane.exchange import Headers
 
 MARK = b"x-echolane-replay"
@@ -77,7 +77,6 @@ _NO_TRACE, _NO_PARENT = b"0" * 32, b"0" * 16
 _BLOCK = 64
 """Bytes that SHA-256 takes at a time."""
 _INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
-_URLSAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class HeaderRefused(ValueError):  # noqa: N818 - reads as what happened
@@ -129,7 +128,7 @@ class Signer:
         inner, outer = self._inner.copy(), self._outer.copy()
         inner.update(rest)
         outer.update(inner.digest())
-        return b"%b%b;%b" % (self._begin, rest, _text(outer.digest()))
+        return b"%b%b;%b" % (self._begin, rest, encode(outer.digest()))
 
 
 def verify(key: bytes, value: bytes) -> Mark | None:
@@ -138,7 +137,7 @@ def verify(key: bytes, value: bytes) -> Mark | None:
     if found is None:
         return None
     signed, _, mac = value.rpartition(b";")
-    if not hmac.compare_digest(mac, _text(hmac.digest(key, signed, "sha256"))):
+    if not hmac.compare_digest(mac, encode(hmac.digest(key, signed, "sha256"))):
         return None
     return Mark(found[1].decode(), found[2].decode(), int(found[3]))
 
@@ -272,7 +271,3 @@ def _key_of(member: bytes) -> bytes:
 def _refuse(kept: Headers, baggage: bytes) -> None:
     name = next((name for name, value in kept if _BROKEN.search(value)), BAGGAGE if baggage else b"")
     raise HeaderRefused(f"header {name.decode('latin-1')!r} holds CR, LF or NUL and cannot be sent")
-
-
-def _text(mac: bytes) -> bytes:
-    return binascii.b2a_base64(mac, newline=False).translate(_URLSAFE, b"=")

@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from echolane.base64url import encode
+
 _RSA_BITS_MIN = 2048
 _HMAC_BYTES_MIN = 32
 """RFC 7518 §3.2: no shorter than the hash."""
@@ -43,8 +45,8 @@ def resigned(
     header["alg"] = algorithm
     if kid:
         header["kid"] = kid
-    signed = _encoded(orjson.dumps(header)) + b"." + _encoded(orjson.dumps(claims))
-    return signed + b"." + _encoded(_signature(signed, algorithm, key)), float(lives)
+    signed = encode(orjson.dumps(header)) + b"." + encode(orjson.dumps(claims))
+    return signed + b"." + encode(_signature(signed, algorithm, key)), float(lives)
 
 
 def _parsed(token: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -64,10 +66,6 @@ def _instant(claims: dict[str, Any], *names: str) -> float | None:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
     return None
-
-
-def _encoded(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
 def _signature(data: bytes, algorithm: str, key: bytes) -> bytes:

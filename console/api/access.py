@@ -6,7 +6,6 @@ Files are one a token, so that the command and any number of servers of one home
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import os
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from echolane.base64url import encode
 from echolane.errors import HomeError, UsageError, unwritable
 from echolane.home import Home
 from echolane.lease import held
@@ -102,7 +102,7 @@ class TokenBook:
         if not name or len(name) > NAME_MAX or not name.isprintable():
             raise UsageError(f"a token's name has 1 to {NAME_MAX} printable characters: who or what uses it")
         now = self._clock()
-        id, raw = os.urandom(6).hex(), base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode()  # noqa: A001
+        id, raw = os.urandom(6).hex(), encode(os.urandom(32)).decode()  # noqa: A001
         token = Token(id, name, role, sorted(set(services)) or [EVERY], now, now + int(days * _DAY_NS), _hash(raw), by)
         self._write(token)
         return token, f"ech_{id}_{raw}"

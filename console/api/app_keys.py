@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from echolane.base64url import encode
 from echolane.errors import UsageError
 
 KEY_MAX = 16 * 1024
@@ -54,10 +54,6 @@ class App:
 def signed(app: int, key: rsa.RSAPrivateKey, now_s: float) -> str:
     """The token of an application. Pure."""
     claims = {"iat": int(now_s) - BEFORE_S, "exp": int(now_s) + LASTS_S, "iss": str(app)}
-    parts = [_part(orjson.dumps(one)) for one in ({"alg": "RS256", "typ": "JWT"}, claims)]
-    parts.append(_part(key.sign(b".".join(parts), padding.PKCS1v15(), SHA256())))
+    parts = [encode(orjson.dumps(one)) for one in ({"alg": "RS256", "typ": "JWT"}, claims)]
+    parts.append(encode(key.sign(b".".join(parts), padding.PKCS1v15(), SHA256())))
     return b".".join(parts).decode("ascii")
-
-
-def _part(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from console.api.oidc_provider import Provider
 from console.api.oidc_settings import Provided
 from console.api.rates import Rates
+from echolane.base64url import encode
 
 FLOW_S = 600
 """For a person to find a password and a second factor."""
@@ -86,7 +87,7 @@ class Flows:
 
 
 def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return encode(data).decode()
 
 
 class SignIn:

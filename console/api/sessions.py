@@ -6,7 +6,6 @@ the cookie, so another site cannot know it (and with ``SameSite=Lax`` cannot hav
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import re
@@ -14,6 +13,7 @@ import time
 from collections.abc import Callable
 
 from console.api.access import Token, TokenBook
+from echolane.base64url import encode
 
 COOKIE = "echolane_session"
 HOURS = 12
@@ -59,4 +59,4 @@ class Sessions:
 
     def _signed(self, purpose: str, text: str) -> str:
         digest = hmac.new(self._key, f"{purpose}:{text}".encode(), hashlib.sha256).digest()
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        return encode(digest).decode()
