@@ -118,7 +118,7 @@ def test_a_token_of_an_app_is_renewed_before_its_end_and_when_it_is_refused(serv
     """One that ends soon is asked for again, one that was taken back is dropped at its first refusal: all is told all the same."""
     forge, one, two, three = served.forge, *map(sha, ("short", "long", "taken back"))
     forge.tokens.clear()
-    given, forge.lasts_s = forge.given, 300.5
+    given, forge.lasts_s = forge.given, 299.0  # shorter than what is kept back: each that is told asks anew
     served.push(one, "feature/t")
     served.wait_told(one)
     assert forge.given > given + 1
