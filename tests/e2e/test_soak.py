@@ -1,7 +1,7 @@
 """The kill run: workers die and sleep at random, the broker and the store are killed, and every exchange has one result.
 
-Three seeds of a short form in the suite (400 exchanges, five events: starting processes anew is what takes its time); ``make soak`` runs the
-full form (10,000 exchanges, twenty events) with ``SEEDS`` seeds (20). Each seed is printed, and ``ECHOLANE_SEED`` has the first one again.
+Three seeds of a 2,000-exchange form in the suite; ``make soak`` runs the full form (10,000 exchanges) with ``SEEDS`` seeds (20), both with
+twenty events. Each seed is printed, and ``ECHOLANE_SEED`` has the first one again; ``ECHOLANE_SOAK=400`` looks at it quickly.
 Both forms run on three brokers that keep every entry together (``ECHOLANE_BROKERS``), of which any may be killed.
 """
 
@@ -22,7 +22,7 @@ from tests.e2e.workers_parts import WAIT_S
 from tests.e2e.world import World
 from tests.store.bridge import Bridge, database_of, free_port
 
-EXCHANGES = int(os.environ.get("ECHOLANE_SOAK", "400"))
+EXCHANGES = int(os.environ.get("ECHOLANE_SOAK", "2000"))
 SEEDS = int(os.environ.get("ECHOLANE_SEEDS", "3"))
 BROKERS = int(os.environ.get("ECHOLANE_BROKERS", "3"))
 SESSIONS = 40
