@@ -23,7 +23,8 @@ import brotli
 
 from bench.accuracy_samples import SAMPLES
 from bench.accuracy_wire import Answer
-from bench.parts import free_port, running
+from bench.parts import running
+from bench.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".bench" / "answers"

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from bench.once import PARTS, by_turns
-from bench.parts import free_port
+from bench.ports import free_port
 
 VERSION = "4.1.0"
 LIBS = PARTS / "kafka" / VERSION

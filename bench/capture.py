@@ -10,8 +10,9 @@ from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.parts import LOAD_CPU, SIZES, TEST_CPU, Table, cpu_s, family, free_port, median, nginx, running, wrk
+from bench.parts import LOAD_CPU, SIZES, TEST_CPU, Table, cpu_s, family, median, nginx, running, wrk
 from bench.peers import find
+from bench.ports import free_port
 from bench.proxies import Proxy, our_ledger, proxies, settle
 
 SATURATION_S = 2

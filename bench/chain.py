@@ -16,8 +16,9 @@ from pathlib import Path
 
 import orjson
 
-from bench.parts import Table, cpu_s, free_port, median, nginx, peak_mib, running
+from bench.parts import Table, cpu_s, median, nginx, peak_mib, running
 from bench.peers import find
+from bench.ports import free_port
 from echolane import ids
 from echolane.exchange import Exchange, Request, Response
 from echolane.frame import EXCHANGES, frames_of

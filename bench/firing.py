@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import clients
-from bench.parts import LOAD_CPU, TEST_CPU, Table, free_port, median, nginx, running, wrk
+from bench.parts import LOAD_CPU, TEST_CPU, Table, median, nginx, running, wrk
 from bench.peers import find, how
+from bench.ports import free_port
 from bench.shooting import shoot
 from bench.sink import Arrivals, sink
 

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from bench.parts import Table, free_port, median, running
+from bench.parts import Table, median, running
+from bench.ports import free_port
 from console.api.push_log import PushLog
 from console.api.pushes import Book
 from echolane.home import open_home

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 
 import uvloop
 
-from bench.parts import free_port, running
+from bench.parts import running
+from bench.ports import free_port
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"

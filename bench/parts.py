@@ -22,7 +22,7 @@ from typing import IO
 from bench.peers import find
 
 TICKS = os.sysconf("SC_CLK_TCK")
-START_WAIT_S = 20.0
+START_WAIT_S = 60.0
 STOP_WAIT_S = 40.0
 SIZES = {"1 KB": "/1024.json", "10 KB": "/10240.json"}
 LOAD_CPU, TEST_CPU = 0, 1
@@ -48,12 +48,6 @@ class Table:
 def median(values: Sequence[float]) -> float:
     """The median; 0 of nothing."""
     return statistics.median(values) if values else 0.0
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def pinned(cpu: int | None) -> list[str]:

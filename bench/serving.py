@@ -22,7 +22,8 @@ from typing import Any
 import orjson
 
 from bench.chromium import Browser, chromium
-from bench.parts import Table, free_port, running
+from bench.parts import Table, running
+from bench.ports import free_port
 from console.conduct import save_run
 from differ.close import close_run
 from differ.rows import RowMaker

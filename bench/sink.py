@@ -18,7 +18,8 @@ from collections.abc import Generator, Sequence
 
 import uvloop
 
-from bench.parts import LOAD_CPU, free_port, running
+from bench.parts import LOAD_CPU, running
+from bench.ports import free_port
 
 BODY = b'{"id": 12345, "name": "an item of the list", "price": 12.5}'.ljust(1024)
 ANSWER = (

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import broker as kafka
-from bench.parts import LOAD_CPU, TEST_CPU, Table, cpu_s, family, free_port, median, running
+from bench.parts import LOAD_CPU, TEST_CPU, Table, cpu_s, family, median, running
+from bench.ports import free_port
 from capture.account import total_ledger
 from echolane.home import Home
 from echolane.ledger import capture_identities

@@ -26,7 +26,8 @@ ENGINE = ReplacingMergeTree(version) PARTITION BY run ORDER BY (run, seq, id)"""
 @contextmanager
 def stores(folder: Path) -> Generator[dict[str, tuple[Store, str]]]:
     """Stores by what they are, each with what its rows are counted in; without the server where that is not installed."""
-    from tests.store.bridge import Bridge, free_port
+    from bench.ports import free_port
+    from tests.store.bridge import Bridge
     from tests.store.servers import Server
 
     found: dict[str, tuple[Store, str]] = {}

@@ -19,7 +19,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench.chromium import Browser, chromium
-from bench.parts import Table, free_port, median, running
+from bench.parts import Table, median, running
+from bench.ports import free_port
 from bench.sink import Arrivals, sink
 
 RATES = (50, 500)

@@ -20,8 +20,9 @@ import orjson
 
 from bench import broker as kafka
 from bench.chain import check, recording
-from bench.parts import LOAD_CPU, TICKS, Table, family, free_port, median, nginx, running
+from bench.parts import LOAD_CPU, TICKS, Table, family, median, nginx, running
 from bench.peers import find
+from bench.ports import free_port
 from bench.sink import sink
 from echolane.home import Home
 from echolane.journal import open_journal

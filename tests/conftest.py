@@ -23,9 +23,10 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from bench import broker as kafka
+from bench.ports import free_port
 from compiling import building
 from echolane import compiled
-from tests.store.bridge import Bridge, free_port
+from tests.store.bridge import Bridge
 
 REQUIRE_ALL = "ECHOLANE_REQUIRE_ALL"
 os.environ.setdefault("ECHOLANE_PURE", "1")  # the pure form is the reference; test_compiled.py holds the other to it

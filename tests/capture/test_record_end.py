@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from capture import account, record
 from capture.pipe import PipeWriter
 from echolane.errors import HomeError
@@ -18,7 +19,6 @@ from echolane.home import open_home
 from echolane.lease import held
 from echolane.ledger import capture_identities
 from echolane.settings import Settings
-from tests.e2e.world import free_port
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 WAIT_S = 30.0

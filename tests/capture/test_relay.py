@@ -12,12 +12,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from bench.ports import free_port
 from capture.account import total_ledger
 from echolane.exchange import Exchange
 from echolane.home import open_home
 from echolane.ledger import capture_identities
 from tests.e2e.kills_parts import Load, peak_mib, pids_of, recorded
-from tests.e2e.world import World, free_port, stop
+from tests.e2e.world import World, stop
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -237,12 +238,9 @@ def test_a_recorder_that_stands_still_delays_nobody(world: World) -> None:
     upstream = world.app()
     process, port = world.recorder(upstream)
     recorder = pids_of(world.home, "capture.recorder")[0]
-    load = Load(port, 4)
-    time.sleep(0.3)
+    load = Load(port, 4).wait(100)
     os.kill(recorder, signal.SIGSTOP)
-    before = sum(map(len, load.answered))
-    time.sleep(2.0)
-    assert sum(map(len, load.answered)) - before > 100
+    load.wait(500)
     assert peak_mib(process.pid) < 160
     os.kill(recorder, signal.SIGCONT)
     answered = load.stop()

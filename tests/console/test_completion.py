@@ -39,7 +39,7 @@ def offered(script: Path, *words: str) -> set[str]:
         cwd=script.parent,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=True,
     )
     assert done.stderr == ""
@@ -115,7 +115,7 @@ def test_each_script_has_every_command_flag_and_word(shell: str) -> None:
 def test_the_shell_itself_reads_the_script(require: Callable[..., str], script: Path, command: list[str]) -> None:
     """Each shell finds no fault in its script's grammar."""
     require(command[0])
-    done = subprocess.run([*command, script], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run([*command, script], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -130,5 +130,5 @@ def test_fish_offers_commands_flags_and_values(require: Callable[..., str], scri
         "echolane dlq s": {"show"},
     }.items():
         command = f"source {script}; complete -C '{line}'"
-        done = subprocess.run(["fish", "-c", command], capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run(["fish", "-c", command], capture_output=True, text=True, timeout=60, check=True)
         assert {told.partition("\t")[0] for told in done.stdout.splitlines()} == found, line

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from echolane.home import open_home
 from echolane.lease import is_held
 from tests.console.up_stage import FAST, Stage, command_of
-from tests.e2e.world import free_port, send
+from tests.e2e.world import send
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (

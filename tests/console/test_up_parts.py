@@ -149,10 +149,10 @@ def test_a_tree_is_found_whole_and_nothing_else(tmp_path: Path) -> None:
         orphan = next(pid for pid in marked(mark) if pid != hangs.pid)
         assert set(marked(f":{os.path.realpath(tmp_path)}")) == {hangs.pid, orphan}
         began = time.monotonic()
-        assert see_off(mark, 1.0) == [hangs.pid]  # the orphan was told, and ended
-        assert time.monotonic() - began < 10
+        assert see_off(mark, 4.0) == [hangs.pid]  # the orphan was told, and ended
+        assert time.monotonic() - began < 60
         assert marked(mark) == []
-        assert hangs.wait(10) == -9
+        assert hangs.wait(60) == -9
         assert stranger.poll() is None
         stranger.kill()
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import orjson
 
+from bench.ports import free_port
 from capture.account import total_ledger
 from console.up_guard import marked
 from echolane.home import open_home
 from tests.e2e.api_parts import Served
-from tests.e2e.world import World, free_port, send
+from tests.e2e.world import World, send
 
 ENTRY = """[[up.record]]
 service = "shop"

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from console.main import COMMANDS, build_parser
 from tests.docs.rendered import PARTS, REFERENCE, merged
-from tests.e2e.world import World, free_port, listening, places
+from tests.e2e.world import World, listening, places
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])

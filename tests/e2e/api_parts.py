@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.ports import free_port
 from echolane.ledger import run_identities
-from tests.e2e.world import World, free_port, listening, send, stop
+from tests.e2e.world import World, listening, send, stop
 
 WAIT_S = 180.0
 """Nothing here takes so long, also on a machine that stands still for seconds."""
@@ -46,6 +50,7 @@ class Served:
             assert stop(process) == 0
             world.check_capture(service, stored=exchanges)
         base, branch = world.app(), world.app("price")
+        self.branch = world.started[-1]
         tables = [
             f'[[api_targets]]\nservice = "{service}"\nname = "{name}"\nurl = "http://127.0.0.1:{port}"\n'
             for service in ("shop", "depot")
@@ -71,6 +76,15 @@ class Served:
                 sys.executable, "-m", "console.main", *words, cwd=self.world.folder, stderr=said
             )
         listening(self.port, WAIT_S, self.process)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """No run ends in this block, however fast this machine is: the branch answers nothing. It must not last as long as that is waited for."""
+        self.branch.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.branch.send_signal(signal.SIGCONT)
 
     def token(self, role: str, *services: str) -> str:
         """A token as somebody at a shell makes it."""

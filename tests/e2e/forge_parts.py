@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.e2e.world import free_port
+from bench.ports import free_port
 
 TOKEN = "tok_the-secret-of-the-tests"
 ME, OTHER = 7, 8

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from bench import gitea
-from tests.e2e.world import free_port, listening
+from bench.ports import free_port
+from tests.e2e.world import listening
 
 WAIT_S = 120.0
 WHO, PASSWORD = "keeper", "only-of-the-tests-1"

@@ -6,8 +6,9 @@ import http.client
 from typing import Any
 from urllib.parse import urlencode
 
+from bench.ports import free_port
 from tests.e2e.api_parts import Answer, Served
-from tests.e2e.world import World, free_port, listening
+from tests.e2e.world import World, listening
 
 PASSWORD = "a reader's own word"
 

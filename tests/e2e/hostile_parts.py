@@ -13,9 +13,10 @@ from urllib.parse import quote
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from bench.ports import free_port
 from tests.e2e.hostile_fields_app import FIELDS, line
 from tests.e2e.test_exchange_search import CORPUS as OF_PAGES
-from tests.e2e.world import HERE, World, free_port, listening, stop
+from tests.e2e.world import HERE, World, listening, stop
 
 CORPUS = [
     *(text[:700] for text in OF_PAGES),

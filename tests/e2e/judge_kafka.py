@@ -21,7 +21,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench import broker as kafka
-from tests.store.bridge import Bridge, database_of, free_port
+from bench.ports import free_port
+from tests.store.bridge import Bridge, database_of
 
 ROLES = ("replay", "replay", "diff", "diff")
 ECHOLANE = (sys.executable, "-m", "console.main")

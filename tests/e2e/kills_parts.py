@@ -17,6 +17,7 @@ from echolane.frame import decode_frame
 from echolane.home import open_home
 from echolane.journal import open_journal
 from echolane.recordings import topic_of
+from tests.waiting import wait_until
 
 KILLS = int(os.environ.get("ECHOLANE_KILLS", "6"))
 """How often each process is killed; 50 in `make faults`."""
@@ -45,7 +46,7 @@ class Load:
         connection: http.client.HTTPConnection | None = None
         while not self._over.is_set():
             try:
-                connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+                connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
                 sent += 1
                 target = f"/items/{sent % 40 + 1}?u={self.port}-{number}-{sent}"
                 connection.request("GET", target)
@@ -64,11 +65,22 @@ class Load:
         if connection is not None:
             connection.close()
 
+    @property
+    def count(self) -> int:
+        """How many were answered whole."""
+        return sum(map(len, self.answered))
+
+    def wait(self, more: int) -> Load:
+        """Until so many more were answered, however fast this machine is."""
+        before = self.count
+        wait_until(lambda: self.count >= before + more)
+        return self
+
     def stop(self) -> set[str]:
         """End; the targets of all requests whose answer came whole."""
         self._over.set()
         for thread in self._threads:
-            thread.join(20)
+            thread.join(60)
         return {target for one in self.answered for target in one}
 
 
@@ -120,7 +132,7 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def here(home: Path, word: str, seconds: float = 30.0) -> list[int]:
+def here(home: Path, word: str, seconds: float = 60.0) -> list[int]:
     """Wait until there is such a process; all of them."""
     deadline = time.monotonic() + seconds
     while not (found := pids_of(home, word)):
@@ -129,7 +141,7 @@ def here(home: Path, word: str, seconds: float = 30.0) -> list[int]:
     return found
 
 
-def gone(home: Path, word: str, seconds: float = 30.0) -> None:
+def gone(home: Path, word: str, seconds: float = 60.0) -> None:
     """Wait until no such process is left."""
     deadline = time.monotonic() + seconds
     while pids_of(home, word):

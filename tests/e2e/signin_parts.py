@@ -21,8 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from bench.ports import free_port
 from tests.e2e.api_parts import Answer
-from tests.e2e.world import World, free_port, listening
+from tests.e2e.world import World, listening
 
 SECRET = "a client's secret: no one's business & %"
 CLIENT = "echolane-test"

@@ -18,6 +18,7 @@ import pytest
 from aiohttp import web
 
 from bench import axe
+from bench.ports import free_port
 from console.api.pages import add_pages
 from console.capacity_page import render_capacity
 from console.capacity_told import headline
@@ -29,7 +30,7 @@ from tests.e2e.api_parts import Served
 from tests.e2e.signin_parts import Person
 from tests.e2e.test_api_pages import At, Stage, shown
 from tests.e2e.test_signin import ROWS
-from tests.e2e.world import World, free_port
+from tests.e2e.world import World
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 ALIKE = 2

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from echolane.ledger import run_identities
 from tests.e2e.bad_target import PATHS
 from tests.e2e.kills_parts import peak_mib, pids_of
-from tests.e2e.world import World, free_port, listening, send, stop
+from tests.e2e.world import World, listening, send, stop
 
 MEMORY_MIB = 400
 """Of the run's process and of the differ's worker; a body of 1 GB is among the answers."""

@@ -78,7 +78,7 @@ def test_workers_on_a_cluster_judge_as_one_process_at_home(world: World, broker:
         world, EXCHANGES, SESSIONS, broker.url(f"prefix=b{next(PREFIXES)}."), lease_s=4.0, store=database_of(bridge)
     )
     for role in ("replay", "replay", "diff", "diff"):
-        stage.worker(role, wait=False)
+        stage.worker(role)
     _, far = stage.run("--workers", "shared", "--wait", "60")
     stage.check(far)
     assert len({one.worker for one in stage.told(far["run"]) if one.role == "diff"}) == 2

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from console import bundle
 from console.bundle import LOG_BYTES
 from console.bundle_words import LEFT_OUT, Words
 from echolane.home import open_home
 from echolane.journal import open_journal
-from tests.e2e.world import World, free_port
+from tests.e2e.world import World
 
 CANARIES = {
     name: f"kanarie{number}xq{name}"

@@ -91,8 +91,9 @@ if __name__ == "__main__":  # as a program it needs nothing but the standard lib
 
 import pytest  # noqa: E402
 
+from bench.ports import free_port  # noqa: E402
 from tests.e2e.test_capacity import balanced  # noqa: E402
-from tests.e2e.world import Done, World, free_port, listening, send, stop  # noqa: E402
+from tests.e2e.world import Done, World, listening, send, stop  # noqa: E402
 
 USERS = 2
 KEY = "a-key-of-the-target-that-is-long-enough"

@@ -15,13 +15,14 @@ import msgspec
 import orjson
 import pytest
 
+from bench.ports import free_port
 from differ.close import close_run
 from echolane.journal import open_journal
 from echolane.ledger import run_identities
 from echolane.runspec import RunSpec
 from echolane.store import open_store
 from tests.e2e.world import Done, World, places
-from tests.store.bridge import Bridge, database_of, free_port
+from tests.store.bridge import Bridge, database_of
 
 ITEMS = [(f"/items/{n}", {}) for n in range(1, 49)]
 CHANGES = ("reorder", "price")
@@ -141,7 +142,7 @@ class Running:
 
     def start(self) -> subprocess.Popen[Any]:
         """The run."""
-        words = ["run", "--service", "shop", "--home", self.world.home, "--store", self.url, "--pace", "100/s"]
+        words = ["run", "--service", "shop", "--home", self.world.home, "--store", self.url, "--pace", "60/s"]
         words += ["--json", self.world.folder / "result.json"]
         targets = ["--base", f"http://127.0.0.1:{self.ports[0]}", "--branch", f"http://127.0.0.1:{self.ports[1]}"]
         return self.world.start(

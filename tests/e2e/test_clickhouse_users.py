@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from echolane.errors import EcholaneError
 from echolane.store import QueryError, open_store
 from echolane.store.address import address_of
 from echolane.store.clickhouse import Connection
 from tests.e2e.rights_parts import told
 from tests.e2e.world import World, places
-from tests.store.bridge import Bridge, free_port
+from tests.store.bridge import Bridge
 
 NOWHERE = Path("/nonexistent")
 NO_PLACE_FOR_USERS = "Code: 514|no writeable access storage"

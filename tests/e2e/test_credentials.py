@@ -96,7 +96,8 @@ def main() -> None:
 if __name__ == "__main__":  # as a program it needs nothing but the standard library
     main()
 
-from tests.e2e.world import World, free_port, listening, places, send, stop  # noqa: E402
+from bench.ports import free_port  # noqa: E402
+from tests.e2e.world import World, listening, places, send, stop  # noqa: E402
 
 TRAFFIC: list[tuple[str, dict[str, str]]] = [
     ("/login", {}),

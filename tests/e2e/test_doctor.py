@@ -8,7 +8,8 @@ from itertools import count
 import pytest
 
 from bench.broker import Broker
-from tests.e2e.world import Done, World, free_port
+from bench.ports import free_port
+from tests.e2e.world import Done, World
 from tests.store.bridge import Bridge, database_of
 
 PREFIXES = count(1)

@@ -22,7 +22,7 @@ from echolane.exchange import Exchange
 from echolane.frame import decode_frame
 from echolane.home import open_home
 from echolane.journal import open_journal
-from echolane.lease import held, is_held
+from echolane.lease import held
 from echolane.ledger import run_identities
 from tests.e2e.api_parts import Served
 from tests.e2e.test_dlq import POISONED
@@ -33,6 +33,17 @@ ANN, BOB = "s3cr3tAnn9f8e7d6c5b", "s3cr3tBob1a2b3c4d5e"
 CANARY = "annwashere7q2x"
 ITEMS = [(f"/items/{n}?n={n}", {"Cookie": f"sid={BOB}"}) for n in range(1, 19) if n != 7]
 HERS = [(f"/items/{n}?who={CANARY}{n}", {"Cookie": f"sid={ANN}"}) for n in (7, 20, 21)]
+STOPPING = """
+import os, signal, sys
+from console import erasing, main
+alone = erasing._alone
+def stopped(*given):
+    alone(*given)
+    os.kill(os.getpid(), signal.SIGSTOP)
+erasing._alone = stopped
+sys.exit(main.main())
+"""
+"""`echolane` whose erasing stands still once it has begun, before it has done anything."""
 MAGIC = b"\x28\xb5\x2f\xfd"
 
 
@@ -148,14 +159,12 @@ def test_no_byte_of_a_subject_is_left(world: World, ran: str) -> None:
 def test_a_run_that_is_begun_in_the_middle_waits(world: World) -> None:
     """A run that somebody starts while she is erased says so and begins afterwards: it fires nothing of hers, and no byte of her is left."""
     world.record(world.app(), [*HERS, *ITEMS])
-    home = open_home(world.home)
-    command = [sys.executable, "-m", "console.main", "erase", "--home", str(world.home), "--values-file", "-"]
+    command = [sys.executable, "-c", STOPPING, "erase", "--home", str(world.home), "--values-file", "-"]
     began = world.start(*command, stdin=subprocess.PIPE)
     assert began.stdin is not None
     began.stdin.write(ANN.encode())
     began.stdin.close()
-    wait_until(lambda: is_held(erasing_lease(home)))
-    os.kill(began.pid, signal.SIGSTOP)
+    wait_until(lambda: Path(f"/proc/{began.pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] == "T")
     try:
         said = world.folder / "run.said"
         words = ["run", "--service", "shop", "--base-cmd", world.app_command(), "--branch-cmd", world.app_command()]

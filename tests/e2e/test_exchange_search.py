@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from bench.ports import free_port
 from console.api.page_exchanges import command
 from echolane.ledger import run_identities
 from echolane.store import open_store
@@ -22,7 +23,7 @@ from tests.console.results import HOSTILE
 from tests.console.test_page_browser import SCHEMES, WIDTHS, Browser
 from tests.e2e.api_parts import Served
 from tests.e2e.test_api_pages import Stage, shown
-from tests.e2e.world import HERE, World, free_port, listening, send, stop
+from tests.e2e.world import HERE, World, listening, send, stop
 
 CORPUS = [
     *(text for text in HOSTILE if "\ud800" not in text),

@@ -11,13 +11,14 @@ from typing import cast
 
 import pytest
 
+from bench.ports import free_port
 from console.clickhouse.door import opened
 from echolane.errors import UsageError
 from echolane.reader import Grafana
 from echolane.settings import Settings
 from echolane.store import Store
 from tests.e2e.grafana_parts import PASSWORD, Read
-from tests.e2e.world import World, free_port
+from tests.e2e.world import World
 
 COUNT = "SELECT verdict, count() AS n FROM results_v WHERE run = {run:String} GROUP BY verdict"
 

@@ -38,7 +38,7 @@ api = "{api}"
 """
 GONE = (
     HOOK.replace('"next"', '"gone"').format(
-        service="depot", forge="gitlab", token="{token}", api="{api}", more="wait_s = 1\ncontext = 'replay'"
+        service="depot", forge="gitlab", token="{token}", api="{api}", more="wait_s = 5\ncontext = 'replay'"
     )
     + """
 [[api_targets]]
@@ -47,6 +47,8 @@ name = "gone"
 url = "http://127.0.0.1:9"
 """
 )
+PATIENT = {"ECHOLANE_REPLAY_FIRST_BYTE_TIMEOUT_S": "100", "ECHOLANE_REPLAY_TOTAL_TIMEOUT_S": "120"}
+"""For runs that are held."""
 KINDS = ("github", "gitlab", "gitea")
 FAILED = {"github": "failure", "gitlab": "failed", "gitea": "failure"}
 
@@ -57,6 +59,7 @@ class Told(Served):
     def __init__(self, world: World, forges: dict[str, ForgeDouble]) -> None:
         self.forges = forges
         world.environ["HOOK_SECRET"] = SECRET
+        world.environ |= PATIENT
         world.environ["ECHOLANE_API_MISSED_PUSHES_S"] = (
             "0"  # forges are told here; they are asked in test_hooks_missed.py
         )
@@ -65,7 +68,7 @@ class Told(Served):
         more = "".join(
             HOOK.format(service="shop", forge=kind, token=token, api=one.api, more="") for kind, one in forges.items()
         )
-        slow = HOOK.format(service="depot", forge="github", token=token, api=forges["github"].api, more='pace = "2/s"')
+        slow = HOOK.format(service="depot", forge="github", token=token, api=forges["github"].api, more='pace = "1/s"')
         super().__init__(
             world, exchanges=6, settings=SETTINGS, more=more + slow + GONE.format(token=token, api=forges["gitlab"].api)
         )
@@ -137,7 +140,11 @@ def test_a_push_is_told_as_a_status_and_one_comment(served: Told, kind: str) -> 
     forge.pull("feature/a", fork=True)
     pull = forge.pull("feature/a", comments=120)
     theirs = forge.comment(pull, marker("shop") + "\nwritten by somebody else", OTHER)
-    run = served.push(kind, ZERO, first, "feature/a").json["pushes"][0]["run"]
+    with (
+        served.held()
+    ):  # what comes is told in the place of what was not told yet: a run of a moment would never be pending
+        run = served.push(kind, ZERO, first, "feature/a").json["pushes"][0]["run"]
+        wait_until(lambda: forge.states(first), WAIT_S)
     wait_until(lambda: forge.mine(pull), WAIT_S)
     page = f"https://echolane.example/runs/{run}"
     assert forge.mine(pull) == [f"{served.markdown(run)}\n[The run's page]({page}) · commit {first[:12]}\n"]
@@ -203,9 +210,9 @@ def test_a_forge_that_is_away_misses_nothing_and_a_lost_state_repeats_nothing(se
     wait_until(lambda: forge.mine(pull) and forge.states(one), WAIT_S)
     assert forge.states(one) == ["failure"]
     assert len(forge.mine(pull)) == 1
-    # The comment's call may be under way when the status' one is told to wait; none begins after that.
+    # One call of the comment may be on its way when the status' one is told to wait; none begins after that.
     [limited] = [call.at for call in forge.seen[begun:] if call.status == 429]
-    assert min(call.at for call in forge.seen[begun:] if call.at > limited + 0.5) - limited >= 2.9
+    assert sum(limited < call.at < limited + 2.9 for call in forge.seen[begun:]) <= 1
     assert "bad luck with [token]" in log_of(served.world.home)
 
     served.process.terminate()
@@ -227,9 +234,9 @@ def test_a_branch_that_is_not_there_is_told_as_an_error(served: Told) -> None:
     assert forge.states(one) == ["pending", "failed"]
     last = [body for commit, body in forge.statuses if commit == one][-1]
     assert (last["name"], last["ref"], last["target_url"]) == ("replay", "gone", "https://echolane.example/")
-    assert last["description"].startswith("the branch was not there within 1 s")
+    assert last["description"].startswith("the branch was not there within 5 s")
     [text] = forge.mine(pull)
-    assert text.startswith(f"{marker('depot')}\n### ⚠️ Echolane: no result: the branch was not there within 1 s")
+    assert text.startswith(f"{marker('depot')}\n### ⚠️ Echolane: no result: the branch was not there within 5 s")
 
 
 def test_a_run_that_is_given_up_is_not_told_as_failed(served: Told) -> None:
@@ -242,8 +249,10 @@ def test_a_run_that_is_given_up_is_not_told_as_failed(served: Told) -> None:
     wait_until(lambda: forge.states(two) and forge.states(two)[-1] == "failure", WAIT_S)
     wait_until(lambda: forge.mine(pull), WAIT_S)
     assert set(forge.states(one)) == {"pending"}
-    last = [body for commit, body in forge.statuses if commit == one][-1]
-    assert last["description"] == f"given up: commit {two[:12]} is newer"
+    given_up = f"given up: commit {two[:12]} is newer"
+    wait_until(
+        lambda: [body for commit, body in forge.statuses if commit == one][-1]["description"] == given_up, WAIT_S
+    )
     assert [f"commit {two[:12]}" in text for text in forge.mine(pull)] == [True]
 
     for before, commit, done in ((two, three, 0), (three, four, 1)):

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from bench.ports import free_port
 from console.explain import explanation, lines
 from console.junit import junit
 from console.markdown import markdown
@@ -39,7 +40,7 @@ from tests.e2e.hostile_parts import (
     texts_of,
 )
 from tests.e2e.test_notify import SECRET, Receiver
-from tests.e2e.world import Done, World, free_port, listening, stop
+from tests.e2e.world import Done, World, listening, stop
 from tests.waiting import wait_until
 
 __all__ = ["schema"]

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from bench.broker import Broker
+from bench.ports import free_port
 from echolane.home import Home
 from echolane.journal import open_journal
-from tests.e2e.world import World, free_port
+from tests.e2e.world import World
 
 PREFIXES = count(1)
 ITEMS = [(f"/items/{n}", {}) for n in range(1, 33)]

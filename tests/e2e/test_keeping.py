@@ -15,6 +15,8 @@ from tests.e2e.workers_parts import WAIT_S
 from tests.e2e.world import World
 
 EXCHANGES, SESSIONS = 160, 8
+PACE = "60/s..8/s over 3s"
+"""Soon behind the logins, and then slowly: whoever is killed there had more to do for seconds."""
 
 
 def written(home: Path, shop: Shop, run: str) -> Iterator[tuple[str, bytes]]:
@@ -38,7 +40,7 @@ def test_a_session_outlives_who_began_it(world: World, form: str) -> None:
     if form == "shared":
         worker = shop.worker("replay")
         shop.worker("diff")
-    asking = world.start(sys.executable, "-m", "console.main", *shop.words("--workers", form, "--pace", "40/s"))
+    asking = world.start(sys.executable, "-m", "console.main", *shop.words("--workers", form, "--pace", PACE))
     shop.wait_fired((shop.login + 4) * SESSIONS)
     if worker is not None:
         worker.kill()

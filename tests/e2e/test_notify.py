@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
+from bench.ports import free_port
 from console.api.signatures import is_signed_standard
 from echolane.ledger import run_identities
 from tests.e2e.api_parts import WAIT_S, Served, log_of
-from tests.e2e.world import World, free_port
+from tests.e2e.world import World
 from tests.waiting import wait_until
 
 SECRET = "whsec_" + base64.b64encode(b"a key of the tests, 32 bytes long").decode()

@@ -52,7 +52,8 @@ if __name__ == "__main__":  # as a program it needs nothing but the standard lib
 
 import pytest  # noqa: E402
 
-from tests.e2e.world import World, free_port, listening  # noqa: E402
+from bench.ports import free_port  # noqa: E402
+from tests.e2e.world import World, listening  # noqa: E402
 
 RECORDED = [f"pr0d-canary-of-user-{n}-Zq8Lw3" for n in range(3)]
 OWN = [f"st4ge-canary-of-tester-{n}-Vb6Nt2" for n in range(3)]

@@ -9,17 +9,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from echolane.home import Home
 from echolane.journal import open_journal
 from echolane.ledger import run_identities
 from tests.e2e.kills_parts import Load, gone
-from tests.e2e.world import World, free_port, listening, stop
+from tests.e2e.world import World, listening, stop
 from tests.waiting import wait_until
 
 ENTRY = {
@@ -200,9 +200,7 @@ def recorded_run(world: World, pace: str) -> subprocess.Popen[bytes]:
     """A run of some seconds over a recording of its own."""
     upstream = world.app()
     process, port = world.recorder(upstream)
-    load = Load(port, 2)
-    time.sleep(0.6)
-    load.stop()
+    Load(port, 2).wait(400).stop()  # so many last, whatever a second of this machine records
     stop(process)
     other = world.app("price")
     words = ["run", "--service", "shop", "--home", world.home, "--pace", pace, "--json", world.folder / "cut.json"]
@@ -281,8 +279,6 @@ def test_a_journal_that_another_program_owns(world: World) -> None:
     second, two = world.recorder(upstream, free_port())
     for port in (one, two):
         listening(port)
-        load = Load(port, 1)
-        time.sleep(0.3)
-        assert load.stop()
+        assert Load(port, 1).wait(1).stop()
     assert stop(first) == stop(second) == 0
     world.check_capture()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import sys
-import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -12,11 +11,12 @@ from typing import Any, NamedTuple
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from bench.ports import free_port
 from console.api.audit import Audit
 from echolane.home import open_home
 from tests.e2e.api_parts import WAIT_S, Answer, log_of
 from tests.e2e.signin_parts import CLIENT, SECRET, Liar, Pair, Person, say, token_of
-from tests.e2e.world import World, free_port, listening
+from tests.e2e.world import World, listening
 
 HOST = "echolane.test"
 
@@ -123,6 +123,11 @@ def at(**claims: Any) -> Callable[[Liar, dict[str, Any]], str]:
     )
 
 
+def made(name: str, by_s: int) -> Callable[[Liar, dict[str, Any]], str]:
+    """A token one of whose times is so far from the instant at which it is given: that of a whole test run's beginning may be long ago."""
+    return lambda liar, told: token_of(liar.pair, {**told, name: told["iat"] + by_s})
+
+
 def headed(sign: Callable[[Liar], Callable[[bytes], bytes]] | None = None, **header: Any) -> Callable[..., str]:
     """A token with another head."""
     return lambda liar, told: token_of(liar.pair, told, header, sign(liar) if sign else None)
@@ -133,14 +138,13 @@ def public_pem(liar: Liar) -> bytes:
     return liar.pair.private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-NOW = int(time.time())
 LIES: dict[str, tuple[Callable[[Liar, dict[str, Any]], str], str]] = {
     "nonce of another": (at(nonce="x" * 43), "another sign-in"),
     "no nonce": (at(nonce=None), "another sign-in"),
-    "expired": (at(exp=NOW - 120), "expired"),
-    "made long ago": (at(iat=NOW - 3600), "expired"),
-    "not yet": (at(nbf=NOW + 3600), "only later"),
-    "made later": (at(iat=NOW + 3600), "only later"),
+    "expired": (made("exp", -120), "expired"),
+    "made long ago": (made("iat", -3600), "expired"),
+    "not yet": (made("nbf", 3600), "only later"),
+    "made later": (made("iat", 3600), "only later"),
     "no end": (at(exp=None), "when it holds"),
     "an end that is true": (at(exp=True), "when it holds"),
     "audience": (at(aud="another"), "somebody else"),

@@ -16,11 +16,12 @@ from typing import NamedTuple
 import pytest
 
 from bench import broker as kafka
+from bench.ports import free_port
 from tests.e2e.kills_parts import SEED
 from tests.e2e.soak_parts import Fire, Mortal, Raw, Shop, asked, check_raw, check_views, forget, stood_still, windows
 from tests.e2e.workers_parts import WAIT_S
 from tests.e2e.world import World
-from tests.store.bridge import Bridge, database_of, free_port
+from tests.store.bridge import Bridge, database_of
 
 EXCHANGES = int(os.environ.get("ECHOLANE_SOAK", "2000"))
 SEEDS = int(os.environ.get("ECHOLANE_SEEDS", "3"))

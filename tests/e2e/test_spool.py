@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bench.broker import Broker
+from bench.ports import free_port
 from capture.account import ledger_of, sessions, total_ledger
 from echolane.exchange import Exchange
 from echolane.frame import decode_frame
@@ -22,7 +23,7 @@ from echolane.home import Home
 from echolane.journal import open_journal
 from echolane.ledger import capture_identities
 from tests.e2e.kills_parts import KILLS, Load, chance, here, kill
-from tests.e2e.world import World, free_port, listening, send, stop
+from tests.e2e.world import World, listening, send, stop
 
 PREFIXES = count(1)
 WAIT_S = 120.0

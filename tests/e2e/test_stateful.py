@@ -8,12 +8,13 @@ from collections.abc import Callable
 
 import pytest
 
+from bench.ports import free_port
 from echolane.frame import decode_frame
 from echolane.journal import open_journal
 from echolane.observation import Observation
 from tests.e2e import admin_site
 from tests.e2e.shop_app import User
-from tests.e2e.world import HERE, World, free_port, listening, places, stop
+from tests.e2e.world import HERE, World, listening, places, stop
 
 USERS = 8
 STEPS = 20

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from bench.broker import Broker
+from bench.ports import free_port
 from tests.console.test_health import asked
 from tests.e2e.workers_parts import Stage
-from tests.e2e.world import World, free_port, listening
+from tests.e2e.world import World, listening
 
 PREFIXES = count(1)
 

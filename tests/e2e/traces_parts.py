@@ -42,7 +42,8 @@ class Collector:
     def __init__(self) -> None:
         self.port = 0
         self.raw: list[bytes] = []
-        self.hangs = threading.Event()
+        self.hangs, self.came = threading.Event(), threading.Event()
+        """``came``: somebody has told it something and waits for its answer."""
         self.over = threading.Event()
 
     @property
@@ -101,6 +102,7 @@ def collecting() -> Iterator[Collector]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            collector.came.set()
             if collector.hangs.is_set():
                 collector.over.wait(WAIT_S)
                 return

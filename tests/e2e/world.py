@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.ports import free_port
 from capture.account import ledger_of, sessions
 from echolane.home import open_home
 from echolane.ledger import capture_identities, run_identities
@@ -36,13 +37,7 @@ class Done(NamedTuple):
         return json.loads(self.out)
 
 
-def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def listening(port: int, seconds: float = 20.0, process: subprocess.Popen[bytes] | None = None) -> None:
+def listening(port: int, seconds: float = 60.0, process: subprocess.Popen[bytes] | None = None) -> None:
     """Wait until a port accepts."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -152,7 +147,7 @@ class World:
 def send(port: int, requests: list[tuple[str, dict[str, str]]], *, cookies: bool = False, method: str = "GET") -> None:
     """One after the other; ``cookies``: what the service sets is sent back, as a browser does."""
     jar: dict[str, str] = {}
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     for target, headers in requests:
         sent = {**headers, "Cookie": "; ".join(f"{name}={value}" for name, value in jar.items())} if jar else headers
         connection.request(method, target, headers=sent)
@@ -165,7 +160,7 @@ def send(port: int, requests: list[tuple[str, dict[str, str]]], *, cookies: bool
     connection.close()
 
 
-def stop(process: subprocess.Popen[bytes], seconds: float = 30.0) -> int:
+def stop(process: subprocess.Popen[bytes], seconds: float = 60.0) -> int:
     """End a process in good order."""
     process.send_signal(signal.SIGTERM)
     return process.wait(seconds)

@@ -115,7 +115,7 @@ def test_nobody_appends_while_a_topic_is_still(journal: SqliteJournal) -> None:
         writer.join(0.3)
         assert not given
         assert cut(one).ends == [8, 8, 0]
-    writer.join(10)
+    writer.join(60)
 
     assert given == [8]
     other.close()
@@ -125,28 +125,31 @@ def test_all_turns_together_are_waited_for_so_long(
     journal: SqliteJournal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Writers that are slow one after the other do not add up: whoever waits for a turn that is held meanwhile gets it in time."""
-    monkeypatch.setattr(copying, "STILL_WAIT_S", 0.6)
+    monkeypatch.setattr(copying, "STILL_WAIT_S", 3.0)
     names = ["a", "b", "c"]
     for name in names:
         journal.create(name, 1)
     slow = [noted(journal, name) for name in names]
-    held = [threading.Event() for _ in names]
+    held, over = [threading.Event() for _ in names], [threading.Event() for _ in names]
 
     def write(at: int) -> None:
         with slow[at].topic.writer.turn():
             held[at].set()
-            time.sleep(0.4 * (at + 1))
+            over[at].wait(60)
 
     writers = [threading.Thread(target=write, args=(at,)) for at in range(3)]
     for writer, event in zip(writers, held, strict=True):
         writer.start()
-        event.wait(10)
+        assert event.wait(60)
+    first = threading.Timer(2.0, over[0].set)  # the other two are written for ever
     begun = time.monotonic()
+    first.start()
     with pytest.raises(HomeError, match="has been writing topic b"), still(journal, slow):
         pass
-    assert time.monotonic() - begun < 0.75
-    for writer in writers:
-        writer.join(10)
+    assert time.monotonic() - begun < 2.0 + 3.0  # one bound for each would end then at the earliest
+    for event, writer in zip(over, writers, strict=True):
+        event.set()
+        writer.join(60)
 
 
 def test_segments_that_retention_takes_meanwhile_are_left_out(journal: SqliteJournal, tmp_path: Path) -> None:

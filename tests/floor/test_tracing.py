@@ -87,41 +87,51 @@ def test_spans_are_told_as_they_lie_in_each_other(collector: Collector) -> None:
     assert b"secret" not in b"".join(collector.raw)
 
 
+@pytest.fixture
+def joined(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
+    """For how long each end of this process waits: on a machine that stands still it takes longer, and that is not its fault."""
+    found: list[float | None] = []
+    join = threading.Thread.join
+
+    def noted(thread: threading.Thread, timeout: float | None = None) -> None:
+        if thread.name == "traces-end":
+            found.append(timeout)
+        join(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", noted)
+    return found
+
+
 @pytest.mark.parametrize("spans", [1, 25])
-def test_the_end_waits_a_second_at_most(collector: Collector, monkeypatch: pytest.MonkeyPatch, spans: int) -> None:
+def test_the_end_waits_a_second_at_most(
+    collector: Collector, joined: list[float | None], monkeypatch: pytest.MonkeyPatch, spans: int
+) -> None:
     """A collector that hangs holds up no span and the end by no more than its bound; all that it did not take is counted."""
     collector.hangs.set()
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "10")
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "5")
     said: list[str] = []
     with traced(os.environ, said.append):
-        began = time.thread_time(), time.monotonic()
+        began = time.thread_time()
         for _ in range(spans):
             with span("one"):
                 pass
-        assert time.thread_time() - began[0] < 0.5
-    took_s = time.monotonic() - began[1]
+        assert time.thread_time() - began < 0.5
 
-    assert took_s < 2 * tracing.END_S + 1, took_s
+    assert joined == [tracing.END_S]
     assert said == [f"traces: {spans} of {spans} spans were dropped, the collector did not take them in time"]
 
 
-def test_one_that_was_stuck_before_is_not_waited_for(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_was_stuck_before_is_not_waited_for(
+    collector: Collector, joined: list[float | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A request that goes on for longer than the end may take says enough: the end does not wait at all."""
     collector.hangs.set()
     monkeypatch.setattr(tracing, "END_S", 0.3)
-    joined: list[float | None] = []
-    join = threading.Thread.join
-
-    def noted(thread: threading.Thread, timeout: float | None = None) -> None:
-        if thread.name == "traces-end":
-            joined.append(timeout)
-        join(thread, timeout)
-
-    monkeypatch.setattr(threading.Thread, "join", noted)
     with traced(os.environ):
         with span("one"):
             pass
-        time.sleep(1.5)
+        assert collector.came.wait(60)
+        time.sleep(2 * tracing.END_S)
 
     assert joined == [0.0]

@@ -27,6 +27,9 @@ from replayer.targets import Target, make_targets, resolve
 
 BEGIN_NS = 1_700_000_000_000_000_000
 QUICK = Patience(connect_s=1.0, first_byte_s=0.4, total_s=1.0)
+"""Where somebody is waited for in vain."""
+PATIENT = Patience(connect_s=20.0, first_byte_s=20.0, total_s=40.0)
+"""Longer than a machine stands still: what is answered is not late by that."""
 
 Answerer = Callable[[bytes, int], "bytes | list[bytes | float] | None"]
 """(request, its number on this server) → the answer; a list is written piece by piece, with pauses; None closes."""
@@ -93,7 +96,7 @@ class Stage:
             "concurrency": spec.concurrency,
             "paced": spec.pace != "max",
             "probe_gap_s": 0.05,
-            "patience": QUICK,
+            "patience": PATIENT,
         } | options
         replay = Replay(self.journal, spec.run, await resolve(targets), ReplayOptions(**chosen))
         return await replay.run(stop or asyncio.Event(), lambda _done, _total: None)

@@ -16,7 +16,8 @@ from typing import cast
 
 import pytest
 
-from bench.parts import free_port, running
+from bench.parts import running
+from bench.ports import free_port
 from echolane.errors import UsageError
 from replayer.capacity.evaluate import INTERRUPTED, UNAVAILABLE, UNFAITHFUL, Health, Told, evaluate
 from replayer.capacity.meter import Meter, is_error

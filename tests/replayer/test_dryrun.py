@@ -11,7 +11,6 @@ from echolane.errors import UsageError
 from echolane.exchange import Body
 from echolane.runspec import Firing
 from echolane.settings import Settings
-from replayer.connection import Patience
 from replayer.dryrun import HEADER, checked_name
 from replayer.fire import replay
 from tests.replayer.test_replay import OK, check_ledger
@@ -106,7 +105,7 @@ async def test_a_stop_while_writes_wait_for_the_first_one_loses_none(stage, exch
     async with serving(hangs, echoes, echoes, echoes) as servers:
         stage.record([exchange(n, "/x", method="POST", session=f"{n:016x}", body=Body(b"x", 1)) for n in range(6)])
         stage.plan([s.url for s in servers], methods="all", firing=Firing(dry_run_header=HEADER))
-        summary = await stage.fire(stop, dry_run_header=HEADER, patience=Patience(3.0, 20.0, 20.0))
+        summary = await stage.fire(stop, dry_run_header=HEADER)
         seen = check_ledger(stage, summary)
         assert [bool(one.skipped) for one in seen] == [False] + [True] * 5
         servers[0].answerer = echoes

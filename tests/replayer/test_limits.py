@@ -8,7 +8,6 @@ import random
 import pytest
 from hypothesis import given, strategies as st
 
-from replayer.connection import Patience
 from replayer.limits import Limit, Places
 from tests.replayer.test_replay import OK, check_ledger, ok
 
@@ -109,8 +108,7 @@ async def test_a_slow_control_does_not_hold_up_what_does_not_go_there(stage, exc
     async with serving(ok, slow, ok, ok) as servers:
         stage.record([exchange(n, f"/{n}", session=f"{n:016x}") for n in range(100)])
         stage.plan([server.url for server in servers], concurrency=2)
-        patience = Patience(5.0, 30.0, 30.0)
-        summary = await stage.fire(sampling=lambda _endpoint, nth: nth % 2 == 0, patience=patience)
+        summary = await stage.fire(sampling=lambda _endpoint, nth: nth % 2 == 0)
     seen = check_ledger(stage, summary)
     assert [len(server.seen) for server in servers] == [100, 50, 100, 50]
     freed = min(one.shots[1].sent_at_ns + one.shots[1].duration_ns for one in seen if one.shots[1].duration_ns > 2e9)

@@ -235,7 +235,7 @@ async def test_a_server_without_keep_alive_is_served(stage, exchange, serving):
     async with serving(lambda *_: bye, lambda *_: close, ok, ok) as servers:
         stage.record([exchange(n, f"/{n}") for n in range(8)])
         stage.plan([server.url for server in servers])
-        summary = await stage.fire(patience=Patience(1.0, 0.5, 1.0))
+        summary = await stage.fire()
     seen = check_ledger(stage, summary)
     assert [server.connections for server in servers[:2]] == [9, 9]
     assert [outcomes(one) for one in seen] == [["answered"] * 4] * 8
@@ -245,8 +245,8 @@ async def test_a_server_without_keep_alive_is_served(stage, exchange, serving):
 FAULTS = {
     "closed": lambda _request, _number: None,
     "garbage": lambda _request, _number: b"HTTP/1.1 -1 Nope\r\n\r\n",
-    "first-byte-timeout": lambda _request, _number: [0.9, OK],
-    "timeout": lambda _request, _number: [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1", 1.6, b"2"],
+    "first-byte-timeout": lambda _request, _number: [30.0, OK],
+    "timeout": lambda _request, _number: [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1", 30.0, b"2"],
     "too-large": lambda _request, _number: b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 100_000 + b"\r\n",
 }
 
@@ -258,7 +258,7 @@ async def test_a_failure_is_an_answer_with_its_reason(stage, exchange, serving, 
     async with serving(ok, ok, lambda r, n: bad(r, n) if b"/bad" in r else OK, ok) as servers:
         stage.record([exchange(0, "/a"), exchange(1, "/bad"), exchange(2, "/c")])
         stage.plan([server.url for server in servers])
-        summary = await stage.fire()
+        summary = await stage.fire(patience=Patience(20.0, 1.0, 2.0))
     seen = check_ledger(stage, summary)
     assert outcomes(seen[1]) == ["answered", "answered", f"failed:{reason}", "answered"]
     assert outcomes(seen[2]) == ["answered"] * 4
@@ -282,7 +282,7 @@ async def test_a_huge_answer_is_kept_in_part(stage, exchange, serving):
     async with serving(ok, ok, lambda *_: huge, lambda *_: huge) as servers:
         stage.record([exchange(0)])
         stage.plan([server.url for server in servers])
-        await stage.fire(patience=Patience(1.0, 5.0, 10.0))
+        await stage.fire()
     one = stage.observations()[0]
     body = one.answer_of(2).body
     assert (body.size, len(body.data), body.truncated) == (size, OBSERVED_BODY_KEPT, True)
@@ -395,12 +395,12 @@ async def test_what_is_in_the_air_at_a_stop_is_given_up_as_cancelled(stage, exch
 
     def slow(request, number):
         stop.set()
-        return [0.8, OK] if number == 1 else OK
+        return [30.0, OK] if number == 1 else OK
 
     async with serving(ok, ok, slow, ok) as servers:
         stage.record([exchange(n, f"/{n}") for n in range(3)])
         stage.plan([server.url for server in servers])
-        summary = await stage.fire(stop, drain_s=0.1, patience=Patience(1.0, 5.0, 5.0))
+        summary = await stage.fire(stop, drain_s=1.0)
         seen = check_ledger(stage, summary)
         assert [one.not_compared or one.skipped for one in seen] == ["cancelled", "interrupted", "interrupted"]
         assert outcomes(seen[0]) == ["answered", "answered", "failed:closed", "answered"]
@@ -486,7 +486,7 @@ async def test_paced_requests_leave_on_time_and_waiting_for_an_answer_is_not_lat
     async with serving(lambda r, _n: [0.3, OK] if b"/slow" in r else OK, ok, ok, ok) as servers:
         stage.record([
             exchange(0, "/slow", session="a" * 16, start_ms=0), exchange(1, "/next", session="a" * 16, start_ms=20),
-            exchange(2, "/other", session="b" * 16, start_ms=40), exchange(3, "/other", session="b" * 16, start_ms=200),
+            exchange(2, "/other", session="b" * 16, start_ms=40), exchange(3, "/other", session="b" * 16, start_ms=1200),
         ])  # fmt: skip
         stage.plan([server.url for server in servers], pace="recorded")
         begun_ns = time.time_ns()
@@ -494,7 +494,7 @@ async def test_paced_requests_leave_on_time_and_waiting_for_an_answer_is_not_lat
     seen = check_ledger(stage, summary)
     # None is early; how late they are on a quiet machine is measured by bench/.
     assert seen[2].fired_at_ns >= begun_ns + 40e6
-    assert seen[3].fired_at_ns >= begun_ns + 200e6
+    assert seen[3].fired_at_ns >= begun_ns + 1200e6
     assert seen[1].session_wait_ns > 200e6
     # Not counted twice.
     assert seen[1].session_wait_ns + seen[1].lateness_ns <= seen[1].fired_at_ns - begun_ns - 20e6

@@ -10,6 +10,7 @@ from echolane.errors import RefusedForSafety
 from echolane.exchange import Body
 from replayer.connection import Patience
 from replayer.switch import STOP, Switch, refuse_while_stopped
+from tests.replayer.conftest import QUICK
 from tests.replayer.test_replay import OK, check_ledger, ok
 
 
@@ -84,13 +85,14 @@ async def test_a_target_that_is_down_is_not_probed_any_more(stage, exchange, ser
     def hangs(request, number):
         if b"HEAD / " in request or number > 8:
             thrown.append("thrown")
-        return [5.0, OK]
+        return [30.0, OK]
 
     async with serving(hangs, ok, ok, ok) as servers:
         stage.record([exchange(n, f"/{n}", session=f"{n:016x}") for n in range(50)])
         stage.plan([server.url for server in servers], concurrency=8)
         summary = await stage.fire(
             halted=lambda: thrown[0] if thrown else "",
+            patience=QUICK,
             probe_gap_s=60.0,
             probe_patience=Patience(1.0, 60.0, 60.0),
         )

@@ -33,7 +33,7 @@ INFO = b"\x01\x00\x02\xff\xff\xff\xff\x00"
 """A block's info: no overflow, no bucket."""
 INSERT = re.compile(r"\s*INSERT INTO `(\w+)` \((.*)\) VALUES\s*", re.DOTALL)
 CODE = re.compile(r"Code: (\d+)\. DB::\w+: (.*)", re.DOTALL)
-START_S = 30.0
+START_S = 60.0
 _NUMBERS = itertools.count(1)
 
 
@@ -334,13 +334,6 @@ class Bridge:
     def url(self, database: str = "echolane", user: str = "echolane:s3cret@", options: str = "") -> str:
         """Its address."""
         return f"clickhouse://{user}127.0.0.1:{self.port}/{database}?{options}"
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def database_of(bridge: Bridge, options: str = "") -> str:

@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.store.bridge import free_port
+from bench.ports import free_port
 
 START_S = 30.0
 """It listens after 2 to 4 s on an idle machine."""

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
+from bench.ports import free_port
 from echolane.errors import HomeError, StoreDamaged, StoreDown, UsageError
 from echolane.store import QueryError, open_store
 from echolane.store.address import address_of
 from echolane.store.server import ServerStore
-from tests.store.bridge import free_port
 from tests.store.servers import Server
 
 TABLE = """CREATE TABLE IF NOT EXISTS plain (run String, id String, version UInt32, seq UInt32, texts Array(String),

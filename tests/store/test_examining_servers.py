@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from echolane.checks import BAD, OK, WARN, Check
 from echolane.store import open_store
 from echolane.store.address import address_of
 from echolane.store.clickhouse import Connection
 from echolane.store.examining import _may_write, examine, runs_over
 from echolane.store.migrate import migrations
-from tests.store.bridge import Bridge, database_of, free_port
+from tests.store.bridge import Bridge, database_of
 from tests.store.servers import Server
 
 NEWEST = max(step.number for step in migrations())

@@ -287,10 +287,7 @@ def test_memory_of_the_owner_is_bounded_while_wide_rows_are_read(
 
     assert seen == list(range(1_200))
     assert resident_mib("VmHWM") < 500
-    deadline = time.monotonic() + 8
-    while resident_mib("VmRSS") > 300:
-        assert time.monotonic() < deadline, f"still {resident_mib('VmRSS')} MiB"
-        time.sleep(0.2)
+    wait_until(lambda: resident_mib("VmRSS") <= 300)
 
 
 def test_a_client_pays_neither_for_the_engine_nor_for_pandas(home: Path) -> None:
