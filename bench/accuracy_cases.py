@@ -122,7 +122,10 @@ def spread(samples: Sequence[Sample], chance: random.Random) -> list[Sample]:
 
 
 def simulated(case: Case, *, plant: bool = True) -> Iterator[Exchange]:
-    """The exchanges of a case in their order; without ``plant`` the very same ones with nothing changed in them."""
+    """The exchanges of a case in their order; without ``plant`` the very same ones with nothing changed in them.
+
+    What each instance of branch does now and then is no change where those of base do so as well: without ``plant`` all four do.
+    """
     chance = random.Random(case.seed + " run")
     four, noise = instances(chance), Noise(case.noise)
     calm = Noise(tuple(name for name in case.noise if name != "status"))
@@ -137,7 +140,7 @@ def simulated(case: Case, *, plant: bool = True) -> Iterator[Exchange]:
         plain = [(calm if number in planted else noise).put(base, inst, at) for inst in four]
         made = [sealed(answer, etag=noise.etag) for answer in plain]
         also, shows = frozenset[str](), False
-        for inst in four[2:] if plant and mutation and own and (mutation.flaky or number in planted) else ():
+        for inst in changing(four, mutation, plant=plant, planted=number in planted) if own else ():
             # Another process may or may not run into a race; a rule holds in both.
             if mutation is None or case.pick is None or (mutation.flaky and chance.random() >= rate):
                 continue
@@ -151,6 +154,13 @@ def simulated(case: Case, *, plant: bool = True) -> Iterator[Exchange]:
                 shows, also = True, also | _with_it(made[inst.index], new)
                 made[inst.index] = new
         yield Exchange(number, at, sample, (made[0], made[1], made[2], made[3]), shows, also)
+
+
+def changing(four: list[Instance], mutation: Mutation | None, *, plant: bool, planted: bool) -> list[Instance]:
+    """The instances that may show a change in an exchange."""
+    if mutation is None or not (mutation.flaky or (plant and planted)):
+        return []
+    return four[2:] if plant else four
 
 
 def chosen(case: Case, mutation: Mutation | None, chance: random.Random) -> frozenset[int]:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from functools import lru_cache
-from html.parser import HTMLParser
 from typing import Any, cast
 
-from bench.accuracy_wire import Answer, step
+from bench.accuracy_wire import Answer, step, tags
 
 RELATIVE, ABSOLUTE = 20.0, 0.03
 """Diffy's thresholds, in per cent."""
@@ -131,44 +130,3 @@ def walk(one: Any, two: Any, path: str, found: set[str]) -> None:
                 walk(left, right, path + "[*]", found)
     elif one != two:
         found.add(path)
-
-
-class _Tags(HTMLParser):
-    """Texts and attributes by the names of the tags around them."""
-
-    VOID = frozenset(("area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"))
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stack: list[str] = []
-        self.found: dict[str, list[str]] = {}
-
-    def _note(self, path: str, text: str) -> None:
-        self.found.setdefault(path, []).append(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """One element more."""
-        self._note("/".join((*self.stack, tag)), "")
-        for name, value in attrs:
-            self._note("/".join((*self.stack, tag, "@" + name)), value or "")
-        if tag not in self.VOID:
-            self.stack.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        """Back to where it began."""
-        if tag in self.stack:
-            while self.stack.pop() != tag:
-                pass
-
-    def handle_data(self, data: str) -> None:
-        """Text of the innermost element."""
-        if data.strip():
-            self._note("/".join((*self.stack, "#text")), data.strip())
-
-
-@lru_cache(maxsize=64)
-def tags(body: bytes) -> dict[str, list[str]]:
-    """An HTML page as lists of texts by path."""
-    reader = _Tags()
-    reader.feed(body.decode("utf-8", "replace"))
-    return reader.found

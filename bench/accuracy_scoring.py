@@ -11,6 +11,7 @@ from bench.accuracy_harness import Four, Shown, judged
 from bench.accuracy_mutations import RESTLESS, Pick
 from bench.accuracy_noise import instances
 from bench.accuracy_peers import Peers
+from bench.accuracy_wire import Answer, spans
 
 FOUND, UNDECIDED, NOISE, SAME = "found", "undecided", "noise", "same"
 OURS = "ours"
@@ -40,6 +41,10 @@ class Score:
     """Of each peer: whether it found the change, and how many other places it showed."""
     twins: dict[str, bool] = field(default_factory=dict[str, bool])
     """Of us (``ours``) and each peer, where the facet varies within a version too: whether the place is shown with nothing planted there."""
+    anyway: dict[str, int] = field(default_factory=dict[str, int])
+    """Where we give a false alarm: how many of ours (``ours``) and of each peer's are there with nothing planted, too."""
+    draws: int = 0
+    """Different pairs of values, of base and of branch, among the exchanges in which the change shows: what comes again is no draw of its own."""
     note: str = ""
     """What a person looks at when this is a miss or a false alarm."""
 
@@ -74,18 +79,47 @@ def scored(case: Case) -> Score:
         score.note = note if score.verdict != FOUND else ""
     if wrong:
         score.note += " false: " + "; ".join(f"{f.where} {f.kind} ({f.basis}, {f.differing})" for f in wrong[:4])
-    score.peers = dict(_peers(exchanges, case, false))
-    if promise == RESTLESS and score.changed:
-        score.twins = twins(case, ports)
+    alarms = dict(_peers(exchanges, case, false))
+    score.peers = {name: (hit, len(places)) for name, (hit, places) in alarms.items()}
+    score.draws = draws(exchanges, case.pick)
+    if (promise == RESTLESS and score.changed) or wrong:
+        shown, there = twins(case, ports)
+        score.twins = shown if promise == RESTLESS else {}
+        if wrong:
+            ours = sum((one.where, one.kind) in there[OURS] for one in wrong)
+            score.anyway = {OURS: ours} | {name: len(alarms[name][1] & there[name]) for name in PEERS}
     return score
 
 
-def twins(case: Case, ports: Sequence[int]) -> dict[str, bool]:
-    """Whether we and each peer show the place in the same exchanges with nothing planted: then showing it says nothing of the change."""
+Places = frozenset[tuple[str, str]]
+"""What was told: of ours where and kind, of a peer's endpoint and place."""
+
+
+def twins(case: Case, ports: Sequence[int]) -> tuple[dict[str, bool], dict[str, Places]]:
+    """The same exchanges with nothing planted: whether we and each peer show the place, and all that we and they show.
+
+    Who shows the place then says nothing of the change, and what is shown then is the noise's doing.
+    """
     exchanges, own = list(simulated(case, plant=False)), case.sample.endpoint
-    shown = [one for one in judged(_fours(exchanges), ports).of("regression") if own in one.endpoints]
-    out = {OURS: any(covers(place, case.pick) for one in shown for place in one.places)}
-    return out | {name: hit for name, (hit, _) in _peers(exchanges, case, lambda _endpoints, _places: False)}
+    told = judged(_fours(exchanges), ports).of("regression")
+    shown = {OURS: any(covers(place, case.pick) for one in told if own in one.endpoints for place in one.places)}
+    there = {OURS: frozenset((one.where, one.kind) for one in told)}
+    for name, (hit, places) in _peers(exchanges, case, lambda _endpoints, _places: True):
+        shown[name], there[name] = hit, places
+    return shown, there
+
+
+def draws(exchanges: Iterable[Exchange], pick: Pick | None) -> int:
+    """How many different pairs of values base and branch have at the changed place; 0 where it is none of JSON."""
+    if pick is None or not pick.path.startswith("$"):
+        return 0
+    changed = (exchange.answers for exchange in exchanges if exchange.planted)
+    return len({(_at(base, pick.path), _at(branch, pick.path)) for base, _, branch, _ in changed})
+
+
+def _at(answer: Answer, path: str) -> tuple[bytes, ...]:
+    root = spans(answer.body)
+    return tuple(span.raw(answer.body) for span in root.walk() if span.path == path) if root else ()
 
 
 def _fours(exchanges: Iterable[Exchange]) -> Iterator[Four]:
@@ -109,15 +143,16 @@ def _told(findings: Iterable[Shown], pick: Pick | None) -> tuple[str, str]:
 
 def _peers(
     exchanges: Iterable[Exchange], case: Case, false: Callable[[Iterable[str], Iterable[str]], bool]
-) -> Iterator[tuple[str, tuple[bool, int]]]:
-    """Whether each peer finds the change, and how many other places it shows, over all endpoints."""
+) -> Iterator[tuple[str, tuple[bool, Places]]]:
+    """Whether each peer finds the change, and which other places it shows, over all endpoints."""
     peers: dict[str, Peers] = {}
     for exchange in exchanges:
         peers.setdefault(exchange.sample.endpoint, Peers()).add(*exchange.answers[:3])
     for name in PEERS:
         shown = {(endpoint, place) for endpoint, one in peers.items() for place in getattr(one, name)()}
         hit = any(endpoint == case.sample.endpoint and covers(place, case.pick) for endpoint, place in shown)
-        yield name, (hit and not harmless(case), sum(false((endpoint,), (place,)) for endpoint, place in shown))
+        others = frozenset((endpoint, place) for endpoint, place in shown if false((endpoint,), (place,)))
+        yield name, (hit and not harmless(case), others)
 
 
 def covers(place: str, pick: Pick | None) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import md5
+from html.parser import HTMLParser
 
 Pairs = tuple[tuple[bytes, bytes], ...]
 DEPTH_MAX = 200
@@ -178,3 +179,44 @@ def sealed(answer: Answer, *, etag: bool = False) -> Answer:
 def digest(body: bytes) -> bytes:
     """A strong validator, the way web frameworks make it."""
     return b'"' + md5(body, usedforsecurity=False).hexdigest().encode() + b'"'
+
+
+class _Tags(HTMLParser):
+    """Texts and attributes by the names of the tags around them."""
+
+    VOID = frozenset(("area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack: list[str] = []
+        self.found: dict[str, list[str]] = {}
+
+    def _note(self, path: str, text: str) -> None:
+        self.found.setdefault(path, []).append(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """One element more."""
+        self._note("/".join((*self.stack, tag)), "")
+        for name, value in attrs:
+            self._note("/".join((*self.stack, tag, "@" + name)), value or "")
+        if tag not in self.VOID:
+            self.stack.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Back to where it began."""
+        if tag in self.stack:
+            while self.stack.pop() != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        """Text of the innermost element."""
+        if data.strip():
+            self._note("/".join((*self.stack, "#text")), data.strip())
+
+
+@lru_cache(maxsize=64)
+def tags(body: bytes) -> dict[str, list[str]]:
+    """An HTML page as lists of texts by path."""
+    reader = _Tags()
+    reader.feed(body.decode("utf-8", "replace"))
+    return reader.found

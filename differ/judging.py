@@ -283,10 +283,12 @@ def _families(
         before = [n for n in undecided if alone[n].basis not in {DETERMINISTIC, EXPLAINED}]
         after = [n for n in undecided if alone[n].basis == DETERMINISTIC]
     q_values, leanings = dict[object, float](), dict[Test, Leaning]()
-    # Orders are a family of their own, too: how much varies elsewhere says nothing of how seldom four processes agree on one.
+    # Orders are a family of their own, too: how much varies elsewhere says nothing of how seldom four processes agree on one. So are
+    # statuses: that seven failures are all branch's is as rare among a hundred clocks as beside none.
     orders = [n for n in before if places[n].nature == "permutation"]
-    others = [n for n in before if places[n].nature != "permutation"]
-    for members in (orders, others, after):
+    statuses = [n for n in before if places[n].where == "status"]
+    others = [n for n in before if places[n].nature != "permutation" and places[n].where != "status"]
+    for members in (orders, statuses, others, after):
         tests: dict[object, tuple[float, float]] = {
             test: p for n in members for test, p in tests_of(places[n], evidence[n])
         }

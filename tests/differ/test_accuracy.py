@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from bench import accuracy
 from bench.accuracy_answers import samples
 from bench.accuracy_cases import SHAPES, Case, Shape, drawn, entity, simulated
 from bench.accuracy_harness import Four, judged
-from bench.accuracy_mutations import KINDS, RESTLESS, STEADY, Pick
-from bench.accuracy_noise import PROFILES
+from bench.accuracy_mutations import ELSEWHERE, KINDS, RESTLESS, STEADY, Pick
+from bench.accuracy_noise import FOOT, PROFILES
 from bench.accuracy_peers import Peers, differing, diffy, plain
 from bench.accuracy_report import Permuted, Rows, compared, report
-from bench.accuracy_scoring import FOUND, Score, covers, touches
+from bench.accuracy_scoring import FOUND, UNDECIDED, Score, covers, draws, touches
 from bench.accuracy_wire import Answer, add, cut, put, sealed, spans
 from differ.evidence import REGRESSION
 
@@ -131,6 +132,74 @@ def test_a_peer_that_shows_a_place_anyway_has_found_nothing_there() -> None:
     assert len(compared([score("a", RESTLESS, "noise", changed=7, hit=False, twin=False)]).equal) == 2
     assert len(compared([score("a", STEADY, "noise", changed=2, hit=False, twin=False)]).equal) == 2
     assert compared([score("a", STEADY, FOUND, changed=2, hit=False, twin=False)]) == Rows()
+
+
+@pytest.mark.parametrize(
+    ("promise", "changed", "draws", "asked"),
+    [(ELSEWHERE, 19, 19, False), (ELSEWHERE, 20, 20, True), (ELSEWHERE, 30, 6, False), (ELSEWHERE, 30, 7, True), (RESTLESS, 2, 0, False),
+     (RESTLESS, 20, 0, True), (STEADY, 2, 1, True)],
+)  # fmt: skip
+def test_asking_for_more_is_a_miss_only_where_one_exchange_or_many_draws_are_enough(
+    promise: str, changed: int, draws: int, asked: bool
+) -> None:
+    """An undecided change is no miss beside a peer below twenty exchanges or seven draws, save where one exchange is promised to do."""
+    peers = {"diffy": (True, 0), "plain": (True, 0)}
+    score = Score("s", "a", "1 %", "all", "made", promise, changed, UNDECIDED, peers=peers, draws=draws)
+
+    assert len(compared([score]).worse) == (2 if asked else 0)
+    assert len(compared([replace(score, verdict="noise")]).worse) == 2
+
+
+def test_a_false_alarm_is_compared_by_what_causes_it() -> None:
+    """One that a change brings belongs to its kind; one that is there without belongs to the noise, among all of its cases at that rate."""
+
+    def score(kind: str, *, false: int, anyway: int, peer: int) -> Score:
+        peers = {"diffy": (True, peer), "plain": (True, peer)}
+        there = {"ours": anyway, "diffy": peer, "plain": peer} if false else {}
+        return Score("s", kind, "1 %", "all", "made", STEADY, 2, FOUND, false=false, peers=peers, anyway=there)
+
+    brought = compared([score("a", false=1, anyway=0, peer=1), score("b", false=0, anyway=0, peer=9)]).worse
+    assert [told.split(":")[0] for told in brought] == ["a, 1 %, diffy", "a, 1 %, plain"]
+    assert compared([score("a", false=1, anyway=1, peer=0), score("b", false=0, anyway=0, peer=9)]).worse == []
+    there = compared([score("a", false=1, anyway=1, peer=0), score("b", false=0, anyway=0, peer=0)]).worse
+    assert [told.split(":")[0] for told in there] == ["noise all, 1 %, diffy", "noise all, 1 %, plain"]
+
+
+def test_a_race_of_branch_is_weighed_against_the_same_race_of_all_four() -> None:
+    """With nothing planted, what comes now and then comes so from base as well: a peer that shows that has shown no change."""
+    case = drawn("t/status-500-flaky/50 %/0", "status-500-flaky", SHAPES[2], MADE)
+    assert case is not None
+    for plant, failing in ((True, (2, 3)), (False, (0, 1, 2, 3))):
+        found = list(simulated(case, plant=plant))
+        assert {n for e in found for n in range(4) if e.answers[n].status == 500} == set(failing)
+
+
+def test_a_number_in_the_node_of_a_page_that_its_noise_is_in_promises_nothing() -> None:
+    """Two paragraphs side by side are one place to all who judge; a change of words, or elsewhere on the page, is as steady as ever."""
+    page = next(one.answer for one in MADE if one.endpoint == "GET /page")
+    noisy = replace(page, body=page.body.replace(b"</body>", FOOT + b"took:5</p>\n</body>"))
+
+    def promise(kind: str, answer: Answer) -> str:
+        pick = KINDS[kind].pick(answer, random.Random(1), frozenset())
+        assert pick is not None
+        return pick.promise
+
+    assert (promise("text-number", noisy), promise("text-number", page)) == (RESTLESS, STEADY)
+    assert promise("html-text", noisy) == STEADY
+    elsewhere = replace(noisy, body=noisy.body.replace(b'<p class="price">129.95 EUR</p>', b""))
+    assert promise("text-number", elsewhere) == STEADY
+    timed = replace(page, body=b"<html><p>in 129.95 ms</p><p>took 12s</p></html>")
+    assert KINDS["text-number"].pick(timed, random.Random(1), frozenset()) is None
+
+
+def test_what_comes_again_is_one_draw() -> None:
+    """Draws are counted by pairs of values at the place, whatever else differs."""
+    case = drawn("t/value-number/10 %/0", "value-number", SMALL, MADE)
+    assert case is not None
+    first, *_ = exchanges = [e for e in simulated(case) if e.planted]
+    assert draws([first] * 9, case.pick) == 1
+    assert 1 < draws(exchanges, case.pick) <= len(exchanges)
+    assert draws(exchanges, Pick("server", ("header:server",))) == 0
 
 
 def test_what_is_found_is_told_from_what_is_not() -> None:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from differ.difference import TYPE
+from differ.difference import TYPE, VALUE
 from differ.evidence import NOISE, REGRESSION, UNDECIDED, Observed
 from differ.gathering import Row, gather
 from differ.judging import Judgement, judge, verdict_of
@@ -38,6 +38,20 @@ def test_a_status_that_flaps_in_seven_answers_of_branch_is_a_regression() -> Non
     """Seven of seven are sure."""
     rows = [row(n, status(0, 2) if n % 2 else status(2)) for n in range(7)]
     assert verdicts(judged(rows)) == {STATUS: REGRESSION}
+
+
+def test_what_varies_elsewhere_leaves_a_status_as_sure() -> None:
+    """Seven of seven are sure beside fifty noisy places, too; base's and branch's noise there stays noise."""
+    rows = [row(n, status(0, 2) if n % 2 else status(2)) for n in range(7)]
+    for n in range(20):
+        noisy = [
+            (pair, f"body:$.at{k}", "value", VALUE, 100 * n + 10 * k + pair) for k in range(50) for pair in range(3)
+        ]
+        rows.append(row(100 + n, noisy[n % 3 :]))
+    found = verdicts(judged(rows))
+
+    assert found.pop(STATUS) == REGRESSION
+    assert set(found.values()) == {NOISE}
 
 
 def test_an_outage_is_one_event() -> None:
