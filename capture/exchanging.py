@@ -176,8 +176,10 @@ class Conversation:
             self._silence()
 
     def _answer_head(self, data: bytes) -> tuple[Message | None, bytes]:
-        """The answer that begins; interim ones are passed over."""
+        """The answer that begins; interim ones are passed over, and so are line breaks that a service wrote behind its length."""
         while data:
+            if not self._out.partial and not (data := data.lstrip(b"\r\n")):
+                break
             if not self._open or self._open[0].answer is not None:
                 if self._in.partial and not self._open:
                     # The service saw a whole request where we do not: bare line feeds, or a head it gave up on.

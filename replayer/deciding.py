@@ -16,6 +16,7 @@ from echolane.exchange import Given, Taken
 from replayer.affinity import HINT, MEANT, RELATED, STRONG, WEAK, is_identity, is_position, is_quantity
 from replayer.linking import Linker, Origin, Use, folded
 from replayer.origins import Found, shown
+from replayer.pieces import position
 from replayer.wire import SAFE_METHODS
 
 KEPT = 3
@@ -137,7 +138,7 @@ def _place_of(use: Use) -> _Place:
 
 
 def _source_of(origin: Origin) -> _Source:
-    return origin.endpoint, folded(shown(origin.found)), origin.found.sub
+    return origin.endpoint, folded(shown(origin.found)), position(origin.found.sub)
 
 
 def _ranked(use: Use, linker: Linker, habits: _Habits) -> list[tuple[int, Origin]]:

@@ -17,7 +17,7 @@ import orjson
 from echolane.exchange import Given, Headers, Response
 from replayer import jsonspans, markup
 from replayer.affinity import NEVER, STRONG, WEAK, is_tag, strength
-from replayer.pieces import Piece, pieces, text_pieces
+from replayer.pieces import Piece, part_at, pieces, text_pieces
 from replayer.places import TEXT_MAX
 
 VALUES_MAX = 5_000
@@ -211,7 +211,7 @@ class Reader:
         cut = self._cut.get(text)
         if cut is None:
             cut = self._cut[text] = {piece.sub: piece.text for piece in reversed(pieces(text))}
-        return cut.get(given.sub)
+        return part_at(cut, given.sub)
 
     def _is_named(self, given: Given) -> bool:
         """Whether every list on the way has the element that the recording names."""

@@ -2,13 +2,14 @@
 
 The same cut is made in a recorded answer, in a target's answer and in a request, so that ``17`` in ``ref-17`` or the cursor in a link
 is one thing at one place. ``sub`` names the place inside the value; counts are part of it, so that a text of another build matches nothing.
+A segment of a URL is also known by the one before it, since versions put their links under other prefixes.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -22,6 +23,9 @@ _REL = re.compile(r"[^<]*?rel=\"?([A-Za-z]+)")
 _QUOTED = re.compile(r"\"([^\"]+)\"")
 _WORD = re.compile(r"[^\s\"'<>(){}\[\],;|=&?/:#]+")
 _PART = re.compile(r"[A-Za-z0-9]+")
+_SEGMENT = " path["
+_BEHIND = "] after "
+"""In the name of a segment: between where it stands in its URL and what stands before it."""
 
 
 class Piece(NamedTuple):
@@ -66,10 +70,13 @@ def _parts(text: str) -> Iterator[Piece]:
             label = f"link[{rel[1]}]" if rel else "url" if url.span() == (0, len(text)) else "link"
             seen[label] += 1
             label = f"{label}[{seen[label]}]" if seen[label] > 1 else label
-            for atom in target_atoms(url[0]):
+            found = list(target_atoms(url[0]))
+            last = max((rank for rank, atom in enumerate(found) if atom.codec == PATH and atom.text), default=0)
+            for rank, atom in enumerate(found):
                 start, end = url.start() + atom.start, url.start() + atom.end
-                sub = f"{label} {atom.where}"
-                yield Piece(sub, start, end, atom.text, atom.name, 1 if atom.codec == PATH else 2)
+                behind = f"{_BEHIND}{atom.name}" if atom.name else "]"
+                at = f"path[{rank} of {last}{behind}" if atom.codec == PATH else atom.where
+                yield Piece(f"{label} {at}", start, end, atom.text, atom.name, 1 if atom.codec == PATH else 2)
     quoted = list(_QUOTED.finditer(text))
     for number, match in enumerate(quoted):
         yield Piece(f"quoted[{number + 1} of {len(quoted)}]", match.start(1), match.end(1), match[1], "", 0)
@@ -77,6 +84,26 @@ def _parts(text: str) -> Iterator[Piece]:
         words = [word for word in pattern.finditer(text) if not any(a <= word.start() < b for a, b in covered)]
         for number, word in enumerate(words):
             yield Piece(f"{label}[{number + 1} of {len(words)}]", *word.span(), word[0], "", 0)
+
+
+def position(sub: str) -> str:
+    """Where a part stands, without what stands before it, which is another thing's id as often as a word."""
+    head, behind, _ = sub.partition(_BEHIND)
+    return f"{head}]" if behind and _SEGMENT in sub else sub
+
+
+def part_at(parts: Mapping[str, str], sub: str) -> str | None:
+    """The part of another value, given as its parts by ``sub``, that corresponds to one called ``sub``; None where none does.
+
+    In a URL that is the one segment behind the same one, wherever it stands; else the one at the same index of as many.
+    """
+    if sub in parts or _SEGMENT not in sub:
+        return parts.get(sub)
+    label, word, index = sub.partition(_SEGMENT)[0] + _SEGMENT, sub.partition(_BEHIND)[2], position(sub)
+    behind = [text for at, text in parts.items() if at.startswith(label) and at.partition(_BEHIND)[2] == word]
+    if word and len(behind) == 1:
+        return behind[0]
+    return next((text for at, text in parts.items() if at.startswith(label) and position(at) == index), None)
 
 
 def text_pieces(text: str) -> Iterator[Piece]:

@@ -47,6 +47,17 @@ def test_a_tunnel_that_nobody_answers_holds_little() -> None:
     assert found.balanced()
 
 
+@pytest.mark.parametrize("stray", [b"\n", b"\r\n", b"\n\r\n\n"])
+@pytest.mark.parametrize("apart", [False, True])
+def test_line_breaks_behind_a_length_end_no_recording(stray: bytes, apart: bool) -> None:
+    """A service that writes a line break more than it announced keeps all its later answers, in whatever pieces they come."""
+    answers = [(">", OK), (">", stray)] if apart else [(">", OK + stray)]
+    found = heard(("<", GET), *answers, ("<", GET), (">", stray + OK), ("<", GET), (">", OK))
+
+    assert found.statuses() == [200, 200, 200]
+    assert [raw.no_answer for raw in found.raws] == ["", "", ""]
+
+
 @pytest.mark.parametrize("rest", [b"0123456789", b""])
 def test_an_answer_before_its_request_is_whole(rest: bytes) -> None:
     """A service may refuse a body it has not read: one exchange if the client finishes, one counted loss if it goes away."""
