@@ -242,11 +242,16 @@ def text_change(old: str, new: str, now_ns: tuple[int, int]) -> Change:
     formats = [[format_of(line) for line in side] for side in lines]
     facet = VALUE if formats[0] == formats[1] else FORMAT
     klass = "time" if facet == VALUE and all(map(by_time_alone, *lines)) else ""
-    first = next(
-        (f"{one[:60]}>{two[:60]}" for one, two in zip_longest(*formats, fillvalue="") if one != two), "numbers"
-    )
-    excerpts = ["\n".join(side)[:EXCERPT_BYTES] for side in lines]
+    same = "numbers" if facet == VALUE else "blank lines"
+    first = next((f"{one[:60]}>{two[:60]}" for one, two in zip_longest(*formats, fillvalue="") if one != two), same)
+    excerpts = [told(side) for side in lines]
     return Change("value", facet, excerpts[0], excerpts[1], f"text:{first}", klass)
+
+
+def told(lines: list[str]) -> str:
+    """Lines as a text to look at: of blank ones alone it is their ends that are seen."""
+    text = "\n".join(lines)
+    return (text if text.strip() or not lines else f"{text}\n")[:EXCERPT_BYTES]
 
 
 def by_time_alone(old: str, new: str) -> bool:

@@ -25,6 +25,7 @@ from heapq import heapify, heappop, heapreplace
 from differ.difference import BROKEN, FORMAT, RENAMING
 from differ.evidence import Place, Weighed
 from differ.paths import NODES, common, element_of, inside, is_top, leaf_of, of_page, parent_of
+from differ.siblings import containers
 from echolane.ids import finding_id
 
 TEXTS_MAX = 3
@@ -120,7 +121,7 @@ def fold(service: str, places: Sequence[Place], numbers: Iterable[int], shows: S
     bundles = _renamings(bundles, places)
     bundles = _members(bundles)
     bundles = _namesakes(bundles, places)
-    bundles = _siblings(bundles)
+    bundles = _siblings(bundles, places)
     bundles = _headers_together(bundles, shows)
     bundles = _pages(bundles, shows)
     bundles = _documents(bundles, places)
@@ -311,8 +312,8 @@ def _ways(bundle: _Bundle, places: Sequence[Place]) -> list[_Way]:
     return [(leaf_of(bundle.where), bundle.kind, text) for text in sorted(texts)]
 
 
-def _siblings(bundles: Sequence[_Bundle]) -> list[_Bundle]:
-    """Values and formats under one container, from SIBLINGS_MIN of them on."""
+def _siblings(bundles: Sequence[_Bundle], places: Sequence[Place]) -> list[_Bundle]:
+    """Values and formats under one container, from SIBLINGS_MIN of them at one endpoint on."""
     families: dict[str, list[_Bundle]] = defaultdict(list)
     out: list[_Bundle] = []
     for bundle in bundles:
@@ -322,7 +323,11 @@ def _siblings(bundles: Sequence[_Bundle]) -> list[_Bundle]:
         else:
             out.append(bundle)
     for container, family in families.items():
-        out += family if len(family) < SIBLINGS_MIN else [_united(container, "value", "siblings", family)]
+        endpoints = [frozenset(places[number].endpoint for number in bundle.members) for bundle in family]
+        left = dict(enumerate(family))
+        for endpoint, members in containers(endpoints, SIBLINGS_MIN):
+            out.append(_united(container, "value", f"siblings {endpoint}", [left.pop(index) for index in members]))
+        out += left.values()
     return out
 
 

@@ -21,6 +21,8 @@ _CUT_MAX = 2_048
 _URL = re.compile(r"https?://[^\s\"'<>]+|/[^\s\"'<>]*")
 _REL = re.compile(r"[^<]*?rel=\"?([A-Za-z]+)")
 _QUOTED = re.compile(r"\"([^\"]+)\"")
+_HELD = re.compile(r"[(<]([^\s\"'<>()]+)[)>]")
+"""What stands in brackets: a lock's token in ``If: (<urn:uuid:…>)`` is one name, whatever signs it has."""
 _WORD = re.compile(r"[^\s\"'<>(){}\[\],;|=&?/:#]+")
 _PART = re.compile(r"[A-Za-z0-9]+")
 _SEGMENT = " path["
@@ -80,6 +82,9 @@ def _parts(text: str) -> Iterator[Piece]:
     quoted = list(_QUOTED.finditer(text))
     for number, match in enumerate(quoted):
         yield Piece(f"quoted[{number + 1} of {len(quoted)}]", match.start(1), match.end(1), match[1], "", 0)
+    held = list(_HELD.finditer(text))
+    for number, match in enumerate(held):
+        yield Piece(f"held[{number + 1} of {len(held)}]", match.start(1), match.end(1), match[1], "", 0)
     for label, pattern in (("word", _WORD), ("part", _PART)):
         words = [word for word in pattern.finditer(text) if not any(a <= word.start() < b for a, b in covered)]
         for number, word in enumerate(words):

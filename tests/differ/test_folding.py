@@ -84,6 +84,24 @@ def test_members_and_siblings_of_xml_fold_as_those_of_json() -> None:
     assert {len(one.members) for one in found.values()} == {3}
 
 
+def test_values_of_unlike_documents_are_no_siblings() -> None:
+    """Three at one endpoint are its document, also at a second one that shares most; one of each of three endpoints are three causes."""
+    apart = [written(f"body:$.{name}", "x", "value", VALUE, f"GET /{name}") for name in "abc"]
+    assert [one.where for one in shown_alone(apart)] == ["body:$.a", "body:$.b", "body:$.c"]
+
+    order = [
+        written(f"body:$.{name}", "x", "value", VALUE, endpoint) for endpoint in ("GET /o", "GET /p") for name in "abc"
+    ]
+    others = [written(f"body:$.{name}", "x", "value", VALUE, "GET /q") for name in "def"]
+    elsewhere = [written("body:$.g", "x", "value", VALUE, endpoint) for endpoint in ("GET /o", "GET /r", "GET /s")]
+    found = {tuple(one.places): one.endpoints for one in shown_alone([*order, *others, *elsewhere])}
+    assert found == {
+        ("body:$.a", "body:$.b", "body:$.c"): ["GET /o", "GET /p"],
+        ("body:$.d", "body:$.e", "body:$.f"): ["GET /q"],
+        ("body:$.g",): ["GET /o", "GET /r", "GET /s"],
+    }
+
+
 def test_places_of_xml_that_change_together_are_their_container() -> None:
     """Two of one member are enough; of a whole document it takes four, and nodes of a page are their page."""
     two = [place("body:/r/a/b", "value"), place("body:/r/a/c", "missing")]

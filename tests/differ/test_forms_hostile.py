@@ -125,6 +125,21 @@ def test_lines_in_another_order_are_no_time() -> None:
     assert "line 8" in found.old
 
 
+@pytest.mark.parametrize(
+    ("gone", "old"),
+    [("\n", r'"\n"'), ("\n\n", r'"\n\n"'), (" \n", r'" \n"')],
+)
+def test_blank_lines_that_went_are_seen(gone: str, old: str) -> None:
+    """Two empty texts beside each other say nothing of what changed; nor is such a change one of numbers."""
+    lines = "".join(f"line {n} of a longer text, so that it is compared by lines\n" for n in range(9))
+    (inside,) = between("begin\n" + gone + lines, "begin\n" + lines, "text/plain")
+    (ending,) = between(lines + "\n", lines, "text/plain")
+
+    assert (inside.old, inside.new) == (old, '""')
+    assert (ending.old, ending.new) == (r'"\n"', '""')
+    assert ending.signature == "value:text:blank lines"
+
+
 def token(claims: str) -> str:
     """A token with these claims, in an answer."""
     parts = [base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode() for text in ('{"alg":"HS256"}', claims)]

@@ -134,6 +134,18 @@ def test_a_value_inside_another_is_found_and_its_surroundings_stay(given, other,
     assert sent[1].request.target == (expected or line)
 
 
+@pytest.mark.parametrize("condition", ["(<{0}>)", "({0})", '</f> (<{0}> ["v3"])'])
+def test_the_token_of_a_lock_goes_into_the_condition_that_names_it(condition):
+    """A name in brackets is one value, whatever signs it has (RFC 4918, If)."""
+    old, new = "urn:uuid:5d9d5f7a-1111-4222-8333-444455556666", "urn:uuid:9e0e6a8b-1111-4222-8333-444455556666"
+    locked = [answer(f"<p><locktoken><href>{token}</href></locktoken></p>".encode(), kind=XML) for token in (old, new)]
+    write = step("PUT /f", answer(), b"x", headers=[(b"If", condition.format(old).encode())], kind=TEXT)
+
+    sent = replayed([step("LOCK /f", locked[0]), write], [locked[1], answer()])
+
+    assert dict(sent[1].request.headers)[b"If"].decode() == condition.format(new)
+
+
 def test_an_etag_goes_back_to_where_it_came_from():
     """Two resources have the same entity tag in the recording and different ones at the target: each request gets its own resource's."""
     tag = (b"ETag", b'W/"3"')
