@@ -117,7 +117,7 @@ def _rule(service: str, rule: CaptureRule) -> str:
     said.append("originals sealed" if rule.seal else "originals of masked values dropped")
     place = f"{rule.listen} → {rule.upstream}" if rule.listen else "any recorder without flags of its own"
     return (
-        f'<div class="row"><span class="chip">{"by up" if rule.listen else "by hand"}</span><b>{html(service)}</b>'
+        f'<div class="row"><span class="chip">{"echolane up" if rule.listen else "by hand"}</span><b>{html(service)}</b>'
         f"<span>{html(short(' · '.join(said), TEXT_MAX))}</span><span>{html(short(str(place), TEXT_MAX))}</span></div>"
     )
 
