@@ -145,6 +145,11 @@ def sessions(home: Home, service: str) -> list[Session]:
     return [Session(service, agent, epoch, home.ledger) for epoch in sorted(found)]
 
 
+def recorders(home: Home) -> list[str]:
+    """Services that were captured in this home, imports among them, by name."""
+    return sorted({path.name.split(".")[1] for path in home.ledger.glob("capture.*.*.relay")})
+
+
 def recover(journal: Journal, session: Session, counters: Counters) -> None:
     """Count what a recorder that died in the middle of an append had stored: the journal knows. Safe to repeat."""
     counters.set("stored", stored_by(journal, session, counters.read()))

@@ -25,7 +25,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from capture.account import copied, sessions
+from capture.account import copied, recorders, sessions
 from console.run_lease import whole_lease
 from differ.letters import ENDING
 from differ.result import iso
@@ -199,7 +199,7 @@ class _Backup:
         """The moment of each service: where its topic ends, and what its sessions have counted."""
         found: dict[str, Cut] = {}
         recorded = {name for name in journal.topics() if name.startswith(EXCHANGES)}
-        counted = {f"{EXCHANGES}{path.name.split('.')[1]}" for path in self._home.ledger.glob("capture.*.*.relay")}
+        counted = {f"{EXCHANGES}{name}" for name in recorders(self._home)}
         for name in sorted(recorded | counted):
             # Asked for in the moment, in which none is made: its topic is there with its first entry.
             with still(journal, [], lambda name=name: _named(journal, topics, name)):

@@ -6,7 +6,7 @@ would be taken for one that began anew. Ask how they changed with ``delta()``.
 
 from __future__ import annotations
 
-from capture.account import SPOOLED, ledger_of, sessions
+from capture.account import SPOOLED, ledger_of, recorders, sessions
 from console.api.access import Token
 from echolane.errors import EcholaneError
 from echolane.home import Home
@@ -20,9 +20,8 @@ def captures(home: Home, token: Token) -> list[str]:
     """Lines of Prometheus' text format, of the services that the token sees."""
     outcomes: list[str] = []
     dropped: list[str] = []
-    recorders: list[str] = []
-    named = {path.name.split(".")[1] for path in home.ledger.glob("capture.*.*.relay")}
-    for service in sorted(name for name in named if token.sees(name)):
+    alive_of: list[str] = []
+    for service in filter(token.sees, recorders(home)):
         total: dict[str, int] = {}
         alive = 0
         for session in sessions(home, service)[-SESSIONS_READ:]:
@@ -43,7 +42,7 @@ def captures(home: Home, token: Token) -> list[str]:
             for name, value in sorted(total.items())
             if name.startswith(DROPPED)
         ]
-        recorders.append(f"echolane_capture_recorders{{{label}}} {alive}")
+        alive_of.append(f"echolane_capture_recorders{{{label}}} {alive}")
     return [
         "# HELP echolane_capture_exchanges Exchanges of this home's captures: seen, stored, and spooled on their way.",
         "# TYPE echolane_capture_exchanges gauge",
@@ -53,5 +52,5 @@ def captures(home: Home, token: Token) -> list[str]:
         *dropped,
         "# HELP echolane_capture_recorders Recorders of this home that live.",
         "# TYPE echolane_capture_recorders gauge",
-        *recorders,
+        *alive_of,
     ]

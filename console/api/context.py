@@ -28,6 +28,7 @@ from console.api.rates import Rates
 from console.api.sessions import Sessions
 from console.api.shared import SharedRuns
 from console.api.targets import Configured
+from console.up_records import Recorded
 from echolane.home import Home
 from echolane.journal import Journal
 from echolane.settings import Settings
@@ -59,6 +60,8 @@ class Site:
     hook_rates: Rates
     """Forges deliver faster than people ask, and from few addresses."""
     pool: Executor
+    records: list[Recorded]
+    """What `echolane up` records, as the configuration names it."""
     notify: dict[str, Destination]
     """Who is told when a verdict changes, by name."""
     messages: MessageDesk

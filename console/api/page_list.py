@@ -36,6 +36,7 @@ def page(title: str, main: str, *, word: str = "", events: str = "", refresh: bo
         if word
         else ""
     )
+    nav = '<nav aria-label="Pages"><a href="/">Runs</a><a href="/recordings">Recordings</a></nav>' if word else ""
     again = f'<noscript><meta http-equiv="refresh" content="{REFRESH_S}"></noscript>' if refresh else ""
     script = '<script src="/assets/live.js" defer></script>' if events else ""
     live = f' data-events="{html(events)}"' if events else ""
@@ -45,13 +46,20 @@ def page(title: str, main: str, *, word: str = "", events: str = "", refresh: bo
         f'<title>{html(title)} · Echolane</title><link rel="icon" href="{favicon("inconclusive")}">'
         f'<link rel="stylesheet" href="/assets/page.css"><link rel="stylesheet" href="/assets/list.css">{again}{script}</head>\n'
         f'<body{live}><a class="skip" href="#main">Skip to the content</a>'
-        f'<header class="top"><a class="brand" href="/">{LOGO}Echolane</a>{out}</header>\n'
+        f'<header class="top"><a class="brand" href="/">{LOGO}Echolane</a>{nav}{out}</header>\n'
         f'<main id="main">{main}</main>\n<footer>Echolane {__version__}</footer></body></html>\n'
     )
 
 
 def overview(
-    services: Sequence[ServiceTold], runs: Runs, *, word: str, may_run: bool, service: str = "", wrong: str = ""
+    services: Sequence[ServiceTold],
+    runs: Runs,
+    *,
+    word: str,
+    may_run: bool,
+    may_set: bool = False,
+    service: str = "",
+    wrong: str = "",
 ) -> str:
     """Services and their state, and runs."""
     shown = [one for one in services if not service or one.service == service]
@@ -63,7 +71,13 @@ def overview(
     listed = "".join(_run(one) for one in runs.runs) or '<p class="row">No runs yet.</p>'
     query = {"cursor": runs.next, **({"service": service} if service else {})}
     more = f'<p class="more"><a href="/?{html(urlencode(query))}#runs">Older runs</a></p>' if runs.next else ""
-    everything = '<p class="intro"><a href="/">All services</a></p>' if service else ""
+    links = [("/settings", "Settings")] if may_set else []
+    if service:
+        query = urlencode({"service": service})
+        links = [("/", "All services"), (f"/recordings?{query}", "What is recorded")]
+        links.append((f"/services/{service}/noise", "Noise"))
+    everything = " · ".join(f'<a href="{html(path)}">{said}</a>' for path, said in links)
+    everything = f'<p class="intro">{everything}</p>' if everything else ""
     bad = f'<p class="wrong" role="alert">{html(short(wrong, 500))}</p>' if wrong else ""
     begin = f'<section id="start"><h2>Start a run</h2>{bad}{start}</section>' if start else bad
     return page(
@@ -81,7 +95,7 @@ def _service(one: ServiceTold) -> str:
     targets = ", ".join(target.name for target in one.targets)
     what = f"targets: {targets}" if targets else "no targets configured"
     recorded = "recorded" if one.recorded else "nothing recorded"
-    when = _time(latest.started_at) if latest else "<time>never</time>"
+    when = moment(latest.started_at) if latest else "<time>never</time>"
     return (
         f'<a class="row" href="/?{html(urlencode({"service": one.service}))}">{_chip(latest)}<b>{html(one.service)}</b>'
         f"<span>{recorded} · {seen} · {html(short(what, 200))}</span>{when}</a>"
@@ -92,7 +106,7 @@ def _run(one: RunRow) -> str:
     said = (one.reason_code or one.state).replace("-", " ")
     return (
         f'<a class="row" href="/runs/{html(one.run)}">{_chip(one)}<b>{html(one.service)}</b>'
-        f"<span>{html(said)} · <code>{html(one.run)}</code></span>{_time(one.started_at)}</a>"
+        f"<span>{html(said)} · <code>{html(one.run)}</code></span>{moment(one.started_at)}</a>"
     )
 
 
@@ -104,8 +118,10 @@ def _chip(one: RunRow | None) -> str:
     return f'<span class="chip {"going" if going else html(text)}">{html(text)}</span>'
 
 
-def _time(text: str) -> str:
-    """``2026-11-26 18:05 UTC``."""
+def moment(text: str | None) -> str:
+    """``2026-11-26 18:05 UTC``; nothing where it is not known."""
+    if not text:
+        return "<time></time>"
     return f'<time datetime="{html(text)}">{html(text[:16].replace("T", " "))} UTC</time>'
 
 

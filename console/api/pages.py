@@ -19,6 +19,7 @@ from console.api import (
     page_docs,
     page_list,
     pages_exchanges,
+    pages_states,
     pages_triage,
     reading,
     rerunning,
@@ -53,6 +54,10 @@ def add_pages(app: web.Application) -> None:
         ("GET", "/runs/{run}/compare/{other}", compare, "viewer"),
         ("GET", "/runs/{run}/exchanges", pages_exchanges.search, "viewer"),
         ("GET", "/runs/{run}/exchanges/{exchange}", pages_exchanges.one, "viewer"),
+        ("GET", "/recordings", pages_states.recorded, "viewer"),
+        ("POST", "/recordings", pages_states.keep, "runner"),
+        ("GET", "/services/{service}/noise", pages_states.noise, "viewer"),
+        ("GET", "/settings", pages_states.settings, "admin"),
         ("POST", "/logout", logout, "viewer"),
         ("GET", "/login", door, None),
         ("POST", "/login", login, None),
@@ -127,7 +132,13 @@ async def overview(call: Call, wrong: str = "") -> web.StreamResponse:
     services = await call.site.read(reading.services, call.site, call.token)
     runs = await call.site.read(reading.runs, call.site, call.token, query)
     text = page_list.overview(
-        services, runs, word=word_of(call), may_run=call.token.may("runner"), service=service, wrong=wrong
+        services,
+        runs,
+        word=word_of(call),
+        may_run=call.token.may("runner"),
+        may_set=call.token.may("admin") and call.token.sees_all,
+        service=service,
+        wrong=wrong,
     )
     return _html(text, status=400 if wrong else 200)
 

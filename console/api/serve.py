@@ -44,6 +44,7 @@ from console.clickhouse.door import opened
 from console.flags import host_port
 from console.output import say
 from console.surroundings import home_in, places_of, settings_of, store_of
+from console.up_records import read_records
 from echolane import log, service
 from echolane.errors import UsageError
 from echolane.home import Home
@@ -131,6 +132,7 @@ def site_of(
         heads=HeadDesk(HeadLog(home)),
         hook_rates=Rates(HOOKS_PER_S, HOOKS_BURST),
         pool=pool,
+        records=read_records(Path("echolane.toml"), host_port(settings.api.listen)),
         notify=read_destinations(Path("echolane.toml"), os.environ),
         messages=MessageDesk(MessageLog(home)),
         hosts=frozenset(name.lower() for name in names if name and name not in {"0.0.0.0", "::"}),  # noqa: S104

@@ -19,12 +19,12 @@ from console.api import (
     messages_triage as t,
     openapi,
     plain,
+    table_state,
 )
 from console.api.comparing_runs import compare_runs
 from console.api.context import Admit, Call, Handler, Operation
 from console.api.rerunning import rerun_run
-
-V1 = "/api/v1"
+from console.api.table_state import V1
 
 
 async def document(_call: Call) -> web.Response:
@@ -380,6 +380,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "GET", f"{V1}/audit", "listAudit", "The newest entries of the audit log", "admin", calls.list_audit, m.Entries
     ),
+    *table_state.ROWS,
     Operation("GET", f"{V1}/openapi.json", "getOpenapi", "This document", None, document, kind="application/json"),
     Operation("GET", "/livez", "livez", "Whether the server lives", None, plain.livez, kind="text/plain"),
     Operation(

@@ -98,7 +98,7 @@ def shown(stage: Stage, name: str, width: int, scheme: str) -> None:
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_page_overflows_or_breaks_its_policy(stage: Stage, width: int, scheme: str) -> None:
-    """The list, a service, a run closed and opened, a finding's triage, a run that never was, the API's page, and the door: nothing cut, nothing blocked, styled, on both grounds."""
+    """The list, a service, a run closed and opened, a finding's triage, a run that never was, what is recorded, noise, settings, the API's page, and the door: nothing cut, nothing blocked, styled, on both grounds."""
     for name, path in (
         ("list", "/"),
         ("service", "/?service=shop"),
@@ -106,6 +106,9 @@ def test_no_page_overflows_or_breaks_its_policy(stage: Stage, width: int, scheme
         ("opened", f"/runs/{stage.run}"),
         ("triage", f"/runs/{stage.run}/findings/{stage.finding}/triage"),
         ("none", "/runs/01890000-0000-7000-8000-000000000000"),
+        ("recordings", "/recordings"),
+        ("noise", "/services/shop/noise"),
+        ("settings", "/settings"),
         ("docs", "/api/v1/docs"),
         ("door", "/login"),
     ):

@@ -71,7 +71,7 @@ def there(tmp_path_factory: pytest.TempPathFactory, require: Any, lacking: Any) 
     browser = Browser(program, profile)
     stage = Stage(served, browser, run, finding)
     stage.login()
-    values = {"run": run, "other": run, "finding": finding, "exchange": exchange, "none": none}
+    values = {"run": run, "other": run, "finding": finding, "exchange": exchange, "none": none, "service": "shop"}
     yield There(stage, axe.AXE.read_text("utf-8"), values)
     browser.close()
     world.end()

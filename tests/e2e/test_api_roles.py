@@ -29,9 +29,10 @@ NO_SERVICE = {
     "listTokens",
     "listErasures",
     "createErasure",
+    "getSettings",
 }
 """Operations that name no service: they answer everybody, with what that one may see."""
-LISTS = {"listRuns", "listRecordings", "listPushes"}
+LISTS = {"listRuns", "listRecordings", "listPushes", "listCaptures"}
 """That name one in a parameter."""
 BODIES: dict[str, Any] = {
     "createRun": {"base": "released", "branch": "next"},
