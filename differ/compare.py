@@ -39,10 +39,10 @@ def compare(left: Response | str, right: Response | str, context: Context) -> Co
     except TooMuch as error:
         return Compared(sink.differences(), str(error))
     except RecursionError:
-        return Compared([], "too-deep")
+        return Compared(sink.differences(), "too-deep")
     except (ValueError, TypeError, LookupError, ArithmeticError, MemoryError) as error:
         # A poisonous answer costs its own verdict, never the run's.
-        return Compared([], f"error-{type(error).__name__}")
+        return Compared(sink.differences(), f"error-{type(error).__name__}")
     return Compared(sink.differences() if sink.found else [], reason)
 
 

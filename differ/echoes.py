@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from os.path import commonprefix
+from urllib.parse import quote
 
 import msgspec
 
 TRACE = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]")
 """A traceparent of ours, fresh for each shot, echoed by the service."""
-HYPHEN = b"-"[0]
+HYPHEN, PERCENT = b"-%"
+SELF = b"\xc2\xabself\xc2\xbb"
 
 
 class Own(msgspec.Struct, frozen=True):
@@ -22,10 +24,17 @@ class Own(msgspec.Struct, frozen=True):
     """The port as a number. Made from it."""
     end: bytes = b""
     """What all names end with: a text without it has none of them. Made from the names."""
+    quoted: tuple[bytes, ...] = ()
+    """The names as they stand in a query (``127.0.0.1%3A8001``), in both ways to write that. Made from the names."""
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "number", int(self.port) if self.port else -1)
         backwards = [name[::-1] for name in self.names]
+        spelled = {
+            form for name in self.names for form in (quote(name, safe=""), quote(name, safe="").replace("%3A", "%3a"))
+        }
+        quoted = tuple(form.encode() for form in sorted(spelled, key=len, reverse=True) if "%" in form)
+        msgspec.structs.force_setattr(self, "quoted", quoted)
         msgspec.structs.force_setattr(self, "end", commonprefix(backwards)[::-1] if backwards else b"")  # noqa: RUF071 - of texts, as meant
 
 
@@ -38,6 +47,10 @@ def unechoed(data: bytes, own: Own) -> bytes:
     if own.end and data.rfind(own.end) >= 0:
         for name in own.names:
             if name in data:
-                data = data.replace(name, b"\xc2\xabself\xc2\xbb")
+                data = data.replace(name, SELF)
+    if PERCENT in data:
+        for name in own.quoted:
+            if name in data:
+                data = data.replace(name, SELF)
     # One byte is found much faster than a pattern, and as a number at once; many texts have none.
     return TRACE.sub(b"00-trace-00", data) if HYPHEN in data and TRACE.search(data) is not None else data

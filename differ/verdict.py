@@ -12,6 +12,8 @@ from echolane.ledger import run_identities
 FIDELITY_MIN = 0.9
 UNAUTHORISED_MAX = 0.02
 """Share of exchanges at which base answers 401 or 403 where the recording did not, above which the replay is not faithful."""
+UNCOMPARABLE_MAX = 0.1
+"""Share of the compared exchanges that may be uncomparable in a run that passes: as many as base may answer unlike the recording."""
 GRAVE = frozenset({"status", "failure", "missing", "type"})
 """Kinds that may not stay undecided in a run that passes."""
 
@@ -68,16 +70,38 @@ def decide(facts: Facts) -> tuple[str, str, str]:
             "controls-missing",
             f"no control answered at {count(facts.uncontrolled, 'endpoint')} with differences",
         )
+    if unsure := _unsure(facts):
+        return "inconclusive", "undecided", unsure
+    unread = uncomparable(facts.ledger)
+    but = f", of which {unread} could not be compared" if unread else ""
+    return "pass", "passed", f"no regression in {count(facts.ledger['compared'], 'compared exchange')}{but}"
+
+
+def _unsure(facts: Facts) -> str:
+    """What the run looked at and cannot say; empty where nothing of it keeps the run from passing."""
+    if unread := _unread(facts.ledger):
+        return unread
     if grave := [finding for finding in facts.undecided if finding["kind"] in GRAVE]:
-        return "inconclusive", "undecided", f"{count(len(grave), 'difference')} of a grave kind could not be decided"
+        return f"{count(len(grave), 'difference')} of a grave kind could not be decided"
     if skipped := facts.ledger["skipped"].get("decided"):
         why = "what was sure while the run went on is no regression by all of its evidence"
-        return (
-            "inconclusive",
-            "undecided",
-            f"{why}, and {count(skipped, 'exchange')} were not fired; run without --stop-early",
-        )
-    return "pass", "passed", f"no regression in {count(facts.ledger['compared'], 'compared exchange')}"
+        return f"{why}, and {count(skipped, 'exchange')} were not fired; run without --stop-early"
+    return ""
+
+
+def _unread(ledger: Mapping[str, Any]) -> str:
+    """Why too much is uncomparable for a run to pass; empty where it is not. What was not looked at is no evidence of sameness."""
+    number, compared = uncomparable(ledger), ledger["compared"]
+    if number <= UNCOMPARABLE_MAX * compared:
+        return ""
+    reasons = ", ".join(f"{one} {reason}" for reason, one in ledger["uncomparable"].items())
+    return f"{number} of {count(compared, 'exchange')} could not be compared ({reasons})"
+
+
+def uncomparable(ledger: Mapping[str, Any]) -> int:
+    """Exchanges of which nothing can be said: answers that are too large, too deep, or that broke their reader."""
+    reasons: Mapping[str, int] = ledger.get("uncomparable") or {}
+    return sum(reasons.values())
 
 
 def _unfaithful(facts: Facts) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import md5
 
 from differ.evidence import NOISE, REGRESSION, Observed
@@ -20,19 +20,35 @@ Answers = Callable[[int, int, random.Random], tuple[list[tuple[str, str]], bytes
 """Headers and body by target (base, control, branch, branch control) and number of the exchange."""
 
 
-def verdicts(answers: Answers, count: int = 30) -> dict[tuple[str, str], str]:
-    """The verdict of each place and kind of a run with four targets that are instances of their own."""
-    infos = [TargetInfo(f"http://127.0.0.1:{port}") for port in (8001, 8002, 8003, 8004)]
+def verdicts(
+    answers: Answers, count: int = 30, ports: Sequence[int] = (8001, 8002, 8003, 8004)
+) -> dict[tuple[str, str], str]:
+    """The verdict of each place and kind of a run with four targets, as a rule instances of their own."""
+
+    def response(target: int, n: int, chance: random.Random) -> Response:
+        pairs, data = answers(target, n, chance)
+        return Response(200, "1.1", [(name.encode(), value.encode()) for name, value in pairs], Body(data, len(data)))
+
+    return _judged(response, count, ports)
+
+
+def judged_of(
+    bodies: Callable[[int, int, random.Random], Body], ports: Sequence[int] = (8001, 8002, 8003, 8004)
+) -> dict[tuple[str, str], str]:
+    """The same of bodies without headers."""
+    return _judged(lambda target, n, chance: Response(200, "1.1", [], bodies(target, n, chance)), 30, ports)
+
+
+def _judged(
+    response: Callable[[int, int, random.Random], Response], count: int, ports: Sequence[int]
+) -> dict[tuple[str, str], str]:
+    infos = [TargetInfo(f"http://127.0.0.1:{port}") for port in ports]
     maker, chance = (
         RowMaker(RunSpec("r", "shop", Recording("r", "shop", 0, "everything", []), infos), Differ()),
         random.Random(3),
     )
     for n in range(count):
-        shots: list[Shot] = []
-        for target in range(4):
-            pairs, data = answers(target, n, chance)
-            sent = [(name.encode(), value.encode()) for name, value in pairs]
-            shots.append(Shot(ANSWERED, "", Response(200, "1.1", sent, Body(data, len(data))), sent_at_ns=NOW_NS))
+        shots = [Shot(ANSWERED, "", response(target, n, chance), sent_at_ns=NOW_NS) for target in range(4)]
         maker.add(Observation(f"{n:036d}", n, 1, "GET /items", "GET", "/items", 200, NOW_NS, shots), 0, n)
     columns = maker.take()
     rows = [

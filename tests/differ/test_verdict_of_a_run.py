@@ -31,6 +31,9 @@ LEDGER = {
         ({"state": "stopped", "regressions": [{"kind": "value"}]}, ("fail", "regressions")),
         ({"state": "unavailable"}, ("inconclusive", "target-unavailable")),
         ({"ledger": {**LEDGER, "same": 9}, "regressions": [{"kind": "value"}]}, ("inconclusive", "ledger")),
+        ({"ledger": {**LEDGER, "same": 9, "uncomparable": {"too-deep": 1}}}, ("pass", "passed")),
+        ({"ledger": {**LEDGER, "same": 8, "uncomparable": {"too-deep": 1, "too-slow": 1}}}, ("inconclusive", "undecided")),
+        ({"ledger": {**LEDGER, "same": 0, "uncomparable": {"too-deep": 10}}}, ("inconclusive", "undecided")),
         ({"ledger": {**LEDGER, "compared": 0}}, ("inconclusive", "nothing-compared")),
     ],
 )  # fmt: skip
@@ -41,3 +44,18 @@ def test_the_verdict_of_a_run(changes: dict[str, Any], wanted: tuple[str, str]) 
         "uncontrolled": 0, **changes,
     }  # fmt: skip
     assert decide(Facts(**facts))[:2] == wanted
+
+
+def test_what_could_not_be_compared_is_said_with_the_verdict() -> None:
+    """A pass names how many it knows nothing of, and a run that knows too little says why."""
+    few, many = ({"too-deep": 1}, {"too-deep": 1, "too-slow": 4})
+    reasons = [
+        decide(Facts("finished", "", {**LEDGER, "same": 10 - sum(u.values()), "uncomparable": u}, [], [], 1.0, 0.0, 0))[
+            2
+        ]
+        for u in (few, many)
+    ]
+    assert reasons == [
+        "no regression in 10 compared exchanges, of which 1 could not be compared",
+        "5 of 10 exchanges could not be compared (1 too-deep, 4 too-slow)",
+    ]
