@@ -10,6 +10,7 @@ import os
 import re
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -25,6 +26,7 @@ from console.rules_in_force import rules_of_run
 from console.show import find_run
 from console.surroundings import home_in, settings_of, store_of
 from console.triage_kept import of_run
+from console.unbegun import Attempt, told
 from echolane import ids, recordings
 from echolane.addresses import networks_of
 from echolane.errors import UsageError
@@ -38,7 +40,7 @@ from echolane.tracing import TRACEPARENT, note, span, traced
 from replayer.copies import commit_of
 from replayer.pace import parse_pace
 from replayer.switch import refuse_while_stopped
-from replayer.targets import check_allowed
+from replayer.targets import check_allowed, is_loopback
 
 EPILOG = """examples:
   echolane run --service shop --base http://127.0.0.1:8001 --branch http://127.0.0.1:8002
@@ -144,12 +146,13 @@ def add_worker_flags(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Carry the run out; its exit code."""
     with traced(os.environ, say), span("echolane run", parent=os.environ.get(TRACEPARENT, "")):
-        return carried_out(args)
+        check_outputs(args)
+        with told(args) as attempt:
+            return carried_out(args, attempt)
 
 
-def carried_out(args: argparse.Namespace) -> int:
+def carried_out(args: argparse.Namespace, attempt: Attempt) -> int:
     """Read what is asked for, and do it; the exit code."""
-    check_outputs(args)
     settings = settings_of(args)
     if args.resume:
         if args.explain:
@@ -158,16 +161,16 @@ def carried_out(args: argparse.Namespace) -> int:
             )
         home = home_in(settings)
         refuse_while_stopped(home)
-        spec = resumed(args, home)
+        spec = attempt.known(resumed(args, home))
         note({"echolane.run": spec.run, "echolane.service": spec.service})
         return (ask if spec.partitions else conduct)(args, home, settings, spec, resume=True)
-    targets = targets_of(args)
+    attempt.targets = targets = targets_of(args)
     home = home_in(settings)
     if args.run_id:
         check_new(args, home)
     if not args.recording and (waiting := spooled(home, service_name(args.service))):
         say("; ".join(filter(None, (f"not in this run: {waiting[0]}", waiting[1]))))
-    spec = spec_of(args, home, settings, targets)
+    spec = attempt.known(spec_of(args, home, settings, targets))
     note({"echolane.run": spec.run, "echolane.service": spec.service})
     if args.explain:
         explain_plan(home, settings, spec)
@@ -212,9 +215,17 @@ def targets_of(args: argparse.Namespace) -> list[TargetInfo]:
             raise UsageError(f"{twin_flag} is the same address as --{version}; leave it out to fire {version} twice")
         found += [TargetInfo(first, lane), TargetInfo(second, lane, own_instance=bool(twin))]
     base, branch = found[0], found[2]
-    if base.url and base.url == branch.url and not args.lane:
-        raise UsageError(f"--base and --branch are both {base.url}; give two addresses, or --lane for the branch")
+    if base.url and place_of(base.url) == place_of(branch.url) and not args.lane:
+        both = base.url if base.url == branch.url else f"{base.url}, which {branch.url} is too"
+        raise UsageError(f"--base and --branch are both {both}; give two addresses, or --lane for the branch")
     return found
+
+
+def place_of(url: str) -> tuple[str, int]:
+    """Host and port; all names of this machine's loopback are one."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return "loopback" if is_loopback(host) else host, parts.port or 80
 
 
 def lane_name(text: str | None) -> str | None:

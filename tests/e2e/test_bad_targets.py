@@ -141,10 +141,12 @@ def test_a_target_that_hangs_from_the_start_is_exit_4(world: World, count: int) 
     assert time.monotonic() - begun < 60
 
 
-def test_base_and_branch_at_one_address_need_a_lane(world: World) -> None:
-    """Comparing a target with itself finds nothing; that is a mistake in the call."""
+@pytest.mark.parametrize("branch", ["127.0.0.1", "localhost"])
+def test_base_and_branch_at_one_address_need_a_lane(world: World, branch: str) -> None:
+    """Comparing a target with itself finds nothing, whatever it is called; that is a mistake in the call."""
     port = target(world, "good")
-    done = world.call("run", "--service", "shop", "--home", world.home, *flags(port, port))
+    words = ["--base", f"http://127.0.0.1:{port}", "--branch", f"http://{branch}:{port}"]
+    done = world.call("run", "--service", "shop", "--home", world.home, *words)
 
     assert done.code == 2
     one_line(done.err)
