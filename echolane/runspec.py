@@ -74,3 +74,5 @@ class RunSpec(msgspec.Struct, frozen=True):
     """The name of the version that base is (for ``git:REF CMD`` its commit), to which its noise profile is bound; empty where it is unknown."""
     triage: list[Decision] = []
     """What was said of findings and in force when the run began, at most one of each; its rules are the last of ``rules``."""
+    addresses: list[str] = []
+    """Where the check before the first request found each of ``targets``; empty before it, and in specs of older versions."""

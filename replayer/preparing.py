@@ -32,7 +32,8 @@ async def prepared(
 ) -> tuple[list[Target], ReplayOptions]:
     """The targets of a run, checked and found, and how it fires."""
     targets = await resolve(
-        make_targets(spec.targets, spec.allow_hosts, spec.allow_writes, spec.methods, settings.targets, spec.networks)
+        make_targets(spec.targets, spec.allow_hosts, spec.allow_writes, spec.methods, settings.targets, spec.networks),
+        spec.addresses,
     )
     options = options_of(home, spec, settings, decided, targets)
     if header := options.dry_run_header:

@@ -12,6 +12,8 @@ import os
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from echolane.errors import RefusedForSafety, TargetUnavailable
 from echolane.home import Home
 from echolane.keys import load_mark_key
@@ -66,23 +68,25 @@ async def probe(
     return shot
 
 
-def check_targets(home: Home, spec: RunSpec) -> None:
-    """Before there is a loop: every target accepts connections, and every lane is served.
+def check_targets(home: Home, spec: RunSpec) -> RunSpec:
+    """Before there is a loop: every target accepts connections, and every lane is served. The spec with the addresses that were asked.
 
     Raises:
         TargetUnavailable: a target refuses, or does not answer the probe of its lane.
         RefusedForSafety: the answer does not name the lane.
     """
-    asyncio.run(_check(load_mark_key(home.keys, os.environ), spec))
+    return asyncio.run(_check(load_mark_key(home.keys, os.environ), spec))
 
 
-async def _check(key: bytes, spec: RunSpec) -> None:
+async def _check(key: bytes, spec: RunSpec) -> RunSpec:
     targets = await resolve(
-        make_targets(spec.targets, spec.allow_hosts, spec.allow_writes, spec.methods, networks=spec.networks)
+        make_targets(spec.targets, spec.allow_hosts, spec.allow_writes, spec.methods, networks=spec.networks),
+        spec.addresses,
     )
     if spec.firing.lane_check:
         # A copy that Echolane started is the branch itself, whatever is in front of others.
         await prove_lanes([one for one in targets if not spec.targets[one.index].managed], key, spec.run)
+    return replace(spec, addresses=[target.address[0] for target in targets])
 
 
 async def prove_lanes(targets: Sequence[Target], key: bytes, run: str) -> None:

@@ -1,8 +1,9 @@
 """Targets: where a run fires, whether it may, and whether anybody is there.
 
 A URL on this machine is allowed, with writes if the run asks for them; any other host needs ``--allow-host NAME``, and
-``--allow-writes NAME`` for writes (design §6). The addresses of a name are looked up once, at the start, and kept for the
-whole run, so that a name which moves to production in the middle does not take the run with it.
+``--allow-writes NAME`` for writes (design §6). A name is looked up once, by the check before the first request, and its address
+is kept in the run's spec: who fires, all workers and ``--resume`` connect to that one, so that a name which moves to production
+takes nothing with it.
 """
 
 from __future__ import annotations
@@ -134,35 +135,31 @@ def check_reachable(infos: Sequence[TargetInfo]) -> None:
     asyncio.run(resolve(targets))
 
 
-async def resolve(targets: Sequence[Target]) -> list[Target]:
-    """The targets with their addresses.
+async def resolve(targets: Sequence[Target], kept: Sequence[str] = ()) -> list[Target]:
+    """The targets with their addresses: those that are kept of them, one each, else what their names lead to.
 
     Raises:
         TargetUnavailable: the first that refuses, or does not accept in time.
-        RefusedForSafety: the first whose name leads to an address that is in none of its networks.
+        RefusedForSafety: the first whose address is in none of its networks.
     """
-    found: dict[tuple[str, bool], tuple[str, int]] = {}
-    for target in targets:
-        key = (target.url, target.networks is not None)
+    found: dict[tuple[str, bool, str], tuple[str, int]] = {}
+    placed: list[Target] = []
+    for target, ip in zip(targets, kept or [""] * len(targets), strict=True):
+        key = (target.url, target.networks is not None, ip)
         if key not in found:
-            found[key] = await _address_of(target)
-    return [replace(target, address=found[target.url, target.networks is not None]) for target in targets]
+            found[key] = await _address_of(target, ip)
+        placed.append(replace(target, address=found[key]))
+    return placed
 
 
-async def _address_of(target: Target) -> tuple[str, int]:
-    """The first address of a target that accepts a connection."""
+async def _address_of(target: Target, kept: str) -> tuple[str, int]:
+    """The first address of a target that accepts a connection; no other one than the kept one, where there is one."""
     loop = asyncio.get_running_loop()
     parts = urlsplit(target.url)
     host, port = parts.hostname or "", parts.port or 80
-    try:
-        async with asyncio.timeout(CONNECT_S):
-            infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, TimeoutError) as error:
-        raise TargetUnavailable(f"{target.name} {target.url}: the name `{host}` has no address") from error
     local = is_loopback(host)
     reason = "does not accept connections"
-    for *_, sockaddr in infos:
-        ip = str(sockaddr[0])
+    for ip in [kept] if kept else await _looked_up(target, host, port):
         if local and not ipaddress.ip_address(ip.partition("%")[0]).is_loopback:
             continue  # a hosts file that sends localhost elsewhere is not followed
         # The address that is checked is the one that all connections of the run go to.
@@ -178,4 +175,18 @@ async def _address_of(target: Target) -> tuple[str, int]:
         else:
             transport.close()
             return ip, port
+    if kept and not local:
+        raise TargetUnavailable(
+            f"{target.name} {target.url} {reason} at {kept}, where this run found it; start it there, or begin a new run"
+        )
     raise TargetUnavailable(f"{target.name} {target.url} {reason}; start it, or check the port")
+
+
+async def _looked_up(target: Target, host: str, port: int) -> list[str]:
+    """The addresses of a target's name."""
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, TimeoutError) as error:
+        raise TargetUnavailable(f"{target.name} {target.url}: the name `{host}` has no address") from error
+    return [str(sockaddr[0]) for *_, sockaddr in infos]
