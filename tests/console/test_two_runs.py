@@ -19,7 +19,7 @@ MIRROR = {"new": "gone", "gone": "new", "changed": "changed", "same": "same"}
 
 KNOWN = set(
     "html head meta title link body a header svg path circle form input button main section div h1 h2 p span time code b table thead tbody "  # noqa: SIM905
-    "tr th td details summary footer".split()
+    "tr th td details summary footer nav script".split()
 )
 
 
@@ -136,9 +136,11 @@ def test_the_page_has_no_markup_of_theirs(poisoned: Result, fail: Result) -> Non
         seen = Elements()
         seen.feed(text)
         assert seen.names <= KNOWN
+        assert text.count("<script") == 1
         assert not [name for name in seen.attributes if name.startswith("on") or name == "style"]
         assert all(
-            link.startswith(("/runs/", "#main", "/assets/", "data:image/svg")) or link == "/" for link in seen.links
+            link.startswith(("/runs/", "#main", "/assets/", "data:image/svg")) or link in {"/", "/recordings"}
+            for link in seen.links
         )
 
 
