@@ -15,7 +15,7 @@ from console import words
 from console.escapes import html
 from console.page_findings import OPEN_PLACEHOLDER, head, sample
 from console.page_parts import PARTS, account, commands, hero, name, outcome_bar
-from console.page_style import asset, favicon, policy, served_policy
+from console.page_style import SCRIPTS, asset, favicon, policy, served_policy
 from console.page_timing import has_times, times
 from console.page_triage import Desk
 from echolane import __version__
@@ -41,7 +41,7 @@ EMPTY = {
     "noise": "No version differed from itself.",
     "expected": "No rule explained a difference.",
 }
-SAYING = ", <kbd>i</kbd> <kbd>n</kbd> <kbd>b</kbd> say that it is intended, noise, a bug"
+SAYING = ", <kbd>i</kbd> <kbd>x</kbd> <kbd>b</kbd> say that it is intended, noise, a bug"
 NO_SAMPLE = '<p class="note">This page has no sample of it.</p>'
 LOGO = (
     '<svg class="logo" viewBox="0 0 28 20" aria-hidden="true"><path d="M1 6h11m4 0h3m4 0h4"/><path d="M1 14h5m4 0h3m4 0h10"/>'
@@ -192,6 +192,7 @@ def _after(result: words.Result, *, forms: bool) -> str:
         f"{account(result)}\n{times(result)}\n{commands(result)}</main>\n"
         f"<footer>Written by Echolane {__version__}. Values are masked as they were recorded. "
         '<span class="keys" hidden>Keys: <kbd>j</kbd> <kbd>k</kbd> next and previous finding, '
+        "<kbd>n</kbd> <kbd>p</kbd> those not decided, "
         f"<kbd>Enter</kbd> opens, <kbd>/</kbd> filters{SAYING if forms else ''}.</span></footer>"
-        f"<script>{asset('page.js')}</script></body></html>\n"
+        f"{''.join(f'<script>{asset(file)}</script>' for file in SCRIPTS)}</body></html>\n"
     )

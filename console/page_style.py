@@ -1,4 +1,4 @@
-"""The page's style and script, packaged as files, and the policy that admits these two and nothing else."""
+"""The page's style and scripts, packaged as files, and the policy that admits these and nothing else."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import hashlib
 from functools import cache
 from importlib.resources import files
 
+SCRIPTS = ("keys.js", "page.js")
+"""Of a run's page; the second adds its keys to the first."""
 FAVICONS = {"pass": "1b6b3f", "fail": "b3261e", "inconclusive": "8a5a00"}
 
 
@@ -19,8 +21,9 @@ def asset(file: str) -> str:
 @cache
 def policy(form: str = "'none'") -> str:
     """The content security policy: no source but this file, no script or style but ours (by their hashes); where forms may go."""
-    style, script = (_digest(asset(file)) for file in ("page.css", "page.js"))
-    return f"default-src 'none'; style-src '{style}'; script-src '{script}'; img-src data:; base-uri 'none'; form-action {form}"
+    style, *scripts = (_digest(asset(file)) for file in ("page.css", *SCRIPTS))
+    script = " ".join(f"'{one}'" for one in scripts)
+    return f"default-src 'none'; style-src '{style}'; script-src {script}; img-src data:; base-uri 'none'; form-action {form}"
 
 
 def served_policy() -> str:

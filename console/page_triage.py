@@ -83,15 +83,16 @@ def form(desk: Desk, finding: Finding, *, ahead: bool = True) -> str:
 
 
 def said_line(finding: Finding, desk: Desk | None) -> str:
-    """What was said of a finding, by whom and until when; empty where nothing was."""
+    """What was said of a finding, by whom and until when; empty where nothing was; ``past`` where it holds no longer."""
     then: Said | None = finding.get("triage")
     now = then if desk is None else desk.said.get(str(finding.get("id")))
     if now is None:
-        return f'<span class="said">{html("Taken back since: " + in_words(then))}</span>' if then else ""
+        return f'<span class="said past">{html("Taken back since: " + in_words(then))}</span>' if then else ""
     since = then is None or (then.get("decision"), then.get("at")) != (now.get("decision"), now.get("at"))
     when = "holds from the next run on" if since and not now.get("expired") else ""
     when = f"ended on {now.get('expires')}" if now.get("expired") else when
-    return f'<span class="said">{html(" · ".join(filter(None, (in_words(now), when))))}</span>'
+    past = " past" if now.get("expired") else ""
+    return f'<span class="said{past}">{html(" · ".join(filter(None, (in_words(now), when))))}</span>'
 
 
 def in_words(said: Said) -> str:

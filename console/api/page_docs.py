@@ -1,4 +1,4 @@
-"""The OpenAPI document as a page: every operation and type, from the document itself, without a script and from nowhere else. Pure."""
+"""The OpenAPI document as a page: every operation and type, from the document itself and nowhere else; it reads without any script. Pure."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def search(run: str, service: str, asked: Mapping[str, str], found: Found, at: A
     more = ""
     if at.next is not None:
         address = f"/runs/{run}/exchanges?{urlencode({**asked, 'cursor': at.next})}#found"
-        more = f'<p class="more"><a href="{html(address)}">Go on from number {at.next:,} of the run</a></p>'
+        more = f'<p class="more"><a href="{html(address)}" rel="next">Go on from number {at.next:,} of the run</a></p>'
     of = f'<a href="/runs/{html(run)}">Run of {html(service)}</a>'
     return page(
         f"{service}: exchanges",

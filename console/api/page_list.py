@@ -38,7 +38,8 @@ def page(title: str, main: str, *, word: str = "", events: str = "", refresh: bo
     )
     nav = '<nav aria-label="Pages"><a href="/">Runs</a><a href="/recordings">Recordings</a></nav>' if word else ""
     again = f'<noscript><meta http-equiv="refresh" content="{REFRESH_S}"></noscript>' if refresh else ""
-    script = '<script src="/assets/live.js" defer></script>' if events else ""
+    scripts = ["keys.js", *(["live.js"] if events else [])]
+    script = "".join(f'<script src="/assets/{file}" defer></script>' for file in scripts)
     live = f' data-events="{html(events)}"' if events else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -70,7 +71,9 @@ def overview(
     start = "".join(_start(one, word) for one in shown if may_run and one.recorded and len(one.targets) > 1)
     listed = "".join(_run(one) for one in runs.runs) or '<p class="row">No runs yet.</p>'
     query = {"cursor": runs.next, **({"service": service} if service else {})}
-    more = f'<p class="more"><a href="/?{html(urlencode(query))}#runs">Older runs</a></p>' if runs.next else ""
+    more = (
+        f'<p class="more"><a href="/?{html(urlencode(query))}#runs" rel="next">Older runs</a></p>' if runs.next else ""
+    )
     links = [("/settings", "Settings")] if may_set else []
     if service:
         query = urlencode({"service": service})

@@ -1,4 +1,4 @@
-"""The pages of what runs stand on: what is recorded, a service's noise, the settings. Pure; foreign text is escaped; no script."""
+"""The pages of what runs stand on: what is recorded, a service's noise, the settings. Pure; foreign text is escaped. No script needed."""
 
 from __future__ import annotations
 
@@ -106,7 +106,9 @@ def _rows(rows: Iterable[str], nothing: str) -> str:
 
 def _more(query: Mapping[str, str], name: str, after: str | None, said: str, anchor: str) -> str:
     return (
-        f'<p class="more"><a href="?{html(urlencode({**query, name: after}))}#{anchor}">{said}</a></p>' if after else ""
+        f'<p class="more"><a href="?{html(urlencode({**query, name: after}))}#{anchor}" rel="next">{said}</a></p>'
+        if after
+        else ""
     )
 
 

@@ -1,13 +1,11 @@
 "use strict";
-// The page works without this script; it adds filters, keys, copy buttons, and opens everything for print.
+// The page works without this script; it adds filters, keys of its own (keys.js has those of every page), copy buttons, and opens everything for print.
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const findings = all("#groups .finding");
   const rows = all(".finding");
   const search = document.querySelector(".tools input");
   const openAll = document.getElementById("all");
-
-  const shown = () => rows.filter((row) => !row.hidden);
 
   const filter = () => {
     const wanted = search.value.trim().toLowerCase();
@@ -44,38 +42,35 @@
     });
   }
 
-  const move = (step) => {
-    const list = shown();
-    const at = list.findIndex((row) => row.contains(document.activeElement));
-    const next = list[at < 0 ? (step > 0 ? 0 : list.length - 1) : Math.min(Math.max(at + step, 0), list.length - 1)];
-    if (next) next.querySelector("summary").focus();
-  };
+  // What nobody has decided: regressions of which nothing is said, or nothing that still holds.
+  const open = () => findings.filter((row) => !row.hidden && !row.querySelector(".said:not(.past)"));
 
   // Say what the finding in focus is: the key chooses the word, Enter in the note says it.
-  const words = { i: "intended", n: "noise", b: "bug" };
-  const say = (event, word) => {
+  const words = { i: "intended", x: "noise", b: "bug" };
+  const say = (word) => {
     const row = document.activeElement.closest(".finding");
     const form = row && row.querySelector("form.triage");
     if (!form) return;
-    event.preventDefault();
     row.open = true;
     for (const button of all("button[name=decision]", form)) button.classList.toggle("wanted", button.value === word);
     form.elements.note.focus();
   };
 
+  keys.own.push(
+    { key: "n", what: "next regression that is not decided", has: () => findings.length, act: () => keys.walk(open(), 1) },
+    { key: "p", what: "regression before that is not decided", has: () => findings.length, act: () => keys.walk(open(), -1) },
+  );
+  for (const [key, word] of Object.entries(words)) {
+    keys.own.push({ key, what: `says that the finding is ${word === "bug" ? "a bug" : word}`, has: () => all("form.triage").length, act: () => say(word) });
+  }
+
+  // Keys inside fields: Escape leaves them, Enter says the word that was chosen.
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.matches("input")) {
-      if (event.key === "Escape" && event.target === search) { search.value = ""; filter(); search.blur(); }
-      else if (event.key === "Escape") event.target.closest("details").querySelector("summary").focus();
-      const wanted = event.key === "Enter" && event.target.form && event.target.form.querySelector(".wanted");
-      if (wanted) wanted.click();
-      return;
-    }
-    if (words[event.key]) { say(event, words[event.key]); return; }
-    if (event.key === "j") move(1);
-    else if (event.key === "k") move(-1);
-    else if (event.key === "/" && search) { event.preventDefault(); search.focus(); }
+    if (event.ctrlKey || event.metaKey || event.altKey || !event.target.matches("input")) return;
+    if (event.key === "Escape" && event.target === search) { search.value = ""; filter(); search.blur(); }
+    else if (event.key === "Escape") event.target.closest("details").querySelector("summary").focus();
+    const wanted = event.key === "Enter" && event.target.form && event.target.form.querySelector(".wanted");
+    if (wanted) wanted.click();
   });
   for (const hint of all(".keys")) hint.hidden = rows.length === 0;
 

@@ -11,6 +11,8 @@ import pytest
 
 from bench.chromium import PROGRAMS, Browser
 from console.page import render_page
+from console.page_triage import Desk
+from console.words import findings
 
 WIDTHS = (390, 1280)
 SCHEMES = ("light", "dark")
@@ -128,3 +130,63 @@ def test_a_keyboard_is_enough(browser: Browser, fail_page: Path) -> None:
     assert opened.index(True) == 0
     assert sum(opened) == 1
     assert browser.ask("[...document.querySelectorAll('#groups .finding')].filter(e => !e.hidden).length") == 1
+
+
+FOCUS = "document.activeElement.closest('.finding')?.id ?? ''"
+
+
+def test_n_and_p_walk_what_is_not_decided(browser: Browser, tmp_path: Path, fail: dict[str, Any]) -> None:
+    """Keys n and p go past a finding of which something is said that holds, and stop at one of which it holds no longer."""
+    ids = [str(finding["id"]) for finding in findings(fail, "groups")][:4]
+    now = {"decision": "bug", "note": "known", "owner": "shop", "who": "ann", "at": "2026-11-26"}
+    desk = Desk({ids[1]: now, ids[2]: {**now, "expired": True, "expires": "2026-11-27"}}, run="r", word="w", may=True)
+    file = tmp_path / "decided.html"
+    file.write_text(render_page(fail, desk=desk), "utf-8")
+    browser.open(file, 1280)
+    went = []
+    for key in ("n", "n", "n", "p", "p", "p"):
+        browser.press(key)
+        went.append(browser.ask(FOCUS))
+    browser.press("j")
+
+    first, second, third, fourth = (f"groups-{each}" for each in ids)
+    assert went == [first, third, fourth, third, first, first]
+    assert browser.ask(FOCUS) == second
+
+
+def test_the_help_opens_tells_and_closes_by_keys(browser: Browser, fail_page: Path) -> None:
+    """? opens a labelled help of the page's keys, ? and Escape close it and the focus is where it was; no other key acts meanwhile."""
+    browser.open(fail_page, 1280)
+    browser.press("j")
+    before = browser.ask(FOCUS)
+    for closing in ("?", "Escape"):
+        browser.press("?")
+        assert browser.ask("document.querySelector('dialog').open")
+        assert browser.ask("document.activeElement.textContent") == "Close"
+        browser.press("j")
+        assert browser.ask("document.activeElement.textContent") == "Close"
+        browser.press(closing)
+        assert not browser.ask("document.querySelector('dialog').open")
+        assert browser.ask(FOCUS) == before != ""
+    title = "document.getElementById(document.querySelector('dialog').getAttribute('aria-labelledby')).textContent"
+    assert browser.ask(title) == "Keys of this page"
+    told = browser.ask("[...document.querySelectorAll('dialog kbd')].map(each => each.textContent)")
+    assert sorted(told) == sorted(["n", "p", "j", "k", "Enter", "/", "?"])
+
+
+def test_keys_do_not_act_while_one_types_or_holds_another(browser: Browser, fail_page: Path) -> None:
+    """In the filter letters are text, and with Ctrl, Alt or Meta a key is the browser's."""
+    browser.open(fail_page, 1280)
+    browser.press("/")
+    for key in "jnp?x":
+        browser.press(key)
+    assert browser.ask("document.activeElement.value") == "jnp?x"
+    assert not browser.ask("document.querySelector('dialog').open")
+    browser.press("Escape")
+    for held in ("ctrlKey", "altKey", "metaKey"):
+        for key in "j?":
+            browser.ask(
+                f"document.body.dispatchEvent(new KeyboardEvent('keydown', {{key: '{key}', {held}: true, bubbles: true}}))"
+            )
+    assert browser.ask(FOCUS) == ""
+    assert not browser.ask("document.querySelector('dialog').open")

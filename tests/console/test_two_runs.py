@@ -19,7 +19,7 @@ MIRROR = {"new": "gone", "gone": "new", "changed": "changed", "same": "same"}
 
 KNOWN = set(
     "html head meta title link body a header svg path circle form input button main section div h1 h2 p span time code b table thead tbody "  # noqa: SIM905
-    "tr th td details summary footer nav".split()
+    "tr th td details summary footer nav script".split()
 )
 
 
@@ -131,11 +131,12 @@ def test_accounts_stand_beside_each_other(fail: Result) -> None:
 
 
 def test_the_page_has_no_markup_of_theirs(poisoned: Result, fail: Result) -> None:
-    """Hostile values make no element, attribute or address of their own; links lead to the two runs and the server's own pages alone."""
+    """Hostile values make no element, attribute or address of their own; links lead to the two runs alone."""
     for text in (compared(poisoned, fail, word="w"), compared(fail, poisoned, word="w")):
         seen = Elements()
         seen.feed(text)
         assert seen.names <= KNOWN
+        assert text.count("<script") == 1
         assert not [name for name in seen.attributes if name.startswith("on") or name == "style"]
         assert all(
             link.startswith(("/runs/", "#main", "/assets/", "data:image/svg")) or link in {"/", "/recordings"}

@@ -269,8 +269,9 @@ def test_a_second_click_says_what_a_finding_is_and_it_stays_said(stage: Stage) -
     stage.open(f"/runs/{stage.run}")
     assert stage.browser.ask(f"document.querySelector('{at} form.triage').checkVisibility()") is False
     stage.browser.ask(f"document.querySelector('{at} summary').focus()")
-    stage.browser.press("n")
+    stage.browser.press("x")
     assert stage.browser.ask("document.activeElement.name") == "note"
+    assert stage.browser.ask("document.querySelector('.wanted').value") == "noise"
     stage.browser.call("Input.insertText", text="rounds <b>elsewhere</b>")
     stage.browser.press("Enter")
     stage.wait(
