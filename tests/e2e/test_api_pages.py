@@ -252,6 +252,35 @@ def spec_of(served: Served, run: str) -> Any:
         return json.loads(store.query("SELECT spec FROM runs_v WHERE run = {run:String}", {"run": run})[0]["spec"])
 
 
+def test_keys_walk_open_search_and_tell_of_themselves(stage: Stage) -> None:
+    """On a list j and k move and Enter opens; on a search `/` goes to its field, in which letters are letters; `?` tells the keys and Escape ends that, everywhere."""
+    browser = stage.browser
+    stage.open("/")
+    browser.press("j")
+    browser.press("j")
+    second = browser.ask("[...document.querySelectorAll('.rows > *')].indexOf(document.activeElement)")
+    browser.press("k")
+    assert (second, browser.ask("[...document.querySelectorAll('.rows > *')].indexOf(document.activeElement)")) == (
+        1,
+        0,
+    )
+    browser.press("Enter")
+    stage.wait("location.search.startsWith('?service=') && document.readyState === 'complete'")
+    for path in ("/", "/recordings", "/services/shop/noise", f"/runs/{stage.run}/exchanges", f"/runs/{stage.run}"):
+        stage.open(path)
+        browser.press("?")
+        assert browser.ask("document.querySelector('dialog.help').open") is True, path
+        told = browser.ask("[...document.querySelectorAll('dialog.help kbd')].map(each => each.textContent).join('')")
+        assert {"j", "k", "?"} <= set(told), path
+        browser.press("Escape")
+        assert browser.ask("document.querySelector('dialog.help').open") is False, path
+    stage.open(f"/runs/{stage.run}/exchanges")
+    browser.ask("document.querySelector('form input:not([type=hidden])').focus()")
+    browser.call("Input.insertText", text="j?")
+    assert browser.ask("document.activeElement.value") == "j?"
+    assert browser.ask("document.querySelector('dialog.help').open") is False
+
+
 def test_who_logs_out_is_at_the_door_again(stage: Stage) -> None:
     """The cookie is gone, and what it showed is not shown."""
     stage.open("/")

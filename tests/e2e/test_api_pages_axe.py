@@ -111,6 +111,10 @@ def test_every_page_of_the_server_is_accessible(there: There) -> None:
         stage.open(at)
         assert stage.browser.ask("document.querySelector('main') !== null"), path
         wrong += wrong_at(there, path)
+        if path == "/":  # the help of keys is the same everywhere
+            stage.browser.ask("document.querySelector('.help-opener').click()")
+            assert stage.browser.ask("document.querySelector('dialog.help').open") is True
+            wrong += wrong_at(there, "help of keys")
     assert wrong == [], "\n".join(wrong)
 
 
