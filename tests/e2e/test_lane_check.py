@@ -102,7 +102,7 @@ def test_a_lane_that_nothing_proves_is_refused(world: World, gateway: Gateway, s
     words = recorded(world, gateway)
     gateway.served = served
     done, result = world.run(*words)
-    assert (done.code, result) == (5, {})
+    assert (done.code, result["reason_code"], result["ledger"]["fired"]) == (5, "refused", 0)
     lines = [line for line in done.err.splitlines() if line.strip()]
     assert lines[-1].startswith("echolane: branch http://127.0.0.1:"), done.err
     assert "lane `feat-1`" in lines[-1]
