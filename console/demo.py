@@ -23,11 +23,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from capture.account import recorders
 from console.demo_client import browse
 from console.output import say
 from echolane.errors import EcholaneError, TargetUnavailable, UsageError
+from echolane.home import Home
 
 BASE, BRANCH = "0.64.8", "1.0a14"
+SERVICE = "datasette"
+EPILOG = (
+    "It keeps everything in ./.echolane-demo, or in --home, which must be no home of yours: each demo begins it anew."
+)
 START_WAIT_S = 60.0
 """A cold start of the application on a slow disk takes seconds; a minute means that it does not start at all."""
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.!+]*")
@@ -35,6 +41,7 @@ _VERSION = re.compile(r"[0-9][0-9A-Za-z.!+]*")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
+    parser.epilog = EPILOG
     parser.add_argument(
         "--base", default=BASE, metavar="VERSION", help=f"released version of Datasette (default: {BASE})"
     )
@@ -52,6 +59,7 @@ def execute(args: argparse.Namespace) -> int:
         os.environ["ECHOLANE_STORE"] = args.store  # for the commands it calls
     begun = time.monotonic()
     folder = home / "demo"
+    check_home(home)
     folder.mkdir(parents=True, exist_ok=True)
     for flag, version in (("--base", args.base), ("--branch", args.branch)):
         if not _VERSION.fullmatch(version):
@@ -68,16 +76,28 @@ def execute(args: argparse.Namespace) -> int:
     say("3/4 replaying them at both versions, each in two fresh copies")
     page = args.html or home / "verdict.html"
     command = [
-        *(sys.executable, "-m", "console.main", "run", "--service", "datasette", "--home", str(home)),
+        *(sys.executable, "-m", "console.main", "run", "--service", SERVICE, "--home", str(home)),
         *("--base-cmd", serve_command(base, database), "--branch-cmd", serve_command(branch, database)),
         *("--html", str(page), "--json", str(home / "verdict.json")),
     ]
     code = subprocess.run(command, check=False).returncode
     if code not in {0, 1}:
-        raise UsageError(f"the demo's run ended with {code}; its command was {shlex.join(command)}")
+        say(f"the demo's run ended with {code}; its command was {shlex.join(command)}")
+        return code
     say(f"4/4 done in {time.monotonic() - begun:.0f} s; the page with every finding: {page}")
     print(page)  # noqa: T201 - stdout is data
     return 0
+
+
+def check_home(home: Path) -> None:
+    """UsageError where a home holds anything but an earlier demo: its journal is begun anew, and what is in it would be gone."""
+    known = [name for name in ("journal", "ledger") if (home / name).exists()]
+    others = [name for name in recorders(Home(home)) if name != SERVICE] if known else []
+    if others or (known and not (home / "demo").is_dir()):
+        what = f"recordings of {', '.join(others)}"[:200] if others else "what no demo has written"
+        raise UsageError(
+            f"--home `{home}` holds {what}, and a demo begins anew; leave it out, or give a folder of its own"
+        )
 
 
 def install(folder: Path, version: str) -> Path:
@@ -119,7 +139,7 @@ def record(home: Path, serve: list[str], requests: int) -> int:
     upstream, listen = free_port(), free_port()
     with running([*serve, "-h", "127.0.0.1", "-p", str(upstream)], upstream, home / "demo/application.log"):
         sidecar = [
-            *(sys.executable, "-m", "console.main", "record", "--service", "datasette", "--home", str(home)),
+            *(sys.executable, "-m", "console.main", "record", "--service", SERVICE, "--home", str(home)),
             *("--listen", f"127.0.0.1:{listen}", "--upstream", f"http://127.0.0.1:{upstream}"),
         ]
         with running(sidecar, listen, home / "demo/record.log"):

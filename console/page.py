@@ -74,7 +74,7 @@ def render_page(
     before, after = _before(result, parts, home, links, forms=forms), _after(result, forms=forms)
     heads = sum(size(text) + len(NO_SAMPLE) for part in parts for text in part.heads)
     room = PAGE_BYTES - size(before) - size(after) - heads
-    _fill_samples(parts, room)
+    _fill_samples(parts, room, words.text(result, "run") if home else "")
     return "".join([before, *(_section(part, words.verdict(result)) for part in parts), after])
 
 
@@ -94,8 +94,8 @@ def _fill_heads(part: Part, desk: Desk | None) -> None:
         part.samples.append([])
 
 
-def _fill_samples(parts: list[Part], room: int) -> None:
-    """The first sample of every finding before the second of any."""
+def _fill_samples(parts: list[Part], room: int, run: str) -> None:
+    """The first sample of every finding before the second of any; ``run`` where a server has their exchanges."""
     misses = 0
     for rank in range(words.SAMPLES_MAX):
         for part in parts:
@@ -103,7 +103,7 @@ def _fill_samples(parts: list[Part], room: int) -> None:
                 samples = words.samples(part.findings[index])
                 if rank >= len(samples):
                     continue
-                text = sample(samples[rank]) if misses < MISSES_MAX and _floor(samples[rank]) < room else ""
+                text = sample(samples[rank], run) if misses < MISSES_MAX and _floor(samples[rank]) < room else ""
                 if text and size(text) <= room:
                     room -= size(text)
                     part.samples[index].append(text)

@@ -10,6 +10,7 @@ from console import words
 from console.escapes import html, short
 from console.page_triage import Desk, said_line
 from console.page_values import alone, preview, side_by_side
+from echolane import ids
 
 NAME_MAX, SENTENCE_MAX = 400, 1_000
 """Characters of a name or sentence; longer ones are attacks or accidents."""
@@ -125,10 +126,13 @@ def _listed(title: str, names: Sequence[Any], number: int) -> str:
     return f'<details class="listed"><summary>{title}</summary><ul>{shown}{rest}</ul></details>'
 
 
-def sample(one: Mapping[str, Any]) -> str:
-    """One sample: both values side by side, and what the controls said where it is known."""
+def sample(one: Mapping[str, Any], run: str = "") -> str:
+    """One sample: both values side by side, and what the controls said where it is known.
+
+    ``run``: its id where a server has it, so that a link leads to the sample's exchange.
+    """
     old, new = text_of(one, "base"), text_of(one, "branch")
-    head = f'<p class="exchange">{_exchange(one)}</p>{_rewrites(one)}'
+    head = f'<p class="exchange">{_exchange(one, run)}</p>{_rewrites(one)}'
     return two_values(old, new, head, _controls(one, old, new))
 
 
@@ -157,13 +161,16 @@ def _scroller(name: str) -> str:
     return f' tabindex="0" role="region" aria-label="value of {name}"'
 
 
-def _exchange(one: Mapping[str, Any]) -> str:
+def _exchange(one: Mapping[str, Any], run: str) -> str:
     parts: list[str] = []
     if one.get("method") or one.get("target"):
         parts.append(f"<code>{_name(one.get('method'))} {_name(one.get('target'))}</code>")
     if one.get("seq") is not None:
         parts.append(f"number {_name(one['seq'])} of the run")
-    parts.append(f"exchange <code>{_name(one.get('exchange'))}</code>")
+    exchange = f"exchange <code>{_name(one.get('exchange'))}</code>"
+    if all(map(ids.UUID7.fullmatch, (run, str(one.get("exchange"))))):
+        exchange = f'<a href="/runs/{run}/exchanges/{one["exchange"]}">{exchange}</a>'
+    parts.append(exchange)
     return " · ".join(parts)
 
 

@@ -51,7 +51,7 @@ _SHAPE = re.compile(
     )""",
     re.VERBOSE,
 )
-_LISTING = re.compile(r"api|rest|v\d{1,3}|__admin|graphql|services|public|internal", re.IGNORECASE)
+_LISTING = re.compile(r"_{0,2}(?:api|rest|admin|graphql|services|public|internal)|v\d{1,3}", re.IGNORECASE)
 _METHOD = re.compile(r"[A-Z]{1,16}")
 
 Tree = dict[str, Any]

@@ -252,6 +252,20 @@ def spec_of(served: Served, run: str) -> Any:
         return json.loads(store.query("SELECT spec FROM runs_v WHERE run = {run:String}", {"run": run})[0]["spec"])
 
 
+def test_a_sample_leads_to_its_exchange(stage: Stage) -> None:
+    """On the page of the server alone: the file that a shell writes leads nowhere."""
+    stage.open(f"/runs/{stage.run}")
+    stage.browser.ask(OPEN_ALL)
+    link = stage.browser.ask("document.querySelector('#groups .sample .exchange a').getAttribute('href')")
+    stage.browser.ask("document.querySelector('#groups .sample .exchange a').click()")
+    stage.wait(f"location.pathname === '{link}' && document.readyState === 'complete'")
+    assert stage.browser.ask("document.querySelector('h1').textContent").startswith("GET /items/")
+    file = stage.served.world.folder / "one.html"
+    done = stage.served.world.call("show", stage.run, "--html", file, "--home", stage.served.world.home)
+    assert done.code == 0, done.err
+    assert "/exchanges/" not in file.read_text("utf-8")
+
+
 def test_keys_walk_open_search_and_tell_of_themselves(stage: Stage) -> None:
     """On a list j and k move and Enter opens; on a search `/` goes to its field, in which letters are letters; `?` tells the keys and Escape ends that, everywhere."""
     browser = stage.browser
