@@ -40,7 +40,7 @@ from echolane.tracing import TRACEPARENT, note, span, traced
 from replayer.copies import commit_of
 from replayer.pace import parse_pace
 from replayer.switch import refuse_while_stopped
-from replayer.targets import check_allowed, is_loopback
+from replayer.targets import check_allowed
 
 EPILOG = """examples:
   echolane run --service shop --base http://127.0.0.1:8001 --branch http://127.0.0.1:8002
@@ -222,10 +222,10 @@ def targets_of(args: argparse.Namespace) -> list[TargetInfo]:
 
 
 def place_of(url: str) -> tuple[str, int]:
-    """Host and port; all names of this machine's loopback are one."""
+    """Host and port; ``localhost`` is the address that it is nearly everywhere."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    return "loopback" if is_loopback(host) else host, parts.port or 80
+    return "127.0.0.1" if host == "localhost" else host, parts.port or 80
 
 
 def lane_name(text: str | None) -> str | None:

@@ -71,15 +71,17 @@ class Seen:
         runs = [served.run(pace="40/s"), served.run(), served.run("depot")]
         for run in runs:
             assert served.ended(run)["state"] == "finished"
-        dying = ThreadingHTTPServer(("127.0.0.1", 0), Dying)
-        threading.Thread(target=dying.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        dying = [ThreadingHTTPServer(("127.0.0.1", 0), Dying) for _ in range(2)]
+        for one in dying:
+            threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         try:
-            target = f"http://127.0.0.1:{dying.server_address[1]}"
-            done, broken = world.run("--base", target, "--branch", target.replace("127.0.0.1", "localhost"))
+            base, branch = (f"http://127.0.0.1:{one.server_address[1]}" for one in dying)
+            done, broken = world.run("--base", base, "--branch", branch)
             assert broken, done
         finally:
-            dying.shutdown()
-            dying.server_close()
+            for one in dying:
+                one.shutdown()
+                one.server_close()
         runs.append(broken["run"])
         self.capacity = self._evaluated()
         self.results = [served.world.call("show", run, "--json", "--home", served.world.home).result for run in runs]

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -66,6 +67,15 @@ def test_files_say_why_there_is_no_verdict(world: World, code: int, reason_code:
     assert result["targets"]["branch"]["url"] == f"http://{branch}"
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """SIGINT is heard by what is started here, also where the tests run in the background of a shell, which has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_before_the_first_shot_is_said(world: World) -> None:
     """While copies start: exit 130, a line, and the files."""
     world.record(world.app(), PATHS)
