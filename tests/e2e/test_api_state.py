@@ -49,16 +49,21 @@ def read(text: str) -> str:
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", text)))
 
 
-def captures(served: Served, service: str = "shop") -> list[dict[str, Any]]:
-    """The captures of a service, read in pages of one: each balances, and none comes twice."""
+def paged(served: Served, path: str, key: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """A list read in pages of one, to its end; and its last page."""
     found: list[dict[str, Any]] = []
     cursor = ""
     while True:
-        told = served.ask("GET", f"/api/v1/captures?service={service}&limit=1{cursor}").json
-        found += told["captures"]
+        told = served.ask("GET", f"{path}limit=1{cursor}").json
+        found += told[key]
         if not told["next"]:
-            break
+            return found, told
         cursor = f"&cursor={told['next']}"
+
+
+def captures(served: Served, service: str = "shop") -> list[dict[str, Any]]:
+    """The captures of a service: each balances, and none comes twice."""
+    found, _ = paged(served, f"/api/v1/captures?service={service}&", "captures")
     for one in found:
         assert one["seen"] == one["stored"] + one["spooled"] + sum(one["dropped"].values()), one
     assert len({one["epoch"] for one in found}) == len(found)
@@ -129,14 +134,7 @@ def test_a_service_tells_what_it_is_known_to_do_by_itself(served: Served) -> Non
     """The profile that the run taught, its places page by page as the result has them, and none where nothing was learned."""
     (profile,) = served.ask("GET", "/api/v1/services/shop/profiles").json["profiles"]
     assert (profile["version"], profile["runs"], profile["exchanges"], profile["in_use"]) == (None, 1, 30, True)
-    found: list[dict[str, Any]] = []
-    cursor = ""
-    while True:
-        told = served.ask("GET", f"/api/v1/services/shop/noise?limit=1{cursor}").json
-        found += told["places"]
-        if not told["next"]:
-            break
-        cursor = f"&cursor={told['next']}"
+    found, told = paged(served, "/api/v1/services/shop/noise?", "places")
     assert told["total"] == len(found) > 1
     shares = [one["differing"] / one["observed"] for one in found]
     assert shares == sorted(shares, reverse=True)
