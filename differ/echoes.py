@@ -11,6 +11,7 @@ import msgspec
 TRACE = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]")
 """A traceparent of ours, fresh for each shot, echoed by the service."""
 HYPHEN, PERCENT = b"-%"
+COLON = b"%3"
 SELF = b"\xc2\xabself\xc2\xbb"
 
 
@@ -48,7 +49,8 @@ def unechoed(data: bytes, own: Own) -> bytes:
         for name in own.names:
             if name in data:
                 data = data.replace(name, SELF)
-    if PERCENT in data:
+    # Most per cent signs are no address: the two bytes that begin a colon in a query are asked for before the names are.
+    if PERCENT in data and COLON in data:
         for name in own.quoted:
             if name in data:
                 data = data.replace(name, SELF)
