@@ -89,9 +89,9 @@ def said_line(finding: Finding, desk: Desk | None) -> str:
     if now is None:
         return f'<span class="said past">{html("Taken back since: " + in_words(then))}</span>' if then else ""
     since = then is None or (then.get("decision"), then.get("at")) != (now.get("decision"), now.get("at"))
-    when = "holds from the next run on" if since and not now.get("expired") else ""
-    when = f"ended on {now.get('expires')}" if now.get("expired") else when
-    past = " past" if now.get("expired") else ""
+    when, past = "holds from the next run on" if since else "", ""
+    if now.get("expired"):
+        when, past = f"ended on {now.get('expires')}", " past"
     return f'<span class="said{past}">{html(" · ".join(filter(None, (in_words(now), when))))}</span>'
 
 

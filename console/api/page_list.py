@@ -76,8 +76,7 @@ def overview(
     )
     links = [("/settings", "Settings")] if may_set else []
     if service:
-        query = urlencode({"service": service})
-        links = [("/", "All services"), (f"/recordings?{query}", "What is recorded")]
+        links = [("/", "All services"), (f"/recordings?{urlencode({'service': service})}", "What is recorded")]
         links.append((f"/services/{service}/noise", "Noise"))
     everything = " · ".join(f'<a href="{html(path)}">{said}</a>' for path, said in links)
     everything = f'<p class="intro">{everything}</p>' if everything else ""
