@@ -129,19 +129,16 @@ class Session:
             self._types[table] = known
         return known
 
-    def insert(self, table: str, names: Sequence[str], file: int, token: str) -> None:
-        """Rows as an Arrow IPC stream in ``file``, on the disk when this returns. The same ``token`` again is the same rows."""
+    def insert(self, table: str, names: Sequence[str], file: int) -> None:
+        """Rows as an Arrow IPC stream in ``file``, on the disk when this returns. What came twice is there twice."""
         known = self.columns(table)
         if unknown := [name for name in names if name not in known]:
             raise QueryError(f"table {table} has no column {unknown[0]!r}; its columns are {', '.join(known)}")
-        if not token.isalnum():
-            raise QueryError(f"the token {token!r} of an insert is not made of letters and digits")
         listed = ", ".join(f"`{name}`" for name in names)
         # The engine reads the file by itself, without the interpreter's lock.
         with _translated(self._path):
             self._native.query(
-                f"INSERT INTO `{table}` ({listed}) FROM INFILE '/proc/self/fd/{file}'"
-                f" SETTINGS insert_deduplication_token = '{token}' FORMAT ArrowStream",
+                f"INSERT INTO `{table}` ({listed}) FROM INFILE '/proc/self/fd/{file}' FORMAT ArrowStream",
                 "TabSeparated",
             )
 

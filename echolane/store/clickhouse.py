@@ -25,7 +25,7 @@ from echolane.store.rows import Block, uncollected
 SUPPORTED = (23, 8)
 """The oldest server whose SQL has all that the tables and views need."""
 _TOKENS = (22, 2)
-"""Since when an insert may carry a token by which the server knows a repetition."""
+"""Since when an insert may carry a token by which a replicated table knows a repetition."""
 _DATETIME64, _DATETIME = re.compile(r"DateTime64\((\d)[^)]*\)"), re.compile(r"DateTime(\([^)]*\))?")
 _REVISION = 54_440
 """What we say we speak: every supported server does, and the tests' bridge, so that what is proven there is what is spoken here."""
@@ -153,7 +153,7 @@ class Connection:
         return found
 
     def insert(self, table: str, columns: Mapping[str, Sequence[Any]], token: str) -> None:
-        """Rows as columns of equal length, stored when this returns. The same ``token`` again is the same rows.
+        """Rows as columns of equal length, stored when this returns. Replicated tables drop what comes with the same ``token`` again.
 
         Raises:
             UnicodeEncodeError: a text has no UTF-8.

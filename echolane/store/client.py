@@ -96,9 +96,7 @@ class StoreClient:
                 under_way.result()
 
     def _insert_part(self, table: str, names: list[str], part: memoryview) -> None:
-        # The same token goes with every try of this part: what the owner had stored before it died is not stored twice.
-        # Drawn by the system: a generator that a caller seeds gives the same name twice, and the rows of an equal name are dropped.
-        request = wire.Insert(table, names, os.urandom(16).hex())
+        request = wire.Insert(table, names)
         file = wire.rows_file(part)
         try:
             self._retrying(lambda sock: _exchange(sock, request, file))

@@ -313,7 +313,7 @@ def _answer(sock: socket.socket, session: Session | None, freezer: Freezer, head
         if not wire.is_rows_file(file):
             raise QueryError(f"an insert into {head.table} came without its rows")
         with freezer.inserting():
-            session.insert(head.table, head.names, file, head.token)
+            session.insert(head.table, head.names, file)
         wire.send(sock, wire.Done())
     else:
         with contextlib.closing(session.pages(head.sql, head.params, head.rows)) as pages:

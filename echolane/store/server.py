@@ -112,7 +112,7 @@ class ServerStore:
             self._insert_part(table, part, types)
 
     def _insert_part(self, table: str, part: Mapping[str, Sequence[Any]], types: Mapping[str, str]) -> None:
-        # The same token goes with every try. A server that does not know it stores the rows again, and the views fold them.
+        # The same token goes with every try. Replicated tables know it; any other stores the rows again, and the views fold them.
         # Drawn by the system: of a generator that a caller seeds two inserts would get one name, and the rows of the second be dropped.
         token = os.urandom(16).hex()
         try:

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Grows when messages change; an owner of another version is named, not misunderstood."""
 HEAD_BYTES_MAX = 4 * 1024 * 1024
 """A statement with its parameters. The longest we send ourselves is an IN list of some thousand ids."""
@@ -50,7 +50,6 @@ class Insert(msgspec.Struct, tag="insert"):
 
     table: str
     names: list[str]
-    token: str
 
 
 class Query(msgspec.Struct, tag="query"):

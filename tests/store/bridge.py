@@ -302,21 +302,21 @@ class Bridge:
     """A bridge's process, for tests: started, killed, started again on the same folder and port."""
 
     def __init__(self, folder: Path, port: int) -> None:
-        self._folder, self.port = folder, port
+        self.folder, self.port = folder, port
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it listens."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "tests.store.bridge", str(self._folder), str(self.port)]
-        with (self._folder / "bridge.log").open("ab") as log:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "tests.store.bridge", str(self.folder), str(self.port)]
+        with (self.folder / "bridge.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=Path(__file__).parents[2])
         deadline = time.monotonic() + START_S
         while True:
             with contextlib.suppress(OSError):
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
-            assert self._process.poll() is None, (self._folder / "bridge.log").read_text()[-2000:]
+            assert self._process.poll() is None, (self.folder / "bridge.log").read_text()[-2000:]
             assert time.monotonic() < deadline, "the bridge did not listen"
             time.sleep(0.05)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,6 +17,8 @@ import pytest
 
 from echolane.errors import HomeError
 from echolane.store import open_store
+from echolane.store.address import address_of
+from echolane.store.clickhouse import Connection
 from echolane.store.migrate import migrations
 from tests.store.bridge import Bridge, database_of
 from tests.store.native_blocks import Short, end_of_block, text, varint
@@ -25,6 +29,8 @@ OPEN_AND_TELL = """
 import sys
 from pathlib import Path
 from echolane.store import open_store
+from echolane.store.address import address_of
+from echolane.store.clickhouse import Connection
 with open_store(Path("/nonexistent"), sys.argv[1]) as store:
     store.insert("runs", {"run": [sys.argv[2]], "version": [1]})
 """
@@ -77,6 +83,31 @@ def test_kills_while_inserting_lose_nothing_and_double_nothing(mortal: Bridge, r
         finally:
             done.set()
             killer.join()
+
+
+def test_an_insert_that_was_noted_and_not_stored_is_stored_when_it_comes_again(
+    mortal: Bridge, results: Callable[..., Any]
+) -> None:
+    """An engine that is killed between noting an insert and storing its part takes the same insert again."""
+    with open_store(NOWHERE, mortal.url()) as store:
+        table = store.query("SELECT name, data_paths[1] AS path FROM system.tables WHERE name = 'results'")[0]
+        rows = results("r", 0, 500)
+        with contextlib.closing(_connection(mortal)) as connection:
+            connection.insert("results", rows, "again")
+        mortal.kill()
+        parts = [part for part in (mortal.folder / table["path"]).glob("*_*_*_*") if part.is_dir()]
+        assert parts
+        for part in parts:  # which is what is there when the kill comes between the two
+            shutil.rmtree(part)
+        mortal.start()
+        assert store.query("SELECT count() AS n FROM results_v") == [{"n": 0}]
+        with contextlib.closing(_connection(mortal)) as connection:
+            connection.insert("results", rows, "again")
+        assert store.query("SELECT count() AS n FROM results_v") == [{"n": 500}]
+
+
+def _connection(bridge: Bridge) -> Connection:
+    return Connection(address_of(bridge.url(), {}), ("127.0.0.1", bridge.port))
 
 
 def test_a_stream_goes_on_after_a_kill_and_says_when_its_rows_changed(mortal: Bridge) -> None:

@@ -118,7 +118,7 @@ def test_the_files_are_numbered_without_gaps_and_may_run_twice() -> None:
     assert [step.number for step in steps] == list(range(1, len(steps) + 1))
     for step in steps:
         for statement in step.statements:
-            assert "IF NOT EXISTS" in statement or "OR REPLACE" in statement, statement
+            assert any(word in statement for word in ("IF NOT EXISTS", "OR REPLACE", "MODIFY SETTING")), statement
 
 
 def test_statements_end_with_a_semicolon_at_the_end_of_a_line() -> None:

@@ -237,7 +237,7 @@ def test_garbage_on_the_socket_costs_a_connection_and_nothing_else(shared_store:
                     pass
     with wire.connect(shared_home / "store.sock", 5.0) as sock:
         for file in (-1, os.open(os.devnull, os.O_RDONLY)):
-            wire.send(sock, wire.Insert("runs", ["run"], "abc"), file=file)
+            wire.send(sock, wire.Insert("runs", ["run"]), file=file)
             assert isinstance(wire.receive_reply(sock)[0], wire.Failed)
         os.close(file)
 
