@@ -134,6 +134,10 @@ class Journal(Protocol):
         """How many entries were set aside."""
         ...
 
+    def aside(self, topic: str) -> list[tuple[int, int, int]]:
+        """Where entries were set aside, as far as that is kept: partition, first position, stop; sorted, none twice."""
+        ...
+
     def expire(self, topic: str, before_ns: int) -> int:
         """Remove what was appended before a wall time, in whole segments; how many. The newest one stays."""
         ...

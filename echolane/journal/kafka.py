@@ -188,6 +188,11 @@ class KafkaJournal:
         """How many entries of a topic were set aside."""
         return self._damage.count(topic, self.partitions(topic))
 
+    def aside(self, topic: str) -> list[tuple[int, int, int]]:
+        """Where entries of a topic were set aside, but for the oldest of very many."""
+        found = enumerate(self._damage.ranges(topic, self.partitions(topic)))
+        return [(partition, *span) for partition, ranges in found for span in ranges.listed]
+
     def expire(self, topic: str, before_ns: int) -> int:
         """Remove what was appended before a wall time; how many entries. The newest of each partition stays."""
         found = self._topic(topic, fresh=True)

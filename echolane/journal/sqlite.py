@@ -185,6 +185,12 @@ class SqliteJournal:
         with files.translated(opened.folder.parent):
             return opened.index.damaged()
 
+    def aside(self, topic: str) -> list[index.Range]:
+        """Where entries of a topic were set aside."""
+        opened = self.opened(topic)
+        with files.translated(opened.folder.parent):
+            return opened.index.aside()
+
     def expire(self, topic: str, before_ns: int) -> int:
         """Remove whole segments whose last entry is older than a wall time; how many. The newest one always stays."""
         return self.opened(topic).writer.expire(before_ns)

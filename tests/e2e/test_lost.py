@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 from collections.abc import Callable
 from itertools import count
 
@@ -81,8 +82,26 @@ def test_a_frame_that_cannot_be_read_keeps_a_run_from_passing(world: World, targ
     todo = "`echolane doctor` looks at the journal" if why == "damaged" else "update Echolane on this machine"
     assert result["reason"].startswith(f"{said}; {todo}")
     assert f"{said}: the verdict cannot be pass; {todo}" in done.err
+    examined = world.call("doctor", "--home", world.home, "--only", "journal")
+    assert ("frames of a newer format were set aside: 1" in examined.out) is (why == "newer"), examined.out
+    assert ("1 damaged frames were set aside" in examined.out) is (why == "damaged"), examined.out
     shown = world.call("show", result["run"], "--json", "--home", world.home)
     assert json.loads(shown.out)["lost"] == result["lost"]
+
+
+def test_workers_that_share_a_run_know_what_is_lost(world: World, targets: list[Target]) -> None:
+    """Who closes it was not there when it was planned, and says of it what its asker said."""
+    base, branch = targets
+    recorded(world, base)
+    hurt(world, HARMS["damaged"])
+    for role in ("replay", "diff"):
+        world.start(sys.executable, "-m", "console.main", "worker", role, "--home", world.home)
+
+    done, result = world.run("--base", base.url, "--branch", branch.url, "--workers", "shared")
+
+    assert (done.code, result["verdict"], result["reason_code"]) == (3, "inconclusive", "ledger"), done.err
+    assert result["lost"]["damaged"] == 1
+    assert done.err.count("1 frame of shop could not be read") == 2
 
 
 def test_a_regression_stays_one_beside_what_was_lost(world: World, targets: list[Target]) -> None:
