@@ -9,9 +9,9 @@ from echolane.lost import Lost
 
 
 def lost_line(result: words.Result) -> str:
-    """A sentence for beside the verdict; empty where nothing was lost, and where the verdict's own reason is that sentence."""
+    """A sentence for beside the verdict; empty where nothing was lost, and where the verdict's own reason says it."""
     told = words.section(result, "lost")
     if not told:
         return ""
     said = msgspec.convert(told, Lost).sentence(words.text(result, "service"))
-    return "" if said == words.headline(result) else f"{said}."
+    return "" if said in words.headline(result) else f"{said}."

@@ -131,13 +131,18 @@ def test_a_recording_of_which_nothing_can_be_read_is_not_empty(world: World, tar
     explained = world.call(
         *("run", "--service", "shop", "--home", world.home, "--base", base.url, "--branch", branch.url, "--explain")
     )
-    done, result = world.run("--base", base.url, "--branch", branch.url)
+    comment = world.folder / "comment.md"
+    done, result = world.run("--base", base.url, "--branch", branch.url, "--markdown", comment)
 
     assert "of a newer format: partition " in explained.err
+    assert comment.read_text("utf-8").count("could not be read") == 1
     assert (done.code, result["verdict"], result["reason_code"]) == (3, "inconclusive", "nothing-compared"), done.err
     assert "nothing is left to compare: " in result["reason"]
     assert "update Echolane on this machine" in result["reason"]
     assert "is empty" not in done.err
+    assert result["lost"]["newer"] == result["lost"]["frames"] >= SESSIONS
+    load = world.call("capacity", "--service", "shop", "--home", world.home, "--target", base.url)
+    assert (load.code, "of a newer format: partition " in load.err) == (3, True), load.err
     assert (base.arrived, branch.arrived) == ([], [])
 
 
