@@ -22,6 +22,7 @@ import orjson
 
 from console.closing import Closer
 from console.conduct import EXIT_OF_REASON, EXITS, save_run, tell
+from console.lost_told import planned_spec
 from console.output import say
 from console.progress import Progress
 from console.run_lease import run_held
@@ -82,7 +83,7 @@ def ask(args: argparse.Namespace, home: Home, settings: Settings, spec: RunSpec,
         words.hear()
         shared = going_on(words, spec) if resume else None
         if shared is None:
-            selected, turn = planned(journal, store, home, settings, spec, words, resume=resume)
+            spec, selected, turn = planned(journal, store, home, settings, spec, words, resume=resume)
             with span("start copies"):
                 spec = stack.enter_context(started_copies(home, spec, say))
             spec = check_targets(home, spec)
@@ -120,24 +121,23 @@ def going_on(words: RunLog, spec: RunSpec) -> Shared | None:
 
 def planned(
     journal: Journal, store: Store, home: Home, settings: Settings, spec: RunSpec, words: RunLog, *, resume: bool
-) -> tuple[int, str]:
-    """How many exchanges the run has, and in which turn it is asked for; its topics are made."""
+) -> tuple[RunSpec, int, str]:
+    """The run with what was lost of it, how many exchanges it has, and in which turn it is asked for; its topics are made."""
     if resume:
         before = words.find(spec.run)
         if before is None:
             raise UsageError(f"run {spec.run} was asked for too long ago to go on with it; run it anew")
-        return before.asked.selected, str(int(before.asked.turn) + 1)
+        return spec, before.asked.selected, str(int(before.asked.turn) + 1)
     expire(journal, home.runs, time.time_ns(), settings.journal.retention_days)
     expire_profiles(store, time.time_ns())
     expire_capacities(store, time.time_ns(), settings.replay.capacities_days)
     with span("plan"):
         plan = make_plan(journal, home, spec, settings)
-    if plan.selected == 0:
-        raise Inconclusive(f"the recording of `{spec.service}` is empty, so there is nothing to compare")
+    spec = planned_spec(spec, plan)
     for topic in (observations_topic(spec.run), intents_topic(spec.run)):
         journal.create(topic, journal.partitions(work_topic(spec.run)))
     journal.create(progress_topic(spec.run), 1)
-    return plan.selected, "1"
+    return spec, plan.selected, "1"
 
 
 class _Waiting:

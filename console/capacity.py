@@ -20,6 +20,7 @@ from typing import Any
 from console.capacity_kept import keep
 from console.capacity_told import WRITERS, interval_line, print_capacity
 from console.flags import http_url, positive, service_name, time_span_ns
+from console.lost_told import say_lost
 from console.output import say
 from console.outputs import check_outputs, write_outputs
 from console.run_lease import run_held
@@ -251,7 +252,8 @@ def conduct(asked: Asked, args: argparse.Namespace, home: Home, settings: Settin
         _check_reachable(spec.targets[0])
         topic = work_topic(spec.run)
         stack.callback(journal.drop, topic)
-        make_plan(journal, home, spec, settings)
+        plan = make_plan(journal, home, spec, settings)
+        say_lost(asked.service, plan.losses.lost(), "the load is made of the others")
         ammunition = survey(lambda: work_items(journal, topic), writes=asked.methods == "all")
         return service.run(lambda stop: _evaluated(asked, spec, home, journal, settings, ammunition, stop))
 

@@ -19,6 +19,7 @@ import msgspec
 import orjson
 
 from console.comparing import Sure, comparing
+from console.lost_told import planned_spec
 from console.output import say
 from console.outputs import write_outputs
 from console.progress import Progress
@@ -35,7 +36,6 @@ from echolane.errors import (
     EXIT_INTERRUPTED,
     EXIT_PASS,
     EXIT_UNAVAILABLE,
-    Inconclusive,
     StoreDown,
 )
 from echolane.home import Home
@@ -73,8 +73,7 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
             expire_capacities(store, time.time_ns(), settings.replay.capacities_days)
             with span("plan"):
                 plan = make_plan(journal, home, spec, settings)
-            if plan.selected == 0:
-                raise Inconclusive(f"the recording of `{spec.service}` is empty, so there is nothing to compare")
+            spec = planned_spec(spec, plan)
         with span("start copies"):
             spec = stack.enter_context(started_copies(home, spec, say))
         spec = check_targets(home, spec)

@@ -162,7 +162,7 @@ def spools(home: Home) -> Iterator[Check]:
 
 def inside(args: argparse.Namespace, home: Home, settings: Settings, journal: Journal) -> Iterator[Check]:
     """Topics that open, damage, groups that are behind, agents."""
-    damaged: dict[str, int] = {}
+    unreadable: list[Check] = []
     try:
         topics = journal.topics()
     except EcholaneError as error:
@@ -175,7 +175,7 @@ def inside(args: argparse.Namespace, home: Home, settings: Settings, journal: Jo
                 for partition in range(journal.partitions(topic)):
                     for _ in journal.read(topic, partition):
                         pass  # what cannot be read is set aside as it is met
-            damaged[topic] = journal.damaged(topic)
+            unreadable += examining.unreadable(journal, topic)
         except EcholaneError as error:
             sound = False
             yield Check(f"journal {topic}", BAD, str(error))
@@ -183,7 +183,7 @@ def inside(args: argparse.Namespace, home: Home, settings: Settings, journal: Jo
         return
     read = ", every frame was read" if args.deep else ""
     yield Check("journal", OK, f"{len(topics)} topics at {home.journal_place}{read}")
-    yield from examining.unreadable(damaged)
+    yield from unreadable
     try:
         behind = examining.behind(journal)
         runs = [one.group.topic.partition(".")[2] for one in behind]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from console import words
 from console.escapes import markdown as escaped, markdown_code as code, short, telling
+from console.words_lost import lost_line
 
 LINES_MAX = 60
 ENDPOINTS_MAX = 12
@@ -29,6 +30,8 @@ def markdown(result: words.Result) -> str:
         f"{_targets(result)} · fidelity {words.fidelity(result)}",
         "",
     ]
+    if lost := lost_line(result):
+        lines += [escaped(short(lost, REASON_MAX)), ""]
     if advice := words.advice(result):
         lines += [f"**What to do:** {escaped(short(advice, REASON_MAX))}", ""]
     found = words.findings(result, "groups")

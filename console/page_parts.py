@@ -8,6 +8,7 @@ from typing import Any
 
 from console import words
 from console.escapes import html, short
+from console.words_lost import lost_line
 from console.words_profile import profile_line
 
 NAME_MAX, REASON_MAX, ADVICE_MAX = 300, 240, 600
@@ -51,11 +52,13 @@ def hero(result: words.Result) -> str:
     size = " class='long'" if len(reason) > LONG else ""
     advice = words.advice(result)
     todo = f'<p class="advice"><b>What to do:</b> {prose(short(advice, ADVICE_MAX))}</p>' if advice else ""
+    lost = lost_line(result)
+    left_out = f'<p class="lede">{html(short(lost, REASON_MAX))}</p>' if lost else ""
     return (
         f'<section class="hero" aria-labelledby="verdict"><div class="say"><h1 id="verdict"{size}>'
         f'<span class="stamp"><svg viewBox="0 0 20 20" aria-hidden="true">{ICONS[verdict]}</svg>{TITLES[verdict]}</span>'
         f'<span class="sr">: </span><span>{html(reason[:1].upper() + reason[1:])}</span></h1>'
-        f'<p class="lede">{html(words.summary(result))}</p>{todo}{_versions(result)}</div>{_facts(result)}</section>'
+        f'<p class="lede">{html(words.summary(result))}</p>{left_out}{todo}{_versions(result)}</div>{_facts(result)}</section>'
     )
 
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace as with_fields
 
 from console.credentials_told import Getting, gettings, number_identities, told
 from console.escapes import terminal
+from console.lost_told import say_lost
 from console.output import put, say
 from echolane.credentials import AS_RECORDED
 from echolane.exchange import WorkItem
@@ -49,6 +50,7 @@ def explain_plan(home: Home, settings: Settings, spec: RunSpec) -> None:
                 sys.stdout.write(terminal(line) + "\n")
     finally:
         journal.close()
+    say_lost(spec.service, summary.losses.lost(), "the verdict of a run could not be pass")
     if lacking:
         summary.skipped["no-identity"] = lacking
     skipped = ", ".join(f"{count} {reason}" for reason, count in sorted(summary.skipped.items()))

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from console import words
 from console.escapes import short, telling, terminal
+from console.words_lost import lost_line
 from console.words_profile import profile_line
 from console.words_timing import timing_lines
 
@@ -48,6 +49,8 @@ def verdict_lines(result: words.Result, width: int) -> list[Text]:
     reason = terminal(short(words.headline(result), REASON_MAX))
     lines = [Text(), *_wrapped(Text.assemble((f" {verdict.upper()} ", STYLES[verdict]), f" {reason}"), width)]
     lines += _wrapped(Text(words.summary(result)), width)
+    if lost := lost_line(result):
+        lines += _wrapped(Text(terminal(lost)), width)
     if advice := words.advice(result):
         lines += [Text(), *_wrapped(Text(terminal(advice)), width)]
     found = words.findings(result, "groups")

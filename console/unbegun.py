@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from console.lost_told import NothingRead
 from console.output import say
 from console.outputs import write_outputs
 from differ.result import iso
@@ -58,7 +59,8 @@ def told(args: argparse.Namespace) -> Generator[Attempt]:
         raise
     except EcholaneError as error:
         if code := next((code for kind, code in CODES.items() if isinstance(error, kind)), ""):
-            write_outputs(args, result_of(attempt, code, str(error)))
+            lost = {"lost": error.lost.result()} if isinstance(error, NothingRead) else {}
+            write_outputs(args, result_of(attempt, code, str(error)) | lost)
         raise
 
 

@@ -77,6 +77,7 @@ def result_json(
             unauthorised=told.unauthorised,
             unfaithful=told.unfaithful,
             uncontrolled=judgement.uncontrolled,
+            lost=f"{spec.lost.sentence(spec.service)}; {spec.lost.advice()}" if spec.lost.frames else "",
             endpoints=len({judgement.places[n].endpoint for f in judgement.regressions for n in f.members}),
         )
     )
@@ -90,6 +91,7 @@ def result_json(
         "targets": {name: {"url": t.url, "lane": t.lane} for name, t in zip(TARGETS, spec.targets, strict=True)},
         "fidelity": told.fidelity,
         "ledger": told.ledger,
+        **({"lost": spec.lost.result()} if spec.lost.frames else {}),
         "groups": groups,
         "noise": noise,
         "expected": [],

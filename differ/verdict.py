@@ -36,6 +36,8 @@ class Facts:
     """The endpoint at which base answers unlike the recording most often."""
     endpoints: int = 0
     """Endpoints with regressions."""
+    lost: str = ""
+    """What of the recording could not be read, and what to do; empty where all was."""
 
 
 def decide(facts: Facts) -> tuple[str, str, str]:
@@ -72,6 +74,8 @@ def decide(facts: Facts) -> tuple[str, str, str]:
         )
     if unsure := _unsure(facts):
         return "inconclusive", "undecided", unsure
+    if facts.lost:
+        return "inconclusive", "ledger", facts.lost
     unread = uncomparable(facts.ledger)
     but = f", of which {unread} could not be compared" if unread else ""
     return "pass", "passed", f"no regression in {count(facts.ledger['compared'], 'compared exchange')}{but}"

@@ -29,6 +29,8 @@ FRAME_RAW_TARGET = 1024 * 1024
 """Bytes of msgpack after which a batch is closed: 1 MiB keeps a commit's work and a reader's memory small."""
 FRAME_BYTES_MAX = 16 * 1024 * 1024
 """The largest frame: what a topic's record may hold (design §3). One record is at most 4 answers of 1 MiB and its own head."""
+NEWER_FORMAT = "a newer Echolane wrote it, so update this one"
+"""In the words of a :class:`FrameDamaged` that is one only here: tells such a frame from damage wherever the words are kept."""
 RAW_BYTES_MAX = 32 * 1024 * 1024
 """A block that claims more than this when unpacked is damaged or hostile."""
 
@@ -129,7 +131,7 @@ def check_frame(data: bytes) -> FrameHead:
     head = peek(data)
     raw_length, block_length, check = struct.unpack_from("<III", data, _CRC_AT - 8)
     if head.version != VERSION or head.codec != CODEC_ZSTD_MSGPACK:
-        newer = "; a newer Echolane wrote it, so update this one" if head.version > VERSION else ""
+        newer = f"; {NEWER_FORMAT}" if head.version > VERSION else ""
         raise FrameDamaged(f"version {head.version} with codec {head.codec} is not known here{newer}")
     if len(data) != _HEAD.size + block_length or raw_length > RAW_BYTES_MAX:
         raise FrameDamaged(f"{len(data)} bytes do not hold a block of {block_length}")

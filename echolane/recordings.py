@@ -83,6 +83,11 @@ def load(folder: Path, id: str) -> Recording:  # noqa: A002
         raise UsageError(f"recording `{id}` cannot be read ({error}); remove {path}") from error
 
 
+def is_kept(folder: Path, recording: Recording) -> bool:
+    """Whether somebody chose it to last: then its frames should be there still, all of them."""
+    return (folder / f"{recording.id}.json").is_file()
+
+
 def listed(folder: Path) -> list[Recording]:
     """All recordings, oldest first; unreadable files are left out (``doctor`` names them)."""
     found: list[Recording] = []

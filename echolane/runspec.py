@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from echolane.lost import NOTHING, Lost
 from echolane.observation import TargetInfo
 from echolane.recordings import Recording
 from echolane.rules import Rule
@@ -76,3 +77,5 @@ class RunSpec(msgspec.Struct, frozen=True):
     """What was said of findings and in force when the run began, at most one of each; its rules are the last of ``rules``."""
     addresses: list[str] = []
     """Where the check before the first request found each of ``targets``; empty before it, and in specs of older versions."""
+    lost: Lost = NOTHING
+    """What of ``recording`` could not be read when the run was planned; nothing before that, and in specs of older versions."""

@@ -14,16 +14,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import TypeVar
 
 import msgspec
 
 from echolane.exchange import ERASED, Exchange, Request, Response, WorkItem
 from echolane.frame import EXCHANGES, WORK, FrameDamaged, decode_frame, encode_frame, peek
 from echolane.home import Home
-from echolane.journal import Journal
+from echolane.journal import Entry, Journal
 from echolane.keys import load_seal_keys
+from echolane.lost import DAMAGED, EXPIRED, Losses
 from echolane.masks.atoms import Atoms
-from echolane.recordings import Recording, topic_of
+from echolane.recordings import Recording, is_kept, topic_of
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.templating import Templates
@@ -40,6 +42,7 @@ WORK_BYTES_MAX = 256 * 1024
 APPEND_FRAMES = 64
 """Work frames of one durable append."""
 NO_LINKS = Links()
+T = TypeVar("T")
 _RECORDED = attrgetter("captured_at_ns", "agent", "epoch", "seq")
 
 
@@ -72,6 +75,8 @@ class PlanSummary:
 
     selected: int = 0
     skipped: Counter[str] = field(default_factory=Counter[str])
+    losses: Losses = field(default_factory=Losses)
+    """Frames that could not be read, so that nobody knows what is in them."""
 
     @property
     def to_fire(self) -> int:
@@ -103,22 +108,23 @@ def planned(
 ) -> tuple[PlanSummary, Iterator[WorkItem]]:
     """The plan of a run, made as it is read, and its summary, which is whole once all of it was read; who is one person, to ``shares``."""
     templates = Templates.load(home.templates / f"{spec.service}.json")
-    frames = _look_through(journal, spec.recording, templates)
+    reader = _Reader(journal, spec.recording, kept=is_kept(home.recordings, spec.recording))
+    frames = reader.look_through(templates)
     templates.save(home.templates / f"{spec.service}.json")
     if shares is not None and spec.partitions > 1:
-        for exchange in in_order(journal, spec.recording, frames):
+        for exchange in in_order(reader, frames):
             shares.unite(exchange)
     links = NO_LINKS
     if settings.replay.correlate:
         mask = _masking(home)
-        exchanges = in_order(journal, spec.recording, frames)
+        exchanges = in_order(reader, frames)
         links = find_links(exchanges, spec.methods, templates, mask, spec.firing.writes)
     pauses = Pauses(int(spec.firing.think_max_s * 1e9))
     planner = Planner(
         parse_pace(spec.pace), spec.methods, templates, links, strict=spec.concurrency == 1, pauses=pauses
     )
-    planner.writes = spec.firing.writes
-    return planner.summary, map(planner.plan, in_order(journal, spec.recording, frames))
+    planner.writes, planner.summary.losses = spec.firing.writes, reader.losses
+    return planner.summary, map(planner.plan, in_order(reader, frames))
 
 
 class _Writer:
@@ -254,12 +260,12 @@ def skip_reason(exchange: Exchange, methods: str, writes: Sequence[WriteRule] = 
     return ""
 
 
-def in_order(journal: Journal, recording: Recording, frames: list[_Frame]) -> Iterator[Exchange]:
+def in_order(reader: _Reader, frames: list[_Frame]) -> Iterator[Exchange]:
     """The exchanges of a recording by (captured_at, agent, epoch, seq), each once, however their frames overlap."""
     pending: list[Exchange] = []
     last: tuple[int, str, int, int] | None = None
     for index, frame in enumerate(frames):
-        pending += _exchanges_of(journal, recording, frame)
+        pending += reader.exchanges_of(frame)
         pending.sort(key=_RECORDED)
         safe_ns = frames[index + 1].first_ns if index + 1 < len(frames) else None
         emitted = 0
@@ -283,32 +289,62 @@ class _Frame:
     position: int
 
 
-def _look_through(journal: Journal, recording: Recording, templates: Templates) -> list[_Frame]:
-    """The first pass: frames by their earliest exchange; the endpoints of all are learned."""
-    topic = topic_of(recording.service)
-    frames: list[_Frame] = []
-    for part in recording.ranges:
-        for entry in journal.read(topic, part.partition, part.start, part.stop):
-            try:
-                if peek(entry.frame).kind != EXCHANGES:
-                    continue
-                glances = decode_frame(entry.frame, _Glance)
-            except FrameDamaged:  # of a version that is not known here; the journal counts what is damaged
-                continue
-            if glances:
-                templates.learn([glance.request.target for glance in glances])
-                frames.append(_Frame(min(g.captured_at_ns for g in glances), part.partition, entry.position))
-    return sorted(frames, key=attrgetter("first_ns", "partition", "position"))
+class _Reader:
+    """Reads the frames of a recording, and takes note of those that it cannot.
 
+    ``kept``: whether the recording was made to last. Of another, what retention took before the plan began was never part.
+    """
 
-def _exchanges_of(journal: Journal, recording: Recording, frame: _Frame) -> list[Exchange]:
-    found: list[Exchange] = []
-    for entry in journal.read(topic_of(recording.service), frame.partition, frame.position, frame.position + 1):
-        found += decode_frame(entry.frame, Exchange)
-    if recording.tags:
-        wanted = recording.tags.items()
-        found = [exchange for exchange in found if wanted <= exchange.tags.items()]
-    return found
+    def __init__(self, journal: Journal, recording: Recording, *, kept: bool) -> None:
+        self._journal, self._recording, self._topic = journal, recording, topic_of(recording.service)
+        self._kept = kept
+        self.losses = Losses()
+
+    def look_through(self, templates: Templates) -> list[_Frame]:
+        """The first pass: frames by their earliest exchange; the endpoints of all are learned."""
+        frames: list[_Frame] = []
+        for part in self._recording.ranges:
+            floor = part.start if self._kept else max(part.start, self._journal.begin(self._topic, part.partition))
+            gaps: list[tuple[int, int]] = []
+            at = floor
+            for entry in self._read(part.partition, floor, part.stop):
+                gaps += [(at, entry.position)] if at < entry.position else []
+                at = entry.position + 1
+                if glances := self._opened(part.partition, entry, _Glance):
+                    templates.learn([glance.request.target for glance in glances])
+                    frames.append(_Frame(min(g.captured_at_ns for g in glances), part.partition, entry.position))
+            self._note_gone(part.partition, [*gaps, (at, part.stop)])
+        return sorted(frames, key=attrgetter("first_ns", "partition", "position"))
+
+    def exchanges_of(self, frame: _Frame) -> list[Exchange]:
+        """Those of one frame that belong to the recording."""
+        found: list[Exchange] = []
+        for entry in self._read(frame.partition, frame.position, frame.position + 1):
+            found += self._opened(frame.partition, entry, Exchange)
+        if not found:  # it held some in the first pass
+            self._note_gone(frame.partition, [(frame.position, frame.position + 1)])
+        if self._recording.tags:
+            wanted = self._recording.tags.items()
+            found = [exchange for exchange in found if wanted <= exchange.tags.items()]
+        return found
+
+    def _read(self, partition: int, start: int, stop: int) -> Iterator[Entry]:
+        return self._journal.read(self._topic, partition, start, stop, self.losses.teller(partition))
+
+    def _opened(self, partition: int, entry: Entry, kind: type[T]) -> list[T]:
+        try:
+            return decode_frame(entry.frame, kind) if peek(entry.frame).kind == EXCHANGES else []
+        except FrameDamaged as error:
+            self.losses.teller(partition)(entry.position, entry.position + 1, str(error))
+            return []
+
+    def _note_gone(self, partition: int, gaps: Iterable[tuple[int, int]]) -> None:
+        """Of what was not given: what retention took, and what is behind the end. The rest was told, or never was (Kafka's gaps)."""
+        begin = self._journal.begin(self._topic, partition)
+        end = self._journal.end(self._topic, partition)
+        for first, stop in gaps:
+            self.losses.add(partition, first, min(stop, begin), EXPIRED)
+            self.losses.add(partition, max(first, end), stop, DAMAGED)
 
 
 def _lighter(exchange: Exchange, session: str) -> Exchange:

@@ -7,12 +7,15 @@ returned is durable.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from echolane.clock import SYSTEM, Clock
 from echolane.home import Home
+
+Told = Callable[[int, int, str], None]
+"""Hears of positions that a reader left out: the first, the one behind the last, and why."""
 
 
 class Entry(NamedTuple):
@@ -86,10 +89,13 @@ class Journal(Protocol):
         """
         ...
 
-    def read(self, topic: str, partition: int, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
+    def read(
+        self, topic: str, partition: int, start: int = 0, stop: int | None = None, told: Told | None = None
+    ) -> Iterator[Entry]:
         """Entries from ``start`` to ``stop`` (exclusive) or the end, lazily. Damaged ones are left out and counted.
 
-        "The end" is that of the first step; a reader that tails calls again.
+        "The end" is that of the first step; a reader that tails calls again. ``told`` hears of each stretch that is left out by
+        this reading, but not of what retention has taken (:meth:`begin`).
         """
         ...
 
@@ -128,6 +134,10 @@ class Journal(Protocol):
         """How many entries were set aside."""
         ...
 
+    def aside(self, topic: str) -> list[tuple[int, int, int]]:
+        """Where entries were set aside, as far as that is kept: partition, first position, stop; sorted, none twice."""
+        ...
+
     def expire(self, topic: str, before_ns: int) -> int:
         """Remove what was appended before a wall time, in whole segments; how many. The newest one stays."""
         ...
@@ -155,4 +165,4 @@ def open_journal(home: Home | Path, *, clock: Clock = SYSTEM) -> Journal:
     return SqliteJournal(place.journal, clock)
 
 
-__all__ = ["Entry", "Group", "Journal", "Member", "open_journal"]
+__all__ = ["Entry", "Group", "Journal", "Member", "Told", "open_journal"]

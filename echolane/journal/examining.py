@@ -10,6 +10,7 @@ from echolane.checks import BAD, OK, WARN, Check, span
 from echolane.exchange import Exchange
 from echolane.frame import FrameDamaged, decode_frame
 from echolane.journal import Group, Journal
+from echolane.lost import Losses
 
 NAMES_OF_AGENTS = "agent."
 """Groups that read nothing: what they commit says which session of a recorder uses its name (:mod:`capture.shipping`)."""
@@ -148,8 +149,27 @@ def _steps_back(agent: _Agent) -> bool:
     return False
 
 
-def unreadable(counts: dict[str, int]) -> Iterator[Check]:
-    """What was set aside, by topic."""
-    for topic, count in counts.items():
-        if count:
-            yield Check(f"journal {topic}", WARN, f"{count} damaged frames were set aside; their exchanges are lost")
+def unreadable(journal: Journal, topic: str) -> Iterator[Check]:
+    """What was set aside in a topic: damage, or frames that an Echolane of a newer format wrote, which are whole."""
+    aside = journal.damaged(topic)
+    seen, newer, read = _looked_again(journal, topic) if aside else (0, 0, 0)
+    name = f"journal {topic}"
+    if newer:
+        do = "update Echolane on this machine: they are whole, and are read then"
+        yield Check(name, WARN, f"frames of a newer format were set aside: {newer}", do)
+    if damaged := seen - newer - read:
+        yield Check(name, WARN, f"{damaged} damaged frames were set aside; their exchanges are lost")
+    if unseen := aside - seen:
+        yield Check(name, WARN, f"more frames were set aside, and not looked at again: {unseen}")
+
+
+def _looked_again(journal: Journal, topic: str) -> tuple[int, int, int]:
+    """How many of the frames that were set aside were looked at, the newest first; how many are newer, and how many can be read."""
+    losses, seen, read = Losses(), 0, 0
+    for partition, first, stop in reversed(journal.aside(topic)):
+        first = max(first, stop - (FRAMES_READ - seen))  # noqa: PLW2901 - as much of it as is looked at
+        read += sum(1 for _ in journal.read(topic, partition, first, stop, losses.teller(partition)))
+        seen += stop - first
+        if seen == FRAMES_READ:
+            break
+    return seen, losses.lost().newer, read

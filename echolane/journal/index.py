@@ -116,16 +116,22 @@ class Index:
         log.event("journal.set-aside", topic=self._topic, partition=partition, first=first, stop=stop, why=why)
 
     def damaged(self) -> int:
-        """How many entries were set aside: the size of the union of all ranges."""
+        """How many entries were set aside."""
+        return sum(stop - first for _, first, stop in self.aside())
+
+    def aside(self) -> list[Range]:
+        """Where entries were set aside: the union of all ranges."""
         rows = self._asked("SELECT partition, first, stop FROM damage")
         with self._guard:
             ranges = sorted({(int(p), int(first), int(stop)) for p, first, stop in rows} | self._unsaved)
-        count, reached = 0, (-1, 0)
+        found: list[Range] = []
+        reached = (-1, 0)
         for partition, first, stop in ranges:
             begin = max(first, reached[1]) if partition == reached[0] else first
             if stop > begin:
-                count, reached = count + stop - begin, (partition, stop)
-        return count
+                found.append((partition, begin, stop))
+                reached = (partition, stop)
+        return found
 
     def _asked(self, query: str, parameters: Row = ()) -> list[Row]:
         return self._mended(lambda connection: connection.execute(query, parameters).fetchall())

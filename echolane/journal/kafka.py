@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from echolane.errors import HomeError
-from echolane.journal import Entry, Group, Member
+from echolane.journal import Entry, Group, Member, Told
 from echolane.journal.kafka_address import Address
 from echolane.journal.kafka_clients import RETRY_S, Clients, Need
 from echolane.journal.kafka_members import KafkaMember
@@ -116,7 +116,9 @@ class KafkaJournal:
         check_frames(frames)
         return found.append(partition, frames) if frames else []
 
-    def read(self, topic: str, partition: int, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
+    def read(
+        self, topic: str, partition: int, start: int = 0, stop: int | None = None, told: Told | None = None
+    ) -> Iterator[Entry]:
         """Entries in order; what is damaged is set aside and counted."""
         found = self._topic(topic, partition)
 
@@ -128,6 +130,8 @@ class KafkaJournal:
 
             def set_aside(low: int, high: int, why: str) -> None:
                 self._damage.set_aside(topic, partition, low, high, why)
+                if told is not None:
+                    told(low, high, why)
 
             def ask() -> None:
                 if self._look(topic) is None:
@@ -183,6 +187,11 @@ class KafkaJournal:
     def damaged(self, topic: str) -> int:
         """How many entries of a topic were set aside."""
         return self._damage.count(topic, self.partitions(topic))
+
+    def aside(self, topic: str) -> list[tuple[int, int, int]]:
+        """Where entries of a topic were set aside, but for the oldest of very many."""
+        found = enumerate(self._damage.ranges(topic, self.partitions(topic)))
+        return [(partition, *span) for partition, ranges in found for span in ranges.listed]
 
     def expire(self, topic: str, before_ns: int) -> int:
         """Remove what was appended before a wall time; how many entries. The newest of each partition stays."""

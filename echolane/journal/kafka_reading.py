@@ -211,10 +211,14 @@ class Damage:
 
     def count(self, topic: str, partitions: int) -> int:
         """How many positions of a topic were set aside."""
+        return sum(ranges.count for ranges in self.ranges(topic, partitions))
+
+    def ranges(self, topic: str, partitions: int) -> list[Ranges]:
+        """What was set aside in each of its partitions."""
         with self._guard:
             found = [Ranges(self._load(topic, partition)) for partition in range(partitions)]
             for (name, partition), ranges in self._unsaved.items():
                 if name == topic and partition < partitions:
                     for first, stop in ranges.listed:
                         found[partition].add(first, stop)
-        return sum(ranges.count for ranges in found)
+        return found

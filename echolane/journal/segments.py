@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from echolane.journal import Entry, files
+from echolane.journal import Entry, Told, files
 from echolane.journal.ends import Ends
 from echolane.journal.index import Found, Index, Segment
 from echolane.journal.salvage import Salvage, Unreadable
@@ -119,27 +119,32 @@ class Segments:
             return segment.first
         return max(segment.first, found[0]) if found else segment.first
 
-    def read(self, partition: int, start: int, stop: int | None) -> Iterator[Entry]:
+    def read(self, partition: int, start: int, stop: int | None, told: Told | None = None) -> Iterator[Entry]:
         """Entries in order up to the end as it is now; each position in between is given or set aside."""
         end = self.end(partition)  # before the list of segments, which then covers it
         stop = end if stop is None else min(stop, end)
         segments = self.index.segments(partition)
+
+        def set_aside(at: int, until: int, why: str) -> None:
+            self.index.set_aside(partition, at, until, why)
+            if told is not None:
+                told(at, until, why)
+
         if not segments and start < stop:
-            self.index.set_aside(partition, start, stop, "all segments are gone")
+            set_aside(start, stop, "all segments are gone")
         bounds = [*(segment.first for segment in segments[1:]), stop]
         for segment, bound in zip(segments, bounds, strict=False):  # no segment, no bound
             first, last = max(start, segment.first), min(stop, bound)
             if first < last:
-                yield from self._read_segment(partition, segment, first, last)
+                yield from self._read_segment(partition, segment, (first, last), set_aside)
 
-    def _read_segment(self, partition: int, segment: Segment, first: int, stop: int) -> Iterator[Entry]:
+    def _read_segment(
+        self, partition: int, segment: Segment, span: tuple[int, int], set_aside: Told
+    ) -> Iterator[Entry]:
         def fetch(at: int, until: int) -> list[Entry]:
             return self._page(segment, partition, at, until)
 
-        def set_aside(at: int, until: int, why: str) -> None:
-            self.index.set_aside(partition, at, until, why)
-
-        return Salvage(fetch, set_aside, first, stop).entries()
+        return Salvage(fetch, set_aside, *span).entries()
 
     def _page(self, segment: Segment, partition: int, start: int, stop: int) -> list[Entry]:
         """The next entries from ``start``: up to BATCH_FRAMES or BATCH_BYTES of them."""

@@ -20,7 +20,7 @@ import msgspec
 
 from echolane.clock import Clock
 from echolane.errors import HomeError
-from echolane.journal import Entry, Group, Member, files, index, rewriting, segments
+from echolane.journal import Entry, Group, Member, Told, files, index, rewriting, segments
 from echolane.journal.ends import Ends
 from echolane.journal.leases import Leases, SqliteMember, groups_in
 from echolane.journal.limits import check_frames, check_topic, no_partition, other_partitions
@@ -121,13 +121,15 @@ class SqliteJournal:
         check_frames(frames)
         return opened.writer.append(partition, frames, self._clock) if frames else []
 
-    def read(self, topic: str, partition: int, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
+    def read(
+        self, topic: str, partition: int, start: int = 0, stop: int | None = None, told: Told | None = None
+    ) -> Iterator[Entry]:
         """Entries in order, read in short transactions; what is damaged is set aside and counted."""
         opened = self.opened(topic, partition)
 
         def entries() -> Iterator[Entry]:
             with files.translated(opened.folder.parent):
-                yield from opened.segments.read(partition, max(0, start), stop)
+                yield from opened.segments.read(partition, max(0, start), stop, told)
 
         return entries()
 
@@ -182,6 +184,12 @@ class SqliteJournal:
         opened = self.opened(topic)
         with files.translated(opened.folder.parent):
             return opened.index.damaged()
+
+    def aside(self, topic: str) -> list[index.Range]:
+        """Where entries of a topic were set aside."""
+        opened = self.opened(topic)
+        with files.translated(opened.folder.parent):
+            return opened.index.aside()
 
     def expire(self, topic: str, before_ns: int) -> int:
         """Remove whole segments whose last entry is older than a wall time; how many. The newest one always stays."""

@@ -35,6 +35,8 @@ LEDGER = {
         ({"ledger": {**LEDGER, "same": 8, "uncomparable": {"too-deep": 1, "too-slow": 1}}}, ("inconclusive", "undecided")),
         ({"ledger": {**LEDGER, "same": 0, "uncomparable": {"too-deep": 10}}}, ("inconclusive", "undecided")),
         ({"ledger": {**LEDGER, "compared": 0}}, ("inconclusive", "nothing-compared")),
+        ({"lost": "1 frame"}, ("inconclusive", "ledger")),
+        ({"lost": "1 frame", "regressions": [{"kind": "value"}]}, ("fail", "regressions")),
     ],
 )  # fmt: skip
 def test_the_verdict_of_a_run(changes: dict[str, Any], wanted: tuple[str, str]) -> None:

@@ -322,6 +322,7 @@ def test_what_is_no_frame_is_set_aside_once(
     for reader in (journal, other, journal):
         assert [entry.position for entry in reader.read("t", 1)] == [0, 5]
     assert (journal.damaged("t"), other.damaged("t")) == (5, 5)
+    assert other.aside("t") == [(1, 1, 5), (1, 6, 7)]
     other.close()
 
 
