@@ -16,7 +16,8 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from bench.ports import free_port
-from console.api.page_exchanges import command
+from console.api.curl import command
+from echolane.exchange import Request
 from echolane.ledger import run_identities
 from echolane.store import open_store
 from tests.console.results import HOSTILE
@@ -235,7 +236,7 @@ def test_the_copied_command_asks_for_just_that_and_runs_nothing_else(tmp_path: P
     try:
         for target in SHELL:
             line = command(
-                {"method": "GET", "target": target},
+                Request("GET", "http", "hostile.test", target, "1.1", []),
                 {"url": f"http://127.0.0.1:{sink.server_port}", "lane": "'$(touch PWNED)"},
             )
             subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, timeout=20, check=False)
@@ -243,4 +244,4 @@ def test_the_copied_command_asks_for_just_that_and_runs_nothing_else(tmp_path: P
         sink.shutdown()
         sink.server_close()
     assert list(tmp_path.iterdir()) == []
-    assert [one for one in SHELL if " " not in one] == [one for one in seen if " " not in one]
+    assert [one.replace(" ", "%20").replace("#", "%23") for one in SHELL] == seen
