@@ -48,7 +48,8 @@ def command(request: Request, target: Mapping[str, Any], masked: Sequence[str] =
     names = {name.lower() for name, _ in headers}
     method = ["--head"] if request.method == "HEAD" else ["--request", request.method]
     words = [["curl", "--globoff", "--path-as-is", *method]]
-    words += [["--compressed"]] if "accept-encoding" in names else []
+    coded = any(name.lower() == "accept-encoding" and value != "identity" for name, value in headers)
+    words += [["--compressed"]] if coded else []
     words += [["--header", f"{name}: {value}" if value else f"{name};"] for name, value in headers]
     words += [["--header", f"{name}:"] for name in _OWN if name not in names]
     before, body = _body(request, names)

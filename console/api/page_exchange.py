@@ -85,7 +85,7 @@ def _request(told: ExchangeTold) -> str:
     if asked.truncated:
         said.append("Only the beginning of its body was kept.")
     first = f"{asked.method} {asked.target}"
-    return _part("request", "Request", " ".join(filter(None, said)), rewritten + _message(first, asked))
+    return _part("request", "Request", " ".join(filter(None, said)), rewritten + _message("request", first, asked))
 
 
 def _notes(rewrites: Sequence[str]) -> str:
@@ -97,9 +97,9 @@ def _masks(asked: RequestTold) -> str:
         return "Some of it was masked." if asked.sealed else ""
     where = ", ".join(place.replace(":", " ", 1) for place in asked.masked)
     kept = (
-        "the run sent the originals, which are sealed"
+        "a run sends the originals, which are sealed"
         if asked.sealed
-        else "the run sent the masks, for no originals are kept"
+        else "no originals are kept, so a run sends the masks"
     )
     return f"Masked when it was recorded: {short(where, NAME_MAX)}; {kept}."
 
@@ -111,20 +111,20 @@ def _recorded(told: ExchangeTold) -> str:
         known = f" Its status was {told.recorded_status}." if told.recorded_status else ""
         return _part("recorded", "Recorded answer", LACKS[told.recorded_lack or "gone"] + known)
     said = f"What the service answered then, in {_took(answer.duration_us)}: masked, content encoding undone."
-    return _part("recorded", "Recorded answer", said, _message(f"status {answer.status}", answer))
+    return _part("recorded", "Recorded answer", said, _message("recorded answer", f"status {answer.status}", answer))
 
 
 def _part(name: str, title: str, said: str, shown: str = "") -> str:
     return f'<section id="{name}"><h2>{title}</h2><p class="intro">{html(said)}</p>{shown}</section>'
 
 
-def _message(first: str, one: RequestTold | RecordedTold) -> str:
+def _message(what: str, first: str, one: RequestTold | RecordedTold) -> str:
     """Head and body of a message, side by side."""
     size = words.count(one.bytes, "byte") + " on the wire" if one.bytes else ""
     body = '<span class="none">none</span>' if not one.bytes and not one.body else alone(_body(one))
     sides = "".join(
         f"<figure><figcaption><b>{title}</b> <span>{beside}</span></figcaption>"
-        f'<div class="value" tabindex="0" role="region" aria-label="{title}">{value}</div></figure>'
+        f'<div class="value" tabindex="0" role="region" aria-label="{title} of the {what}">{value}</div></figure>'
         for title, beside, value in (("head", "", alone(_head(first, one.headers))), ("body", size, body))
     )
     return f'<div class="sample"><div class="sides">{sides}</div></div>'

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from bench.broker import Broker
 from console.api import masked, recorded
 from echolane.erasing import emptied
 from echolane.exchange import Body, Exchange, Request, Response, WorkItem
 from echolane.frame import EXCHANGES, WORK, encode_frame
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
+from echolane.journal.kafka import KafkaJournal
+from echolane.journal.kafka_address import parse_address
 from echolane.keys import load_seal_keys
 from echolane.masks import Masker
 from echolane.recordings import Recording, everything
@@ -67,6 +70,23 @@ def test_each_exchange_is_found_whenever_it_was_seen(journal: Journal, partition
         assert recorded.recorded(journal, recording, one) == one
     assert recorded.planned(journal, RUN, COUNT, "e0") == "gone"
     assert recorded.planned(journal, RUN, 0, "e1") == "gone"
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <s:ResourceWarning")
+def test_exchanges_are_found_on_kafka_too(broker: Broker) -> None:
+    """Request and answer, seen now and long before they were stored; what is not there is `gone`."""
+    journal = KafkaJournal(parse_address(broker.url("prefix=recorded.&wait_s=30")))
+    try:
+        now = time_of(journal)
+        made = [exchange(number, now + number - HOUR_NS * (number % 2)) for number in range(COUNT)]
+        recording = written(journal, made)
+        for seq, one in list(enumerate(made))[::17]:
+            assert recorded.planned(journal, RUN, seq, one.id) == one
+            assert recorded.recorded(journal, recording, one) == one
+        assert recorded.planned(journal, RUN, COUNT, "e0") == "gone"
+        assert recorded.recorded(journal, recording, exchange(COUNT, now)) == "gone"
+    finally:
+        journal.close()
 
 
 def time_of(journal: Journal) -> int:
