@@ -7,8 +7,8 @@ import hashlib
 from functools import cache
 from importlib.resources import files
 
-SCRIPTS = ("keys.js", "page.js")
-"""Of a run's page; the second adds its keys to the first."""
+SCRIPTS = ("keys.js", "copy.js", "page.js")
+"""Of a run's page; the last adds its keys to the first."""
 FAVICONS = {"pass": "1b6b3f", "fail": "b3261e", "inconclusive": "8a5a00"}
 
 

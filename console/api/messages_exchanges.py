@@ -69,13 +69,57 @@ class AnswerTold(msgspec.Struct, frozen=True):
     """At most its first 16 KiB as text, with its content encoding undone."""
     bytes: int | None
     """Of the whole body on the wire."""
+    rewrites: list[str]
+    """What of the request was rewritten for this target, and why."""
+
+
+class RequestTold(msgspec.Struct, frozen=True):
+    """A request as it was recorded."""
+
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    body: str | None
+    """At most its first 16 KiB as text, with its content encoding undone; null where it is none."""
+    bytes: int
+    """Of the whole body on the wire."""
+    truncated: bool
+    """Whether the recording kept only the beginning of the body."""
+    masked: list[str]
+    """Where a value was masked when it was recorded: `target`, `header:cookie`, `body`."""
+    sealed: bool
+    """Whether the originals of what is masked are kept under the installation's seal, so that targets were sent those."""
+
+
+class RecordedTold(msgspec.Struct, frozen=True):
+    """What the service answered when it was recorded."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: str | None
+    """As that of an answer."""
+    bytes: int
+    duration_us: int
+
+
+Lack = Literal["gone", "erased", "given-up", "no-answer"]
 
 
 class ExchangeTold(msgspec.Struct, frozen=True):
-    """One exchange, what differs in it, and what each target answered."""
+    """One exchange: what was asked, what was answered when it was recorded, what each target answers now, and what differs."""
 
     run: str
     exchange: Exchange
     recorded_status: int | None
+    request: RequestTold | None
+    request_lack: Lack | None
+    """Why there is no `request`: the journal has it no longer, or it was erased."""
+    recorded: RecordedTold | None
+    recorded_lack: Lack | None
+    """Why there is no `recorded`: `gone` and `erased` as above, `given-up` where a look at 64 MiB of the recording did not find it,
+    `no-answer` where none was recorded."""
     answers: list[AnswerTold]
     """In the order base, control, branch, branch_control; none where it was skipped."""
+    before: str | None
+    """The exchange before it in the run, by its id."""
+    after: str | None

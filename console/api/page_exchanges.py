@@ -1,4 +1,7 @@
-"""The pages of a run's exchanges: a search among them, and one of them. Pure; foreign text is escaped. They read without any script."""
+"""The page of a run's exchanges: a search among them (:mod:`console.api.page_exchange` is one). Pure; foreign text is escaped.
+
+It reads without any script.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-import orjson
-
 from console import words
-from console.api.messages_exchanges import AnswerTold, ExchangeTold
 from console.api.page_list import page
-from console.escapes import html, shell, short
-from console.page_findings import two_values
-from console.page_parts import duration
-from replayer.wire import SAFE_METHODS
+from console.escapes import html, short
 
-NAME_MAX, SHOWN = 300, 2_000
+NAME_MAX = 300
 PLACES_NAMED = 3
 VERDICTS = ("different", "undecided", "noise", "same", "uncomparable", "skipped")
 CHIPS = {"different": "fail", "regression": "fail", "undecided": "undecided", "uncomparable": "inconclusive"}
@@ -95,14 +92,15 @@ def _row(run: str, line: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     left = f" and {len(places) - PLACES_NAMED:,} more" if len(places) > PLACES_NAMED else ""
     why = html(str(line["reason"] or "")) if not places else ""
     return (
-        f'<a class="row pair" href="/runs/{html(run)}/exchanges/{html(str(line["exchange"]))}">{_chip(str(line["verdict"]))}'
+        f'<a class="row pair" href="/runs/{html(run)}/exchanges/{html(str(line["exchange"]))}">{chip(str(line["verdict"]))}'
         f"<b>{html(str(line['method']))} {html(short(str(line['target']), NAME_MAX))}</b>"
         f"<span>{named}{left}{why}</span>"
         f'<span class="sides">number {int(line["seq"]):,} · {_statuses(row)}</span></a>'
     )
 
 
-def _chip(verdict: str) -> str:
+def chip(verdict: str) -> str:
+    """A verdict as a coloured word."""
     return f'<span class="chip {CHIPS.get(verdict, "none")}">{html(verdict)}</span>'
 
 
@@ -114,112 +112,3 @@ def _statuses(row: Mapping[str, Any]) -> str:
     return (
         base if base == branch else f'{base} <span aria-hidden="true">→</span><span class="sr"> then </span> {branch}'
     )
-
-
-def one(told: ExchangeTold, service: str, targets: Mapping[str, Any], *, word: str) -> str:
-    """One exchange: what differs, and what was answered."""
-    line: Any = told.exchange
-    run, name = html(told.run), f"{line['method']} {line['target']}"
-    differences = "".join(_difference(one) for one in line["differences"])
-    nothing = {"same": "Base and branch answered alike.", "skipped": "It was not fired."}.get(
-        line["verdict"], "No place is kept."
-    )
-    reason = f" <span>{html(str(line['reason']))}</span>" if line["reason"] else ""
-    main = (
-        f'<section class="hero"><div class="say"><h1 class="long">{html(short(name, NAME_MAX))}</h1>'
-        f'<p class="versions">{_chip(line["verdict"])}{reason} <span>{html(short(str(line["endpoint"]), NAME_MAX))}</span></p>'
-        f'<p class="versions"><a href="/runs/{run}">Run of {html(service)}</a> '
-        f'<span>number {line["seq"]:,} of <a href="/runs/{run}/exchanges">its exchanges</a></span> '
-        f"<code>{html(str(line['exchange']))}</code></p></div></section>"
-        f'<section id="differences"><h2>Differences <span class="count">{len(line["differences"]):,}</span></h2>'
-        f"{differences or f'<p class=intro>{nothing}</p>'}</section>"
-        f"{_at_targets(told)}{_answers(told.answers)}{_again(line, targets)}"
-    )
-    return page(f"{name[:80]}", main, word=word)
-
-
-def _difference(one: Mapping[str, Any]) -> str:
-    head = (
-        f"<h3>{_chip(str(one['verdict']))} <code>{html(short(str(one['where']), NAME_MAX))}</code> "
-        f"{html(words.kind(one))}</h3>"
-    )
-    return f'<div class="difference">{two_values(one["base"], one["branch"], head)}</div>'
-
-
-def _at_targets(told: ExchangeTold) -> str:
-    if not told.answers:
-        return ""
-    recorded = f" Recorded was {told.recorded_status}." if told.recorded_status else ""
-    rows = "".join(
-        f'<tr><th scope="row">{html(one.target.replace("_", " "))}</th><td>{html(one.outcome.replace("_", " "))}</td>'
-        f"<td>{one.status or ''}</td><td>{duration_of(one)}</td></tr>"
-        for one in told.answers
-    )
-    heads = "".join(f'<th scope="col">{name}</th>' for name in ("target", "outcome", "status", "took"))
-    return (
-        f'<section id="targets"><h2>At each target</h2><p class="intro">What became of the request.{recorded}</p>'
-        f'<table class="accounts"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></section>'
-    )
-
-
-def duration_of(one: AnswerTold) -> str:
-    """How long an answer took."""
-    took = one.duration_us
-    if took is None:
-        return ""
-    return f"{took / 1000:,.1f} ms" if took < 1_000_000 else duration(took / 1e6)
-
-
-def _answers(answers: Sequence[AnswerTold]) -> str:
-    """Heads and bodies of base and branch."""
-    two = {one.target: one for one in answers if one.target in {"base", "branch"} and one.headers is not None}
-    if not two:
-        gone = "<p class=intro>The journal has the answers no longer, or there were none.</p>" if answers else ""
-        return f'<section id="answers"><h2>Answers</h2>{gone}</section>' if answers else ""
-    base, branch = two.get("base"), two.get("branch")
-    shown = "".join(
-        two_values(base and text(base), branch and text(branch), f"<h3>{title}</h3>")
-        for title, text in (("Heads", _head), ("Bodies", _body))
-    )
-    left = "; ".join(
-        f"{name} had {words.count(one.bytes or 0, 'byte')} on the wire" for name, one in two.items() if one.bytes
-    )
-    said = f"As they are kept: masked, content encoding undone. {left[:1].upper()}{left[1:]}{'.' if left else ''}"
-    return f'<section id="answers"><h2>Answers</h2><p class="intro">{html(said)}</p>{shown}</section>'
-
-
-def _head(one: AnswerTold) -> str:
-    return _quoted("\n".join([f"status {one.status}", *(f"{name}: {value}" for name, value in one.headers or ())]))
-
-
-def _body(one: AnswerTold) -> str:
-    return _quoted("(no text)" if one.body is None else one.body)
-
-
-def _quoted(text: str) -> str:
-    """Text as the JSON text by which values are shown."""
-    return orjson.dumps(text.encode("utf-8", "replace").decode()).decode()
-
-
-def _again(line: Mapping[str, Any], targets: Mapping[str, Any]) -> str:
-    """The request as a command, for what changes nothing; credentials and bodies were masked, so it has none."""
-    if line["method"] not in SAFE_METHODS:
-        return ""
-    rows = "".join(
-        f'<div class="command"><span>{name}</span><code tabindex="0">{html(short(command(line, target), SHOWN))}</code></div>'
-        for name in ("base", "branch")
-        if (target := words.section(targets, name)).get("url")
-    )
-    return (
-        f'<section id="again"><h2>Ask again</h2><p class="intro">Without what was masked: headers, cookies, credentials.</p>{rows}</section>'
-        if rows
-        else ""
-    )
-
-
-def command(line: Mapping[str, Any], target: Mapping[str, Any]) -> str:
-    """The request as a line of ``sh``."""
-    method = ["--head"] if line["method"] == "HEAD" else ["--request", str(line["method"])]
-    lane = ["--header", f"baggage: lane={target['lane']}"] if target.get("lane") else []
-    url = str(target["url"]).rstrip("/") + str(line["target"])
-    return shell(["curl", "--globoff", "--path-as-is", *method, *lane, "--url", url])

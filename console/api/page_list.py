@@ -28,8 +28,10 @@ WORDS = {
 REFRESH_S = 5
 
 
-def page(title: str, main: str, *, word: str = "", events: str = "", refresh: bool = False) -> str:
-    """A page of the server around its content."""
+def page(
+    title: str, main: str, *, word: str = "", events: str = "", refresh: bool = False, copies: bool = False
+) -> str:
+    """A page of the server around its content; ``copies``: whether it has commands to copy."""
     out = (
         f'<form method="post" action="/logout"><input type="hidden" name="word" value="{html(word)}">'
         "<button>Log out</button></form>"
@@ -38,7 +40,7 @@ def page(title: str, main: str, *, word: str = "", events: str = "", refresh: bo
     )
     nav = '<nav aria-label="Pages"><a href="/">Runs</a><a href="/recordings">Recordings</a></nav>' if word else ""
     again = f'<noscript><meta http-equiv="refresh" content="{REFRESH_S}"></noscript>' if refresh else ""
-    scripts = ["keys.js", *(["live.js"] if events else [])]
+    scripts = ["keys.js", *(["copy.js"] if copies else []), *(["live.js"] if events else [])]
     script = "".join(f'<script src="/assets/{file}" defer></script>' for file in scripts)
     live = f' data-events="{html(events)}"' if events else ""
     return (

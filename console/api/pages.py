@@ -35,7 +35,11 @@ from console.page import render_page
 from console.page_style import asset, policy, served_policy
 from echolane.errors import RefusedForSafety, UsageError
 
-ASSETS = {"page.css": "text/css", "list.css": "text/css", **dict.fromkeys(("keys.js", "live.js"), "text/javascript")}
+ASSETS = {
+    "page.css": "text/css",
+    "list.css": "text/css",
+    **dict.fromkeys(("keys.js", "copy.js", "live.js"), "text/javascript"),
+}
 FORM_MAX = 16 * 1024
 Shown = Callable[[Call], Awaitable[web.StreamResponse]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-from console.api import one_exchange, page_exchanges, reading, searching
+from console.api import one_exchange, page_exchange, page_exchanges, reading, searching
 from console.api.context import Call
 from console.api.messages_exchanges import ExchangesQuery
 from console.api.page_parts import html_page, word_of
@@ -37,6 +37,6 @@ async def one(call: Call) -> web.StreamResponse:
     run = await call.site.read(reading.run_of, call.site, call.token, call.path("run"))
     if run.result is None:
         raise Problem("no-result", f"run {run.id} has no result, so its exchanges have no verdicts yet")
-    told = await call.site.read(one_exchange.told, call.site, run.id, call.path("exchange"))
+    found = await call.site.read(one_exchange.whole, call.site, run.id, call.path("exchange"))
     targets = reading.result_of(run)["targets"]
-    return html_page(page_exchanges.one(told, run.service, targets, word=word_of(call)))
+    return html_page(page_exchange.one(found.told, found.request, run.service, targets, word=word_of(call)))

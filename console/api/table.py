@@ -297,7 +297,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "GET",
         f"{RUN}/exchanges/{{exchange}}",
         "getExchange",
-        "One exchange: what differs in it, and what each target answered",
+        "One exchange: what was asked, what the recording and each target answered, and what differs",
         "viewer",
         calls.show_exchange,
         e.ExchangeTold,

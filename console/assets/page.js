@@ -1,5 +1,5 @@
 "use strict";
-// The page works without this script; it adds filters, keys of its own (keys.js has those of every page), copy buttons, and opens everything for print.
+// The page works without this script; it adds filters, keys of its own (keys.js has those of every page, copy.js copies), and opens everything for print.
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const findings = all("#groups .finding");
@@ -30,15 +30,6 @@
       for (const row of findings) if (!row.hidden) row.open = open;
       openAll.setAttribute("aria-expanded", String(open));
       openAll.textContent = open ? "Close all" : "Open all";
-    });
-  }
-
-  for (const button of all(".copy")) {
-    button.hidden = !navigator.clipboard;
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(button.parentElement.querySelector("code").textContent);
-      button.textContent = "Copied";
-      setTimeout(() => { button.textContent = "Copy"; }, 1500);
     });
   }
 

@@ -20,9 +20,16 @@ class App(BaseHTTPRequestHandler):
         """Nothing."""
 
     def do_GET(self) -> None:
-        """The query's text as a key, a value, a list, a header and HTML; branch says more of it."""
+        """Say the query's text."""
+        self._say(unquote_to_bytes(urlsplit(self.path).query).decode("utf-8", "replace"))
+
+    def do_POST(self) -> None:
+        """Say what the body says."""
+        self._say(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["said"])
+
+    def _say(self, text: str) -> None:
+        """The text as a key, a value, a list, a header and HTML; branch says more of it."""
         url = urlsplit(self.path)
-        text = unquote_to_bytes(url.query).decode("utf-8", "replace")
         said = f"{text}{text}" if BRANCH else text
         header = said.encode("latin-1", "replace").decode("latin-1").translate(dict.fromkeys((*range(32), 127), " "))
         if url.path.startswith("/page"):

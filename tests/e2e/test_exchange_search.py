@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import shutil
 import subprocess
@@ -16,7 +17,8 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from bench.ports import free_port
-from console.api.page_exchanges import command
+from console.api.curl import command
+from echolane.exchange import Request
 from echolane.ledger import run_identities
 from echolane.store import open_store
 from tests.console.results import HOSTILE
@@ -47,7 +49,23 @@ SHELL = [
     "/--help",
     "/%0atouch%20PWNED",
 ]
-COUNT = 2 * len(CORPUS) + 10
+SECRET = "s3cr3t-value-0123456789"
+COUNT = 3 * len(CORPUS) + 10
+
+
+def written(port: int) -> None:
+    """Every text of the corpus in the body of a write, and as far as a header takes it in a header."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    for text in CORPUS:
+        odd = (
+            text.encode("latin-1", "replace").decode("latin-1").translate(dict.fromkeys((*range(32), 127), " ")).strip()
+        )
+        headers = {"X-Odd": odd[:500], "Cookie": f"sid={SECRET}", "Content-Type": "application/json", "X-Empty": ""}
+        connection.request(
+            "POST", "/write", json.dumps({"said": text, "password": SECRET}, ensure_ascii=False).encode(), headers
+        )
+        connection.getresponse().read()
+    connection.close()
 
 
 class There(NamedTuple):
@@ -70,16 +88,17 @@ def there(tmp_path_factory: pytest.TempPathFactory, require: Any) -> Iterator[Th
         ports.append(free_port())
         listening(ports[-1], process=world.start(sys.executable, HERE / "hostile_app.py", ports[-1], *words))
     tables = "".join(
-        f'[[api_targets]]\nservice = "hostile"\nname = "{name}"\nurl = "http://127.0.0.1:{port}"\n'
+        f'[[api_targets]]\nservice = "hostile"\nname = "{name}"\nurl = "http://127.0.0.1:{port}"\nwrites = true\n'
         for name, port in zip(("old", "new"), ports, strict=True)
     )
     served = Served(world, exchanges=1, more=tables)
     process, port = world.recorder(ports[0], service="hostile")
     wanted = [f"/{kind}?{quote(text[:700])}" for text in CORPUS for kind in ("say", "page")]
     send(port, [(target, {"User-Agent": "a"}) for target in [*wanted, *(f"/gone/{n}?x" for n in range(10))]])
+    written(port)
     assert stop(process) == 0
     world.check_capture("hostile", stored=COUNT)
-    run = served.run("hostile", base="old", branch="new")
+    run = served.run("hostile", base="old", branch="new", methods="all")
     assert served.ended(run)["done"] == COUNT
     printed = world.call("show", run, "--exchanges", "--json", "--home", world.home).out.splitlines()
     with open_store(world.home) as store:
@@ -134,8 +153,9 @@ def test_a_search_finds_what_is_there_and_nothing_else(there: There) -> None:
         ({"path": "/gone/"}, lambda one: "/gone/" in one["target"]),
         ({"path": quote(CORPUS[0])}, lambda one: quote(CORPUS[0]) in one["target"]),
         ({"path": "%"}, lambda one: "%" in one["target"]),
-        ({"method": "GET"}, lambda one: one["method"] == "GET"),
-        ({"method": "POST"}, lambda _: False),
+        ({"method": "GET"}, lambda one: one["target"] != "/write"),
+        ({"method": "POST"}, lambda one: one["target"] == "/write"),
+        ({"method": "PUT"}, lambda _: False),
         ({"endpoint": lines[0]["endpoint"]}, lambda one: one["endpoint"] == lines[0]["endpoint"]),
         ({"base_status": 200, "branch_status": 404}, lambda one: statuses[one["exchange"]] == (200, 404)),
         ({"where": "header:x-said"}, lambda one: any(under(d["where"], "header:x-said") for d in one["differences"])),
@@ -159,8 +179,59 @@ def test_one_exchange_is_told_whole(there: There) -> None:
         assert told["exchange"] == line
         assert [one["target"] for one in told["answers"]] == ["base", "control", "branch", "branch_control"]
         assert (told["answers"][0]["status"], told["answers"][2]["status"]) == there.statuses[line["exchange"]]
-        assert all("x-said" in {name.lower() for name, _ in one["headers"]} for one in told["answers"])
+        answered = [one for one in told["answers"] if one["outcome"] == "answered"]
+        assert all("x-said" in {name.lower() for name, _ in one["headers"]} for one in answered)
     assert served.ask("GET", f"/api/v1/runs/{there.run}/exchanges/{there.run}").status == 404
+
+
+def test_an_exchange_has_its_request_its_recorded_answer_and_its_neighbours(there: There) -> None:
+    """What was sent and what was answered then, as they were but for masks, of every exchange; one leads to the next and to the one before."""
+    served, ids = there.stage.served, [line["exchange"] for line in there.lines]
+    writes = iter(CORPUS)
+    for number, line in enumerate(there.lines):
+        told = served.ask("GET", f"/api/v1/runs/{there.run}/exchanges/{line['exchange']}").json
+        assert (told["request_lack"], told["recorded_lack"]) == (None, None)
+        asked, recorded = told["request"], told["recorded"]
+        assert (asked["method"], asked["target"]) == (line["method"], line["target"])
+        assert recorded["status"] == told["recorded_status"] == 200
+        assert recorded["body"] == told["answers"][0]["body"]
+        assert SECRET not in json.dumps(told)
+        if line["method"] == "POST":
+            assert json.loads(asked["body"])["said"] == next(writes)
+            assert asked["masked"] == ["header:cookie", "body"]
+            assert ["X-Empty", ""] in asked["headers"]
+        assert told["before"] == (ids[number - 1] if number else None)
+        assert told["after"] == (ids[number + 1] if number + 1 < len(ids) else None)
+    assert next(writes, None) is None
+
+
+def test_the_command_that_the_page_copies_is_answered_as_the_run_was(
+    there: There, tmp_path: Path, require: Any
+) -> None:
+    """The button copies it, a real shell runs it, base answers what it answered in the run, and no word of the traffic is carried out."""
+    require("curl", hint="apt-get install curl")
+    stage = there.stage
+    for line in there.lines[::7]:
+        path = f"/runs/{there.run}/exchanges/{line['exchange']}"
+        stage.open(path)
+        stage.browser.ask("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+        stage.browser.ask("document.querySelector('#again .copy').click()")
+        copied = stage.wait("window.copied")
+        assert copied.startswith("# masked when it was recorded: header cookie, body\n") == (line["method"] == "POST")
+        done = subprocess.run(["sh", "-c", copied], cwd=tmp_path, capture_output=True, timeout=60, check=False)
+        told = stage.served.ask("GET", f"/api/v1{path}").json
+        body = told["answers"][0]["body"] or ""  # none where it holds a NUL
+        assert (done.returncode, done.stdout.decode("utf-8", "replace")[: len(body)]) == (0, body), copied
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_lead_from_an_exchange_to_its_neighbours(there: There) -> None:
+    """`n` goes to the next exchange of the run, `p` to the one before."""
+    stage, ids = there.stage, [line["exchange"] for line in there.lines]
+    stage.open(f"/runs/{there.run}/exchanges/{ids[1]}")
+    for key, leads in (("n", 2), ("p", 1), ("p", 0)):
+        stage.browser.ask(f"document.body.dispatchEvent(new KeyboardEvent('keydown', {{key: '{key}', bubbles: true}}))")
+        stage.wait(f"location.pathname.endsWith('{ids[leads]}') && document.readyState === 'complete'")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -206,6 +277,11 @@ def test_a_search_needs_no_script_and_leads_to_its_exchange(there: There) -> Non
         href = browser.ask("document.querySelector('#found a.row').getAttribute('href')")
         stage.open(href)
         assert browser.ask("document.querySelector('h1').textContent") == "GET /gone/3?x"
+        assert browser.ask(
+            "document.querySelectorAll('.copy').length === document.querySelectorAll('.copy[hidden]').length"
+        )
+        assert browser.ask("document.querySelectorAll('main a[rel=prev], main a[rel=next]').length") == 2
+        assert "GET /gone/3?x" in browser.ask("document.querySelector('#request').textContent")
         stage.open(f"/runs/{there.run}/exchanges?base_status=many&path=kept")
         assert "Expected `int`" in browser.ask("document.querySelector('.wrong').textContent")
         assert browser.ask("document.querySelector('[name=path]').value") == "kept"
@@ -235,7 +311,7 @@ def test_the_copied_command_asks_for_just_that_and_runs_nothing_else(tmp_path: P
     try:
         for target in SHELL:
             line = command(
-                {"method": "GET", "target": target},
+                Request("GET", "http", "hostile.test", target, "1.1", []),
                 {"url": f"http://127.0.0.1:{sink.server_port}", "lane": "'$(touch PWNED)"},
             )
             subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, timeout=20, check=False)
@@ -243,4 +319,4 @@ def test_the_copied_command_asks_for_just_that_and_runs_nothing_else(tmp_path: P
         sink.shutdown()
         sink.server_close()
     assert list(tmp_path.iterdir()) == []
-    assert [one for one in SHELL if " " not in one] == [one for one in seen if " " not in one]
+    assert [one.replace(" ", "%20").replace("#", "%23") for one in SHELL] == seen

@@ -1,0 +1,91 @@
+"""The page of one exchange where something of it is not there: it says so in words, and offers no command that would be another request."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from msgspec import to_builtins
+from msgspec.structs import replace
+
+from console.api import page_exchange
+from console.api.messages_exchanges import AnswerTold, Exchange, ExchangeTold, RecordedTold, RequestTold
+from echolane.exchange import Body, Request
+
+ASKED = Request("POST", "http", "a.test", "/x", "1.1", [(b"a", b"<b>1")], Body(b"<i>said", 7))
+LINE = to_builtins(Exchange("e1", 3, "POST", "/x", "POST /x", "same", None, []))
+TOLD = ExchangeTold(
+    run="01890000-0000-7000-8000-000000000000",
+    exchange=cast("Exchange", LINE),
+    recorded_status=201,
+    request=RequestTold("POST", "/x", [("a", "<b>1")], "<i>said", 7, truncated=False, masked=["header:a"], sealed=True),
+    request_lack=None,
+    recorded=RecordedTold(201, [("b", "<b>2")], "<i>answered", 11, 1_500),
+    recorded_lack=None,
+    answers=[AnswerTold("base", "answered", 200, 1_000, [("c", "3")], "now", 3, ["cookie sid <s>"])],
+    before=None,
+    after="e2",
+)
+TARGETS = {"base": {"url": "http://127.0.0.1:1"}, "branch": {"url": "http://127.0.0.1:2"}}
+
+
+def page(told: ExchangeTold, request: Request | None = ASKED) -> str:
+    """The page."""
+    return page_exchange.one(told, request, "shop", TARGETS, word="w")
+
+
+def test_all_of_it_is_shown_as_text() -> None:
+    """Request, recorded answer, what was rewritten, the neighbour and the commands, escaped."""
+    text = page(TOLD)
+    for part in (
+        "POST /x\na: &lt;b&gt;1",
+        "&lt;i&gt;said",
+        "status 201\nb: &lt;b&gt;2",
+        "&lt;i&gt;answered",
+        "Masked when it was recorded: header a; a run sends the originals",
+        "rewritten for base: <code>cookie sid &lt;s&gt;</code>",
+        'href="/runs/01890000-0000-7000-8000-000000000000/exchanges/e2" rel="next"',
+        "It is a write",
+        "--data-raw &#39;&lt;i&gt;said&#39;",
+        "http://127.0.0.1:2/x",
+    ):
+        assert part in text, part
+    assert 'rel="prev"' not in text
+    assert "<i>" not in text
+
+
+@pytest.mark.parametrize(("lack", "said"), [("gone", "The journal has it no longer."), ("erased", "It was erased")])
+def test_without_its_request_the_page_says_why(lack: Any, said: str) -> None:
+    """Neither request nor recorded answer: words in their places, what the targets answered all the same, and no command."""
+    text = page(replace(TOLD, request=None, request_lack=lack, recorded=None, recorded_lack=lack), None)
+    assert text.count(said) == 2
+    assert "Its status was 201." in text
+    assert "c: 3" in text
+    assert "curl" not in text
+
+
+@pytest.mark.parametrize(
+    ("lack", "said"),
+    [
+        ("gone", "no longer"),
+        ("given-up", "was not found in as much of the recording"),
+        ("no-answer", "No answer was recorded"),
+    ],
+)
+def test_without_a_recorded_answer_the_request_stays(lack: Any, said: str) -> None:
+    """The page says why there is none, and has the request and its command."""
+    text = page(replace(TOLD, recorded=None, recorded_lack=lack))
+    assert said in text
+    assert "curl --globoff" in text
+
+
+def test_a_request_that_no_command_repeats_says_so() -> None:
+    """A body of which only the beginning was kept is shown as that, and has no command."""
+    cut = Request("POST", "http", "a.test", "/x", "1.1", [], Body(b"be", 9_000_000, truncated=True))
+    text = page(
+        replace(TOLD, request=RequestTold("POST", "/x", [], "be", 9_000_000, truncated=True, masked=[], sealed=False)),
+        cut,
+    )
+    assert "Only the beginning of its body was kept." in text
+    assert "so no command repeats it" in text
+    assert "curl" not in text
