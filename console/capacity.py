@@ -25,6 +25,7 @@ from console.outputs import check_outputs, write_outputs
 from console.run_lease import run_held
 from console.surroundings import home_in, settings_of, store_of
 from echolane import ids, recordings, service
+from echolane.authorities import with_hosts
 from echolane.errors import (
     EXIT_FAIL,
     EXIT_INCONCLUSIVE,
@@ -246,7 +247,7 @@ def conduct(asked: Asked, args: argparse.Namespace, home: Home, settings: Settin
     with ExitStack() as stack:
         journal = open_journal(home)
         stack.callback(journal.close)
-        spec = _spec_of(asked, args, home, journal)
+        spec = _spec_of(asked, args, home, journal, settings)
         stack.enter_context(run_held(home, spec.run))
         _check_reachable(spec.targets[0])
         topic = work_topic(spec.run)
@@ -256,7 +257,7 @@ def conduct(asked: Asked, args: argparse.Namespace, home: Home, settings: Settin
         return service.run(lambda stop: _evaluated(asked, spec, home, journal, settings, ammunition, stop))
 
 
-def _spec_of(asked: Asked, args: argparse.Namespace, home: Home, journal: Journal) -> RunSpec:
+def _spec_of(asked: Asked, args: argparse.Namespace, home: Home, journal: Journal, settings: Settings) -> RunSpec:
     now = time.time_ns()
     if args.recording:
         chosen = recordings.load(home.recordings, args.recording)
@@ -269,7 +270,7 @@ def _spec_of(asked: Asked, args: argparse.Namespace, home: Home, journal: Journa
         run=ids.uuid7(now),
         service=asked.service,
         recording=chosen,
-        targets=[TargetInfo(asked.url)],
+        targets=with_hosts([TargetInfo(asked.url)], settings.hosts),
         concurrency=asked.connections,
         methods=asked.methods,
         allow_hosts=args.allow_host,

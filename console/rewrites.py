@@ -15,6 +15,7 @@ from msgspec.structs import replace as with_fields
 from console.credentials_told import Getting, gettings, number_identities, told
 from console.escapes import terminal
 from console.output import put, say
+from echolane import authorities
 from echolane.credentials import AS_RECORDED
 from echolane.exchange import WorkItem
 from echolane.frame import FrameDamaged, decode_frame
@@ -38,6 +39,8 @@ def explain_plan(home: Home, settings: Settings, spec: RunSpec) -> None:
         if any(counts(one.read) for one in given):
             number_identities(planned(journal, home, spec, settings)[1], given)
         for line in told(given) if any(one.read != AS_RECORDED for one in given) else ():
+            sys.stdout.write(terminal(line) + "\n")
+        for line in authorities.told(spec.targets):
             sys.stdout.write(terminal(line) + "\n")
         summary, items = planned(journal, home, spec, settings)
         for item in items:

@@ -29,6 +29,7 @@ from console.triage_kept import of_run
 from console.unbegun import Attempt, told
 from echolane import ids, recordings
 from echolane.addresses import networks_of
+from echolane.authorities import with_hosts
 from echolane.errors import UsageError
 from echolane.home import Home
 from echolane.journal import open_journal
@@ -265,7 +266,7 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
         run=args.run_id or ids.uuid7(now),
         service=service,
         recording=chosen,
-        targets=targets,
+        targets=with_hosts(targets, settings.hosts),
         pace=pace,
         concurrency=args.concurrency or settings.replay.concurrency,
         methods=methods,

@@ -111,6 +111,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kafka: Options = Options()
     targets: dict[str, Credentials] = {}
     """By role, host or ``default``: see :mod:`echolane.credentials`."""
+    hosts: dict[str, str] = {}
     api: Api = Api()
     grafana: Grafana = Grafana()
     up: Up = Up()
@@ -281,8 +282,8 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], toml_path: Path) 
     for layer in layers:
         for key, value, source in layer:
             values[key], sources[key] = _checked(key, value, source), source
-    targets = read_targets(tree.get("targets", {}), lambda key: f"{toml_path} line {_line_of(text, key)}")
-    nested: dict[str, Any] = {"sources": sources, "targets": targets}
+    targets, hosts = read_targets(tree.get("targets", {}), lambda key: f"{toml_path} line {_line_of(text, key)}")
+    nested: dict[str, Any] = {"sources": sources, "targets": targets, "hosts": hosts}
     for key, value in values.items():
         room, dot, name = key.partition(".")
         (nested.setdefault(room, {}) if dot else nested)[name or key] = value

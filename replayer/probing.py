@@ -91,12 +91,12 @@ async def _check(key: bytes, spec: RunSpec) -> RunSpec:
 
 async def prove_lanes(targets: Sequence[Target], key: bytes, run: str) -> None:
     """Ask each address in its lane, once."""
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, str | None, str]] = set()
     async with asyncio.TaskGroup() as tasks:
         for target in targets:
-            if target.lane is None or (target.url, target.lane) in seen:
+            if target.lane is None or target.place in seen:
                 continue
-            seen.add((target.url, target.lane))
+            seen.add(target.place)
             wire = b"GET / HTTP/1.1\r\n" + prepare_headers(
                 [],
                 authority=target.authority.encode("latin-1"),

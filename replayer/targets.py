@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from echolane.addresses import Network, networks_of, refusal
+from echolane.authorities import OWN, sent_to
 from echolane.credentials import AS_RECORDED, Credentials, credentials_of
 from echolane.errors import RefusedForSafety, TargetUnavailable, UsageError
 from echolane.observation import TARGETS, TargetInfo
@@ -36,8 +37,8 @@ class Target:
     """Whether seals are opened for it: only where the recorded users' credentials may go."""
     credentials: Credentials = AS_RECORDED
     """What stands in the place of the recorded users' credentials."""
-    host_mode: str = "target"
-    """The authority it is sent: ``target`` (its own), ``recorded``, or a name."""
+    host: str = OWN
+    """What it is called in Host, and where that is the recorded one or a name of its own (:mod:`echolane.authorities`)."""
     own_instance: bool = True
     """False for a control that is the same process as its twin."""
     networks: tuple[Network, ...] | None = None
@@ -52,8 +53,13 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """Host and port as the URL names them."""
-        return urlsplit(self.url).netloc
+        """What it is called where no recorded request says it: a name, else host and port as the URL names them."""
+        return sent_to(TargetInfo(self.url, host=self.host))
+
+    @property
+    def place(self) -> tuple[str, str | None, str]:
+        """What tells two places apart that answer for themselves."""
+        return self.url, self.lane, self.host
 
 
 def make_targets(
@@ -88,6 +94,7 @@ def target_of(index: int, info: TargetInfo, methods: str, configured: Mapping[st
         allow_writes=methods == "all",
         credentials_recorded=credentials.opens(loopback=local),
         credentials=credentials,
+        host=info.host,
         own_instance=info.own_instance,
     )
 

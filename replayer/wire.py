@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from msgspec.structs import replace as with_fields
 
+from echolane.authorities import RECORDED, authority_ok
 from echolane.bodies import encode
 from echolane.errors import EcholaneError
 from echolane.exchange import Exchange, Headers, Request
@@ -125,7 +126,9 @@ class Wires:
         """The header that writes carry so that nothing is changed; empty for none."""
         self._signer = Signer(mark_key, run)
         self._open_seal = open_seal
-        self._authorities = [_authority_of(target) for target in targets]
+        self._authorities = [target.authority.encode("latin-1") if target else b"" for target in targets]
+        self._as_recorded = [target is not None and target.host == RECORDED for target in targets]
+        """Whether a target is sent the recorded authority, where a request has one."""
         self._lanes = [target.lane if target else None for target in targets]
         self._opening = [
             open_seal is not None and target is not None and target.credentials_recorded for target in targets
@@ -172,8 +175,9 @@ class Wires:
     def address(self, exchange: Exchange, index: int) -> tuple[bytes, str | None]:
         """Authority and lane of a target."""
         authority = self._authorities[index]
-        if authority is None:
-            authority = exchange.request.authority.encode("latin-1", "replace")
+        # Without a user's name, which Host never has; what was imported may be no authority at all.
+        if self._as_recorded[index] and authority_ok(recorded := exchange.request.authority.rpartition("@")[2]):
+            authority = recorded.encode("ascii")
         return authority, self._lanes[index]
 
     def shared(self, index: int) -> int:
@@ -236,15 +240,6 @@ class Prepared:
             self._versions[key] = version
             self.secrets += version.secrets
         return version, authority, lane
-
-
-def _authority_of(target: Target | None) -> bytes | None:
-    """What a target is called in Host; None for as recorded."""
-    if target is None:
-        return b""
-    if target.host_mode == "recorded":
-        return None
-    return (target.authority if target.host_mode == "target" else target.host_mode).encode("latin-1")
 
 
 def _has_length(request: Request) -> bool:

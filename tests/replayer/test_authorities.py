@@ -1,0 +1,38 @@
+"""What a target is called: who is meant by which name, and what is never sent."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from echolane.authorities import with_hosts
+from echolane.observation import TargetInfo
+from replayer.targets import Target, make_targets
+from replayer.wire import Wires
+
+
+def test_what_a_target_is_called_travels_with_the_run():
+    """A worker with other settings of its own sends what the spec says; by role before address before default."""
+    infos = with_hosts(
+        [TargetInfo("http://127.0.0.1:1")] * 2 + [TargetInfo("http://127.0.0.1:2"), TargetInfo("", managed=True)],
+        {"branch": "shop.example:8443", "127.0.0.1:1": "a.example", "default": "b.example"},
+    )
+    made = make_targets([*infos[:3], replace(infos[3], url="http://127.0.0.1:9")], (), (), "safe")
+
+    assert [target.authority for target in made] == ["a.example", "a.example"] + ["shop.example:8443"] * 2
+    assert [one.host for one in with_hosts([TargetInfo("http://x.test:1")] * 4, {"default": "recorded"})] == [
+        "recorded"
+    ] * 4
+    assert Target(0, "http://127.0.0.1:1", host="recorded").authority == "127.0.0.1:1"
+
+
+@pytest.mark.parametrize("recorded", ["", "shop example", "shop.example\r\nX-Evil: 1", "shöp.example", "a/b"])
+def test_what_was_recorded_and_is_no_authority_is_not_sent(exchange, recorded):
+    """An imported file may say anything; the target's own authority is sent in its place."""
+    wires = Wires("r", [Target(0, "http://127.0.0.1:1", host="recorded")], b"k" * 32, None)
+    one = exchange(1)
+    made = replace(one, request=replace(one.request, authority=recorded))
+
+    assert wires.address(made, 0) == (b"127.0.0.1:1", None)
+    named = replace(one, request=replace(one.request, authority="ann@shop.example:8443"))
+    assert wires.address(named, 0) == (b"shop.example:8443", None)
