@@ -17,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace as with_fields
+
 from console.capacity_kept import keep
 from console.capacity_told import WRITERS, interval_line, print_capacity
 from console.flags import http_url, positive, service_name, time_span_ns
@@ -39,6 +41,7 @@ from echolane.errors import (
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
 from echolane.observation import TargetInfo
+from echolane.protected import protected_of
 from echolane.retention import expire_capacities
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
@@ -131,7 +134,8 @@ def execute(args: argparse.Namespace) -> int:
     asked = Asked(args)
     settings = settings_of(args)
     asked.methods = args.methods or settings.replay.methods
-    check_allowed(asked.url, args.allow_host, args.allow_writes, asked.methods)
+    protected = protected_of(settings.replay.protected)
+    check_allowed(asked.url, args.allow_host, args.allow_writes, asked.methods, protected)
     home = home_in(settings)
     refuse_while_stopped(home)
     result = conduct(asked, args, home, settings)
@@ -249,7 +253,7 @@ def conduct(asked: Asked, args: argparse.Namespace, home: Home, settings: Settin
         stack.callback(journal.close)
         spec = _spec_of(asked, args, home, journal, settings)
         stack.enter_context(run_held(home, spec.run))
-        _check_reachable(spec.targets[0])
+        spec = with_fields(spec, addresses=_check_reachable(spec))
         topic = work_topic(spec.run)
         stack.callback(journal.drop, topic)
         make_plan(journal, home, spec, settings)
@@ -275,13 +279,14 @@ def _spec_of(asked: Asked, args: argparse.Namespace, home: Home, journal: Journa
         methods=asked.methods,
         allow_hosts=args.allow_host,
         allow_writes=args.allow_writes,
+        protected=settings.replay.protected,
         started_at_ns=now,
     )
 
 
-def _check_reachable(info: TargetInfo) -> None:
+def _check_reachable(spec: RunSpec) -> list[str]:
     try:
-        check_reachable([info])
+        return check_reachable(spec.targets, protected_of(spec.protected))
     except TargetUnavailable as error:  # which names it as the base of a run
         raise TargetUnavailable(f"target{str(error).removeprefix('base')}") from error
 

@@ -77,7 +77,7 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
                 raise Inconclusive(f"the recording of `{spec.service}` is empty, so there is nothing to compare")
         with span("start copies"):
             spec = stack.enter_context(started_copies(home, spec, say))
-        spec = check_targets(home, spec)
+        spec = check_targets(home, spec, settings.replay.protected)
         save_run(store, spec, "running")
         try:
             summary = fire_and_compare(home, journal, settings, spec, lines=args.progress == "json")

@@ -28,6 +28,12 @@ def authority_ok(text: str) -> bool:
     return found is not None and (not found[3] or int(found[3][1:]) <= PORT_MAX)
 
 
+def host_in(authority: str) -> str:
+    """The host of an authority, without its port."""
+    found = _AUTHORITY.fullmatch(authority)
+    return found[1] if found else ""
+
+
 def checked_host(text: object, where: str, place: str) -> str:
     """The value of ``host``; UsageError says what is wrong with it and where it stands."""
     if isinstance(text, str) and authority_ok(text):

@@ -55,6 +55,7 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     late_after_s: float = 1.0
     stop_on: list[str] = []
     retry_after_max_s: float = 30.0
+    protected: list[str] = []
     dry_run_header: str = "x-echolane-dry-run"
     idempotency_headers: list[str] = msgspec.field(default_factory=lambda: ["Idempotency-Key", "X-Idempotency-Key"])
     connect_timeout_s: float = 3.0
@@ -168,6 +169,7 @@ WHAT = {
     "replay.late_after_s": "seconds that it must be late to be skipped",
     "replay.stop_on": "conditions that end a run early, for example errors>5% or branch:p99>2s",
     "replay.retry_after_max_s": "seconds that a target is given at once that answers 429 or 503 with Retry-After; 0 for none",
+    "replay.protected": "hosts (shop.example, *.shop.example), addresses and networks that no run ever fires at, whatever its flags allow",
     "replay.dry_run_header": "the header that writes carry with --dry-run (as NAME: 1), and that an application echoes that changes nothing",
     "replay.idempotency_headers": "headers whose keys are replaced: a new one for each run and target, the same for the same recorded key",
     "replay.connect_timeout_s": "seconds until a connection must stand",
