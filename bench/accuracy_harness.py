@@ -14,7 +14,7 @@ from differ.folding import Finding
 from differ.gathering import gather
 from differ.judging import Judgement, Looked, judge
 from differ.orders import LOOKED_MAX, open_orders, spots_both_ways
-from differ.rows import RowMaker, own_of
+from differ.rows import RowMaker, owns_of
 from echolane.exchange import Body, Response
 from echolane.observation import ANSWERED, BRANCH_CONTROL, CONTROL, FAILED, Observation, Shot, TargetInfo
 from echolane.recordings import Recording
@@ -91,7 +91,7 @@ def judged(fours: Iterable[Four], ports: Sequence[int]) -> Judged:
     found = Judged(uncomparable=sum(verdict == "uncomparable" for verdict in columns["verdict"]))
     judgement = judge(SERVICE, gathering, observed)
     if asked := open_orders(judgement, gathering):
-        owns = [own_of(target) for target in spec.targets]
+        owns = owns_of(spec.targets)
         looked = {spot: _looked(spot, every, differing) for spot in asked}
         judgement = judge(SERVICE, gathering, observed, looked=Looked(both_ways=spots_both_ways(looked, owns)))
     for verdict, findings in (

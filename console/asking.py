@@ -86,7 +86,7 @@ def ask(args: argparse.Namespace, home: Home, settings: Settings, spec: RunSpec,
             spec, selected, turn = planned(journal, store, home, settings, spec, words, resume=resume)
             with span("start copies"):
                 spec = stack.enter_context(started_copies(home, spec, say))
-            spec = check_targets(home, spec)
+            spec = check_targets(home, spec, settings.replay.protected)
             save_run(store, spec, "shared")
             key = load_seal_keys(home.keys, os.environ).current.id.hex()
             asked = Asked(spec, selected, turn, machine(), key, trace=here())

@@ -17,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace as with_fields
+
 from console.capacity_kept import keep
 from console.capacity_told import WRITERS, interval_line, print_capacity
 from console.flags import http_url, positive, service_name, time_span_ns
@@ -26,6 +28,7 @@ from console.outputs import check_outputs, write_outputs
 from console.run_lease import run_held
 from console.surroundings import home_in, settings_of, store_of
 from echolane import ids, recordings, service
+from echolane.authorities import with_hosts
 from echolane.errors import (
     EXIT_FAIL,
     EXIT_INCONCLUSIVE,
@@ -39,6 +42,7 @@ from echolane.errors import (
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
 from echolane.observation import TargetInfo
+from echolane.protected import protected_of
 from echolane.retention import expire_capacities
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
@@ -131,7 +135,8 @@ def execute(args: argparse.Namespace) -> int:
     asked = Asked(args)
     settings = settings_of(args)
     asked.methods = args.methods or settings.replay.methods
-    check_allowed(asked.url, args.allow_host, args.allow_writes, asked.methods)
+    protected = protected_of(settings.replay.protected)
+    check_allowed(asked.url, args.allow_host, args.allow_writes, asked.methods, protected)
     home = home_in(settings)
     refuse_while_stopped(home)
     result = conduct(asked, args, home, settings)
@@ -247,9 +252,9 @@ def conduct(asked: Asked, args: argparse.Namespace, home: Home, settings: Settin
     with ExitStack() as stack:
         journal = open_journal(home)
         stack.callback(journal.close)
-        spec = _spec_of(asked, args, home, journal)
+        spec = _spec_of(asked, args, home, journal, settings)
         stack.enter_context(run_held(home, spec.run))
-        _check_reachable(spec.targets[0])
+        spec = with_fields(spec, addresses=_check_reachable(spec))
         topic = work_topic(spec.run)
         stack.callback(journal.drop, topic)
         plan = make_plan(journal, home, spec, settings)
@@ -258,7 +263,7 @@ def conduct(asked: Asked, args: argparse.Namespace, home: Home, settings: Settin
         return service.run(lambda stop: _evaluated(asked, spec, home, journal, settings, ammunition, stop))
 
 
-def _spec_of(asked: Asked, args: argparse.Namespace, home: Home, journal: Journal) -> RunSpec:
+def _spec_of(asked: Asked, args: argparse.Namespace, home: Home, journal: Journal, settings: Settings) -> RunSpec:
     now = time.time_ns()
     if args.recording:
         chosen = recordings.load(home.recordings, args.recording)
@@ -271,18 +276,19 @@ def _spec_of(asked: Asked, args: argparse.Namespace, home: Home, journal: Journa
         run=ids.uuid7(now),
         service=asked.service,
         recording=chosen,
-        targets=[TargetInfo(asked.url)],
+        targets=with_hosts([TargetInfo(asked.url)], settings.hosts),
         concurrency=asked.connections,
         methods=asked.methods,
         allow_hosts=args.allow_host,
         allow_writes=args.allow_writes,
+        protected=settings.replay.protected,
         started_at_ns=now,
     )
 
 
-def _check_reachable(info: TargetInfo) -> None:
+def _check_reachable(spec: RunSpec) -> list[str]:
     try:
-        check_reachable([info])
+        return check_reachable(spec.targets, protected_of(spec.protected))
     except TargetUnavailable as error:  # which names it as the base of a run
         raise TargetUnavailable(f"target{str(error).removeprefix('base')}") from error
 

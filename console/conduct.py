@@ -76,7 +76,7 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
             spec = planned_spec(spec, plan)
         with span("start copies"):
             spec = stack.enter_context(started_copies(home, spec, say))
-        spec = check_targets(home, spec)
+        spec = check_targets(home, spec, settings.replay.protected)
         save_run(store, spec, "running")
         try:
             summary = fire_and_compare(home, journal, settings, spec, lines=args.progress == "json")

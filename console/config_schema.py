@@ -14,6 +14,7 @@ from console.up_records import RECORDS_MAX, Recorded
 from console.write_rules import KEYS as OF_WRITES, REASON_MAX, RULES_MAX
 from differ.rules_reading import FIELDS, LISTED_MAX, NEEDED, TEXT_MAX
 from echolane import settings_schema
+from echolane.authorities import FORM, OWN, RECORDED
 from echolane.credentials import PROVIDERS, Credentials
 from echolane.rules import KINDS, MATCHERS
 
@@ -68,8 +69,10 @@ def _listed(item: dict[str, Any], most: int | None, what: str) -> dict[str, Any]
 
 def _targets(credentials: dict[str, Any]) -> dict[str, Any]:
     told = {"anyOf": [{"enum": list(PROVIDERS)}, credentials]}
-    target = {"type": "object", "additionalProperties": False, "properties": {"credentials": told}}
-    what = "credentials of targets, by role, host or `default`"
+    host = {"type": "string", "pattern": f"^{FORM}$"}
+    host["description"] = f"what it is called in Host: {OWN} (as its URL says), {RECORDED}, or a name"
+    target = {"type": "object", "additionalProperties": False, "properties": {"credentials": told, "host": host}}
+    what = "credentials and names of targets, by role, host or `default`"
     return {"description": what, "type": "object", "additionalProperties": target}
 
 

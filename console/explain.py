@@ -13,7 +13,7 @@ from console.escapes import short, terminal
 from differ.echoes import unechoed
 from differ.explain import Explained, Step, explain
 from differ.letters import observed
-from differ.rows import own_of
+from differ.rows import owns_of
 from echolane.errors import HomeError, UsageError
 from echolane.exchange import Response
 from echolane.home import Home
@@ -109,7 +109,7 @@ def _text(answer: Response | None, spec: RunSpec, index: int) -> str | None:
     if answer is None or answer.body.truncated or answer.body.undecoded:
         return None
     try:
-        return unechoed(answer.body.data, own_of(spec.targets[index])).decode()
+        return unechoed(answer.body.data, owns_of(spec.targets)[index]).decode()
     except UnicodeDecodeError:
         return None
 

@@ -14,8 +14,10 @@ from msgspec.structs import replace as with_fields
 
 from console.credentials_told import Getting, gettings, number_identities, told
 from console.escapes import terminal
+from console.foretelling import Foretelling
 from console.lost_told import say_lost
 from console.output import put, say
+from echolane import authorities
 from echolane.credentials import AS_RECORDED
 from echolane.exchange import WorkItem
 from echolane.frame import FrameDamaged, decode_frame
@@ -40,13 +42,16 @@ def explain_plan(home: Home, settings: Settings, spec: RunSpec) -> None:
             number_identities(planned(journal, home, spec, settings)[1], given)
         for line in told(given) if any(one.read != AS_RECORDED for one in given) else ():
             sys.stdout.write(terminal(line) + "\n")
+        foretelling = Foretelling(spec, settings, given)
+        for line in (*authorities.told(spec.targets), *foretelling.before()):
+            sys.stdout.write(terminal(line) + "\n")
         summary, items = planned(journal, home, spec, settings)
         for item in items:
             tied += bool(item.takes)
             if not item.skip and any(one.lacks(item.exchange) for one in given):
                 item = with_fields(item, skip="no-identity")  # noqa: PLW2901 - as it is going to be
                 lacking += 1
-            for line in plan_lines(item, spec.firing.writes, given):
+            for line in (*plan_lines(item, spec.firing.writes, given), *foretelling.of(item)):
                 sys.stdout.write(terminal(line) + "\n")
     finally:
         journal.close()

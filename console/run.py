@@ -6,6 +6,7 @@ This module reads the flags and turns them into a :class:`~echolane.runspec.RunS
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import os
 import re
 import time
@@ -29,18 +30,20 @@ from console.triage_kept import of_run
 from console.unbegun import Attempt, told
 from echolane import ids, recordings
 from echolane.addresses import networks_of
+from echolane.authorities import with_hosts
 from echolane.errors import UsageError
 from echolane.home import Home
 from echolane.journal import open_journal
 from echolane.marks import lane_ok
 from echolane.observation import TargetInfo
+from echolane.protected import protected_of
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.tracing import TRACEPARENT, note, span, traced
 from replayer.copies import commit_of
 from replayer.pace import parse_pace
 from replayer.switch import refuse_while_stopped
-from replayer.targets import check_allowed
+from replayer.targets import check_allowed, host_of
 
 EPILOG = """examples:
   echolane run --service shop --base http://127.0.0.1:8001 --branch http://127.0.0.1:8002
@@ -112,6 +115,13 @@ def add_place_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--allow-writes", action="append", default=[], metavar="NAME", help="a target that may be written to"
+    )
+    parser.add_argument(
+        "--pin",
+        action="append",
+        default=[],
+        metavar="NAME=ADDRESS",
+        help="where the target of that name is; its name is not looked up (default: where it leads when the run begins)",
     )
     parser.add_argument(
         "--networks",
@@ -238,9 +248,10 @@ def lane_name(text: str | None) -> str | None:
 def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: list[TargetInfo]) -> RunSpec:
     """The run that was asked for."""
     service, methods = service_name(args.service), args.methods or settings.replay.methods
+    protected = protected_of(settings.replay.protected)
     for target in targets:
         if not target.managed:
-            check_allowed(target.url, args.allow_host, args.allow_writes, methods)
+            check_allowed(target.url, args.allow_host, args.allow_writes, methods, protected)
     pace = args.pace or settings.replay.pace
     parse_pace(pace)
     firing = firing_of(args, settings)
@@ -265,13 +276,15 @@ def spec_of(args: argparse.Namespace, home: Home, settings: Settings, targets: l
         run=args.run_id or ids.uuid7(now),
         service=service,
         recording=chosen,
-        targets=targets,
+        targets=with_hosts(targets, settings.hosts),
         pace=pace,
         concurrency=args.concurrency or settings.replay.concurrency,
         methods=methods,
         allow_hosts=args.allow_host,
         allow_writes=args.allow_writes,
         networks=networks_named(args.networks),
+        addresses=pinned(args.pin, targets),
+        protected=settings.replay.protected,
         seed=args.seed if args.seed is not None else now & 0xFFFFFFFF,
         base_cmd=args.base_cmd or "",
         branch_cmd=args.branch_cmd or "",
@@ -306,6 +319,25 @@ def networks_named(text: str | None) -> list[str] | None:
     found = [one.strip() for one in text.split(",") if one.strip() != "public"]
     networks_of(found, "--networks")
     return found
+
+
+def pinned(pins: list[str], targets: list[TargetInfo]) -> list[str]:
+    """Where each target is, as ``--pin`` says; none where it says nothing. UsageError for a pin that is none or pins nothing."""
+    given: dict[str, str] = {}
+    for pin in pins:
+        name, _, address = pin.partition("=")
+        try:
+            at = str(ipaddress.ip_address(address))
+        except ValueError as error:
+            raise UsageError(f"--pin is `{pin}`; use NAME=ADDRESS, for example shop.test.internal=10.0.0.7") from error
+        if given.setdefault(name.lower(), at) != at:
+            raise UsageError(
+                f"--pin says of `{name}` that it is at {given[name.lower()]} and at {at}; one name has one place in a run"
+            )
+    hosts = ["" if target.managed else host_of(target.url) for target in targets]
+    if unknown := sorted(set(given) - set(hosts)):
+        raise UsageError(f"--pin names `{unknown[0]}`, which is the host of no target of this run")
+    return [given.get(host, "") for host in hosts] if given else []
 
 
 def version_name(args: argparse.Namespace) -> str:

@@ -27,16 +27,27 @@ class Own(msgspec.Struct, frozen=True):
     """What all names end with: a text without it has none of them. Made from the names."""
     quoted: tuple[bytes, ...] = ()
     """The names as they stand in a query (``127.0.0.1%3A8001``), in both ways to write that. Made from the names."""
+    sent: tuple[bytes, ...] = ()
+    """What targets of the run are called in Host, where it is not their address; the same for all of them, so that what is no
+    echo stays equal on both sides."""
+    heard: re.Pattern[bytes] | None = None
+    """Those as names of their own and not in longer ones, also as they stand in a query. Made from them."""
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "number", int(self.port) if self.port else -1)
         backwards = [name[::-1] for name in self.names]
-        spelled = {
-            form for name in self.names for form in (quote(name, safe=""), quote(name, safe="").replace("%3A", "%3a"))
-        }
-        quoted = tuple(form.encode() for form in sorted(spelled, key=len, reverse=True) if "%" in form)
-        msgspec.structs.force_setattr(self, "quoted", quoted)
+        msgspec.structs.force_setattr(self, "quoted", _quoted(self.names))
+        if self.sent:
+            forms = b"|".join(re.escape(form) for form in (*self.sent, *_quoted(self.sent)))
+            heard = re.compile(rb"(?:(?<![\w.-])|(?<=%2[Ff]))(?:" + forms + rb")(?![\w-]|\.\w|(?::|%3[Aa])\d)")
+            msgspec.structs.force_setattr(self, "heard", heard)
         msgspec.structs.force_setattr(self, "end", commonprefix(backwards)[::-1] if backwards else b"")  # noqa: RUF071 - of texts, as meant
+
+
+def _quoted(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Names as they stand in a query, longest first; only those that are written in another way there."""
+    spelled = {form for name in names for form in (quote(name, safe=""), quote(name, safe="").replace("%3A", "%3a"))}
+    return tuple(form.encode() for form in sorted(spelled, key=len, reverse=True) if "%" in form)
 
 
 NOBODY = Own()
@@ -54,5 +65,7 @@ def unechoed(data: bytes, own: Own) -> bytes:
         for name in own.quoted:
             if name in data:
                 data = data.replace(name, SELF)
+    if own.heard is not None and own.heard.search(data) is not None:
+        data = own.heard.sub(SELF, data)
     # One byte is found much faster than a pattern, and as a number at once; many texts have none.
     return TRACE.sub(b"00-trace-00", data) if HYPHEN in data and TRACE.search(data) is not None else data

@@ -13,7 +13,7 @@ from differ.judging import Judgement, Spots
 from differ.letters import observed, topic_of
 from differ.orders import LOOKED_MAX, open_orders, spots_both_ways
 from differ.recorded import Recorded, open_draws, spots_as_recorded
-from differ.rows import own_of
+from differ.rows import owns_of
 from echolane.errors import EcholaneError
 from echolane.exchange import Exchange
 from echolane.frame import FrameDamaged, decode_frame
@@ -48,7 +48,7 @@ def given_both_ways(
         return frozenset()
     looked = {spot: _some(store, journal, spec.run, *spot) for spot in asked}
     try:
-        return spots_both_ways(looked, [own_of(target) for target in spec.targets])
+        return spots_both_ways(looked, owns_of(spec.targets))
     except EcholaneError:  # the journal is away: the orders stay undecided
         return frozenset()
 
@@ -76,7 +76,7 @@ def given_as_recorded(
         spot: [answered[exchange] for exchange in exchanges if exchange in answered]
         for spot, exchanges in asked.items()
     }
-    return spots_as_recorded(looked, own_of(spec.targets[BASE]))
+    return spots_as_recorded(looked, owns_of(spec.targets)[BASE])
 
 
 def _recorded(journal: Journal, recording: Recording, wanted: set[str]) -> dict[str, Exchange]:

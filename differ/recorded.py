@@ -75,6 +75,8 @@ class _Look:
             observation.answer_of(BRANCH),
         )
         self._asked, self._base = (observation.method, observation.target), base
+        self._sent = Own(sent=base.sent) if base.sent else NOBODY
+        """Of what was recorded nothing is an echo but a name that targets are sent, which mostly is the recorded one."""
 
     def as_recorded(self, where: str) -> bool:
         """See :func:`as_recorded`."""
@@ -98,7 +100,7 @@ class _Look:
     @cached_property
     def _then(self) -> Compared:
         """What was recorded, and what base says."""
-        return self._compared(self._recorded, self._one, (NOBODY, self._base))
+        return self._compared(self._recorded, self._one, (self._sent, self._base))
 
     @cached_property
     def _now(self) -> Compared:

@@ -21,6 +21,7 @@ from differ.echoes import Own
 from differ.rules import PLUGIN, Ask, Lens, Rulebook, nobody
 from differ.samples import Samples
 from differ.sequential import Live
+from echolane.authorities import OWN, RECORDED
 from echolane.exchange import Response
 from echolane.observation import ANSWERED, BASE, BRANCH, BRANCH_CONTROL, CONTROL, FAILED, Observation, Shot, TargetInfo
 from echolane.runspec import RunSpec
@@ -68,7 +69,7 @@ class RowMaker:
         self._constant = {"run": spec.run, "service": spec.service, "topic": f"observations.{spec.run}"}
         self._settings = settings
         self._identity = result_hash(spec.run)
-        self._own = [own_of(target) for target in spec.targets]
+        self._own = owns_of(spec.targets)
         self._varying: list[tuple[Any, ...]] = []
         self._rules = Rulebook(spec.rules, ask) if spec.rules else None
         self._names = DIFFERING if self._rules is None else RULED
@@ -228,15 +229,20 @@ def sized(text: str) -> bytes:
     return len(data).to_bytes(4, "big") + data
 
 
-def own_of(target: TargetInfo) -> Own:
-    """What a target may echo of itself."""
+def owns_of(targets: Sequence[TargetInfo]) -> list[Own]:
+    """What each target of a run may echo of itself: its own address, and the names that any of them is sent."""
+    sent = tuple(sorted({t.host.encode() for t in targets if t.host not in {OWN, RECORDED}}, key=len, reverse=True))
+    return [_own_of(target, sent) for target in targets]
+
+
+def _own_of(target: TargetInfo, sent: tuple[bytes, ...]) -> Own:
     parts = urlsplit(target.url)
     port = str(parts.port or (443 if parts.scheme == "https" else 80))
     host = parts.hostname or ""
     names = {parts.netloc, f"{host}:{port}"}
     if host in {"127.0.0.1", "localhost", "::1"}:
         names |= {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]", "0.0.0.0")}  # noqa: S104 - what answers say
-    return Own(tuple(sorted((name.encode() for name in names), key=len, reverse=True)), port)
+    return Own(tuple(sorted((name.encode() for name in names), key=len, reverse=True)), port, sent=sent)
 
 
 def statuses(observation: Observation) -> list[int]:

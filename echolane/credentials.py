@@ -1,5 +1,7 @@
 """With which credentials a target is fired at: ``[targets.NAME.credentials]`` of ``echolane.toml``, read and refused with its line.
 
+The other key of ``[targets.NAME]``, ``host``, is read here too and means what :mod:`echolane.authorities` says.
+
 NAME is a target's role (``base``, ``control``, ``branch``, ``branch_control``), its host or host:port, or ``default``. Secrets never stand
 in the file: it names the environment variable, the file or the command that has them.
 """
@@ -14,6 +16,7 @@ from typing import Any, cast
 
 import msgspec
 
+from echolane.authorities import checked_host, names_of
 from echolane.errors import UsageError
 from echolane.observation import TARGETS
 
@@ -130,31 +133,33 @@ AS_RECORDED = Credentials(RECORDED)
 
 def credentials_of(targets: Mapping[str, Credentials], role: str, authority: str, *, loopback: bool) -> Credentials:
     """The credentials of one target: by role (a control has its version's), by address, by default."""
-    twin = {"control": "base", "branch_control": "branch"}.get(role, role)
-    host = authority.rpartition(":")[0] if re.search(r":\d+\Z", authority) else authority
-    for name in (role, twin, authority.lower(), host.lower(), "default"):
+    for name in names_of(role, authority):
         if name in targets:
             return targets[name]
     return Credentials(RECORDED if loopback else MASKED)
 
 
-def read_targets(table: Any, place: Callable[[str], str]) -> dict[str, Credentials]:
-    """The ``[targets]`` of the file; ``place`` names file and line of a key. UsageError says which value is wrong."""
+def read_targets(table: Any, place: Callable[[str], str]) -> tuple[dict[str, Credentials], dict[str, str]]:
+    """The ``[targets]`` of the file: credentials and ``host``; ``place`` names file and line of a key. UsageError says which value is wrong."""
     if not isinstance(table, dict):
         raise UsageError(f"{place('targets')}: `targets` is a table, for example [targets.branch.credentials]")
     found: dict[str, Credentials] = {}
+    hosts: dict[str, str] = {}
     for name, target in cast("dict[str, Any]", table).items():
         where = f"targets.{name}"
         _known_name(name, place(where))
         if not isinstance(target, dict):
             raise UsageError(f"{place(where)}: `{where}` is a table, for example [{where}.credentials]")
         for key, value in cast("dict[str, Any]", target).items():
-            if key != "credentials":
+            if key == "credentials":
+                found[name.lower()] = _read(value, f"{where}.credentials", place)
+            elif key == "host":
+                hosts[name.lower()] = checked_host(value, f"{where}.host", place(f"{where}.host"))
+            else:
                 raise UsageError(
-                    f"{place(f'{where}.{key}')}: unknown setting `{where}.{key}`{_meant(key, ['credentials'])}"
+                    f"{place(f'{where}.{key}')}: unknown setting `{where}.{key}`{_meant(key, ['credentials', 'host'])}"
                 )
-            found[name.lower()] = _read(value, f"{where}.credentials", place)
-    return found
+    return found, hosts
 
 
 def _known_name(name: str, place: str) -> None:

@@ -99,6 +99,8 @@ class TargetInfo(msgspec.Struct, frozen=True, omit_defaults=False):
     """False when a control is the same process as its twin (``--control`` not given): copies agree by construction."""
     managed: bool = False
     """Whether Echolane started it (``--base-cmd``)."""
+    host: str = "target"
+    """What it is called in Host: ``target`` (as its URL says), ``recorded``, or a name (:mod:`echolane.authorities`)."""
 
 
 __all__ = ["Headers", "Intent", "Observation", "Response", "Shot", "TargetInfo"]

@@ -76,6 +76,9 @@ class RunSpec(msgspec.Struct, frozen=True):
     triage: list[Decision] = []
     """What was said of findings and in force when the run began, at most one of each; its rules are the last of ``rules``."""
     addresses: list[str] = []
-    """Where the check before the first request found each of ``targets``; empty before it, and in specs of older versions."""
+    """Where the check before the first request found each of ``targets``, and before it where each is pinned: empty where a name
+    is to be looked up. There are none in specs of older versions."""
+    protected: list[str] = []
+    """What it must not fire at; whoever fires adds what it is told itself (:mod:`echolane.protected`)."""
     lost: Lost = NOTHING
     """What of ``recording`` could not be read when the run was planned; nothing before that, and in specs of older versions."""

@@ -55,6 +55,7 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     late_after_s: float = 1.0
     stop_on: list[str] = []
     retry_after_max_s: float = 30.0
+    protected: list[str] = []
     dry_run_header: str = "x-echolane-dry-run"
     idempotency_headers: list[str] = msgspec.field(default_factory=lambda: ["Idempotency-Key", "X-Idempotency-Key"])
     connect_timeout_s: float = 3.0
@@ -111,6 +112,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kafka: Options = Options()
     targets: dict[str, Credentials] = {}
     """By role, host or ``default``: see :mod:`echolane.credentials`."""
+    hosts: dict[str, str] = {}
     api: Api = Api()
     grafana: Grafana = Grafana()
     up: Up = Up()
@@ -167,6 +169,7 @@ WHAT = {
     "replay.late_after_s": "seconds that it must be late to be skipped",
     "replay.stop_on": "conditions that end a run early, for example errors>5% or branch:p99>2s",
     "replay.retry_after_max_s": "seconds that a target is given at once that answers 429 or 503 with Retry-After; 0 for none",
+    "replay.protected": "hosts (shop.example, *.shop.example), addresses and networks that no run ever fires at, whatever its flags allow",
     "replay.dry_run_header": "the header that writes carry with --dry-run (as NAME: 1), and that an application echoes that changes nothing",
     "replay.idempotency_headers": "headers whose keys are replaced: a new one for each run and target, the same for the same recorded key",
     "replay.connect_timeout_s": "seconds until a connection must stand",
@@ -281,8 +284,8 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], toml_path: Path) 
     for layer in layers:
         for key, value, source in layer:
             values[key], sources[key] = _checked(key, value, source), source
-    targets = read_targets(tree.get("targets", {}), lambda key: f"{toml_path} line {_line_of(text, key)}")
-    nested: dict[str, Any] = {"sources": sources, "targets": targets}
+    targets, hosts = read_targets(tree.get("targets", {}), lambda key: f"{toml_path} line {_line_of(text, key)}")
+    nested: dict[str, Any] = {"sources": sources, "targets": targets, "hosts": hosts}
     for key, value in values.items():
         room, dot, name = key.partition(".")
         (nested.setdefault(room, {}) if dot else nested)[name or key] = value

@@ -91,12 +91,12 @@ async def unechoed(
     targets: Sequence[Target], header: str, key: bytes, run: str, patience: Patience = PATIENCE
 ) -> list[str]:
     """Ask each target once, with a safe request; the names of those that do not echo."""
-    found: dict[tuple[str, str | None], bool] = {}
+    found: dict[tuple[str, str | None, str], bool] = {}
     silent: list[str] = []
     asking = DryRun(header)
     async with asyncio.TaskGroup() as tasks:
         for target in targets:
-            place = (target.url, target.lane)
+            place = target.place
             if place not in found:
                 shot: Probe = await probe(target.address, tasks.create_task, _wire(target, header, key, run), patience)
                 found[place] = shot.answer is not None and asking.echoed(shot.answer)

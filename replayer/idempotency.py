@@ -38,6 +38,10 @@ class Keys:
     def __repr__(self) -> str:
         return f"<Keys of {len(self._names)} headers>"
 
+    def replaces(self, name: bytes, value: bytes) -> bool:
+        """Whether a header is a key that is replaced."""
+        return name.lower() in self._names and len(value) >= KEY_MIN
+
     def rewritten(self, headers: Headers, target: int, turn: int = 0) -> tuple[Headers, dict[bytes, bytes]]:
         """The headers for one target, and of each key that was replaced: ours → the recorded one.
 
@@ -46,7 +50,7 @@ class Keys:
         found: dict[bytes, bytes] = {}
         out = headers
         for place, (name, value) in enumerate(headers):
-            if name.lower() in self._names and len(value) >= KEY_MIN:
+            if self.replaces(name, value):
                 new = self._key(value, b"%d.%d" % (target, turn) if turn else b"%d" % target)
                 if new == value:
                     continue

@@ -11,6 +11,7 @@ from echolane.exchange import Exchange, Request, Response
 from echolane.home import Home
 from echolane.keys import load_mark_key, load_seal_keys
 from echolane.masks import Masker
+from echolane.protected import protected_of
 from echolane.runspec import RunSpec
 from echolane.seal import Opener, Sealer
 from echolane.settings import Settings
@@ -32,7 +33,15 @@ async def prepared(
 ) -> tuple[list[Target], ReplayOptions]:
     """The targets of a run, checked and found, and how it fires."""
     targets = await resolve(
-        make_targets(spec.targets, spec.allow_hosts, spec.allow_writes, spec.methods, settings.targets, spec.networks),
+        make_targets(
+            spec.targets,
+            spec.allow_hosts,
+            spec.allow_writes,
+            spec.methods,
+            settings.targets,
+            spec.networks,
+            protected_of([*spec.protected, *settings.replay.protected]),
+        ),
         spec.addresses,
     )
     options = options_of(home, spec, settings, decided, targets)
@@ -45,8 +54,9 @@ async def prepared(
 async def prepared_one(home: Home, spec: RunSpec, settings: Settings) -> tuple[Target, ReplayOptions]:
     """The same for what fires at one target only, which stands where base stands."""
     [info] = spec.targets
-    check_allowed(info.url, spec.allow_hosts, spec.allow_writes, spec.methods)
-    [target] = await resolve([target_of(0, info, spec.methods, settings.targets)])
+    protected = protected_of([*spec.protected, *settings.replay.protected])
+    check_allowed(info.url, spec.allow_hosts, spec.allow_writes, spec.methods, protected)
+    [target] = await resolve([target_of(0, info, spec.methods, settings.targets, protected)], spec.addresses)
     return target, options_of(home, spec, settings, targets=[target])
 
 

@@ -18,6 +18,7 @@ from echolane.errors import RefusedForSafety, TargetUnavailable
 from echolane.home import Home
 from echolane.keys import load_mark_key
 from echolane.marks import LANE_SERVED, Signer, fresh_traceparent, prepare_headers
+from echolane.protected import Protected, protected_of
 from echolane.runspec import RunSpec
 from replayer.answer import Answer, headers_of
 from replayer.connection import Connection, LiveShot, Patience, Pool
@@ -68,19 +69,26 @@ async def probe(
     return shot
 
 
-def check_targets(home: Home, spec: RunSpec) -> RunSpec:
+def check_targets(home: Home, spec: RunSpec, protected: Sequence[str] = ()) -> RunSpec:
     """Before there is a loop: every target accepts connections, and every lane is served. The spec with the addresses that were asked.
 
     Raises:
         TargetUnavailable: a target refuses, or does not answer the probe of its lane.
-        RefusedForSafety: the answer does not name the lane.
+        RefusedForSafety: the answer does not name the lane, or a target is protected, by the spec or now.
     """
-    return asyncio.run(_check(load_mark_key(home.keys, os.environ), spec))
+    return asyncio.run(_check(load_mark_key(home.keys, os.environ), spec, protected_of([*spec.protected, *protected])))
 
 
-async def _check(key: bytes, spec: RunSpec) -> RunSpec:
+async def _check(key: bytes, spec: RunSpec, protected: Protected) -> RunSpec:
     targets = await resolve(
-        make_targets(spec.targets, spec.allow_hosts, spec.allow_writes, spec.methods, networks=spec.networks),
+        make_targets(
+            spec.targets,
+            spec.allow_hosts,
+            spec.allow_writes,
+            spec.methods,
+            networks=spec.networks,
+            protected=protected,
+        ),
         spec.addresses,
     )
     if spec.firing.lane_check:
@@ -91,12 +99,12 @@ async def _check(key: bytes, spec: RunSpec) -> RunSpec:
 
 async def prove_lanes(targets: Sequence[Target], key: bytes, run: str) -> None:
     """Ask each address in its lane, once."""
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, str | None, str]] = set()
     async with asyncio.TaskGroup() as tasks:
         for target in targets:
-            if target.lane is None or (target.url, target.lane) in seen:
+            if target.lane is None or target.place in seen:
                 continue
-            seen.add((target.url, target.lane))
+            seen.add(target.place)
             wire = b"GET / HTTP/1.1\r\n" + prepare_headers(
                 [],
                 authority=target.authority.encode("latin-1"),

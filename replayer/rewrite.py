@@ -47,7 +47,7 @@ class Jar:
         """Take in the Set-Cookie headers of the recorded answer (masked) and of this target's (as sent): name, recorded value, its value."""
         theirs = dict(set_cookies(answered))
         found = [(name, value, theirs[name]) for name, value in set_cookies(recorded) if name in theirs]
-        found = [one for one in found if one[1] not in _GONE and one[2] not in _GONE]
+        found = [one for one in found if not is_gone(one[1]) and not is_gone(one[2])]
         self.take(session, found)
         return found
 
@@ -91,6 +91,11 @@ class Jar:
                     notes.append(f"cookie {key[0].decode('latin-1')}")
             headers.append((name, b";".join(parts)))
         return Rewritten(headers, notes, values)
+
+
+def is_gone(value: bytes) -> bool:
+    """Whether a cookie that is set to this is taken away."""
+    return value in _GONE
 
 
 def cookie_pairs(value: bytes) -> list[tuple[bytes, bytes]]:

@@ -1,9 +1,9 @@
 """Targets: where a run fires, whether it may, and whether anybody is there.
 
 A URL on this machine is allowed, with writes if the run asks for them; any other host needs ``--allow-host NAME``, and
-``--allow-writes NAME`` for writes (design §6). A name is looked up once, by the check before the first request, and its address
-is kept in the run's spec: who fires, all workers and ``--resume`` connect to that one, so that a name which moves to production
-takes nothing with it.
+``--allow-writes NAME`` for writes (design §6); what is protected is never fired at, whatever they say. A name is looked up once, by
+the check before the first request, and its address is kept in the run's spec: who fires, all workers and ``--resume`` connect to
+that one, so that a name which moves to production takes nothing with it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from echolane.addresses import Network, networks_of, refusal
+from echolane.authorities import OWN, RECORDED, host_in, sent_to
 from echolane.credentials import AS_RECORDED, Credentials, credentials_of
 from echolane.errors import RefusedForSafety, TargetUnavailable, UsageError
 from echolane.observation import TARGETS, TargetInfo
+from echolane.protected import NOTHING, Protected
 
 CONNECT_S = 3.0
 
@@ -36,12 +38,14 @@ class Target:
     """Whether seals are opened for it: only where the recorded users' credentials may go."""
     credentials: Credentials = AS_RECORDED
     """What stands in the place of the recorded users' credentials."""
-    host_mode: str = "target"
-    """The authority it is sent: ``target`` (its own), ``recorded``, or a name."""
+    host: str = OWN
+    """What it is called in Host, and where that is the recorded one or a name of its own (:mod:`echolane.authorities`)."""
     own_instance: bool = True
     """False for a control that is the same process as its twin."""
     networks: tuple[Network, ...] | None = None
     """In which its address may be, beside public ones; None where it may be any."""
+    protected: Protected = NOTHING
+    """Where its address must not be."""
     address: tuple[str, int] = ("", 0)
     """Where to connect, once :func:`check_reachable` has found it."""
 
@@ -52,8 +56,13 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """Host and port as the URL names them."""
-        return urlsplit(self.url).netloc
+        """What it is called where no recorded request says it: a name, else host and port as the URL names them."""
+        return sent_to(TargetInfo(self.url, host=self.host))
+
+    @property
+    def place(self) -> tuple[str, str | None, str]:
+        """What tells two places apart that answer for themselves."""
+        return self.url, self.lane, self.host
 
 
 def make_targets(
@@ -63,23 +72,29 @@ def make_targets(
     methods: str,
     configured: Mapping[str, Credentials] | None = None,
     networks: Sequence[str] | None = None,
+    protected: Protected = NOTHING,
 ) -> list[Target]:
     """The targets of a run, checked: RefusedForSafety where one may not be fired at, UsageError where they make no sense."""
     for info in infos:
-        check_allowed(info.url, allow_hosts, allow_writes, methods)
+        check_allowed(info.url, allow_hosts, allow_writes, methods, protected)
     base, branch = infos[0], infos[2]
     if base.url == branch.url and base.lane == branch.lane:
         raise UsageError(f"base and branch are both {base.url}; give two addresses, or --lane for the branch")
-    targets = [target_of(index, info, methods, configured or {}) for index, info in enumerate(infos)]
+    targets = [target_of(index, info, methods, configured or {}, protected) for index, info in enumerate(infos)]
     if networks is None:
         return targets
     allowed = networks_of(networks, "networks")
     return [replace(one, networks=allowed) if one.name.startswith("branch") else one for one in targets]
 
 
-def target_of(index: int, info: TargetInfo, methods: str, configured: Mapping[str, Credentials]) -> Target:
+def target_of(
+    index: int, info: TargetInfo, methods: str, configured: Mapping[str, Credentials], protected: Protected = NOTHING
+) -> Target:
     """One target as the settings have it: whether it is written to, and with whose credentials it is fired at."""
     local = is_loopback(host_of(info.url))
+    if not local and info.host not in {OWN, RECORDED}:
+        # What chooses by Host where requests go would take it to production.
+        protected.refuse(f"`{info.host}`, as {TARGETS[index]} {info.url} is called,", host=host_in(info.host))
     credentials = credentials_of(configured, TARGETS[index], urlsplit(info.url).netloc, loopback=local)
     return Target(
         index,
@@ -88,13 +103,22 @@ def target_of(index: int, info: TargetInfo, methods: str, configured: Mapping[st
         allow_writes=methods == "all",
         credentials_recorded=credentials.opens(loopback=local),
         credentials=credentials,
+        host=info.host,
+        protected=protected,
         own_instance=info.own_instance,
     )
 
 
-def check_allowed(url: str, allow_hosts: Sequence[str], allow_writes: Sequence[str], methods: str) -> None:
+def check_allowed(
+    url: str,
+    allow_hosts: Sequence[str],
+    allow_writes: Sequence[str],
+    methods: str,
+    protected: Protected = NOTHING,
+) -> None:
     """RefusedForSafety unless this URL may be fired at with these methods (``safe`` or ``all``)."""
     host = host_of(url)
+    protected.refuse(f"target {url}", host=host)
     if is_loopback(host):
         return
     if host not in {name.lower() for name in allow_hosts}:
@@ -129,10 +153,10 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_reachable(infos: Sequence[TargetInfo]) -> None:
-    """TargetUnavailable names the first target that refuses or does not accept in time (before there is a loop)."""
-    targets = [Target(index, info.url) for index, info in enumerate(infos)]
-    asyncio.run(resolve(targets))
+def check_reachable(infos: Sequence[TargetInfo], protected: Protected = NOTHING) -> list[str]:
+    """The addresses at which targets accept, for whoever fires; TargetUnavailable names the first that does not (before there is a loop)."""
+    targets = [Target(index, info.url, protected=protected) for index, info in enumerate(infos)]
+    return [target.address[0] for target in asyncio.run(resolve(targets))]
 
 
 async def resolve(targets: Sequence[Target], kept: Sequence[str] = ()) -> list[Target]:
@@ -140,7 +164,7 @@ async def resolve(targets: Sequence[Target], kept: Sequence[str] = ()) -> list[T
 
     Raises:
         TargetUnavailable: the first that refuses, or does not accept in time.
-        RefusedForSafety: the first whose address is in none of its networks.
+        RefusedForSafety: the first whose address is in none of its networks, or is protected.
     """
     found: dict[tuple[str, bool, str], tuple[str, int]] = {}
     placed: list[Target] = []
@@ -159,7 +183,10 @@ async def _address_of(target: Target, kept: str) -> tuple[str, int]:
     host, port = parts.hostname or "", parts.port or 80
     local = is_loopback(host)
     reason = "does not accept connections"
-    for ip in [kept] if kept else await _looked_up(target, host, port):
+    places = [kept] if kept else await _looked_up(target, host, port)
+    for ip in places:  # all of them, before any is connected to
+        target.protected.refuse(f"{target.name} {target.url}", address=ip)
+    for ip in places:
         if local and not ipaddress.ip_address(ip.partition("%")[0]).is_loopback:
             continue  # a hosts file that sends localhost elsewhere is not followed
         # The address that is checked is the one that all connections of the run go to.
@@ -177,7 +204,7 @@ async def _address_of(target: Target, kept: str) -> tuple[str, int]:
             return ip, port
     if kept and not local:
         raise TargetUnavailable(
-            f"{target.name} {target.url} {reason} at {kept}, where this run found it; start it there, or begin a new run"
+            f"{target.name} {target.url} {reason} at {kept}, where this run found it or it is pinned; start it there, or begin a new run"
         )
     raise TargetUnavailable(f"{target.name} {target.url} {reason}; start it, or check the port")
 

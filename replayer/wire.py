@@ -14,12 +14,13 @@ from contextlib import suppress
 
 from msgspec.structs import replace as with_fields
 
+from echolane.authorities import RECORDED, authority_ok, host_in
 from echolane.bodies import encode
 from echolane.errors import EcholaneError
 from echolane.exchange import Exchange, Headers, Request
 from echolane.marks import HeaderRefused, Signer, fresh_traceparents, prepare_headers
 from replayer.digests import Bodies, has_digest, with_digests
-from replayer.targets import Target
+from replayer.targets import Target, host_of, is_loopback
 from replayer.wearing import with_masks
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -125,7 +126,15 @@ class Wires:
         """The header that writes carry so that nothing is changed; empty for none."""
         self._signer = Signer(mark_key, run)
         self._open_seal = open_seal
-        self._authorities = [_authority_of(target) for target in targets]
+        self._authorities = [target.authority.encode("latin-1") if target else b"" for target in targets]
+        self._as_recorded = [target is not None and target.host == RECORDED for target in targets]
+        """Whether a target is sent the recorded authority, where a request has one."""
+        self._guards = [
+            target.protected
+            for target in targets
+            if target is not None and target.host == RECORDED and not is_loopback(host_of(target.url))
+        ]
+        """Of targets elsewhere: what chooses by Host where requests go would take a protected name to production."""
         self._lanes = [target.lane if target else None for target in targets]
         self._opening = [
             open_seal is not None and target is not None and target.credentials_recorded for target in targets
@@ -135,7 +144,11 @@ class Wires:
         """What of it is not: a provider gives it."""
 
     def prepare(self, exchange: Exchange) -> Prepared:
-        """The exchange, ready to be written for any target."""
+        """The exchange, ready to be written for any target. Raises :class:`Unsendable` where a name that it had is protected."""
+        if self._guards:
+            name = host_in(exchange.request.authority.rpartition("@")[2])
+            if any(guard.holds_name(name) for guard in self._guards):
+                raise Unsendable("protected-host")
         return Prepared(self, exchange, self._signer.sign(exchange.id))
 
     def version(self, exchange: Exchange, mark: bytes, *, opened: bool, index: int) -> _Version:
@@ -172,8 +185,9 @@ class Wires:
     def address(self, exchange: Exchange, index: int) -> tuple[bytes, str | None]:
         """Authority and lane of a target."""
         authority = self._authorities[index]
-        if authority is None:
-            authority = exchange.request.authority.encode("latin-1", "replace")
+        # Without a user's name, which Host never has; what was imported may be no authority at all.
+        if self._as_recorded[index] and authority_ok(recorded := exchange.request.authority.rpartition("@")[2]):
+            authority = recorded.encode("ascii")
         return authority, self._lanes[index]
 
     def shared(self, index: int) -> int:
@@ -236,15 +250,6 @@ class Prepared:
             self._versions[key] = version
             self.secrets += version.secrets
         return version, authority, lane
-
-
-def _authority_of(target: Target | None) -> bytes | None:
-    """What a target is called in Host; None for as recorded."""
-    if target is None:
-        return b""
-    if target.host_mode == "recorded":
-        return None
-    return (target.authority if target.host_mode == "target" else target.host_mode).encode("latin-1")
 
 
 def _has_length(request: Request) -> bool:

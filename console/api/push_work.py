@@ -13,12 +13,13 @@ from console.api.hook_settings import Armed
 from console.api.launching import ENDED, Asked, QueueFull
 from console.api.problems import Problem
 from console.api.pushes import Push
-from console.api.readiness import why_not_ready
+from console.api.readiness import Kept, why_not_ready
 from console.api.targets import filled
 from echolane import log
 from echolane.errors import EcholaneError, HomeError, RefusedForSafety, UsageError
 from echolane.keys import load_mark_key
 from echolane.marks import Signer
+from echolane.protected import protected_of
 from echolane.runlog import CANCEL
 
 AT_ONCE = 32
@@ -98,14 +99,17 @@ class PushWork:
     async def _wait_ready(self, push: Push, run: str, armed: Armed, stop: asyncio.Event) -> str:
         """Until the branch is there: empty; or what is missing after the time that it has."""
         hook, target = armed.hook, armed.target
-        urls = [filled(url, push.branch) for url in (target.url, target.control) if url]
+        places = ((target.url, target.address), (target.control, target.control_address))
+        urls = [(filled(url, push.branch), pin) for url, pin in places if url]
+        protected = protected_of(self._site.settings.replay.protected)
         lane = filled(target.lane, push.branch)
         version = (hook.version_header, "" if push.commit.startswith("call-") else push.commit)
         deadline = time.monotonic() + hook.wait_s
         while True:
             why = ""
-            for url in urls:
-                why = why or await why_not_ready(url, lane, hook.ready, version, armed.networks, self._signer)
+            for url, pin in urls:
+                kept = Kept(pin, protected)
+                why = why or await why_not_ready(url, lane, hook.ready, version, armed.networks, self._signer, kept)
             if not why or stop.is_set() or push.state != "waiting" or push.run != run:
                 return ""
             if time.monotonic() > deadline:

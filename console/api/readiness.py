@@ -11,11 +11,13 @@ import ipaddress
 import os
 import socket
 from collections.abc import Sequence
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from echolane.addresses import Network, refusal
 from echolane.errors import RefusedForSafety
 from echolane.marks import LANE_SERVED, Signer, fresh_traceparent, prepare_headers
+from echolane.protected import NOTHING, Protected
 from replayer.answer import Answer, headers_of
 from replayer.probing import PATIENCE, probe, served_by
 from replayer.targets import host_of, is_loopback
@@ -27,11 +29,30 @@ COMMIT_MIN = 7
 """Digits by which a commit is known."""
 
 
+class Kept(NamedTuple):
+    """What the operator said of where a branch is."""
+
+    pinned: str = ""
+    """Its address; empty where its name is looked up."""
+    protected: Protected = NOTHING
+    """Where it must not be."""
+
+
 async def why_not_ready(
-    url: str, lane: str, path: str, version: tuple[str, str], networks: Sequence[Network], signer: Signer
+    url: str,
+    lane: str,
+    path: str,
+    version: tuple[str, str],
+    networks: Sequence[Network],
+    signer: Signer,
+    kept: Kept | None = None,
 ) -> str:
     """What is missing, for a person; empty where the branch is there. RefusedForSafety where its address may not be connected to."""
-    found = await addresses(url, networks)
+    kept = kept or Kept()
+    kept.protected.refuse(f"`{host_of(url)}`", host=host_of(url))
+    found = await addresses(url, networks, kept.pinned)
+    for address, _ in found:
+        kept.protected.refuse(f"`{host_of(url)}`", address=address)
     if not found:
         return f"the name `{host_of(url)}` has no address"
     wire = f"GET {path or '/'} HTTP/1.1\r\n".encode() + prepare_headers(
@@ -65,9 +86,13 @@ def unready(answer: Answer, path: str, lane: str, version: tuple[str, str]) -> s
     return ""
 
 
-async def addresses(url: str, networks: Sequence[Network]) -> list[tuple[str, int]]:
-    """Where a URL leads, all of it allowed; none where the name has no address. RefusedForSafety names the first that is not."""
-    return await addresses_of(host_of(url), urlsplit(url).port or 80, networks, "networks")
+async def addresses(url: str, networks: Sequence[Network], pinned: str = "") -> list[tuple[str, int]]:
+    """Where a URL leads, or is pinned, all of it allowed; none where the name has no address. RefusedForSafety names the first that is not."""
+    port = urlsplit(url).port or 80
+    if pinned:
+        _check(host_of(url), pinned, networks, "networks")
+        return [(pinned, port)]
+    return await addresses_of(host_of(url), port, networks, "networks")
 
 
 async def addresses_of(host: str, port: int, networks: Sequence[Network], setting: str) -> list[tuple[str, int]]:
@@ -79,9 +104,13 @@ async def addresses_of(host: str, port: int, networks: Sequence[Network], settin
         return []
     found = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in infos))[:ADDRESSES_MAX]
     for text in found:
-        local = is_loopback(host) and ipaddress.ip_address(text.partition("%")[0]).is_loopback
-        if not local and (why := refusal(text, networks)):
-            raise RefusedForSafety(
-                f'`{host}` leads to {why}; if that is meant, name its network in the hook: {setting} = ["10.0.0.0/8"]'
-            )
+        _check(host, text, networks, setting)
     return [(text, port) for text in found]
+
+
+def _check(host: str, text: str, networks: Sequence[Network], setting: str) -> None:
+    local = is_loopback(host) and ipaddress.ip_address(text.partition("%")[0]).is_loopback
+    if not local and (why := refusal(text, networks)):
+        raise RefusedForSafety(
+            f'`{host}` leads to {why}; if that is meant, name its network in the hook: {setting} = ["10.0.0.0/8"]'
+        )

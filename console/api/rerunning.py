@@ -29,7 +29,7 @@ SPEC = "SELECT spec FROM runs_v WHERE run = {run:String}"
 MADE_ANEW = frozenset(
     f"--{name}"
     for name in (
-        *("base", "branch", "control", "branch-control", "lane", "allow-host", "allow-writes"),
+        *("base", "branch", "control", "branch-control", "lane", "allow-host", "allow-writes", "pin"),
         *("branch-name", "methods", "recording", "last"),
     )
 )

@@ -6,6 +6,7 @@ target's URL and lane is filled with the branch's name, made a DNS label: a name
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,10 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lane: str = ""
     control: str = ""
     """A second instance of it; without one it is fired at twice."""
+    address: str = ""
+    """Where it is, so that nobody is asked where its name leads."""
+    control_address: str = ""
+    """The same of its control."""
     writes: bool = False
     """Whether runs may write to it."""
 
@@ -117,7 +122,24 @@ def _target(one: Any, where: str) -> Target:
             http_url(url.replace(HOLE, "branch"), f"{where}: {key}")
     if HOLE in target.control and HOLE not in target.url:
         raise UsageError(f"{where}: control has {HOLE} and url has not")
+    for key, address in (("address", target.address), ("control_address", target.control_address)):
+        if address and not is_address(address):
+            raise UsageError(f"{where}: {key} is `{address}`; it must be an address such as 10.0.0.7 or fd00::7")
+    if target.control_address and not target.control:
+        raise UsageError(f"{where}: control_address is set and control is not")
+    same = target.control and host_of(target.url.replace(HOLE, "b")) == host_of(target.control.replace(HOLE, "b"))
+    if same and target.control_address != target.address:
+        raise UsageError(f"{where}: url and control have one host, so address and control_address must be the same")
     return target
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an address as such."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def label(branch: str) -> str:
@@ -142,10 +164,11 @@ def words(base: Target, branch: Target, branch_name: str, *, writes: bool) -> li
         found.append(f"--{role}={url}")
         twin = "control" if role == "base" else "branch-control"
         found += [f"--{twin}={control}"] if control else []
-        for address in (url, control):
+        for address, pin in ((url, target.address), (control, target.control_address)):
             host = host_of(address) if address else "localhost"
             if not is_loopback(host):
                 found += [f"--allow-host={host}"]
                 found += [f"--allow-writes={host}"] if writes and target.writes else []
+            found += [f"--pin={host}={pin}"] if pin else []
     lane = filled(branch.lane, branch_name)
     return [*found, f"--lane={lane}"] if lane else found

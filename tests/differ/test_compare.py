@@ -231,6 +231,19 @@ def test_a_targets_own_name_is_no_difference() -> None:
     assert places(between(old, new.replace("/a", "/b"), context=Context(own=own))) == {("body:$.url", "value")}
 
 
+def test_a_name_that_a_target_is_sent_is_its_own_on_both_sides() -> None:
+    """A sent name against the other's address is no difference, also in a query; longer names that hold it stay what they are."""
+    sent = (b"shop.example",)
+    own = (Own((b"127.0.0.1:8001",), "8001", sent=sent), Own((b"127.0.0.1:8002",), "8002", sent=sent))
+    old = '{"url": "http://shop.example/a", "next": "?u=http%3A%2F%2Fshop.example%2Fa", "by": "work.shop.example.org"}'
+    new = old.replace("//shop.example", "//127.0.0.1:8002").replace("%2Fshop.example", "%2F127.0.0.1%3A8002")
+
+    assert between(old, new, context=Context(own=own)) == []
+    assert between(old, old.replace("shop.example", "SELF"), context=Context(own=own)) != []
+    other = new.replace("work.shop.example.org", "work.127.0.0.1:8002.org")
+    assert places(between(old, other, context=Context(own=own))) == {("body:$.by", "value")}
+
+
 def test_two_clocks_are_flagged() -> None:
     """Times of the answers themselves are known as clocks, in any of the usual spellings; a fixed date is not."""
     now = 1_795_448_000_000_000_000

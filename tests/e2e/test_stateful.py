@@ -90,7 +90,7 @@ def test_without_correlation_the_shop_does_not_answer_as_recorded(recorded: Worl
 
 
 def test_what_will_be_rewritten_is_said_before_and_after(recorded: World) -> None:
-    """`--explain` lists what would be fired, tied and skipped and sends nothing; `show --rewrites` tells what each target was sent instead."""
+    """`--explain` lists what would be fired, tied and skipped and sends nothing; `show --rewrites` tells what each target was sent instead, as foretold."""
     targets = ["--base-cmd", command(), "--branch-cmd", command()]
     words = ["run", "--service", "shop", "--home", recorded.home, *targets, "--explain"]
     safe, everything = recorded.call(*words), recorded.call(*words, "--methods", "all")
@@ -110,6 +110,12 @@ def test_what_will_be_rewritten_is_said_before_and_after(recorded: World) -> Non
 
     assert len({one["exchange"] for one in rewritten}) == len(rewritten) >= USERS * 15
     assert all(set(one["rewrites"]) == {"base", "control", "branch", "branch_control"} for one in rewritten)
+    at_base = [note for one in rewritten for note in one["rewrites"]["base"]]
+    assert (
+        sum("cookie sid is what each target sets in " in line for line in lines) == at_base.count("cookie sid") > USERS
+    )
+    keys = sum("header idempotency-key is a key of this run" in line for line in lines)
+    assert keys == at_base.count("header idempotency-key: key of this run and target") == USERS
     as_text = recorded.call("show", result["run"], "--rewrites", "--home", recorded.home).out
     assert min(as_text.count(f"    {name}: ") for name in ("base", "branch")) >= len(rewritten)
 

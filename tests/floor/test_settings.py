@@ -81,6 +81,13 @@ def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
         ("home = ''", "line 1: setting `home` is ''; it must be a folder"),
         ("seal = 1", "line 1: setting `seal` needs true or false, not 1"),
         ("home = ", "is not TOML"),
+        ("[targets.base]\nhots = 'a'", "line 2: unknown setting `targets.base.hots`; did you mean `host`?"),
+        ("[targets.base]\nhost = 'a b'", "line 2: `targets.base.host` is 'a b'; use target, recorded, or a name"),
+        ("[targets.base]\nhost = 'a\\r\\nx: y'".replace("'", '"'), "`targets.base.host` is 'a\\r\\nx: y'; use"),
+        ("[targets.base]\nhost = 'shop.example:65536'", "line 2: `targets.base.host` is 'shop.example:65536'; use"),
+        ("[targets.base]\nhost = 'http://shop.example'", "line 2: `targets.base.host` is 'http://shop.example'; use"),
+        ("[targets.base]\nhost = 'user@shop.example'", "line 2: `targets.base.host` is 'user@shop.example'; use"),
+        ("[targets.base]\nhost = 8001", "line 2: `targets.base.host` is 8001; use"),
     ],
 )
 def test_a_wrong_file_is_one_line_that_names_its_line(tmp_path: Path, text: str, words: str) -> None:

@@ -14,10 +14,11 @@ from msgspec.structs import replace
 from echolane.errors import RefusedForSafety, TargetUnavailable
 from echolane.observation import TargetInfo
 from echolane.runspec import RunSpec
-from echolane.settings import Settings
+from echolane.settings import Replay, Settings
 from replayer.fire import replay
-from replayer.preparing import prepared
+from replayer.preparing import prepared, prepared_one
 from replayer.probing import check_targets
+from replayer.targets import check_reachable
 
 HERE, THERE = "127.0.0.3", "127.0.0.4"
 """Where the name leads when it is checked, and from then on."""
@@ -147,3 +148,39 @@ def _branch_alone(spec):
     port = spec.targets[0].url.rpartition(":")[2]
     there = TargetInfo(f"http://{THERE}:{port}")
     return replace(spec, targets=[there, there, *spec.targets[2:]], addresses=[THERE, THERE, *spec.addresses[2:]])
+
+
+def test_a_target_that_is_pinned_is_not_looked_up(stage, checked, leads, instances):
+    """The check, too, goes to the pinned address, wherever the name leads."""
+    leads["asked"] = 0
+    read = check_targets(stage.home, replace(checked, addresses=["", "", HERE, HERE]))
+    assert read.addresses == [HERE] * 4
+    assert leads["asked"] == 0
+    assert instances[1].connections == 0
+
+
+def test_a_name_that_leads_to_what_is_protected_is_refused_before_a_connection(stage, checked, leads, instances):
+    """Whoever checks and whoever fires, by the spec or by its own settings, and whatever was allowed; the pinned address is held to it, too."""
+    before = instances[1].connections
+    anew = replace(checked, addresses=[])
+    for run in (anew, replace(checked, addresses=["", "", THERE, THERE])):
+        with pytest.raises(RefusedForSafety, match=rf"branch http://{NAME}:\d+ \({THERE}\) is protected"):
+            check_targets(stage.home, run, [f"{THERE}/32"])
+        with pytest.raises(RefusedForSafety, match="is protected"):
+            asyncio.run(prepared(stage.home, replace(run, protected=[THERE]), Settings()))
+        with pytest.raises(RefusedForSafety, match="is protected"):
+            asyncio.run(prepared(stage.home, run, Settings(replay=Replay(protected=[THERE]))))
+    assert instances[1].connections == before
+
+
+def test_capacity_fires_at_the_address_that_was_checked(stage, checked, leads, instances):
+    """The name is looked up once; where it leads afterwards gets nothing."""
+    leads.update(to=HERE, asked=0)
+    one = replace(checked, targets=[replace(checked.targets[2], lane=None)], addresses=[])
+    one = replace(one, addresses=check_reachable(one.targets))
+    leads["to"] = THERE
+    target, _ = asyncio.run(prepared_one(stage.home, one, Settings()))
+
+    assert target.address[0] == HERE
+    assert leads["asked"] == 1
+    assert instances[1].connections == 0
