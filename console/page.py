@@ -43,6 +43,8 @@ EMPTY = {
 }
 SAYING = ", <kbd>i</kbd> <kbd>x</kbd> <kbd>b</kbd> say that it is intended, noise, a bug"
 NO_SAMPLE = '<p class="note">This page has no sample of it.</p>'
+API = '<a href="/api/v1/docs">HTTP API</a>'
+"""In the foot of each page of a server."""
 LOGO = (
     '<svg class="logo" viewBox="0 0 28 20" aria-hidden="true"><path d="M1 6h11m4 0h3m4 0h4"/><path d="M1 14h5m4 0h3m4 0h10"/>'
     '<circle cx="14" cy="6" r="2.2"/><circle cx="8" cy="14" r="2.2"/></svg>'
@@ -71,7 +73,7 @@ def render_page(
     for part in parts:
         _fill_heads(part, desk)
     forms = desk is not None and desk.may
-    before, after = _before(result, parts, home, links, forms=forms), _after(result, forms=forms)
+    before, after = _before(result, parts, home, links, forms=forms), _after(result, home, forms=forms)
     heads = sum(size(text) + len(NO_SAMPLE) for part in parts for text in part.heads)
     room = PAGE_BYTES - size(before) - size(after) - heads
     _fill_samples(parts, room, words.text(result, "run") if home else "")
@@ -187,10 +189,11 @@ def _before(
     )
 
 
-def _after(result: words.Result, *, forms: bool) -> str:
+def _after(result: words.Result, home: str, *, forms: bool) -> str:
+    api = f"{API}. " if home else ""
     return (
         f"{account(result)}\n{times(result)}\n{commands(result)}</main>\n"
-        f"<footer>Written by Echolane {__version__}. Values are masked as they were recorded. "
+        f"<footer>Written by Echolane {__version__}. Values are masked as they were recorded. {api}"
         '<span class="keys" hidden>Keys: <kbd>j</kbd> <kbd>k</kbd> next and previous finding, '
         "<kbd>n</kbd> <kbd>p</kbd> those not decided, "
         f"<kbd>Enter</kbd> opens, <kbd>/</kbd> filters{SAYING if forms else ''}.</span></footer>"

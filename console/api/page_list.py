@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from console.api.messages import RunRow, Runs, RunState, ServiceTold
 from console.escapes import html, short
-from console.page import LOGO
+from console.page import API, LOGO
 from console.page_style import favicon
 from echolane import __version__
 
@@ -25,6 +25,8 @@ WORDS = {
     "interrupted": "was interrupted",
     "failed": "did not come about",
 }
+ORDERS = {"pause": "Pause", "resume": "Go on", "cancel": "Cancel"}
+"""What a run is told from its page, by the operation's word."""
 REFRESH_S = 5
 
 
@@ -48,7 +50,7 @@ def page(title: str, main: str, *, word: str = "", events: str = "", refresh: bo
         f'<link rel="stylesheet" href="/assets/page.css"><link rel="stylesheet" href="/assets/list.css">{again}{script}</head>\n'
         f'<body{live}><a class="skip" href="#main">Skip to the content</a>'
         f'<header class="top"><a class="brand" href="/">{LOGO}Echolane</a>{nav}{out}</header>\n'
-        f'<main id="main">{main}</main>\n<footer>Echolane {__version__}</footer></body></html>\n'
+        f'<main id="main">{main}</main>\n<footer>Echolane {__version__} · {API}</footer></body></html>\n'
     )
 
 
@@ -142,28 +144,44 @@ def _start(one: ServiceTold, word: str) -> str:
     )
 
 
-def on_its_way(state: RunState, *, word: str, may_run: bool) -> str:
-    """A run that has no result (yet): how far it is, or why there is none."""
+def on_its_way(state: RunState, *, word: str, orders: Sequence[str] = (), may_run: bool) -> str:
+    """A run that has no result (yet): how far it is, or why there is none; ``orders``: what this reader may tell it."""
     going = state.state in {"queued", "running", "paused"}
     of = f"{state.done:,} of {state.total:,} exchanges" if state.total else f"{state.done:,} exchanges"
     value = f' value="{state.done}" max="{state.total}"' if state.total else (" value='0' max='1'" if not going else "")
     why = f'<p class="lede">{html(short(state.said, 500))}</p>' if state.said else ""
-    cancel = (
-        f'<form class="more" method="post" action="/runs/{html(state.run)}/cancel"><input type="hidden" name="word" value="{html(word)}">'
-        "<button>Cancel</button></form>"
-        if going and may_run
-        else ""
-    )
+    buttons = "".join(order(state.run, one, word) for one in orders)
+    buttons = f'<div class="orders">{buttons}</div>' if buttons else ""
     again = (
         f'<p class="more"><a href="/runs/{html(state.run)}/rerun">Run it again</a></p>' if may_run and not going else ""
     )
     main = (
         f'<section class="hero"><div class="say"><h1>Run of {html(state.service)} {WORDS.get(state.state, "")}</h1>'
         f'<p class="versions"><code>{html(state.run)}</code></p>{why}<progress aria-label="Progress"{value}></progress>'
-        f'<p class="under"><span id="count">{of}</span><span id="state">{state.state}</span></p>{cancel}{again}</div></section>'
+        f'<p class="under"><span id="count">{of}</span><span id="state">{state.state}</span></p>{buttons}{again}</div></section>'
     )
     events = f"/api/v1/runs/{state.run}/events" if going else ""
     return page(f"{state.service}: {state.state}", main, word=word, events=events, refresh=going)
+
+
+def order(run: str, name: str, word: str) -> str:
+    """The button by which a run is told something."""
+    return (
+        f'<form class="more" method="post" action="/runs/{html(run)}/{name}"><input type="hidden" name="word" value="{html(word)}">'
+        f"<button>{ORDERS[name]}</button></form>"
+    )
+
+
+def resume(state: RunState, *, word: str) -> str:
+    """Asks whether a run is to go on."""
+    return page(
+        f"{state.service}: go on",
+        f'<section class="hero"><div class="say"><h1>Go on with the run of {html(state.service)}</h1>'
+        '<p class="note">Exchanges that were not fired are fired now, at the same targets, and its result is made anew of all.</p>'
+        f'<p class="versions"><a href="/runs/{html(state.run)}"><code>{html(state.run)}</code></a></p>'
+        f"{order(state.run, 'resume', word)}</div></section>",
+        word=word,
+    )
 
 
 def rerun(state: RunState, *, word: str) -> str:

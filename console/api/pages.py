@@ -19,6 +19,7 @@ from console.api import (
     page_docs,
     page_list,
     pages_exchanges,
+    pages_orders,
     pages_states,
     pages_triage,
     reading,
@@ -46,7 +47,10 @@ def add_pages(app: web.Application) -> None:
         ("GET", "/", overview, "viewer"),
         ("POST", "/runs", start, "runner"),
         ("GET", "/runs/{run}", run, "viewer"),
-        ("POST", "/runs/{run}/cancel", cancel, "runner"),
+        ("POST", "/runs/{run}/cancel", pages_orders.cancel, "runner"),
+        ("POST", "/runs/{run}/pause", pages_orders.pause, "runner"),
+        ("GET", "/runs/{run}/resume", pages_orders.ask_resume, "runner"),
+        ("POST", "/runs/{run}/resume", pages_orders.resume, "runner"),
         ("GET", "/runs/{run}/findings/{finding}/triage", triage, "viewer"),
         ("POST", "/runs/{run}/findings/{finding}/triage", say, "editor"),
         ("GET", "/runs/{run}/rerun", ask_again, "runner"),
@@ -149,10 +153,14 @@ async def run(call: Call) -> web.StreamResponse:
     result = None if found.goes_on else found.result
     if result is None:
         state = await call.site.read(reading.state_told, call.site, found)
-        return _html(page_list.on_its_way(state, word=word_of(call), may_run=call.token.may("runner")))
+        may = call.token.may("runner")
+        orders = pages_orders.orders_of(found) if may else []
+        return _html(page_list.on_its_way(state, word=word_of(call), orders=orders, may_run=may))
     desk = await pages_triage.desk_of(call, found.id, found.service, word_of(call))
     links = [(f"/runs/{found.id}/exchanges", "Search its exchanges")]
-    links += [(f"/runs/{found.id}/rerun", "Run it again")] if call.token.may("runner") else []
+    if call.token.may("runner"):
+        links += [(f"/runs/{found.id}/resume", "Go on with it")] if pages_orders.resumes(found) else []
+        links.append((f"/runs/{found.id}/rerun", "Run it again"))
     if before := await call.site.read(comparing_runs.run_before, call.site, found):
         links.append((f"/runs/{before}/compare/{found.id}", "Compare with the run before"))
     text = await call.site.read(render_page, result, home="/", desk=desk, links=links)
@@ -185,12 +193,6 @@ async def start(call: Call) -> web.StreamResponse:
         raise Problem("bad-request", str(error)) from error
     state, _, _ = await calls_runs.create_run(call)
     return _to(f"/runs/{state.run}")
-
-
-async def cancel(call: Call) -> web.StreamResponse:
-    """Cancel a run from its page."""
-    await calls_runs.cancel_run(call)
-    return _to(f"/runs/{call.path('run')}")
 
 
 async def ask_again(call: Call) -> web.StreamResponse:
