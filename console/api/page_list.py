@@ -57,20 +57,17 @@ def page(title: str, main: str, *, word: str = "", events: str = "", refresh: bo
 def overview(
     services: Sequence[ServiceTold],
     runs: Runs,
+    start: str,
     *,
     word: str,
-    may_run: bool,
     may_set: bool = False,
     service: str = "",
-    wrong: str = "",
 ) -> str:
-    """Services and their state, and runs."""
-    shown = [one for one in services if not service or one.service == service]
+    """Services and their state, where a run is asked for, and runs."""
     cards = (
-        "".join(_service(one) for one in shown)
+        "".join(_service(one) for one in services)
         or '<p class="row">Nothing has been recorded yet: <code>echolane record</code></p>'
     )
-    start = "".join(_start(one, word) for one in shown if may_run and one.recorded and len(one.targets) > 1)
     listed = "".join(_run(one) for one in runs.runs) or '<p class="row">No runs yet.</p>'
     query = {"cursor": runs.next, **({"service": service} if service else {})}
     more = (
@@ -82,12 +79,11 @@ def overview(
         links.append((f"/services/{service}/noise", "Noise"))
     everything = " · ".join(f'<a href="{html(path)}">{said}</a>' for path, said in links)
     everything = f'<p class="intro">{everything}</p>' if everything else ""
-    bad = f'<p class="wrong" role="alert">{html(short(wrong, 500))}</p>' if wrong else ""
-    begin = f'<section id="start"><h2>Start a run</h2>{bad}{start}</section>' if start else bad
     return page(
         service or "Services and runs",
-        f'<h1 class="sr">Services and runs</h1><section id="services"><h2>Services <span class="count">{len(shown):,}</span></h2>{everything}'
-        f'<div class="rows">{cards}</div></section>{begin}'
+        '<h1 class="sr">Services and runs</h1><section id="services">'
+        f'<h2>Services <span class="count">{len(services):,}</span></h2>{everything}'
+        f'<div class="rows">{cards}</div></section>{start}'
         f'<section id="runs"><h2>Runs</h2><div class="rows">{listed}</div>{more}</section>',
         word=word,
     )
@@ -127,21 +123,6 @@ def moment(text: str | None) -> str:
     if not text:
         return "<time></time>"
     return f'<time datetime="{html(text)}">{html(text[:16].replace("T", " "))} UTC</time>'
-
-
-def _start(one: ServiceTold, word: str) -> str:
-    def select(name: str, chosen: int) -> str:
-        options = "".join(
-            f"<option{' selected' if number == chosen else ''}>{html(target.name)}</option>"
-            for number, target in enumerate(one.targets)
-        )
-        return f'<label>{name}<select name="{name}">{options}</select></label>'
-
-    return (
-        f'<form class="start" method="post" action="/runs"><input type="hidden" name="word" value="{html(word)}">'
-        f'<input type="hidden" name="service" value="{html(one.service)}"><b>{html(one.service)}</b>{select("base", 0)}{select("branch", 1)}'
-        '<label>branch\'s name<input name="branch_name" maxlength="128" placeholder="optional"></label><button>Start</button></form>'
-    )
 
 
 def on_its_way(state: RunState, *, word: str, orders: Sequence[str] = (), may_run: bool) -> str:

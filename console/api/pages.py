@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
-import msgspec
 import orjson
 from aiohttp import web
 
@@ -20,6 +19,7 @@ from console.api import (
     page_list,
     pages_exchanges,
     pages_orders,
+    pages_start,
     pages_states,
     pages_triage,
     reading,
@@ -27,7 +27,6 @@ from console.api import (
 )
 from console.api.context import Call, Operation
 from console.api.gate import SITE
-from console.api.messages import RunRequest, RunsQuery
 from console.api.page_parts import at_the_door, begin_session, html_page as _html, inside, to as _to, word_of
 from console.api.problems import Problem
 from console.api.sessions import COOKIE
@@ -44,8 +43,8 @@ Shown = Callable[[Call], Awaitable[web.StreamResponse]]
 def add_pages(app: web.Application) -> None:
     """All pages."""
     for method, path, show, role in (
-        ("GET", "/", overview, "viewer"),
-        ("POST", "/runs", start, "runner"),
+        ("GET", "/", pages_start.overview, "viewer"),
+        ("POST", "/runs", pages_start.start, "runner"),
         ("GET", "/runs/{run}", run, "viewer"),
         ("POST", "/runs/{run}/cancel", pages_orders.cancel, "runner"),
         ("POST", "/runs/{run}/pause", pages_orders.pause, "runner"),
@@ -125,28 +124,6 @@ async def _form(call: Call, operation: Operation) -> dict[str, str]:
     return fields
 
 
-async def overview(call: Call, wrong: str = "") -> web.StreamResponse:
-    """Services and runs."""
-    asked = {name: call.request.query[name] for name in ("service", "cursor") if call.request.query.get(name)}
-    try:
-        query = msgspec.convert(asked, RunsQuery)
-    except msgspec.ValidationError as error:
-        raise Problem("bad-request", str(error)) from error
-    service = query.service if isinstance(query.service, str) else ""
-    services = await call.site.read(reading.services, call.site, call.token)
-    runs = await call.site.read(reading.runs, call.site, call.token, query)
-    text = page_list.overview(
-        services,
-        runs,
-        word=word_of(call),
-        may_run=call.token.may("runner"),
-        may_set=call.token.may("admin") and call.token.sees_all,
-        service=service,
-        wrong=wrong,
-    )
-    return _html(text, status=400 if wrong else 200)
-
-
 async def run(call: Call) -> web.StreamResponse:
     """A run: its page, or how far it is."""
     found = await call.site.read(reading.run_of, call.site, call.token, call.path("run"))
@@ -181,18 +158,6 @@ async def say(call: Call) -> web.StreamResponse:
             raise
         return _html(await pages_triage.shown(call, word_of(call), problem.detail), status=problem.status)
     return _to(f"/runs/{call.path('run')}#{anchor}")
-
-
-async def start(call: Call) -> web.StreamResponse:
-    """Start a run from a form."""
-    fields = cast("dict[str, str]", call.body)
-    names = ("service", "base", "branch", "branch_name", "last")
-    try:
-        call.body = msgspec.convert({name: fields[name] for name in names if fields.get(name)}, RunRequest)
-    except msgspec.ValidationError as error:
-        raise Problem("bad-request", str(error)) from error
-    state, _, _ = await calls_runs.create_run(call)
-    return _to(f"/runs/{state.run}")
 
 
 async def ask_again(call: Call) -> web.StreamResponse:
