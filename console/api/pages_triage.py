@@ -11,6 +11,7 @@ from console.api.context import Call
 from console.api.messages_triage import LAST, Elsewhere, Preview, PreviewQuery, TriageRequest
 from console.api.problems import Problem
 from console.escapes import html, short
+from console.page_findings import exchanges_link
 from console.page_triage import LINE_MAX, Desk, form, said_line, sayable
 from console.triage_kept import standing, told_said
 from console.words import count, endpoint, kind, place
@@ -43,7 +44,7 @@ async def shown(call: Call, word: str, wrong: str = "") -> str:
         f'<section class="hero"><div class="say"><h1 class="long">{html(short(endpoint(finding), 300))}</h1>'
         f'<p class="versions"><span><code>{html(short(place(finding), 300))}</code> {html(kind(finding))}</span></p>'
         f'<p class="versions"><a href="/runs/{html(at.run.id)}">Run of {html(at.run.service)}</a> <code>{html(at.run.id)}</code></p>'
-        f"{f'<p>{said}</p>' if said else ''}{why}</div></section>{say}{_preview(told)}"
+        f"{f'<p>{said}</p>' if said else ''}{exchanges_link(finding, at.run.id)}{why}</div></section>{say}{_preview(told)}"
     )
     return page_list.page(f"Triage of {place(finding)}", main, word=word)
 

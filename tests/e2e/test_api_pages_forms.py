@@ -94,6 +94,37 @@ def test_a_form_that_cannot_be_taken_comes_back_as_it_was_filled_in(stage: Stage
     assert served.ask("GET", "/api/v1/runs").json["runs"] == before
 
 
+def test_a_finding_leads_to_all_its_exchanges(stage: Stage) -> None:
+    """From its row on the run's page, and from its own page, to a search that finds as many as it says, and that can be narrowed; of no finding it says so."""
+    browser, count = stage.browser, "document.querySelectorAll('#found a.row').length"
+    link = f"a[href='/runs/{stage.run}/exchanges?finding={stage.finding}']"
+    for path, ahead in (
+        (f"/runs/{stage.run}", "#groups summary"),
+        (f"/runs/{stage.run}/findings/{stage.finding}/triage", ""),
+    ):
+        stage.open(path)
+        if ahead:
+            follow(stage, ahead)
+            stage.wait("document.querySelector('#groups details').open")
+            shown(stage, "finding-opened", 1280, "light")
+        assert browser.ask(f"document.querySelector({link!r}).textContent") == "All 30 exchanges"
+        follow(stage, link)
+        stage.wait("location.pathname.endsWith('/exchanges') && document.readyState === 'complete'")
+        assert browser.ask(count) == 30
+    fill(stage, "form.search", path="/items/7")
+    follow(stage, "form.search button")
+    stage.wait("location.search.includes('items') && document.readyState === 'complete'")
+    assert browser.ask(count) == 1
+    assert browser.ask("document.querySelector('form.search [name=finding]').value") == stage.finding
+    for width in WIDTHS:
+        stage.open(browser.ask("location.pathname + location.search"), width)
+        shown(stage, "search-finding", width, "light")
+    stage.open(f"/runs/{stage.run}/exchanges?finding=none-such&path=kept")
+    browser.events.clear()  # the browser notes the 400 itself
+    assert "no finding `none-such`" in browser.ask("document.querySelector('.wrong').textContent")
+    assert browser.ask("document.querySelector('form.search [name=path]').value") == "kept"
+
+
 def test_a_viewer_starts_nothing_and_a_runner_nothing_of_another_service(stage: Stage) -> None:
     """A viewer has no form and is refused; a runner is told of another service, and of another service's recording, that there is none."""
     served = stage.served
