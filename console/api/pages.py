@@ -50,6 +50,7 @@ def add_pages(app: web.Application) -> None:
         ("POST", "/runs/{run}/pause", pages_orders.pause, "runner"),
         ("GET", "/runs/{run}/resume", pages_orders.ask_resume, "runner"),
         ("POST", "/runs/{run}/resume", pages_orders.resume, "runner"),
+        ("GET", "/runs/{run}/findings", findings, "viewer"),
         ("GET", "/runs/{run}/findings/{finding}/triage", triage, "viewer"),
         ("POST", "/runs/{run}/findings/{finding}/triage", say, "editor"),
         ("GET", "/runs/{run}/rerun", ask_again, "runner"),
@@ -134,7 +135,10 @@ async def run(call: Call) -> web.StreamResponse:
         orders = pages_orders.orders_of(found) if may else []
         return _html(page_list.on_its_way(state, word=word_of(call), orders=orders, may_run=may))
     desk = await pages_triage.desk_of(call, found.id, found.service, word_of(call))
-    links = [(f"/runs/{found.id}/exchanges", "Search its exchanges")]
+    links = [
+        (f"/runs/{found.id}/findings", "List its findings"),
+        (f"/runs/{found.id}/exchanges", "Search its exchanges"),
+    ]
     if call.token.may("runner"):
         links += [(f"/runs/{found.id}/resume", "Go on with it")] if pages_orders.resumes(found) else []
         links.append((f"/runs/{found.id}/rerun", "Run it again"))
@@ -142,6 +146,11 @@ async def run(call: Call) -> web.StreamResponse:
         links.append((f"/runs/{before}/compare/{found.id}", "Compare with the run before"))
     text = await call.site.read(render_page, result, home="/", desk=desk, links=links)
     return _html(text, csp=f"{served_policy() if desk.may else policy()}; frame-ancestors 'none'")
+
+
+async def findings(call: Call) -> web.StreamResponse:
+    """The findings of a run, a page at a time."""
+    return _html(await pages_triage.listed(call, word_of(call)))
 
 
 async def triage(call: Call) -> web.StreamResponse:

@@ -125,6 +125,31 @@ def test_a_finding_leads_to_all_its_exchanges(stage: Stage) -> None:
     assert browser.ask("document.querySelector('form.search [name=path]').value") == "kept"
 
 
+def test_the_findings_of_a_run_are_listed_and_chosen_from(stage: Stage) -> None:
+    """The run's page leads to the list; what is chosen there is shown, opened too, at any width and on any ground; what is no choice is refused."""
+    browser, finding = stage.browser, f"groups-{stage.finding}"
+    stage.open(f"/runs/{stage.run}")
+    follow(stage, f"a[href='/runs/{stage.run}/findings']")
+    stage.wait("location.pathname.endsWith('/findings') && document.readyState === 'complete'")
+    total = stage.served.ask("GET", f"/api/v1/runs/{stage.run}/findings").json["total"]
+    assert browser.ask("document.querySelectorAll('.finding').length") == total > 1
+    assert browser.ask("document.querySelector('.finding').id") == finding
+    fill(stage, "form.search", verdict="regression", said="nothing")
+    follow(stage, "form.search button")
+    stage.wait("location.search.includes('regression') && document.readyState === 'complete'")
+    assert browser.ask("[...document.querySelectorAll('.finding')].map(each => each.id)") == [finding]
+    for width in WIDTHS:
+        for scheme in SCHEMES:
+            stage.open(f"/runs/{stage.run}/findings?severity=", width, scheme)
+            shown(stage, "findings", width, scheme)
+            browser.ask("document.querySelectorAll('.finding').forEach(each => each.open = true)")
+            shown(stage, "findings-opened", width, scheme)
+    viewer = Person(f"http://127.0.0.1:{stage.served.port}")
+    assert viewer.ask("POST", "/login", {"token": stage.served.token("viewer", "depot"), "next": "/"}).status == 303
+    assert viewer.ask("GET", f"/runs/{stage.run}/findings").status == 404
+    assert stage.served.ask("GET", f"/runs/{stage.run}/findings?severity=grave").status == 400
+
+
 def test_a_viewer_starts_nothing_and_a_runner_nothing_of_another_service(stage: Stage) -> None:
     """A viewer has no form and is refused; a runner is told of another service, and of another service's recording, that there is none."""
     served = stage.served
