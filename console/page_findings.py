@@ -57,7 +57,7 @@ def exchanges_link(finding: words.Finding, run: str) -> str:
         return ""
     told = finding.get("verdict") == "regression" and int(finding.get("places_count") or 0) <= len(places)
     text = f"All {number:,} exchanges" if told and number > 1 else "Its exchanges"
-    return f'<p class="exchange"><a href="/runs/{html(run)}/exchanges?finding={id}">{text}</a></p>'
+    return f'<p class="exchange all"><a href="/runs/{html(run)}/exchanges?finding={id}">{text}</a></p>'
 
 
 def _why(part: str, finding: words.Finding) -> str:

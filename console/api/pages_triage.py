@@ -44,7 +44,7 @@ async def shown(call: Call, word: str, wrong: str = "") -> str:
         f'<section class="hero"><div class="say"><h1 class="long">{html(short(endpoint(finding), 300))}</h1>'
         f'<p class="versions"><span><code>{html(short(place(finding), 300))}</code> {html(kind(finding))}</span></p>'
         f'<p class="versions"><a href="/runs/{html(at.run.id)}">Run of {html(at.run.service)}</a> <code>{html(at.run.id)}</code></p>'
-        f"{f'<p>{said}</p>' if said else ''}{exchanges_link(finding, at.run.id)}{why}</div></section>{say}{_preview(told)}"
+        f"{f'<p>{said}</p>' if said else ''}{why}</div></section>{exchanges_link(finding, at.run.id)}{say}{_preview(told)}"
     )
     return page_list.page(f"Triage of {place(finding)}", main, word=word)
 
