@@ -43,6 +43,8 @@ EMPTY = {
 }
 SAYING = ", <kbd>i</kbd> <kbd>x</kbd> <kbd>b</kbd> say that it is intended, noise, a bug"
 NO_SAMPLE = '<p class="note">This page has no sample of it.</p>'
+API = '<a href="/api/v1/docs">HTTP API</a>'
+"""In the foot of each page of a server."""
 LOGO = (
     '<svg class="logo" viewBox="0 0 28 20" aria-hidden="true"><path d="M1 6h11m4 0h3m4 0h4"/><path d="M1 14h5m4 0h3m4 0h10"/>'
     '<circle cx="14" cy="6" r="2.2"/><circle cx="8" cy="14" r="2.2"/></svg>'
@@ -71,11 +73,12 @@ def render_page(
     for part in parts:
         _fill_heads(part, desk)
     forms = desk is not None and desk.may
-    before, after = _before(result, parts, home, links, forms=forms), _after(result, forms=forms)
+    before, after = _before(result, parts, home, links, forms=forms), _after(result, home, forms=forms)
     heads = sum(size(text) + len(NO_SAMPLE) for part in parts for text in part.heads)
     room = PAGE_BYTES - size(before) - size(after) - heads
-    _fill_samples(parts, room, words.text(result, "run") if home else "")
-    return "".join([before, *(_section(part, words.verdict(result)) for part in parts), after])
+    run = words.text(result, "run") if home else ""
+    _fill_samples(parts, room, run)
+    return "".join([before, *(_section(part, words.verdict(result), run) for part in parts), after])
 
 
 def size(text: str) -> int:
@@ -118,7 +121,7 @@ def _floor(one: Mapping[str, Any]) -> int:
     return sum(min(len(str(one.get(key) or "")), words.EXCERPT_BYTES // 4) for key in ("base", "branch"))
 
 
-def _section(part: Part, verdict: str) -> str:
+def _section(part: Part, verdict: str, run: str) -> str:
     number = len(part.findings)
     title = f'<h2>{PARTS[part.key]} <span class="count">{number:,}</span></h2>'
     if not number:
@@ -131,7 +134,7 @@ def _section(part: Part, verdict: str) -> str:
     tools = _tools(part) if part.key == "groups" else ""
     return (
         f'<section id="{part.key}"><div class="title">{title}{tools}</div><p class="intro">{INTROS[part.key]}</p>'
-        f'<div class="list">{rows}</div>{_left_out(part)}</section>\n'
+        f'<div class="list">{rows}</div>{_left_out(part, run)}</section>\n'
     )
 
 
@@ -148,7 +151,8 @@ def _tools(part: Part) -> str:
     )
 
 
-def _left_out(part: Part) -> str:
+def _left_out(part: Part, run: str) -> str:
+    """What found no room, and where it is: a server has a list of all findings."""
     said: list[str] = []
     if missing := len(part.findings) - len(part.heads):
         said.append(f"{words.count(missing, 'more finding')}")
@@ -157,7 +161,10 @@ def _left_out(part: Part) -> str:
     if not said:
         return ""
     what = " and ".join(said)
-    return f'<p class="left-out">To stay small, this page leaves out {what}. <code>echolane show RUN --json</code> has all.</p>'
+    where = "<code>echolane show RUN --json</code> has all."
+    if run:
+        where = f'<a href="/runs/{html(run)}/findings">The list of its findings</a> has each; {where}'
+    return f'<p class="left-out">To stay small, this page leaves out {what}. {where}</p>'
 
 
 def _before(
@@ -187,10 +194,11 @@ def _before(
     )
 
 
-def _after(result: words.Result, *, forms: bool) -> str:
+def _after(result: words.Result, home: str, *, forms: bool) -> str:
+    api = f"{API}. " if home else ""
     return (
         f"{account(result)}\n{times(result)}\n{commands(result)}</main>\n"
-        f"<footer>Written by Echolane {__version__}. Values are masked as they were recorded. "
+        f"<footer>Written by Echolane {__version__}. Values are masked as they were recorded. {api}"
         '<span class="keys" hidden>Keys: <kbd>j</kbd> <kbd>k</kbd> next and previous finding, '
         "<kbd>n</kbd> <kbd>p</kbd> those not decided, "
         f"<kbd>Enter</kbd> opens, <kbd>/</kbd> filters{SAYING if forms else ''}.</span></footer>"

@@ -24,6 +24,7 @@ WHY = {
 }
 SHORT = 40
 """Characters of a value that fit beside its caption."""
+_ID = re.compile(r"[0-9A-Za-z-]{1,128}")
 OPEN_PLACEHOLDER = "<!--samples-->"
 
 
@@ -33,7 +34,7 @@ def head(part: str, finding: words.Finding, desk: Desk | None = None) -> str:
     anchor = re.sub(r"[^A-Za-z0-9_-]", "", str(finding.get("id", "")))[:64]
     label = severity if part == "groups" else part
     chip = f'<span class="chip {label}">{label}</span>'
-    say = desk.form(finding) if desk else ""
+    say = (exchanges_link(finding, desk.run) + desk.form(finding)) if desk else ""
     return (
         f'<details class="finding" id="{part}-{anchor}" data-severity="{severity}">'
         f"<summary>{chip}"
@@ -45,6 +46,18 @@ def head(part: str, finding: words.Finding, desk: Desk | None = None) -> str:
         "</summary>"
         f'<div class="inside">{_evidence(part, finding)}{_lists(finding)}{say}{OPEN_PLACEHOLDER}</div></details>\n'
     )
+
+
+def exchanges_link(finding: words.Finding, run: str) -> str:
+    """A way to all exchanges that a finding covers, on a server's page; as many as it says, where its places are all told."""
+    number = int(finding.get("differing") or 0)
+    places: Sequence[Any] = finding.get("places") or []
+    id = words.text(finding, "id")  # noqa: A001 - what it is
+    if not (run and number and places and _ID.fullmatch(id)):
+        return ""
+    told = finding.get("verdict") == "regression" and int(finding.get("places_count") or 0) <= len(places)
+    text = f"All {number:,} exchanges" if told and number > 1 else "Its exchanges"
+    return f'<p class="exchange all"><a href="/runs/{html(run)}/exchanges?finding={id}">{text}</a></p>'
 
 
 def _why(part: str, finding: words.Finding) -> str:

@@ -10,8 +10,8 @@ from console.escapes import html, short
 from console.words import Finding
 
 LINE_MAX, NAME_MAX = 500, 80
-FORMS_BYTES = 500_000
-"""Of a page of 5 MB: five hundred forms; findings beyond have a link to a page with theirs."""
+FORMS_BYTES = 400_000
+"""Of a page of 5 MB: four hundred forms; findings beyond have a link to a page with theirs."""
 BUTTONS = (("intended", "Intended"), ("noise", "Noise"), ("bug", "Bug"))
 Said = Mapping[str, Any]
 """As :func:`differ.ruled.said_json` has it."""

@@ -116,7 +116,9 @@ async def show_finding(call: Call) -> Any:
 async def list_exchanges(call: Call) -> Exchanges:
     """A page of the exchanges of a run, in recorded order."""
     run = await call.site.read(reading.run_of, call.site, call.token, call.path("run"))
-    return await call.site.read(searching.exchanges, call.site, run.id, cast("ExchangesQuery", call.query))
+    query = cast("ExchangesQuery", call.query)
+    finding = await call.site.read(reading.finding_asked, run, query.finding)
+    return await call.site.read(searching.exchanges, call.site, run.id, query, finding)
 
 
 async def show_exchange(call: Call) -> ExchangeTold:

@@ -27,6 +27,8 @@ class ExchangesQuery(Request, frozen=True):
     """Of an answer of base or branch, as `name`, or `name:value` where its value holds that; in any case of letters."""
     where: Text | UnsetType = UNSET
     """A place where base and branch differ, or differ below it: `body:$.items`, `header:etag`, `status`."""
+    finding: Annotated[str, Meta(pattern=r"^[0-9A-Za-z-]{1,128}$")] | UnsetType = UNSET
+    """The id of a finding of the run: what differs at its places."""
     limit: Limit = LIMIT
     cursor: Seq = 0
 

@@ -29,6 +29,7 @@ FIELDS = (
     ("base_status", "Status at base", "200", 3),
     ("branch_status", "Status at branch", "500", 3),
     ("header", "Header of an answer", "etag or server:nginx", 500),
+    ("finding", "Of the finding", "its id", 128),
 )
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from console.api.messages import RunRow, Runs, RunState, ServiceTold
 from console.escapes import html, short
-from console.page import LOGO
+from console.page import API, LOGO
 from console.page_style import favicon
 from echolane import __version__
 
@@ -25,6 +25,8 @@ WORDS = {
     "interrupted": "was interrupted",
     "failed": "did not come about",
 }
+ORDERS = {"pause": "Pause", "resume": "Go on", "cancel": "Cancel"}
+"""What a run is told from its page, by the operation's word."""
 REFRESH_S = 5
 
 
@@ -50,27 +52,24 @@ def page(
         f'<link rel="stylesheet" href="/assets/page.css"><link rel="stylesheet" href="/assets/list.css">{again}{script}</head>\n'
         f'<body{live}><a class="skip" href="#main">Skip to the content</a>'
         f'<header class="top"><a class="brand" href="/">{LOGO}Echolane</a>{nav}{out}</header>\n'
-        f'<main id="main">{main}</main>\n<footer>Echolane {__version__}</footer></body></html>\n'
+        f'<main id="main">{main}</main>\n<footer>Echolane {__version__} · {API}</footer></body></html>\n'
     )
 
 
 def overview(
     services: Sequence[ServiceTold],
     runs: Runs,
+    start: str,
     *,
     word: str,
-    may_run: bool,
     may_set: bool = False,
     service: str = "",
-    wrong: str = "",
 ) -> str:
-    """Services and their state, and runs."""
-    shown = [one for one in services if not service or one.service == service]
+    """Services and their state, where a run is asked for, and runs."""
     cards = (
-        "".join(_service(one) for one in shown)
+        "".join(_service(one) for one in services)
         or '<p class="row">Nothing has been recorded yet: <code>echolane record</code></p>'
     )
-    start = "".join(_start(one, word) for one in shown if may_run and one.recorded and len(one.targets) > 1)
     listed = "".join(_run(one) for one in runs.runs) or '<p class="row">No runs yet.</p>'
     query = {"cursor": runs.next, **({"service": service} if service else {})}
     more = (
@@ -82,12 +81,11 @@ def overview(
         links.append((f"/services/{service}/noise", "Noise"))
     everything = " · ".join(f'<a href="{html(path)}">{said}</a>' for path, said in links)
     everything = f'<p class="intro">{everything}</p>' if everything else ""
-    bad = f'<p class="wrong" role="alert">{html(short(wrong, 500))}</p>' if wrong else ""
-    begin = f'<section id="start"><h2>Start a run</h2>{bad}{start}</section>' if start else bad
     return page(
         service or "Services and runs",
-        f'<h1 class="sr">Services and runs</h1><section id="services"><h2>Services <span class="count">{len(shown):,}</span></h2>{everything}'
-        f'<div class="rows">{cards}</div></section>{begin}'
+        '<h1 class="sr">Services and runs</h1><section id="services">'
+        f'<h2>Services <span class="count">{len(services):,}</span></h2>{everything}'
+        f'<div class="rows">{cards}</div></section>{start}'
         f'<section id="runs"><h2>Runs</h2><div class="rows">{listed}</div>{more}</section>',
         word=word,
     )
@@ -129,43 +127,44 @@ def moment(text: str | None) -> str:
     return f'<time datetime="{html(text)}">{html(text[:16].replace("T", " "))} UTC</time>'
 
 
-def _start(one: ServiceTold, word: str) -> str:
-    def select(name: str, chosen: int) -> str:
-        options = "".join(
-            f"<option{' selected' if number == chosen else ''}>{html(target.name)}</option>"
-            for number, target in enumerate(one.targets)
-        )
-        return f'<label>{name}<select name="{name}">{options}</select></label>'
-
-    return (
-        f'<form class="start" method="post" action="/runs"><input type="hidden" name="word" value="{html(word)}">'
-        f'<input type="hidden" name="service" value="{html(one.service)}"><b>{html(one.service)}</b>{select("base", 0)}{select("branch", 1)}'
-        '<label>branch\'s name<input name="branch_name" maxlength="128" placeholder="optional"></label><button>Start</button></form>'
-    )
-
-
-def on_its_way(state: RunState, *, word: str, may_run: bool) -> str:
-    """A run that has no result (yet): how far it is, or why there is none."""
+def on_its_way(state: RunState, *, word: str, orders: Sequence[str] = (), may_run: bool) -> str:
+    """A run that has no result (yet): how far it is, or why there is none; ``orders``: what this reader may tell it."""
     going = state.state in {"queued", "running", "paused"}
     of = f"{state.done:,} of {state.total:,} exchanges" if state.total else f"{state.done:,} exchanges"
     value = f' value="{state.done}" max="{state.total}"' if state.total else (" value='0' max='1'" if not going else "")
     why = f'<p class="lede">{html(short(state.said, 500))}</p>' if state.said else ""
-    cancel = (
-        f'<form class="more" method="post" action="/runs/{html(state.run)}/cancel"><input type="hidden" name="word" value="{html(word)}">'
-        "<button>Cancel</button></form>"
-        if going and may_run
-        else ""
-    )
+    buttons = "".join(order(state.run, one, word) for one in orders)
+    buttons = f'<div class="orders">{buttons}</div>' if buttons else ""
     again = (
         f'<p class="more"><a href="/runs/{html(state.run)}/rerun">Run it again</a></p>' if may_run and not going else ""
     )
     main = (
         f'<section class="hero"><div class="say"><h1>Run of {html(state.service)} {WORDS.get(state.state, "")}</h1>'
         f'<p class="versions"><code>{html(state.run)}</code></p>{why}<progress aria-label="Progress"{value}></progress>'
-        f'<p class="under"><span id="count">{of}</span><span id="state">{state.state}</span></p>{cancel}{again}</div></section>'
+        f'<p class="under"><span id="count">{of}</span><span id="state">{state.state}</span></p>{buttons}{again}</div></section>'
     )
     events = f"/api/v1/runs/{state.run}/events" if going else ""
     return page(f"{state.service}: {state.state}", main, word=word, events=events, refresh=going)
+
+
+def order(run: str, name: str, word: str) -> str:
+    """The button by which a run is told something."""
+    return (
+        f'<form class="more" method="post" action="/runs/{html(run)}/{name}"><input type="hidden" name="word" value="{html(word)}">'
+        f"<button>{ORDERS[name]}</button></form>"
+    )
+
+
+def resume(state: RunState, *, word: str) -> str:
+    """Asks whether a run is to go on."""
+    return page(
+        f"{state.service}: go on",
+        f'<section class="hero"><div class="say"><h1>Go on with the run of {html(state.service)}</h1>'
+        '<p class="note">Exchanges that were not fired are fired now, at the same targets, and its result is made anew of all.</p>'
+        f'<p class="versions"><a href="/runs/{html(state.run)}"><code>{html(state.run)}</code></a></p>'
+        f"{order(state.run, 'resume', word)}</div></section>",
+        word=word,
+    )
 
 
 def rerun(state: RunState, *, word: str) -> str:

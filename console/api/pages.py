@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
-import msgspec
 import orjson
 from aiohttp import web
 
@@ -19,6 +18,8 @@ from console.api import (
     page_docs,
     page_list,
     pages_exchanges,
+    pages_orders,
+    pages_start,
     pages_states,
     pages_triage,
     reading,
@@ -26,7 +27,6 @@ from console.api import (
 )
 from console.api.context import Call, Operation
 from console.api.gate import SITE
-from console.api.messages import RunRequest, RunsQuery
 from console.api.page_parts import at_the_door, begin_session, html_page as _html, inside, to as _to, word_of
 from console.api.problems import Problem
 from console.api.sessions import COOKIE
@@ -47,10 +47,14 @@ Shown = Callable[[Call], Awaitable[web.StreamResponse]]
 def add_pages(app: web.Application) -> None:
     """All pages."""
     for method, path, show, role in (
-        ("GET", "/", overview, "viewer"),
-        ("POST", "/runs", start, "runner"),
+        ("GET", "/", pages_start.overview, "viewer"),
+        ("POST", "/runs", pages_start.start, "runner"),
         ("GET", "/runs/{run}", run, "viewer"),
-        ("POST", "/runs/{run}/cancel", cancel, "runner"),
+        ("POST", "/runs/{run}/cancel", pages_orders.cancel, "runner"),
+        ("POST", "/runs/{run}/pause", pages_orders.pause, "runner"),
+        ("GET", "/runs/{run}/resume", pages_orders.ask_resume, "runner"),
+        ("POST", "/runs/{run}/resume", pages_orders.resume, "runner"),
+        ("GET", "/runs/{run}/findings", findings, "viewer"),
         ("GET", "/runs/{run}/findings/{finding}/triage", triage, "viewer"),
         ("POST", "/runs/{run}/findings/{finding}/triage", say, "editor"),
         ("GET", "/runs/{run}/rerun", ask_again, "runner"),
@@ -125,42 +129,32 @@ async def _form(call: Call, operation: Operation) -> dict[str, str]:
     return fields
 
 
-async def overview(call: Call, wrong: str = "") -> web.StreamResponse:
-    """Services and runs."""
-    asked = {name: call.request.query[name] for name in ("service", "cursor") if call.request.query.get(name)}
-    try:
-        query = msgspec.convert(asked, RunsQuery)
-    except msgspec.ValidationError as error:
-        raise Problem("bad-request", str(error)) from error
-    service = query.service if isinstance(query.service, str) else ""
-    services = await call.site.read(reading.services, call.site, call.token)
-    runs = await call.site.read(reading.runs, call.site, call.token, query)
-    text = page_list.overview(
-        services,
-        runs,
-        word=word_of(call),
-        may_run=call.token.may("runner"),
-        may_set=call.token.may("admin") and call.token.sees_all,
-        service=service,
-        wrong=wrong,
-    )
-    return _html(text, status=400 if wrong else 200)
-
-
 async def run(call: Call) -> web.StreamResponse:
     """A run: its page, or how far it is."""
     found = await call.site.read(reading.run_of, call.site, call.token, call.path("run"))
     result = None if found.goes_on else found.result
     if result is None:
         state = await call.site.read(reading.state_told, call.site, found)
-        return _html(page_list.on_its_way(state, word=word_of(call), may_run=call.token.may("runner")))
+        may = call.token.may("runner")
+        orders = pages_orders.orders_of(found) if may else []
+        return _html(page_list.on_its_way(state, word=word_of(call), orders=orders, may_run=may))
     desk = await pages_triage.desk_of(call, found.id, found.service, word_of(call))
-    links = [(f"/runs/{found.id}/exchanges", "Search its exchanges")]
-    links += [(f"/runs/{found.id}/rerun", "Run it again")] if call.token.may("runner") else []
+    links = [
+        (f"/runs/{found.id}/findings", "List its findings"),
+        (f"/runs/{found.id}/exchanges", "Search its exchanges"),
+    ]
+    if call.token.may("runner"):
+        links += [(f"/runs/{found.id}/resume", "Go on with it")] if pages_orders.resumes(found) else []
+        links.append((f"/runs/{found.id}/rerun", "Run it again"))
     if before := await call.site.read(comparing_runs.run_before, call.site, found):
         links.append((f"/runs/{before}/compare/{found.id}", "Compare with the run before"))
     text = await call.site.read(render_page, result, home="/", desk=desk, links=links)
     return _html(text, csp=f"{served_policy() if desk.may else policy()}; frame-ancestors 'none'")
+
+
+async def findings(call: Call) -> web.StreamResponse:
+    """The findings of a run, a page at a time."""
+    return _html(await pages_triage.listed(call, word_of(call)))
 
 
 async def triage(call: Call) -> web.StreamResponse:
@@ -177,24 +171,6 @@ async def say(call: Call) -> web.StreamResponse:
             raise
         return _html(await pages_triage.shown(call, word_of(call), problem.detail), status=problem.status)
     return _to(f"/runs/{call.path('run')}#{anchor}")
-
-
-async def start(call: Call) -> web.StreamResponse:
-    """Start a run from a form."""
-    fields = cast("dict[str, str]", call.body)
-    names = ("service", "base", "branch", "branch_name", "last")
-    try:
-        call.body = msgspec.convert({name: fields[name] for name in names if fields.get(name)}, RunRequest)
-    except msgspec.ValidationError as error:
-        raise Problem("bad-request", str(error)) from error
-    state, _, _ = await calls_runs.create_run(call)
-    return _to(f"/runs/{state.run}")
-
-
-async def cancel(call: Call) -> web.StreamResponse:
-    """Cancel a run from its page."""
-    await calls_runs.cancel_run(call)
-    return _to(f"/runs/{call.path('run')}")
 
 
 async def ask_again(call: Call) -> web.StreamResponse:

@@ -26,7 +26,14 @@ async def search(call: Call) -> web.StreamResponse:
     except msgspec.ValidationError as error:
         wrong = str(error)
     else:
-        page, found = await call.site.read(searching.found, call.site, run.id, searching.sought(query))
+        try:
+            finding = await call.site.read(reading.finding_asked, run, query.finding)
+        except Problem as problem:
+            if problem.code != "not-found":
+                raise
+            wrong = problem.detail
+        else:
+            page, found = await call.site.read(searching.found, call.site, run.id, searching.sought(query, finding))
     at = page_exchanges.At(page.next, page.unread, wrong)
     text = page_exchanges.search(run.id, run.service, asked, found, at, word=word_of(call))
     return html_page(text, status=400 if wrong else 200)

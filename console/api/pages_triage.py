@@ -6,11 +6,12 @@ from typing import cast
 
 import msgspec
 
-from console.api import page_list, triaging
+from console.api import page_finding_list, page_list, reading, triaging
 from console.api.context import Call
 from console.api.messages_triage import LAST, Elsewhere, Preview, PreviewQuery, TriageRequest
 from console.api.problems import Problem
 from console.escapes import html, short
+from console.page_findings import exchanges_link
 from console.page_triage import LINE_MAX, Desk, form, said_line, sayable
 from console.triage_kept import standing, told_said
 from console.words import count, endpoint, kind, place
@@ -43,7 +44,7 @@ async def shown(call: Call, word: str, wrong: str = "") -> str:
         f'<section class="hero"><div class="say"><h1 class="long">{html(short(endpoint(finding), 300))}</h1>'
         f'<p class="versions"><span><code>{html(short(place(finding), 300))}</code> {html(kind(finding))}</span></p>'
         f'<p class="versions"><a href="/runs/{html(at.run.id)}">Run of {html(at.run.service)}</a> <code>{html(at.run.id)}</code></p>'
-        f"{f'<p>{said}</p>' if said else ''}{why}</div></section>{say}{_preview(told)}"
+        f"{f'<p>{said}</p>' if said else ''}{why}</div></section>{exchanges_link(finding, at.run.id)}{say}{_preview(told)}"
     )
     return page_list.page(f"Triage of {place(finding)}", main, word=word)
 
@@ -78,6 +79,19 @@ def _other(one: Elsewhere) -> str:
         f"<b>{html(short(one.endpoint or one.finding, 200))}</b><span><code>{html(short(one.where, 200))}</code> {html(one.kind)}</span>"
         f"<span>run <code>{html(one.run)}</code></span></a>"
     )
+
+
+async def listed(call: Call, word: str) -> str:
+    """A page of the findings of a run."""
+    run = await call.site.read(reading.run_of, call.site, call.token, call.path("run"))
+    result = await call.site.read(reading.result_of, run)
+    try:
+        given = {name: text for name, text in call.request.query.items() if text}
+        query = msgspec.convert(given, page_finding_list.ListQuery, strict=False)
+    except msgspec.ValidationError as error:
+        raise Problem("bad-request", str(error)) from error
+    desk = await desk_of(call, run.id, run.service, word)
+    return await call.site.read(lambda: page_finding_list.listed(result, query, desk, word=word))
 
 
 async def said(call: Call) -> str:

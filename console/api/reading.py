@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import orjson
+from msgspec import UnsetType
 
 from console.api import paging
 from console.api.access import Token
@@ -236,6 +237,11 @@ def finding_of(result: Mapping[str, Any], id: str) -> dict[str, Any]:  # noqa: A
             if one["id"] == id:
                 return one
     raise Problem("not-found", f"there is no finding `{id[:64]}` in run {result['run']}")
+
+
+def finding_asked(run: Run, id: str | UnsetType) -> dict[str, Any] | None:  # noqa: A002
+    """The finding that is asked for, None where none is; Problem where it is not there."""
+    return finding_of(result_of(run), id) if isinstance(id, str) else None
 
 
 def services(site: Site, token: Token) -> list[ServiceTold]:

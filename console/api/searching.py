@@ -83,29 +83,34 @@ class Sought:
     """The place of the run before which to end; 0 for its end."""
 
 
-def exchanges(site: Site, run: str, query: ExchangesQuery) -> Exchanges:
-    """A page of the exchanges of a run that fit."""
-    page, rows = found(site, run, sought(query))
+def exchanges(site: Site, run: str, query: ExchangesQuery, finding: Mapping[str, Any] | None = None) -> Exchanges:
+    """A page of the exchanges of a run that fit; ``finding`` is the one whose exchanges are asked for."""
+    page, rows = found(site, run, sought(query, finding))
     return Exchanges(run, cast("list[Any]", [told for told, _ in rows]), page.next, page.unread)
 
 
 def exchanges_of(site: Site, run: str, finding: Mapping[str, Any], query: PageQuery) -> Exchanges:
     """A page of the exchanges that differ at the places of a finding."""
+    page, rows = found(site, run, _covered(Sought(cursor=query.cursor, limit=query.limit), finding))
+    return Exchanges(run, cast("list[Any]", [told for told, _ in rows]), page.next)
+
+
+def _covered(one: Sought, finding: Mapping[str, Any]) -> Sought:
+    """Only what differs at the places of a finding. Pure."""
     names = finding.get("endpoint_names") or [finding["endpoint"]]
     every = finding["endpoints"] > len(names) or names == ["*"]
     pair = "AND p = 0" if finding["verdict"] == REGRESSION else ""
     kind = "" if finding["kind"] in BY_VALUE else "AND k = {kind:String}"
-    where = [
+    one.where += [
         f"arrayExists((w, k, p) -> has({{places:Array(String)}}, w) {kind} {pair}, d_where, d_kind, d_pair)",
         "({every:UInt8} OR endpoint IN {endpoints:Array(String)})",
     ]
     places = sorted({finding["where"], *finding.get("places", [])})
-    params: dict[str, object] = {"places": places, "kind": finding["kind"], "every": int(every), "endpoints": names}
-    page, rows = found(site, run, Sought(where, params, cursor=query.cursor, limit=query.limit))
-    return Exchanges(run, cast("list[Any]", [told for told, _ in rows]), page.next)
+    one.params |= {"places": places, "kind": finding["kind"], "every": int(every), "endpoints": names}
+    return one
 
 
-def sought(query: ExchangesQuery) -> Sought:
+def sought(query: ExchangesQuery, finding: Mapping[str, Any] | None = None) -> Sought:
     """The query as the store and this module are asked. Pure."""
     one = Sought(cursor=query.cursor, limit=query.limit)
     for name, condition in (
@@ -124,7 +129,7 @@ def sought(query: ExchangesQuery) -> Sought:
         one.params |= {"dot": f"{query.where}.", "bracket": f"{query.where}["}
     one.verdict = query.verdict if isinstance(query.verdict, str) else ""
     one.header = query.header if isinstance(query.header, str) else ""
-    return one
+    return one if finding is None else _covered(one, finding)
 
 
 @dataclass(slots=True)

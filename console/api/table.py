@@ -286,7 +286,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "GET",
         f"{RUN}/exchanges",
         "listExchanges",
-        "The exchanges of a run, in recorded order, by verdict, endpoint, method, path, statuses, header, or where they differ",
+        "The exchanges of a run, in recorded order, by verdict, finding, endpoint, method, path, statuses, header, or where they differ",
         "viewer",
         calls.list_exchanges,
         e.Exchanges,

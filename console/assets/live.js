@@ -9,7 +9,8 @@
   const events = new EventSource(body.dataset.events);
   events.addEventListener("state", (event) => {
     const told = JSON.parse(event.data);
-    state.textContent = told.state;
+    // In another state, and once it is planned, a run has other words and other buttons.
+    if (told.state !== state.textContent || (told.total && bar.position < 0)) { events.close(); location.reload(); return; }
     count.textContent = told.total ? `${told.done.toLocaleString("en")} of ${told.total.toLocaleString("en")} exchanges` : `${told.done.toLocaleString("en")} exchanges`;
     if (told.total) { bar.max = told.total; bar.value = told.done; }
   });

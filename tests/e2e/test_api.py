@@ -72,7 +72,20 @@ def test_findings_lead_to_their_exchanges(served: Served, run: str) -> None:
         assert served.ask("GET", path).json == finding
         assert len(found) == finding["differing"]
         assert found == [lines[one["exchange"]] for one in found]
+        search = f"/api/v1/runs/{run}/exchanges?finding={finding['id']}"
+        assert served.ask("GET", f"{search}&limit=200").json["exchanges"] == found
+        some = served.ask("GET", f"{search}&path=/items/1&verdict=different&limit=200").json["exchanges"]
+        assert some == [one for one in found if "/items/1" in one["target"]]
+        assert 0 < len(some) < len(found)
         assert len({one["exchange"] for one in found}) == len(found)
+    for one in served.ask("GET", f"/api/v1/runs/{run}/findings").json[
+        "findings"
+    ]:  # of noise, some differ and some do not
+        covered = served.ask("GET", f"/api/v1/runs/{run}/findings/{one['id']}/exchanges?limit=200").json["exchanges"]
+        search = f"/api/v1/runs/{run}/exchanges?finding={one['id']}&limit=200"
+        assert served.ask("GET", search).json["exchanges"] == covered
+    for other, status in (("no-such-finding", 404), ("../x", 400)):
+        assert served.ask("GET", f"/api/v1/runs/{run}/exchanges?finding={other}").status == status
 
 
 def test_all_exchanges_come_by_once_page_by_page(served: Served, run: str) -> None:

@@ -115,6 +115,7 @@ def test_no_page_overflows_or_breaks_its_policy(stage: Stage, width: int, scheme
         stage.open(path, width, scheme)
         if name == "none":
             stage.browser.events.clear()  # the browser notes the 404 itself
+        assert stage.browser.ask("document.querySelector('footer a').getAttribute('href')") == "/api/v1/docs", path
         red = int(stage.browser.ask("getComputedStyle(document.body).backgroundColor").split("(")[1].split(",")[0])
         assert (red > 128) == (scheme == "light"), path
         if name == "opened":

@@ -115,6 +115,11 @@ def test_every_page_of_the_server_is_accessible(there: There) -> None:
             stage.browser.ask("document.querySelector('.help-opener').click()")
             assert stage.browser.ask("document.querySelector('dialog.help').open") is True
             wrong += wrong_at(there, "help of keys")
+    there.stage.open("/")
+    there.stage.browser.ask("document.querySelector('.start [name=pace]').value = 'fast'")
+    there.stage.browser.ask("document.querySelector('.start').submit()")
+    there.stage.wait("document.querySelector('.start [aria-invalid]') !== null && document.readyState === 'complete'")
+    wrong += wrong_at(there, "a form that was filled in wrongly")
     assert wrong == [], "\n".join(wrong)
 
 

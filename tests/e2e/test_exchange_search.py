@@ -244,6 +244,7 @@ def test_hostile_traffic_has_no_effect_on_any_page(there: There, width: int, sch
         f"/runs/{run}/exchanges",
         f"/runs/{run}/exchanges?{urlencode({'path': CORPUS[1], 'where': CORPUS[0]})}",
         f"/runs/{run}",
+        f"/runs/{run}/findings",
     ]
     pages += [f"/runs/{run}/findings/{one['id']}/triage" for one in findings[:2]] + [
         f"/runs/{run}/compare/{run}",
