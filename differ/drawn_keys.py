@@ -44,6 +44,8 @@ class Map(NamedTuple):
 
     old: dict[str, Any]
     new: dict[str, Any]
+    kept: bool = False
+    """Whether the two share other keys that look drawn, so that keys are drawn seldom, and another one says more."""
 
 
 def drawn_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> frozenset[str]:
@@ -61,13 +63,18 @@ def drawn_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> frozenset[str]
     if any(sides):
         # Where one side has none of them it has a map without members; where they share some, the keys stay, and a member is gone.
         sure = all(form == "number" or klass_of(key) for key, form in forms.items())
-        return frozenset(forms) if sure and not any(form_of_key(key) for key in old if key in new) else NONE
+        return frozenset(forms) if sure and not keep(old, new) else NONE
     return _alike(ones, twos, [key for key in old if key in new])
 
 
 def only(members: Mapping[str, Any], keys: frozenset[str]) -> dict[str, Any]:
     """These of the members."""
     return {key: value for key, value in members.items() if key in keys}
+
+
+def keep(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether two maps share a key that looks drawn."""
+    return any(form_of_key(key) for key in old if key in new)
 
 
 def form_of_key(key: str) -> str:
@@ -141,7 +148,7 @@ def members(one: Map, names: Mapping[str, str], effort: Effort) -> tuple[list[Pa
 
     Also whether there were so many that the pairs may not be the best.
     """
-    old, new = one
+    old, new, _ = one
     pairs = [(key, name) for key in old if (name := names.get(key)) is not None and name in new]
     took = {key for key, _ in pairs}, {name for _, name in pairs}
     rest_old = [key for key in old if key not in took[0]]
@@ -182,7 +189,7 @@ def renamed(one: Map, pairs: Iterable[Pair], now_ns: tuple[int, int]) -> Change 
     flags = -1
     for old, new in others:
         flags &= clock_flag(old, new, now_ns)
-    klass = form.partition(":")[0] if form == other else ""
+    klass = form.partition(":")[0] if form == other and not one.kept else ""
     klass = klass if klass in OPAQUE else "time" if flags else ""
     signature = f"keys:{form}" if form == other else f"keys:{form}>{other}"
     change = Change("renamed", VALUE if form == other else FORMAT, *others[0], signature, klass, flags)

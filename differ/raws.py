@@ -15,7 +15,7 @@ from orjson import JSONDecodeError, dumps, loads
 
 from differ.aligning import exactly_equal
 from differ.difference import ORDER_OF, PERMUTATION, VALUE
-from differ.drawn_keys import Map, drawn_keys
+from differ.drawn_keys import Map, drawn_keys, keep
 from differ.echoes import NOBODY, Own, unechoed
 from differ.jsons import LOSSY, looks, parse_with_duplicates, read
 from differ.keying import KEYS, unique
@@ -151,7 +151,7 @@ def _apart(walk: Walk, old: dict[str, Raw], new: dict[str, Raw], place: Place, d
         if key not in old and key not in drawn:
             _came_or_went(walk, "added", place, key, (None, value), owns)
     if drawn:
-        walk.put_off(Map(*_trees(walk, _only(old, drawn), _only(new, drawn), owns)), place, depth)
+        walk.put_off(Map(*_trees(walk, _only(old, drawn), _only(new, drawn), owns), keep(old, new)), place, depth)
 
 
 def _only(members: dict[str, Raw], keys: frozenset[str]) -> bytes:

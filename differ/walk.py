@@ -15,7 +15,7 @@ import msgspec
 
 from differ.aligning import aligned, exactly_equal
 from differ.difference import FORMAT, ORDER_OF, PERMUTATION, PRESENCE, TYPE, VALUE
-from differ.drawn_keys import NONE, Map, drawn_keys, members, only, partners, renamed
+from differ.drawn_keys import NONE, Map, drawn_keys, keep, members, only, partners, renamed
 from differ.graphqls import ERRORS, named
 from differ.jwts import OPENING, tokens
 from differ.matching import Effort
@@ -209,7 +209,7 @@ class Walk(msgspec.Struct, gc=False):
             if key not in old and key not in drawn:
                 self.came_or_went("added", place, key, MISSING, value)
         if drawn:
-            self.put_off(Map(only(old, drawn), only(new, drawn)), place, depth)
+            self.put_off(Map(only(old, drawn), only(new, drawn), keep(old, new)), place, depth)
 
     def put_off(self, here: Map, place: Place, depth: int) -> None:
         """Compare the members of maps with drawn keys last: what differs elsewhere says which of them belong together."""
@@ -227,7 +227,7 @@ class Walk(msgspec.Struct, gc=False):
 
     def _members(self, here: Map, names: dict[str, str], place: Place, depth: int) -> None:
         """Members of two maps, whose keys say nothing, by what they hold; how many there are is told apart from that."""
-        old, new = here
+        old, new, _ = here
         effort = self.effort
         if effort is None:
             effort = self.effort = Effort()

@@ -238,6 +238,16 @@ def test_another_form_of_keys_is_a_change_of_format() -> None:
     assert found.signature == "renamed:keys:uuid:36>hash:32"
 
 
+@pytest.mark.parametrize("form", sorted(MAKERS))
+def test_one_exchange_tells_another_key_beside_keys_that_stay(form: str) -> None:
+    """Users under ids of their own that every answer has: where branch has another one in one's stead, it is told at once."""
+    first, second, third = keys(MAKERS[form], random.Random(form), 3)
+    base = {"users": {first: {"n": 1}, second: {"n": 1}}}
+    branch = {"users": {first: {"n": 1}, third: {"n": 1}}}
+
+    assert judged([[base, base, branch, branch]]).regressions
+
+
 def test_maps_in_members_of_maps_are_compared_alike() -> None:
     """Sessions of accounts, both with drawn keys: what changed in one session is told once."""
     chance = random.Random(4)
