@@ -48,12 +48,10 @@ class Map(NamedTuple):
     """Whether the two share other keys that look drawn, so that keys are drawn seldom, and another one says more."""
 
 
-def drawn_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> frozenset[str]:
-    """Those of the keys that only one of two maps has which were drawn anew; none where that cannot be said of both sides."""
-    if not _TELLING.search("".join(old.keys() ^ new.keys())):
+def drawn_keys(old: Mapping[str, Any], new: Mapping[str, Any], ones: list[str], twos: list[str]) -> frozenset[str]:
+    """Those of the keys that only the one or only the other map has which were drawn anew; none where that cannot be said of both sides."""
+    if not _TELLING.search("".join(ones + twos)):
         return NONE  # words alone: the commonest case, told by one look
-    ones = [key for key in old if key not in new]
-    twos = [key for key in new if key not in old]
     forms = {key: form for key in (*ones, *twos) if (form := form_of_key(key))}
     if "number" in forms.values():
         forms |= {key: "number" for key in (*ones, *twos) if _NUMBER.fullmatch(key)}

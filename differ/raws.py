@@ -143,13 +143,14 @@ def _objects(walk: Walk, old: dict[str, Raw], new: dict[str, Raw], place: Place,
 
 def _apart(walk: Walk, old: dict[str, Raw], new: dict[str, Raw], place: Place, depth: int, owns: Owns | None) -> None:
     """Keys that only one of two objects has: missing, added, or drawn anew."""
-    drawn = drawn_keys(old, new)
-    for key, value in old.items():
-        if key not in new and key not in drawn:
-            _came_or_went(walk, "missing", place, key, (value, None), owns)
-    for key, value in new.items():
-        if key not in old and key not in drawn:
-            _came_or_went(walk, "added", place, key, (None, value), owns)
+    gone, came = [key for key in old if key not in new], [key for key in new if key not in old]
+    drawn = drawn_keys(old, new, gone, came)
+    for key in gone:
+        if key not in drawn:
+            _came_or_went(walk, "missing", place, key, (old[key], None), owns)
+    for key in came:
+        if key not in drawn:
+            _came_or_went(walk, "added", place, key, (None, new[key]), owns)
     if drawn:
         walk.put_off(Map(*_trees(walk, _only(old, drawn), _only(new, drawn), owns), keep(old, new)), place, depth)
 

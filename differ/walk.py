@@ -201,13 +201,14 @@ class Walk(msgspec.Struct, gc=False):
 
     def _apart(self, old: dict[str, Any], new: dict[str, Any], place: Place, depth: int) -> None:
         """Keys that only one of two objects has: missing, added, or drawn anew."""
-        drawn = NONE if self.named else drawn_keys(old, new)
-        for key, value in old.items():
-            if key not in new and key not in drawn:
-                self.came_or_went("missing", place, key, value, MISSING)
-        for key, value in new.items():
-            if key not in old and key not in drawn:
-                self.came_or_went("added", place, key, MISSING, value)
+        gone, came = [key for key in old if key not in new], [key for key in new if key not in old]
+        drawn = NONE if self.named else drawn_keys(old, new, gone, came)
+        for key in gone:
+            if key not in drawn:
+                self.came_or_went("missing", place, key, old[key], MISSING)
+        for key in came:
+            if key not in drawn:
+                self.came_or_went("added", place, key, MISSING, new[key])
         if drawn:
             self.put_off(Map(only(old, drawn), only(new, drawn), keep(old, new)), place, depth)
 

@@ -18,9 +18,10 @@ from differ.context import Context
 from differ.difference import FORMAT, VALUE, Difference
 from differ.drawn_keys import drawn_keys
 from differ.evidence import NOISE
+from differ.gathering import gather
 from echolane.exchange import Body, Response
 from tests.differ.test_renaming import Document, answer, between
-from tests.differ.test_renaming_judged import judged, shown
+from tests.differ.test_renaming_judged import judged, row, shown
 
 Maker = Callable[[random.Random], str]
 
@@ -201,7 +202,7 @@ def test_fixed_keys_beside_drawn_ones_keep_their_names() -> None:
 )
 def test_names_of_fields_are_not_drawn(old: Document, new: Document) -> None:
     """A renamed or missing field stays that."""
-    assert not drawn_keys(old, new)
+    assert not drawn_keys(old, new, [key for key in old if key not in new], [key for key in new if key not in old])
     assert {one.kind for one in between(old, new)} <= {"missing", "added"}
 
 
@@ -236,6 +237,15 @@ def test_another_form_of_keys_is_a_change_of_format() -> None:
 
     assert (found.kind, found.facet, found.klass) == ("renamed", FORMAT, "")
     assert found.signature == "renamed:keys:uuid:36>hash:32"
+
+
+def test_values_under_drawn_keys_belong_to_equal_ones() -> None:
+    """Two numbers are as far apart as any others: where both maps have one, it is the same member."""
+    one, two, three, four, five, six = keys(MAKERS["uuid"], random.Random(8), 6)
+    old, new = {one: 1, two: 2, three: 3}, {four: 2, five: 3, six: 1}
+
+    assert told(between({"m": old}, {"m": new})) == set()
+    assert told(between({"m": old}, {"m": {**new, four: 7}})) == {("body:$.m[*]", "value", 1)}
 
 
 @pytest.mark.parametrize("form", sorted(MAKERS))
@@ -329,3 +339,12 @@ def test_a_regression_under_drawn_keys_is_one_finding(form: str, name: str) -> N
     found = shown(judged(run_of(form, 7, planted)))
 
     assert [(one["where"], one["kind"]) for one in found] == [(where, kind)]
+
+
+def test_how_many_members_there_are_is_measured_though_their_keys_are_others() -> None:
+    """A number that varies in all four answers is watched by all four."""
+    rows = [row(n, [answer(one) for one in four]) for n, four in enumerate(run_of("uuid", 8, None, 4))]
+    measured = gather(rows).shifts["GET /x/{id}", "body:$.sessions"]
+
+    assert measured.fours
+    assert all(text.isdigit() for four in measured.fours for text in four[1:])
