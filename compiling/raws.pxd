@@ -11,6 +11,8 @@ cpdef _whole(Walk walk, bytes old, bytes new, Place place, Py_ssize_t depth, own
 cpdef _objects(Walk walk, dict old, dict new, Place place, Py_ssize_t depth, owns)
 @cython.locals(unlike=list, olds=list, news=list, one=bytes, two=bytes, inside=Place)
 cpdef _arrays(Walk walk, list old, list new, Place place, Py_ssize_t depth, owns)
+cpdef _apart(Walk walk, dict old, dict new, Place place, Py_ssize_t depth, owns)
+cpdef tuple _trees(Walk walk, bytes old, bytes new, owns)
 cpdef bytes _joined(list elements)
 @cython.locals(one=bytes, two=bytes, items=list, others=list)
 cpdef bint _by_key_in_place(Walk walk, tuple texts, tuple raws, Place inside, Py_ssize_t depth) except *

@@ -14,6 +14,8 @@ cdef class Walk:
     cdef public tuple held
     cdef public bint lossy
     cdef public object effort
+    cdef public bint named
+    cdef public list maps
     cpdef bint trees(self, old, new, str where) except *
     cpdef bint proved(self) except *
     @cython.locals(met=Py_ssize_t, kind=object)
@@ -23,7 +25,11 @@ cdef class Walk:
     cpdef check(self, Py_ssize_t depth)
     @cython.locals(children=dict, gone=bint, met=Py_ssize_t)
     cpdef objects(self, dict old, dict new, Place place, Py_ssize_t depth)
-    cpdef _added(self, dict old, dict new, Place place)
+    cpdef _apart(self, dict old, dict new, Place place, Py_ssize_t depth)
+    cpdef put_off(self, here, Place place, Py_ssize_t depth)
+    cpdef settle(self)
+    @cython.locals(inside=Place)
+    cpdef _members(self, here, dict names, Place place, Py_ssize_t depth)
     cpdef came_or_went(self, str kind, Place place, str key, old, new)
     @cython.locals(held=tuple)
     cpdef bint _equal(self, old, new) except *

@@ -198,7 +198,7 @@ def structured(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed
     """Two bodies of one form that is not JSON."""
     old, new = forms[0].value, forms[1].value
     form = forms[0].form
-    walk = Walk(sink, context, forms[0].holds > PLAIN, len(raw[0]) + len(raw[1]))
+    walk = Walk(sink, context, forms[0].holds > PLAIN, len(raw[0]) + len(raw[1]), named=form in NAMED)
     if form == XML:
         if old != new:
             elements(walk, old, new)
@@ -235,6 +235,8 @@ def protobufs(sink: Sink, raw: tuple[bytes, bytes], forms: tuple[Parsed, Parsed]
 
 
 TREES = frozenset((JSON, NDJSON))
+NAMED = frozenset((CSV, PROTOBUF))
+"""Forms whose keys are heads of columns or numbers of fields, never drawn."""
 
 
 def repeated(walk: Walk, raw: tuple[bytes, bytes]) -> None:

@@ -147,8 +147,8 @@ class Gathering:
         seen: dict[str, list[tuple[str, str] | None]] = {}
         for index, where in enumerate(row["d_where"]):
             flag = flags[index]
-            if only not in {"", where} or (endpoint, where) not in self.spots:
-                continue
+            if only not in {"", where} or (endpoint, where) not in self.spots or row["d_kind"][index] == "renamed":
+                continue  # keys that are drawn anew are no values of the map
             pair, values = row["d_pair"][index], (row["d_old"][index], row["d_new"][index])
             three = seen.setdefault(where, [None, None, None])
             if flag & (UNMEASURED & ~CLOCK) or len(three) < PAIRS or three[pair] is not None:

@@ -129,7 +129,9 @@ def _under(value: Any, place: Place, where: str) -> Iterator[list[Any]]:
             for item in cast("list[Any]", value):
                 yield from _under(item, inside, where)
     elif isinstance(value, dict):
+        inside = place.children.get(None) or place.child(None)
+        drawn = where.startswith(inside.text)  # the map is one whose keys are drawn anew
         for key, item in cast("dict[str, Any]", value).items():
-            below = place.children.get(key) or place.child(key)
-            if where.startswith(below.text):
+            below = inside if drawn else place.children.get(key) or place.child(key)
+            if drawn or where.startswith(below.text):
                 yield from _under(item, below, where)

@@ -15,6 +15,7 @@ from orjson import JSONDecodeError, dumps, loads
 
 from differ.aligning import exactly_equal
 from differ.difference import ORDER_OF, PERMUTATION, VALUE
+from differ.drawn_keys import Map, drawn_keys, keep
 from differ.echoes import NOBODY, Own, unechoed
 from differ.jsons import LOSSY, looks, parse_with_duplicates, read
 from differ.keying import KEYS, unique
@@ -53,6 +54,7 @@ def differing(walk: Walk, old: bytes, new: bytes, place: Place, owns: Owns | Non
         TooMuch: a bound of the walk was reached.
     """
     _pair(walk, old, new, place, 0, owns)
+    walk.settle()
 
 
 def is_text(data: bytes) -> bool:
@@ -106,15 +108,21 @@ def _has_exponent(old: bytes, new: bytes) -> bool:
 
 
 def _whole(walk: Walk, old: bytes, new: bytes, place: Place, depth: int, owns: Owns | None) -> None:
-    """Two texts as the trees they are, with exact numbers where one of them needs it."""
+    """Two texts as the trees they are."""
+    one, two = _trees(walk, old, new, owns)
+    if one != two or not exactly_equal(one, two):
+        walk.walk(one, two, place, depth)
+
+
+def _trees(walk: Walk, old: bytes, new: bytes, owns: Owns | None) -> tuple[Any, Any]:
+    """Two texts parsed, with exact numbers where one of them needs it."""
     if owns is not None:
         old, new = unechoed(old, owns[0]), unechoed(new, owns[1])
     walk.lossy = True
     (one, holds), (two, others) = read(old), read(new)
     if LOSSY in {holds, others}:
         one, two = parse_with_duplicates(old), parse_with_duplicates(new)
-    if one != two or not exactly_equal(one, two):
-        walk.walk(one, two, place, depth)
+    return one, two
 
 
 def _objects(walk: Walk, old: dict[str, Raw], new: dict[str, Raw], place: Place, depth: int, owns: Owns | None) -> None:
@@ -127,14 +135,29 @@ def _objects(walk: Walk, old: dict[str, Raw], new: dict[str, Raw], place: Place,
         other = new.get(key)
         if other is None:
             gone = True
-            _came_or_went(walk, "missing", place, key, (value, None), owns)
         elif value != other:
             _pair(walk, bytes(value), bytes(other), children.get(key) or place.child(key), depth + 1, owns)
-    if len(new) == len(old) and not gone:
-        return
-    for key, value in new.items():
-        if key not in old:
-            _came_or_went(walk, "added", place, key, (None, value), owns)
+    if gone or len(new) != len(old):
+        _apart(walk, old, new, place, depth, owns)
+
+
+def _apart(walk: Walk, old: dict[str, Raw], new: dict[str, Raw], place: Place, depth: int, owns: Owns | None) -> None:
+    """Keys that only one of two objects has: missing, added, or drawn anew."""
+    gone, came = [key for key in old if key not in new], [key for key in new if key not in old]
+    drawn = drawn_keys(old, new, gone, came)
+    for key in gone:
+        if key not in drawn:
+            _came_or_went(walk, "missing", place, key, (old[key], None), owns)
+    for key in came:
+        if key not in drawn:
+            _came_or_went(walk, "added", place, key, (None, new[key]), owns)
+    if drawn:
+        walk.put_off(Map(*_trees(walk, _only(old, drawn), _only(new, drawn), owns), keep(old, new)), place, depth)
+
+
+def _only(members: dict[str, Raw], keys: frozenset[str]) -> bytes:
+    """The text of an object with these of its members alone."""
+    return b"{%b}" % b",".join(b"%b:%b" % (dumps(key), raw) for key, raw in members.items() if key in keys)
 
 
 def _came_or_went(

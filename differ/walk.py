@@ -15,6 +15,7 @@ import msgspec
 
 from differ.aligning import aligned, exactly_equal
 from differ.difference import FORMAT, ORDER_OF, PERMUTATION, PRESENCE, TYPE, VALUE
+from differ.drawn_keys import NONE, Map, drawn_keys, keep, members, only, partners, renamed
 from differ.graphqls import ERRORS, named
 from differ.jwts import OPENING, tokens
 from differ.matching import Effort
@@ -77,6 +78,10 @@ class Walk(msgspec.Struct, gc=False):
     """Whether an object was read in a way that loses a key which comes twice."""
     effort: Effort | None = None
     """What may still be spent on matching; few walks match anything."""
+    named: bool = False
+    """Whether keys are names, whatever they look like: numbers of fields, heads of columns."""
+    maps: list[tuple[Map, Place, int]] | None = None
+    """Maps with drawn keys that are still to be compared, with their place and depth."""
 
     def trees(self, old: Any, new: Any, where: str) -> bool:
         """Emit what differs between two values; whether anything does."""
@@ -91,6 +96,7 @@ class Walk(msgspec.Struct, gc=False):
         top = root(where)
         try:
             self.walk(old, new, top, 0)
+            self.settle()
         except TooMuch:
             if self.proved():
                 raise
@@ -98,8 +104,9 @@ class Walk(msgspec.Struct, gc=False):
             if self.proved():
                 return True
         self.sink.forget(where)
-        self.careful, self.deadline, self.met, self.effort = True, None, 0, None
+        self.careful, self.deadline, self.met, self.effort, self.maps = True, None, 0, None, None
         self.walk(old, new, top, 0)
+        self.settle()
         return True
 
     def proved(self) -> bool:
@@ -187,17 +194,60 @@ class Walk(msgspec.Struct, gc=False):
                     continue
             elif other is MISSING:
                 gone = True
-                self.came_or_went("missing", place, key, value, MISSING)
                 continue
             self.walk(value, other, children.get(key) or place.child(key), depth + 1)
         if gone or len(new) != len(old):
-            self._added(old, new, place)
+            self._apart(old, new, place, depth)
 
-    def _added(self, old: dict[str, Any], new: dict[str, Any], place: Place) -> None:
-        """Keys that only the second object has."""
-        for key, value in new.items():
-            if key not in old:
-                self.came_or_went("added", place, key, MISSING, value)
+    def _apart(self, old: dict[str, Any], new: dict[str, Any], place: Place, depth: int) -> None:
+        """Keys that only one of two objects has: missing, added, or drawn anew."""
+        gone, came = [key for key in old if key not in new], [key for key in new if key not in old]
+        drawn = NONE if self.named else drawn_keys(old, new, gone, came)
+        for key in gone:
+            if key not in drawn:
+                self.came_or_went("missing", place, key, old[key], MISSING)
+        for key in came:
+            if key not in drawn:
+                self.came_or_went("added", place, key, MISSING, new[key])
+        if drawn:
+            self.put_off(Map(only(old, drawn), only(new, drawn), keep(old, new)), place, depth)
+
+    def put_off(self, here: Map, place: Place, depth: int) -> None:
+        """Compare the members of maps with drawn keys last: what differs elsewhere says which of them belong together."""
+        if self.maps is None:
+            self.maps = []
+        self.maps.append((here, place, depth))
+
+    def settle(self) -> None:
+        """Compare what was put off."""
+        while self.maps:
+            maps, self.maps = self.maps, None
+            names = partners(list(self.sink.found.values()), [here for here, _, _ in maps])
+            for here, place, depth in maps:
+                self._members(here, names, place, depth)
+
+    def _members(self, here: Map, names: dict[str, str], place: Place, depth: int) -> None:
+        """Members of two maps, whose keys say nothing, by what they hold; how many there are is told apart from that."""
+        old, new, _ = here
+        effort = self.effort
+        if effort is None:
+            effort = self.effort = Effort()
+        if depth > NESTED:
+            self.check(depth)
+        if len(old) != len(new):
+            grew = "grew" if len(new) > len(old) else "shrank"
+            self.sink.add(place.text, Change("length", FORMAT, len(old), len(new), grew))
+        pairs, greedy = members(here, names, effort)
+        if greedy:
+            self.sink.greedily(place.text)
+        others = renamed(here, pairs, self.sink.now_ns)
+        if others is not None:
+            self.sink.add(place.text, others)
+        inside = place.children.get(None) or place.child(None)
+        for key, name in pairs:
+            one, two = old[key], new[name]
+            if not exactly_equal(one, two):
+                self.walk(one, two, inside, depth + 1)
 
     def came_or_went(self, kind: str, place: Place, key: str, old: Any, new: Any) -> None:
         """A key is there on one side only; one that the sender adds says nothing."""

@@ -65,6 +65,8 @@ LEAVES = (
     f"00-{'a' * 32}-{'b' * 16}-00",
 )
 KEYS = ("id", "name", "price_ms", "a", "b", "x y", "items", "X-Lane", "user_id")
+DRAWN = 32
+"""Characters of a key that is drawn anew."""
 TREES, EDITS = 1500, 4
 BOX_S = 60.0
 """How long a comparison may take: no form gives up before the other because the machine is busy."""
@@ -75,11 +77,18 @@ RULES = [
 ]
 
 
+def fresh(chance: random.Random) -> str:
+    """A key that is drawn anew."""
+    return f"{chance.getrandbits(4 * DRAWN):0{DRAWN}x}"
+
+
 def tree(chance: random.Random, depth: int = 0) -> Any:
     """Any JSON value of a few members."""
     kind = chance.random()
     if depth > 3 or kind < 0.35:
         return chance.choice(LEAVES)
+    if kind < 0.42:
+        return {fresh(chance): tree(chance, depth + 1) for _ in range(chance.randrange(4))}
     if kind < 0.7:
         return {chance.choice(KEYS): tree(chance, depth + 1) for _ in range(chance.randrange(6))}
     if kind < 0.85:
@@ -95,7 +104,10 @@ def edited(value: Any, chance: random.Random) -> Any:
     if isinstance(value, dict) and value and chance.random() < 0.8:
         key = chance.choice(list(value))
         rest = {name: item for name, item in value.items() if name != key or chance.random() < 0.9}
-        return {**rest, key: edited(value[key], chance)} if key in rest else rest
+        if key not in rest:
+            return rest
+        name = fresh(chance) if len(key) == DRAWN and chance.random() < 0.7 else key
+        return {name if one == key else one: edited(item, chance) if one == key else item for one, item in rest.items()}
     if isinstance(value, list) and value and chance.random() < 0.9:
         place = chance.randrange(len(value))
         if chance.random() < 0.2:
