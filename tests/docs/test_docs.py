@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-TUTORIAL = ROOT / "docs" / "tutorial" / "first-verdict.md"
+TUTORIALS = ROOT / "docs" / "tutorial"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -61,9 +62,9 @@ def test_the_reference_is_the_code(page: str) -> None:
     assert text == merged(page, text)
 
 
-def blocks() -> list[tuple[str, dict[str, str], str]]:
-    """The tutorial's code, in order: language, options, text."""
-    found = CODE.findall(TUTORIAL.read_text("utf-8"))
+def blocks(page: str) -> list[tuple[str, dict[str, str], str]]:
+    """A tutorial's code, in order: language, options, text."""
+    found = CODE.findall((TUTORIALS / page).read_text("utf-8"))
     options = [dict(word.partition("=")[::2] for word in words.split()) for _, words, _ in found]
     return [(language, option, text) for (language, _, text), option in zip(found, options, strict=True)]
 
@@ -84,8 +85,8 @@ def elsewhere(told: list[tuple[str, dict[str, str], str]]) -> list[tuple[str, di
     ]
 
 
-def test_the_tutorial_runs(world: World) -> None:
-    """Each command of the tutorial, in order, as a reader types it; and the verdicts are those it tells."""
+def follow(world: World, page: str) -> None:
+    """Each command of a tutorial, in order, as a reader types it; each ends as the tutorial says."""
     shims = world.folder / "bin"
     shims.mkdir()
     for name, command in (("echolane", f'"{sys.executable}" -m console.main'), ("python3", f'"{sys.executable}"')):
@@ -95,7 +96,7 @@ def test_the_tutorial_runs(world: World) -> None:
     (shims / "curl").chmod(0o755)
     environ = {**world.environ, "PATH": f"{shims}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     background: list[subprocess.Popen[bytes]] = []
-    for language, options, text in elsewhere(blocks()):
+    for language, options, text in elsewhere(blocks(page)):
         if "file" in options:
             (world.folder / options["file"]).write_text(text, "utf-8")
         elif "background" in options:
@@ -119,10 +120,40 @@ def test_the_tutorial_runs(world: World) -> None:
                 check=False,
             )
             assert done.returncode == int(options.get("exit", "0")), f"{text}\n{done.stdout}\n{done.stderr}"
+
+
+def test_the_tutorial_runs(world: World) -> None:
+    """The verdicts of the first tutorial are those it tells."""
+    follow(world, "first-verdict.md")
+
     result = world.call("show", "latest", "--json", "--home", world.folder / ".echolane").result
     assert places(result) == {("body:$.price", "type")}
     assert result["groups"][0]["differing"] == result["groups"][0]["observed"] == 40
     assert (world.folder / "verdict.html").stat().st_size > 10_000
+
+
+def test_the_story_of_a_shop_runs(world: World) -> None:
+    """A login, carts and orders: the verdicts and the words of `--explain` are those that the tutorial tells."""
+    follow(world, "a-shop.md")
+
+    home = world.folder / ".echolane"
+    last, failed, passed = [
+        world.call("show", run["run"], "--json", "--home", home).result
+        for run in json.loads(world.call("runs", "--home", home, "--json").out)
+    ]
+    assert (passed["verdict"], passed["fidelity"]) == ("pass", 1.0)
+    assert places(failed) == {("body:$.total", "type")}
+    assert failed["groups"][0]["differing"] == failed["groups"][0]["observed"] == 10
+    assert (last["verdict"], last["reason_code"]) == ("inconclusive", "fidelity")
+    assert 0.3 < last["fidelity"] < 0.4
+    assert [run["ledger"]["compared"] for run in (last, failed, passed)] == [60, 60, 60]
+    targets = ["--base-cmd", "python3 store.py {port}", "--branch-cmd", "python3 store.py {port}"]
+    words = ["run", "--service", "store", "--home", home, "--methods", "all", *targets, "--explain"]
+    said = set(map(str.strip, world.call(*words).out.splitlines()))
+    told = [text for language, _, text in blocks("a-shop.md") if language == "text"]
+    lines = [line.strip() for text in told for line in text.splitlines() if line.startswith("    ")]
+    assert len(lines) == 5
+    assert set(lines) <= said
 
 
 CURL = """#!{python}
