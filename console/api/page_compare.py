@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from console import words
-from console.api.page_list import page
+from console.api.messages import RunRow, Runs
+from console.api.page_list import page, run_row
 from console.escapes import html, short
 from console.page_parts import duration
 from console.two_runs import CHANGES, Change, Pair, compare, counts, ledgers
 
 ROWS_MAX = 200
 """Findings of one sort that are shown; the API has all."""
+NO_OTHER = '<p class="row">No other run here has a result.</p>'
 NAME_MAX, REASON_MAX = 300, 240
 TITLES: dict[Change, str] = {"new": "New", "gone": "Gone", "changed": "Changed", "same": "The same"}
 INTROS: dict[Change, str] = {
@@ -35,6 +39,29 @@ def compared(before: words.Result, after: words.Result, *, word: str) -> str:
         f'<p class="more"><a href="/runs/{_id(after)}/compare/{_id(before)}">The other way round</a></p>'
     )
     return page(f"{service}: two runs", main, word=word)
+
+
+def choice(run: str, service: str, started_at: str, runs: Runs, *, word: str) -> str:
+    """Which other runs of its service a run can be set beside: those that have a result, the newest first."""
+    others = [one for one in runs.runs if one.verdict and one.state == "finished" and one.run != run]
+    rows = "".join(run_row(one, _way(run, started_at, one)) for one in others)
+    more = (
+        f'<p class="more"><a href="/runs/{html(run)}/compare?{html(urlencode({"cursor": runs.next}))}" rel="next">Older runs</a></p>'
+        if runs.next
+        else ""
+    )
+    main = (
+        '<section id="runs"><h1>Compare with another run</h1>'
+        f'<p class="intro">Runs of {html(short(service, NAME_MAX))} beside <a href="/runs/{html(run)}"><code>{html(run)}</code></a>, '
+        "the older one first.</p>"
+        f'<div class="rows">{rows or NO_OTHER}</div>{more}</section>'
+    )
+    return page(f"{service}: another run", main, word=word)
+
+
+def _way(run: str, started_at: str, other: RunRow) -> str:
+    first, second = (run, other.run) if (started_at, run) < (other.started_at, other.run) else (other.run, run)
+    return f"/runs/{first}/compare/{second}"
 
 
 def _id(result: words.Result) -> str:

@@ -70,7 +70,7 @@ def overview(
         "".join(_service(one) for one in services)
         or '<p class="row">Nothing has been recorded yet: <code>echolane record</code></p>'
     )
-    listed = "".join(_run(one) for one in runs.runs) or '<p class="row">No runs yet.</p>'
+    listed = "".join(run_row(one, f"/runs/{one.run}") for one in runs.runs) or '<p class="row">No runs yet.</p>'
     query = {"cursor": runs.next, **({"service": service} if service else {})}
     more = (
         f'<p class="more"><a href="/?{html(urlencode(query))}#runs" rel="next">Older runs</a></p>' if runs.next else ""
@@ -104,10 +104,11 @@ def _service(one: ServiceTold) -> str:
     )
 
 
-def _run(one: RunRow) -> str:
+def run_row(one: RunRow, href: str) -> str:
+    """A run of a list, which leads somewhere."""
     said = (one.reason_code or one.state).replace("-", " ")
     return (
-        f'<a class="row" href="/runs/{html(one.run)}">{_chip(one)}<b>{html(one.service)}</b>'
+        f'<a class="row" href="{html(href)}">{_chip(one)}<b>{html(one.service)}</b>'
         f"<span>{html(said)} · <code>{html(one.run)}</code></span>{moment(one.started_at)}</a>"
     )
 

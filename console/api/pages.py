@@ -33,6 +33,7 @@ from console.api.sessions import COOKIE
 from console.api.table import OPERATIONS
 from console.page import render_page
 from console.page_style import asset, policy, served_policy
+from differ.result import iso
 from echolane.errors import RefusedForSafety, UsageError
 
 ASSETS = {
@@ -59,6 +60,7 @@ def add_pages(app: web.Application) -> None:
         ("POST", "/runs/{run}/findings/{finding}/triage", say, "editor"),
         ("GET", "/runs/{run}/rerun", ask_again, "runner"),
         ("POST", "/runs/{run}/rerun", rerun, "runner"),
+        ("GET", "/runs/{run}/compare", choose, "viewer"),
         ("GET", "/runs/{run}/compare/{other}", compare, "viewer"),
         ("GET", "/runs/{run}/exchanges", pages_exchanges.search, "viewer"),
         ("GET", "/runs/{run}/exchanges/{exchange}", pages_exchanges.one, "viewer"),
@@ -148,6 +150,7 @@ async def run(call: Call) -> web.StreamResponse:
         links.append((f"/runs/{found.id}/rerun", "Run it again"))
     if before := await call.site.read(comparing_runs.run_before, call.site, found):
         links.append((f"/runs/{before}/compare/{found.id}", "Compare with the run before"))
+    links.append((f"/runs/{found.id}/compare", "Compare with another run"))
     text = await call.site.read(render_page, result, home="/", desk=desk, links=links)
     return _html(text, csp=f"{served_policy() if desk.may else policy()}; frame-ancestors 'none'")
 
@@ -185,6 +188,15 @@ async def rerun(call: Call) -> web.StreamResponse:
     """Do a run again from its page."""
     state, _, _ = await rerunning.rerun_run(call)
     return _to(f"/runs/{state.run}")
+
+
+async def choose(call: Call) -> web.StreamResponse:
+    """Which run is set beside another."""
+    found = await call.site.read(reading.run_of, call.site, call.token, call.path("run"))
+    query = pages_start.runs_query(call, found.service)
+    runs = await call.site.read(reading.runs, call.site, call.token, query)
+    started = iso(int(found.row["started"]))
+    return _html(page_compare.choice(found.id, found.service, started, runs, word=word_of(call)))
 
 
 async def compare(call: Call) -> web.StreamResponse:

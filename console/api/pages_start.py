@@ -23,11 +23,7 @@ TOLD = {"bad-request", "forbidden", "not-found", "conflict"}
 
 async def overview(call: Call, filled: Filled = NOTHING, status: int = 200) -> web.StreamResponse:
     """Services and runs; with what was wrong in a form that came."""
-    given = {name: call.request.query[name] for name in ("service", "cursor") if call.request.query.get(name)}
-    try:
-        query = msgspec.convert(given, RunsQuery)
-    except msgspec.ValidationError as error:
-        raise Problem("bad-request", str(error)) from error
+    query = runs_query(call)
     service = query.service if isinstance(query.service, str) else ""
     services = await call.site.read(reading.services, call.site, call.token)
     runs = await call.site.read(reading.runs, call.site, call.token, query)
@@ -43,6 +39,15 @@ async def overview(call: Call, filled: Filled = NOTHING, status: int = 200) -> w
         service=service,
     )
     return html_page(text, status=status)
+
+
+def runs_query(call: Call, service: str = "") -> RunsQuery:
+    """Which runs an address asks for; of this service whatever it says, where one is named here."""
+    given = {name: call.request.query[name] for name in ("service", "cursor") if call.request.query.get(name)}
+    try:
+        return msgspec.convert({**given, "service": service} if service else given, RunsQuery)
+    except msgspec.ValidationError as error:
+        raise Problem("bad-request", str(error)) from error
 
 
 async def start(call: Call) -> web.StreamResponse:

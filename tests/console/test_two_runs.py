@@ -139,7 +139,8 @@ def test_the_page_has_no_markup_of_theirs(poisoned: Result, fail: Result) -> Non
         assert text.count("<script") == 1
         assert not [name for name in seen.attributes if name.startswith("on") or name == "style"]
         assert all(
-            link.startswith(("/runs/", "#main", "/assets/", "data:image/svg")) or link in {"/", "/recordings", "/api/v1/docs"}
+            link.startswith(("/runs/", "#main", "/assets/", "data:image/svg"))
+            or link in {"/", "/recordings", "/api/v1/docs"}
             for link in seen.links
         )
 

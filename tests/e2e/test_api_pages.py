@@ -207,6 +207,19 @@ def test_two_runs_are_shown_beside_each_other(stage: Stage) -> None:
                 shown(stage, f"compare-{said.split()[1]}", width, scheme)
                 stage.open(f"/runs/{stage.run}/rerun", width, scheme)
                 shown(stage, "rerun", width, scheme)
+    stage.open(f"/runs/{stage.run}")
+    follow(stage, f"a[href='/runs/{stage.run}/compare']")
+    stage.wait("location.pathname.endsWith('/compare') && document.readyState === 'complete'")
+    ways = stage.browser.ask("[...document.querySelectorAll('a.row')].map(one => one.getAttribute('href'))")
+    assert f"/runs/{stage.run}/compare/{mended}" in ways
+    assert f"/runs/{stage.run}/compare/{stage.run}" not in ways
+    for width in WIDTHS:
+        for scheme in SCHEMES:
+            stage.open(f"/runs/{mended}/compare", width, scheme)
+            shown(stage, "compare-choice", width, scheme)
+    assert f"/runs/{stage.run}/compare/{mended}" in stage.browser.ask(
+        "[...document.querySelectorAll('a.row')].map(one => one.getAttribute('href'))"
+    )
     cells = "[...document.querySelectorAll('.accounts tr')].map(row => row.innerText.split(/\\s*\\t\\s*/))"
     stage.open(f"/runs/{stage.run}/compare/{mended}")
     rows = {row[0]: row[1:] for row in stage.browser.ask(cells)}

@@ -248,6 +248,7 @@ def test_hostile_traffic_has_no_effect_on_any_page(there: There, width: int, sch
     ]
     pages += [f"/runs/{run}/findings/{one['id']}/triage" for one in findings[:2]] + [
         f"/runs/{run}/compare/{run}",
+        f"/runs/{run}/compare",
         f"/runs/{run}/rerun",
     ]
     chosen = range(0, COUNT, 9) if (width, scheme) != (1280, "light") else range(COUNT)
