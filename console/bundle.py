@@ -23,6 +23,7 @@ import orjson
 from capture.account import total_ledger
 from console.api.targets import tables_of
 from console.bundle_words import LEFT_OUT, Words
+from console.config_place import config_file
 from echolane import __version__, frame
 from echolane.checks import Check
 from echolane.errors import EcholaneError, UsageError
@@ -119,7 +120,7 @@ def _versions() -> dict[str, Any]:
 
 def _settings(settings: Settings) -> dict[str, Any]:
     rows = [{"key": row.key, "value": _value(row.value), "source": _source(row.source)} for row in settings.explain()]
-    toml = Path("echolane.toml")
+    toml = config_file()
     counted = {
         name: len(tables_of(toml, name)) for name in ("rules", "writes", "api_targets", "hooks", "notify", "up.record")
     }

@@ -10,12 +10,13 @@ from typing import Any
 
 import orjson
 
+from console.config_place import config_file
 from console.escapes import terminal
 from console.flags import positive, service_name
 from console.output import put, say, table
 from console.rules_export import of_triage, proposed, proposed_of_profile
 from console.rules_impact import Impact, impacts
-from console.rules_in_force import TOML, rules_now, told
+from console.rules_in_force import rules_now, told
 from console.show import find_run
 from console.surroundings import home_of, store_of
 from console.triage_kept import newest as newest_said, services, today
@@ -87,7 +88,8 @@ def check(args: argparse.Namespace) -> int:
         table(["rule", "where", "matcher", "owner", "until", "from"], [row(rule) for rule in rules])
     for refusal in refusals:
         say(terminal(told(refusal)))
-    if TOML.with_name("rules").is_dir() and not TOML.exists():
+    toml = config_file()
+    if toml.with_name("rules").is_dir() and not toml.exists():
         say("the folder rules/ is not read: it is ours only beside an echolane.toml, which may be empty")
     say(f"{counted(len(rules), 'rule')}, {len(refusals)} refused" + (f", version {version_of(rules)}" if rules else ""))
     return EXIT_USAGE if refusals else 0

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from console.config_place import config_file
 from console.output import say
 from console.rules_files import written_rules
 from differ.rules_custom import installed
@@ -16,15 +17,14 @@ from differ.rules_refusing import EXPIRED, decided, in_force
 from echolane.errors import UsageError
 from echolane.rules import CUSTOM, Rule
 
-TOML = Path("echolane.toml")
 BRANCH_NAMES = ("GITHUB_HEAD_REF", "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_REF_NAME", "GITHUB_REF_NAME")
 """What CI systems say of the branch, the source of a pull request first."""
 GIT_S = 5.0
 
 
-def rules_now(toml_path: Path = TOML) -> tuple[list[Rule], list[Refusal]]:
+def rules_now(toml_path: Path | None = None) -> tuple[list[Rule], list[Refusal]]:
     """The rules that hold today, and why the others do not."""
-    written = written_rules(toml_path)
+    written = written_rules(toml_path or config_file())
     # Looking through all that is installed takes a while, and most rules ask no function.
     functions = installed() if any(one.fields.get("matcher") == CUSTOM for one in written) else frozenset[str]()
     return decided(written, today=datetime.now(UTC).date().isoformat(), functions=functions)

@@ -7,6 +7,7 @@ import os
 import shlex
 from pathlib import Path
 
+from console.config_place import config_file
 from console.output import say
 from echolane.home import Home, open_home
 from echolane.settings import Settings, load
@@ -20,7 +21,7 @@ def settings_of(args: argparse.Namespace, **flags: object) -> Settings:
     for key, flag in (("home", "home"), ("journal.url", "journal"), ("store", "store")):
         if getattr(args, flag, None) is not None:
             given[key] = str(getattr(args, flag))
-    return load(given, os.environ, Path("echolane.toml"))
+    return load(given, os.environ, config_file())
 
 
 def home_of(args: argparse.Namespace) -> Home:

@@ -7,9 +7,9 @@ import asyncio
 import os
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from console.api.access import TokenBook
+from console.config_place import config_file
 from console.flags import host_port
 from console.surroundings import home_in, places_of, settings_of
 from console.up_parts import Plan
@@ -27,7 +27,6 @@ EPILOG = """examples:
   echolane up
   echolane up --listen 0.0.0.0:8900 --url https://echolane.example
 Services that are recorded stand in [[up.record]] of echolane.toml. Ctrl-C or SIGTERM drains and exits 0; a second one ends at once."""
-TOML = Path("echolane.toml")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Keep everything going until SIGINT or SIGTERM; 0 when all of it drained, 130 when something had to be killed."""
     settings = settings_of(args, **{"api.listen": args.listen, "api.url": args.url})
-    records = read_records(TOML, host_port(settings.api.listen))
+    records = read_records(config_file(), host_port(settings.api.listen))
     home = home_in(settings)
     with held(home.path / "up" / "lock", "`echolane up` of this home"):
         log.to(home.log / "up.log")

@@ -7,10 +7,10 @@ import tomllib
 from pathlib import Path
 from typing import Any, cast
 
+from console.config_place import config_file
 from echolane.errors import UsageError
 from echolane.writes import WriteRule, checked_route
 
-TOML = Path("echolane.toml")
 RULES_MAX = 1_000
 """More than anybody keeps by hand; each unsafe request is held against all of them."""
 REASON_MAX = 400
@@ -19,8 +19,9 @@ KEYS = {"route": str, "fire": bool, "reason": str}
 _HEAD = re.compile(r"\s*\[\[\s*\"?writes\"?\s*\]\]")
 
 
-def write_rules(path: Path = TOML) -> list[WriteRule]:
+def write_rules(path: Path | None = None) -> list[WriteRule]:
     """The rules in force, in their order; UsageError names the line of one that is none."""
+    path = path or config_file()
     try:
         text = path.read_text("utf-8")
         tree = tomllib.loads(text)

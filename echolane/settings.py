@@ -267,8 +267,8 @@ SHORT = {"journal": "journal.url"}
 """Other names of settings, in the file and, behind ``ECHOLANE_``, in the environment."""
 ELSEWHERE = frozenset(("rules", "targets", "writes", "api_targets", "hooks", "notify", "oidc.roles", "up.record"))
 """Keys of the file that are no settings of one value: they have readers of their own."""
-_OTHERS = ("SEAL_KEY", "SEAL_KEY_COMMAND", "MARK_KEY", "STORE_PASSWORD", "INPUTS", "INPUTS_DIR", "REQUIRE_ALL", "PURE")
-NOT_SETTINGS = {PASSWORD, GRAFANA_PASSWORD, OIDC_SECRET, UP_MARK, *(f"ECHOLANE_{name}" for name in _OTHERS)}
+_OTHERS = "SEAL_KEY SEAL_KEY_COMMAND MARK_KEY STORE_PASSWORD CONFIG INPUTS INPUTS_DIR REQUIRE_ALL PURE"
+NOT_SETTINGS = {PASSWORD, GRAFANA_PASSWORD, OIDC_SECRET, UP_MARK, *(f"ECHOLANE_{name}" for name in _OTHERS.split())}
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str], toml_path: Path) -> Settings:

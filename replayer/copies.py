@@ -156,10 +156,10 @@ def split_ref(command: str) -> tuple[str, str]:
 def commit_of(folder: Path, command: str) -> str:
     """The commit that ``git:REF CMD`` starts; empty where a command names none. UsageError as when it is started."""
     ref, _ = split_ref(command)
-    return _commit(folder, ref)[1] if ref else ""
+    return commit_at(folder, ref)[1] if ref else ""
 
 
-def _commit(folder: Path, ref: str) -> tuple[str, str]:
+def commit_at(folder: Path, ref: str) -> tuple[str, str]:
     """The repository that a folder is in, and the commit that is meant."""
     top = git(
         folder, "rev-parse", "--show-toplevel", fault=f"`git:{ref}` needs a git repository, which {folder} is not in"
@@ -176,7 +176,7 @@ def _commit(folder: Path, ref: str) -> tuple[str, str]:
 
 def worktree(trees: ExitStack, folder: Path, ref: str, place: Path) -> Path:
     """A worktree of ``ref`` at ``place``; the folder in it that corresponds to the caller's."""
-    top, commit = _commit(folder, ref)
+    top, commit = commit_at(folder, ref)
     place.parent.mkdir(parents=True, exist_ok=True)
     git(
         folder,
@@ -199,11 +199,15 @@ def worktree(trees: ExitStack, folder: Path, ref: str, place: Path) -> Path:
 
 def git(folder: Path, *words: str, fault: str) -> str:
     """What git says; UsageError with ``fault`` when it fails."""
+    return git_bytes(folder, *words, fault=fault).decode("utf-8", "surrogateescape").strip()
+
+
+def git_bytes(folder: Path, *words: str, fault: str) -> bytes:
+    """What git gives, as it is."""
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *words],
             capture_output=True,
-            text=True,
             check=False,
             timeout=GIT_WAIT_S,
             env=_git_env(),
@@ -211,9 +215,9 @@ def git(folder: Path, *words: str, fault: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"{fault}: {error}") from error
     if done.returncode:
-        said = done.stderr.strip().splitlines()
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise UsageError(f"{fault}{f' ({said[-1]})' if said else ''}")
-    return done.stdout.strip()
+    return done.stdout
 
 
 def remove_leftovers(runs: Path, run: str) -> None:

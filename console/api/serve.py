@@ -8,7 +8,6 @@ import contextlib
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -41,6 +40,7 @@ from console.api.signin import add_signin
 from console.api.table import OPERATIONS
 from console.api.targets import read_targets
 from console.clickhouse.door import opened
+from console.config_place import config_file
 from console.flags import host_port
 from console.output import say
 from console.surroundings import home_in, places_of, settings_of, store_of
@@ -110,8 +110,9 @@ def site_of(
     """What all calls share."""
     public = urlsplit(settings.api.url)
     listening = host_port(settings.api.listen)[0]
-    targets = read_targets(Path("echolane.toml"))
-    provided = read_oidc(Path("echolane.toml"), settings, os.environ)
+    toml = config_file()
+    targets = read_targets(toml)
+    provided = read_oidc(toml, settings, os.environ)
     key = secret(home, "session.key")
     names = {"localhost", "127.0.0.1", "::1", listening, public.hostname or "", *settings.api.hosts}
     return Site(
@@ -126,14 +127,14 @@ def site_of(
         targets=targets,
         shared=SharedRuns(journal),
         rates=Rates(settings.api.rate_per_s, settings.api.burst),
-        hooks=read_hooks(Path("echolane.toml"), targets, os.environ, settings.api.url),
+        hooks=read_hooks(toml, targets, os.environ, settings.api.url),
         pushes=PushDesk(PushLog(home)),
         notices=NoticeDesk(NoticeLog(home)),
         heads=HeadDesk(HeadLog(home)),
         hook_rates=Rates(HOOKS_PER_S, HOOKS_BURST),
         pool=pool,
-        records=read_records(Path("echolane.toml"), host_port(settings.api.listen)),
-        notify=read_destinations(Path("echolane.toml"), os.environ),
+        records=read_records(toml, host_port(settings.api.listen)),
+        notify=read_destinations(toml, os.environ),
         messages=MessageDesk(MessageLog(home)),
         hosts=frozenset(name.lower() for name in names if name and name not in {"0.0.0.0", "::"}),  # noqa: S104
         secure=public.scheme == "https",
