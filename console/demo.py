@@ -28,6 +28,7 @@ from console.demo_client import browse
 from console.output import say
 from echolane.errors import EcholaneError, TargetUnavailable, UsageError
 from echolane.home import Home
+from replayer.copies import free_ports
 
 BASE, BRANCH = "0.64.8", "1.0a14"
 SERVICE = "datasette"
@@ -136,7 +137,7 @@ def serve_command(environment: Path, database: Path) -> str:
 
 def record(home: Path, serve: list[str], requests: int) -> int:
     """Start the application and the sidecar before it, let the client browse, stop both; how many requests were sent."""
-    upstream, listen = free_port(), free_port()
+    upstream, listen = free_ports(2)
     with running([*serve, "-h", "127.0.0.1", "-p", str(upstream)], upstream, home / "demo/application.log"):
         sidecar = [
             *(sys.executable, "-m", "console.main", "record", "--service", SERVICE, "--home", str(home)),
@@ -168,12 +169,6 @@ def running(command: list[str], port: int, log: Path) -> Generator[None]:
             code = process.wait()
         if sys.exception() is None and code not in {0, 130, -signal.SIGINT}:
             raise EcholaneError(f"`{shlex.join(command)}` ended with {code}; see {log}")
-
-
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def accepts(port: int) -> bool:

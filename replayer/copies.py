@@ -59,7 +59,8 @@ class Copy:
         """Wait until it answers HTTP; its URL. TargetUnavailable with its last words when it does not."""
         while time.monotonic() < self.deadline:
             for host in _HOSTS:
-                if answers(host, self.port):
+                # One that has ended does not answer: somebody else does, who has taken its port.
+                if answers(host, self.port) and self.guard.poll() is None:
                     return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
             if self.guard.poll() is not None:
                 raise TargetUnavailable(
@@ -102,13 +103,14 @@ def started_copies(home: Home, spec: RunSpec, say: Say) -> Generator[RunSpec]:
         trees.callback(shutil.rmtree, work, ignore_errors=True)
         remove_leftovers(home.runs, spec.run)
         running: dict[int, Copy] = {}
+        ports = free_ports(len(spec.targets))
         try:
             for index, target in enumerate(spec.targets):
                 if target.managed:
                     if running:
                         time.sleep(START_GAP_S)
                     command = (spec.base_cmd, spec.branch_cmd)[index // 2]
-                    running[index] = start(trees, TARGETS[index], command, folder, work, home.log)
+                    running[index] = start(trees, TARGETS[index], command, folder, (work, home.log), ports[index])
             targets = [
                 replace(target, url=running[index].wait_ready()) if target.managed else target
                 for index, target in enumerate(spec.targets)
@@ -127,12 +129,12 @@ def end_all(copies: Sequence[Copy]) -> None:
         copy.end()
 
 
-def start(trees: ExitStack, name: str, command: str, folder: Path, work: Path, logs: Path) -> Copy:
-    """Start one copy; ``trees`` removes its worktree."""
+def start(trees: ExitStack, name: str, command: str, folder: Path, places: tuple[Path, Path], port: int) -> Copy:
+    """Start one copy; ``trees`` removes its worktree. ``places`` are for worktrees and for logs."""
+    work, logs = places
     ref, command = split_ref(command)
     if ref:
         folder = worktree(trees, folder, ref, work / name)
-    port = free_port()
     line = command.replace("{port}", str(port))
     log = logs / f"copy-{name}.log"
     program = [sys.executable, "-I", str(Path(__file__).with_name("guard.py")), line]
@@ -237,10 +239,11 @@ def answers(host: str, port: int) -> bool:
         return False
 
 
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on now. All are held until the last is chosen, so that none is given twice."""
+    with ExitStack() as probes:
+        found = [probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(probe.getsockname()[1]) for probe in found]
 
 
 def _remove_worktree(folder: Path, place: Path) -> None:

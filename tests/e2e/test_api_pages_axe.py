@@ -193,7 +193,7 @@ def test_a_run_under_way_and_held_is_accessible(there: There, other: Served) -> 
     run = other.run(pace="1/s")
     other.wait(run, "running")
     opened(there, other, f"/runs/{run}")
-    there.stage.wait("document.querySelector('progress').value > 0")
+    there.stage.wait("document.querySelector('progress')?.value > 0")
     wrong = whole(there, "going", "goes on")
     assert other.ask("POST", f"/api/v1/runs/{run}/pause").status == 202
     other.wait(run, "paused")

@@ -178,7 +178,7 @@ def test_a_push_without_a_pull_request_is_commented_when_one_is_opened(served: T
     forge, one = served.forges["github"], sha("late")
     run = served.push("github", ZERO, one, "late").json["pushes"][0]["run"]
     wait_until(lambda: served.told(one)["comment"] == "no-pull-request", WAIT_S)
-    assert forge.states(one)[-1] == "failure"
+    wait_until(lambda: forge.states(one)[-1:] == ["failure"], WAIT_S)  # told by itself, beside the comment
     pull = forge.pull("late")
     repository = {"full_name": "acme/shop"}
     head = {"ref": "late", "sha": one, "repo": repository}

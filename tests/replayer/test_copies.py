@@ -176,3 +176,27 @@ def alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def test_ports_of_one_run_are_all_different():
+    """None is given twice, however many are asked for: two copies with one port would be one server, compared with itself."""
+    found = copies.free_ports(300)
+    assert len(set(found)) == 300
+
+
+def test_what_answers_in_the_place_of_a_copy_that_has_ended_is_not_the_copy(stage, repository):
+    """A copy that could not have its port ends; whoever answers there is never taken for it."""
+    port = copies.free_ports(1)[0]
+    other = subprocess.Popen([sys.executable, "serve.py", str(port)], cwd=repository)
+    try:
+        wait_until(lambda: copies.answers("127.0.0.1", port), 30)
+        ended = subprocess.Popen(["true"])
+        ended.wait()
+        log = stage.home.log / "copy-base.log"
+        log.write_text("address already in use")
+        copy = copies.Copy("base", "serve", port, log, ended, time.monotonic() + 30)
+        with pytest.raises(TargetUnavailable, match=r"base ended with 0 before it answered; .*address already in use"):
+            copy.wait_ready()
+    finally:
+        other.kill()
+        other.wait()
