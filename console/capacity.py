@@ -257,10 +257,11 @@ def conduct(asked: Asked, args: argparse.Namespace, home: Home, settings: Settin
         spec = with_fields(spec, addresses=_check_reachable(spec))
         topic = work_topic(spec.run)
         stack.callback(journal.drop, topic)
-        plan = make_plan(journal, home, spec, settings)
-        say_lost(asked.service, plan.losses.lost(), "the load is made of the others")
+        lost = make_plan(journal, home, spec, settings).losses.lost()
+        say_lost(asked.service, lost, "the load is made of the others")
         ammunition = survey(lambda: work_items(journal, topic), writes=asked.methods == "all")
-        return service.run(lambda stop: _evaluated(asked, spec, home, journal, settings, ammunition, stop))
+        found = service.run(lambda stop: _evaluated(asked, spec, home, journal, settings, ammunition, stop))
+        return {**found, "lost": lost.result()} if lost.frames else found
 
 
 def _spec_of(asked: Asked, args: argparse.Namespace, home: Home, journal: Journal, settings: Settings) -> RunSpec:

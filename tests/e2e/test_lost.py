@@ -89,6 +89,23 @@ def test_a_frame_that_cannot_be_read_keeps_a_run_from_passing(world: World, targ
     assert json.loads(shown.out)["lost"] == result["lost"]
 
 
+def test_the_load_of_a_capacity_says_what_it_is_made_without(world: World, targets: list[Target]) -> None:
+    """What could not be read is said before the first request, and is in the result."""
+    base, _ = targets
+    recorded(world, base)
+    hurt(world, HARMS["damaged"])
+    path = world.folder / "capacity.json"
+    words = ["capacity", "--service", "shop", "--home", world.home, "--target", base.url, "--json", path]
+
+    done = world.call(*words, "--start", "50/s", "--max", "60/s", "--interval", "1s", "--hold", "1")
+
+    result = json.loads(path.read_text())
+    assert (result["lost"]["frames"], result["lost"]["damaged"]) == (1, 1), done.err
+    assert "1 frame of shop could not be read" in done.err
+    assert result["ledger"]["unaccounted"] == []
+    assert result["ledger"]["due"] == result["ledger"]["fired"] + sum(result["ledger"]["skipped"].values())
+
+
 def test_workers_that_share_a_run_know_what_is_lost(world: World, targets: list[Target]) -> None:
     """Who closes it was not there when it was planned, and says of it what its asker said."""
     base, branch = targets
