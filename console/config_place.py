@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from echolane.errors import HomeError, UsageError
@@ -36,6 +37,7 @@ def config_file() -> Path:
     return place / NAME
 
 
+@cache
 def _of_commit(folder: Path, ref: str) -> tuple[Path, str]:
     """The folder that has a commit's files, and the commit."""
     from replayer.copies import commit_at, git  # noqa: PLC0415 - no command waits for it that reads the folder's file

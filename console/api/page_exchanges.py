@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from console import words
-from console.api.page_list import page
+from console.api.page_list import choices, page
 from console.escapes import html, short
 
 NAME_MAX = 300
@@ -78,8 +78,7 @@ def _form(run: str, asked: Mapping[str, str]) -> str:
         f'placeholder="{html(example)}"></label>'
         for name, title, example, limit in FIELDS
     )
-    chosen = asked.get("verdict", "")
-    options = "".join(f"<option{' selected' if one == chosen else ''}>{one}</option>" for one in VERDICTS)
+    options = choices(((one, one) for one in VERDICTS), asked.get("verdict", ""))
     return (
         f'<form class="start search" role="search" method="get" action="/runs/{html(run)}/exchanges">{fields}'
         f'<label>Verdict<select name="verdict"><option value="">any</option>{options}</select></label><button>Search</button></form>'

@@ -5,14 +5,14 @@ A row is that of the run's own page (:mod:`console.page_findings`), with the fir
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import urlencode
 
 from msgspec import UNSET, UnsetType
 
 from console import words
 from console.api.messages import Request, Seq, Weighed
-from console.api.page_list import page
+from console.api.page_list import choices, page
 from console.escapes import html
 from console.page import NO_SAMPLE
 from console.page_findings import OPEN_PLACEHOLDER, head, sample
@@ -21,13 +21,7 @@ from console.page_triage import Desk
 
 ROWS = 50
 """Findings of a page: with a sample each at most two megabytes, as a run's own page has."""
-VERDICTS: dict[str, Weighed] = {
-    "groups": "regression",
-    "undecided": "undecided",
-    "noise": "noise",
-    "expected": "expected",
-}
-"""By part of the result."""
+VERDICTS: tuple[Weighed, ...] = get_args(Weighed)
 SAID = {"nothing": "nothing", "intended": "intended", "noise": "noise", "bug": "a bug"}
 
 
@@ -45,7 +39,7 @@ class ListQuery(Request, frozen=True):
 def listed(result: words.Result, query: ListQuery, desk: Desk, *, word: str) -> str:
     """The form, as it was filled in, and a page of what fits."""
     run, service = words.text(result, "run"), words.text(result, "service")
-    fit = [(part, one) for part in PARTS for one in words.findings(result, part) if _fits(part, one, query, desk)]
+    fit = [(part, one) for part in PARTS for one in words.findings(result, part) if _fits(one, query, desk)]
     asked = {
         name: str(value) for name in ("verdict", "severity", "said") if (value := getattr(query, name)) is not UNSET
     }
@@ -69,11 +63,11 @@ def listed(result: words.Result, query: ListQuery, desk: Desk, *, word: str) -> 
     )
 
 
-def _fits(part: str, finding: words.Finding, query: ListQuery, desk: Desk) -> bool:
+def _fits(finding: words.Finding, query: ListQuery, desk: Desk) -> bool:
     said = desk.said.get(words.text(finding, "id"), {})
     stands = "nothing" if not said or said.get("expired") else str(said.get("decision"))
     return (
-        query.verdict in {UNSET, VERDICTS[part]}
+        query.verdict in {UNSET, finding["verdict"]}
         and query.severity in {UNSET, words.severity(finding)}
         and query.said in {UNSET, stands}
     )
@@ -92,14 +86,11 @@ def _way(run: str, asked: dict[str, str], cursor: int, rel: str, text: str) -> s
 def _form(run: str, asked: dict[str, str]) -> str:
     fields = ""
     for name, title, options in (
-        ("verdict", "Verdict", {word: word for word in VERDICTS.values()}),
+        ("verdict", "Verdict", {word: word for word in VERDICTS}),
         ("severity", "Severity", {word: word for word in words.SEVERITIES}),
         ("said", "Said to be", SAID),
     ):
-        listing = "".join(
-            f'<option value="{value}"{" selected" if asked.get(name) == value else ""}>{text}</option>'
-            for value, text in options.items()
-        )
+        listing = choices(options.items(), asked.get(name, ""))
         fields += f'<label>{title}<select name="{name}"><option value="">any</option>{listing}</select></label>'
     return (
         f'<form class="start search" role="search" method="get" action="/runs/{html(run)}/findings">{fields}'

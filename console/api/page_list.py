@@ -5,7 +5,7 @@ Style and script come from ``/assets``, so that the policy of these pages admits
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlencode
 
 from console.api.messages import RunRow, Runs, RunState, ServiceTold
@@ -101,6 +101,14 @@ def _service(one: ServiceTold) -> str:
     return (
         f'<a class="row" href="/?{html(urlencode({"service": one.service}))}">{_chip(latest)}<b>{html(one.service)}</b>'
         f"<span>{recorded} · {seen} · {html(short(what, 200))}</span>{when}</a>"
+    )
+
+
+def choices(pairs: Iterable[tuple[str, str]], chosen: str) -> str:
+    """What a list of a form offers: values and what stands for them."""
+    return "".join(
+        f'<option value="{html(value)}"{" selected" if value == chosen else ""}>{html(text)}</option>'
+        for value, text in pairs
     )
 
 

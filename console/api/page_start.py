@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from console.api.messages import RunRequest, ServiceTold
+from console.api.page_list import choices
 from console.escapes import html, short
 from differ.result import iso
 from echolane.recordings import Recording
@@ -90,11 +91,7 @@ def _form(one: ServiceTold, kept: Sequence[Recording], filled: Filled, word: str
 
     def select(name: str, title: str, options: Sequence[tuple[str, str]], chosen: str = "") -> str:
         chosen = filled.fields.get(name) or chosen
-        listed = "".join(
-            f'<option value="{html(value)}"{" selected" if value == chosen else ""}>{html(text)}</option>'
-            for value, text in options
-        )
-        return _field(one.service, name, title, filled, f"<select{{marks}}>{listed}</select>")
+        return _field(one.service, name, title, filled, f"<select{{marks}}>{choices(options, chosen)}</select>")
 
     def line(name: str, title: str, hint: str) -> str:
         value = html(short(filled.fields.get(name, ""), VALUE_MAX))

@@ -61,6 +61,16 @@ class Stage(NamedTuple):
         self.wait("location.pathname === '/' && document.readyState === 'complete'")
 
 
+def staged(served: Served, browser: Browser) -> Stage:
+    """A run that has ended, with its first finding, and somebody who is logged in."""
+    run = served.run()
+    served.ended(run)
+    finding = served.ask("GET", f"/api/v1/runs/{run}/findings").json["findings"][0]["id"]
+    one = Stage(served, browser, run, finding)
+    one.login()
+    return one
+
+
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory, require: Any) -> Iterator[Stage]:
     """One of each for all tests of this file; the person is logged in."""
@@ -69,12 +79,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory, require: Any) -> Iterator[St
     profile = tmp_path_factory.mktemp("profile")
     mended = f'[[api_targets]]\nservice = "shop"\nname = "mended"\nurl = "http://127.0.0.1:{world.app()}"\n'
     served = Served(world, exchanges=40, more=mended)
-    run = served.run()
-    served.ended(run)
-    finding = served.ask("GET", f"/api/v1/runs/{run}/findings").json["findings"][0]["id"]
-    browser = Browser(program, profile)
-    one = Stage(served, browser, run, finding)
-    one.login()
+    one = staged(served, Browser(program, profile))
+    browser = one.browser
     yield one
     browser.close()
     for process in world.started:

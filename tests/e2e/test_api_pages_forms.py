@@ -11,7 +11,7 @@ import pytest
 from tests.console.test_page_browser import SCHEMES, WIDTHS, Browser
 from tests.e2e.api_parts import Served, log_of
 from tests.e2e.signin_parts import Person
-from tests.e2e.test_api_pages import Stage, follow, shown
+from tests.e2e.test_api_pages import Stage, follow, shown, staged
 from tests.e2e.world import World, send, stop
 
 SHOP = "form.start:has([name=service][value=shop])"
@@ -22,13 +22,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory, require: Any) -> Iterator[St
     """A server with a run, and a browser whose pages run no script."""
     program = require("chromium", "chromium-browser", "google-chrome", "chrome", hint="apt-get install chromium")
     world, profile = World(tmp_path_factory.mktemp("forms")), tmp_path_factory.mktemp("profile")
-    served = Served(world, exchanges=30)
-    run = served.run()
-    served.ended(run)
-    finding = served.ask("GET", f"/api/v1/runs/{run}/findings").json["findings"][0]["id"]
     browser = Browser(program, profile)
-    one = Stage(served, browser, run, finding)
-    one.login()
+    one = staged(Served(world, exchanges=30), browser)
     browser.call("Emulation.setScriptExecutionDisabled", value=True)
     yield one
     browser.close()

@@ -232,6 +232,7 @@ def test_keys_lead_from_an_exchange_to_its_neighbours(there: There) -> None:
     for key, leads in (("n", 2), ("p", 1), ("p", 0)):
         stage.browser.ask(f"document.body.dispatchEvent(new KeyboardEvent('keydown', {{key: '{key}', bubbles: true}}))")
         stage.wait(f"location.pathname.endsWith('{ids[leads]}') && document.readyState === 'complete'")
+    assert stage.browser.ask("location.pathname") == f"/runs/{there.run}/exchanges/{ids[0]}"
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

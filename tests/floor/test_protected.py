@@ -22,7 +22,9 @@ def test_a_protected_name_is_refused(host: str) -> None:
 @pytest.mark.parametrize("host", ["my-shop.example", "x.shop.example", "prod.test", "aprod.test", "10.2.0.1", "test"])
 def test_other_names_are_not(host: str) -> None:
     """A longer name, the domain itself and a neighbour are others."""
-    protected_of(LISTED).refuse("target", host=host)
+    protected = protected_of(LISTED)
+    protected.refuse("target", host=host)
+    assert not protected.holds_name(host)
 
 
 @pytest.mark.parametrize(
@@ -37,8 +39,10 @@ def test_a_protected_address_is_refused_however_it_is_carried(address: str) -> N
 def test_what_is_not_listed_is_free() -> None:
     """Nothing is protected by default, and a neighbouring network is not."""
     NOTHING.refuse("target", host="shop.example", address="10.1.2.3")
-    protected_of(LISTED).refuse("target", address="10.2.0.1")
-    protected_of(["shop.example"]).refuse("target", address="10.2.0.1")
+    assert not NOTHING.holds_name("shop.example")
+    for protected in (NOTHING, protected_of(LISTED), protected_of(["shop.example"])):
+        protected.refuse("target", address="10.2.0.1")
+        assert not protected.holds_address("10.2.0.1")
 
 
 @pytest.mark.parametrize(
