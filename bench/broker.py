@@ -9,6 +9,7 @@ A :class:`Cluster` is several of them.
 from __future__ import annotations
 
 import datetime
+import importlib
 import ipaddress
 import os
 import shutil
@@ -36,8 +37,8 @@ VERSION = "4.1.0"
 LIBS = PARTS / "kafka" / VERSION
 HINT = "make parts (with a Java runtime and Maven: apt-get install default-jre-headless maven)"
 HEAP = "-Xmx512m"
-START_WAIT_S = 90.0
-"""A broker listens after 4 to 7 s on a quiet machine."""
+START_WAIT_S = 180.0
+"""A broker listens after 4 to 7 s on a quiet machine; one that has much to recover on a busy one took 90."""
 FAILOVER_MS = 4000
 """After so long without a word of a node its partitions are led by others: less than its start takes, so that a kill has it happen."""
 USER, PASSWORD = "alice", "right"
@@ -261,6 +262,42 @@ class Cluster:
             node.launch()
         for node in self.nodes:
             node.wait_listening()
+
+    def lagging(self) -> list[str]:
+        """Partitions of which not every replica has what was acknowledged, or that nobody leads; why nothing answers, where nothing does."""
+        kafka = importlib.import_module("kafka")
+        servers = [f"127.0.0.1:{node.plain}" for node in self.nodes]
+        try:
+            admin = kafka.KafkaAdminClient(bootstrap_servers=servers)
+        except kafka.errors.KafkaError as error:
+            return [f"no answer: {error}"]
+        try:
+            topics = admin.describe_topics()
+        except kafka.errors.KafkaError as error:
+            return [f"no answer: {error}"]
+        finally:
+            admin.close()
+        return [
+            f"{topic['name']}-{one['partition_index']}: led by {one['leader_id']}, {one['isr_nodes']} of {one['replica_nodes']} in step"
+            for topic in topics
+            for one in topic["partitions"]
+            if one["leader_id"] < 0 or len(one["isr_nodes"]) < len(one["replica_nodes"])
+        ]
+
+    def wait_in_step(self) -> None:
+        """Wait until every replica has everything: only then may another node be ended, or nobody has what was acknowledged."""
+        deadline = time.monotonic() + START_WAIT_S
+        while lagging := self.lagging():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self} is not in step: {'; '.join(lagging[:20])}\n{self.words()}")
+            time.sleep(0.5)
+
+    def words(self) -> str:
+        """What each node wrote last."""
+        logs = [(node, node.folder / "broker.log") for node in self.nodes]
+        return "\n".join(
+            f"== {node}\n{log.read_text('utf-8', 'replace')[-4000:]}" for node, log in logs if log.exists()
+        )
 
     def kill(self) -> None:
         """End all at once."""

@@ -151,7 +151,9 @@ class _Waiting:
         self._heard_at: dict[str, float] = {"replay": now, "diff": now}
         self._told: set[str] = set()
         self._troubles: set[str] = set()
-        self._deaf = self._stop_told = False
+        self._deaf_since = 0.0
+        """Since when the journal says nothing; 0 where it does."""
+        self._stop_told = False
         self._looked_at = 0.0
         self._count = {"replay": 0, "diff": 0}
         self.signals = 0
@@ -192,18 +194,19 @@ class _Waiting:
                 f"the store refuses what a run is closed with: {error}; `echolane doctor` looks at it"
             ) from error
         except HomeError as error:
-            self._note_deaf(error)
+            self._note_deaf(error, self._looked_at)
             return None
 
     def _hear(self) -> None:
         """Take in what was said, and tell who came and what is in their way."""
+        asked_at = time.monotonic()
         try:
             self._words.hear()
             heard = self._watching.look()
         except HomeError as error:
-            self._note_deaf(error)
+            self._note_deaf(error, asked_at)
             return
-        self._deaf = False
+        self._note_hearing()
         if self._shared.stopped and not self._stop_told:
             self._stop_told = True
             say(f"{self._shared.stopped}; waiting for what is in the air")
@@ -218,14 +221,24 @@ class _Waiting:
                 say(f"a worker cannot go on: {trouble}")
         self._troubles = set(self._watching.troubles)
 
-    def _note_deaf(self, error: HomeError) -> None:
-        """The workers have ways of their own to the journal: nothing was heard for a while, that is all."""
-        if not self._deaf:
+    def _note_deaf(self, error: HomeError, since: float) -> None:
+        """The workers have ways of their own to the journal: nothing was heard for a while, that is all. Waited for as workers are."""
+        if not self._deaf_since:
+            self._deaf_since = since
             say(f"{error}; still waiting for run {self._shared.run}")
-        self._deaf = True
+        elif time.monotonic() - self._deaf_since > self._wait_s:
+            raise error
+
+    def _note_hearing(self) -> None:
+        """Nobody was silent while nobody could be heard."""
+        if self._deaf_since:
+            deaf_s, self._deaf_since = time.monotonic() - self._deaf_since, 0.0
+            self._heard_at = {role: at + deaf_s for role, at in self._heard_at.items()}
 
     def _look_for_silence(self) -> None:
         """Tell when one of the two kinds of workers is not there, and end when it does not come: neither does the other's work."""
+        if self._deaf_since:
+            return
         now = time.monotonic()
         silent_s = {role: now - at for role, at in self._heard_at.items()}
         for role, seconds in silent_s.items():

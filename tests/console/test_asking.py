@@ -175,6 +175,38 @@ def test_a_journal_that_does_not_answer_ends_no_run(journal: Journal, monkeypatc
     assert "1 diff worker at run" in person.after(1)
 
 
+def test_nobody_is_silent_while_nobody_can_be_heard(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the journal is away no worker is missed; a minute of silence begins to count again once it answers."""
+    person = Person(journal, monkeypatch, spec())
+
+    def away(*_: object) -> None:
+        raise HomeError("no broker answers")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(person.words, "hear", away)
+        person.after(1)
+        assert [person.after(100), person.after(199)] == ["", ""]
+    assert person.after(1) == ""
+    assert "no worker has been heard for 61 s" in person.after(60)
+
+
+def test_a_journal_that_stays_away_is_waited_for_as_workers_are(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After --wait the waiting ends with what the journal says, not with workers that nobody could hear; the run is left to them."""
+    person = Person(journal, monkeypatch, spec())
+
+    def away(*_: object) -> None:
+        raise HomeError("no broker answers")
+
+    monkeypatch.setattr(person.words, "hear", away)
+    person.after(1)
+    with pytest.raises(HomeError, match="no broker answers"):
+        person.after(301)
+    assert not person.waiting._shared.cancelled
+    assert person.store.states == []
+
+
 def test_a_run_that_goes_on_is_not_asked_for_again(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--resume` of a run whose workers are at it waits for them; one that ended, was given up, or had copies of ours is asked for anew."""
     person = Person(journal, monkeypatch, spec())

@@ -14,10 +14,11 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
+from bench.broker import Broker, Cluster
 from echolane.home import Home
 from echolane.journal import open_journal
 from echolane.store.address import address_of
@@ -58,15 +59,31 @@ def stood_still(home: Path, since_ns: int, lease_s: float, slept: int) -> int:
 
 
 class Mortal(Protocol):
-    """A server that can be ended like by a power cut, and started again on its data."""
+    """A server that can be ended like by a power cut, and started again on its data. Its name's first word says of what kind it is."""
 
     def kill(self) -> None:
         """End it."""
         ...
 
     def start(self) -> None:
-        """Start it, and wait until it listens."""
+        """Start it, and wait until it listens and another one of its kind may be ended."""
         ...
+
+
+class Node(NamedTuple):
+    """A broker of a cluster, which promises nothing where a second one ends before the first is back."""
+
+    cluster: Cluster
+    broker: Broker
+
+    def kill(self) -> None:
+        """End it."""
+        self.broker.kill()
+
+    def start(self) -> None:
+        """Start it, and wait until it has what the others have."""
+        self.broker.start()
+        self.cluster.wait_in_step()
 
 
 class Shop(Stage):
@@ -118,6 +135,10 @@ class Fire:
         self.workers: list[tuple[str, subprocess.Popen[bytes]]] = [(role, self._worker(role)) for role in ROLES]
         self.happened: Counter[str] = Counter()
         self._once, self._threads = once, list[threading.Thread]()
+        self._of_a_kind = {kind: threading.Lock() for kind in sorted({name.split()[0] for name in once})}
+        self.troubles: list[str] = []
+        """Servers that did not come back: then the ground has failed, and not what stands on it."""
+        self._over = threading.Event()
         plan = ["worker"] * events
         for name, at in zip(once, dice.sample(range(1, events - 1), len(once)), strict=True):
             plan[at] = name
@@ -134,22 +155,25 @@ class Fire:
         finally:
             environ.pop("DIES_AT", None)
 
-    def rage(self, asking: subprocess.Popen[bytes], seconds: float) -> None:
-        """Until the run has ended."""
-        deadline, moved_at = time.monotonic() + seconds, time.monotonic()
+    def rage(self, asking: subprocess.Popen[bytes]) -> None:
+        """Until the run has ended. How long that takes is the machine's; that it stands still for so long is a fault."""
+        deadline, moved_at = time.monotonic() + WAIT_S, time.monotonic()
         gap, arrived = self.stage.exchanges // (len(self._plan) + 2), 0
         next_at = self.dice.randint(1, gap)
         while asking.poll() is None:
-            assert time.monotonic() < deadline, f"the run does not end after {dict(self.happened)}"
+            assert time.monotonic() < deadline, f"the run stands still at {arrived} after {dict(self.happened)}"
             self._wake()
             self._replace()
-            arrived = self.stage.arrived()
+            before, arrived = arrived, self.stage.arrived()
+            if arrived > before:
+                deadline = time.monotonic() + WAIT_S
             # What stands still because everybody is dead or asleep is hurt further, too, but not for ever.
             if self._plan and arrived and (arrived >= next_at or time.monotonic() - moved_at > self.lease_s):
                 time.sleep(self.dice.uniform(0.0, 0.1))
                 self._hurt(self._plan.pop(0))
                 next_at, moved_at = arrived + self.dice.randint(1, gap), time.monotonic()
             time.sleep(0.05)
+        self._over.set()
         for thread in self._threads:
             thread.join(WAIT_S)
         self._wake(everybody=True)
@@ -192,10 +216,16 @@ class Fire:
                     os.kill(one[1], signal.SIGCONT)
 
     def _away(self, what: str, seconds: float) -> None:
-        self.happened[f"{what} killed"] += 1
-        self._once[what].kill()
-        time.sleep(seconds)
-        self._once[what].start()
+        with self._of_a_kind[what.split(maxsplit=1)[0]]:
+            if self._over.is_set():
+                return
+            self.happened[f"{what} killed"] += 1
+            self._once[what].kill()
+            time.sleep(seconds)
+            try:
+                self._once[what].start()
+            except Exception as error:
+                self.troubles.append(f"{what} did not come back: {error}")
 
     def over(self) -> None:
         """End all workers."""
