@@ -29,6 +29,8 @@ from tests.e2e.world import HERE
 DYING = (str(HERE / "dying_cli.py"),)
 POINTS = {"replay": ("intent", "append"), "diff": ("rows",)}
 LOG_LINES = 25
+STILL_S = 2 * WAIT_S
+"""A run may stand still for so long: more than servers may take to come back."""
 ROLES = ("replay", "replay", "diff", "diff")
 
 
@@ -157,16 +159,16 @@ class Fire:
 
     def rage(self, asking: subprocess.Popen[bytes]) -> None:
         """Until the run has ended. How long that takes is the machine's; that it stands still for so long is a fault."""
-        deadline, moved_at = time.monotonic() + WAIT_S, time.monotonic()
+        deadline, moved_at = time.monotonic() + STILL_S, time.monotonic()
         gap, arrived = self.stage.exchanges // (len(self._plan) + 2), 0
         next_at = self.dice.randint(1, gap)
-        while asking.poll() is None:
+        while asking.poll() is None and not self.troubles:
             assert time.monotonic() < deadline, f"the run stands still at {arrived} after {dict(self.happened)}"
             self._wake()
             self._replace()
             before, arrived = arrived, self.stage.arrived()
             if arrived > before:
-                deadline = time.monotonic() + WAIT_S
+                deadline = time.monotonic() + STILL_S
             # What stands still because everybody is dead or asleep is hurt further, too, but not for ever.
             if self._plan and arrived and (arrived >= next_at or time.monotonic() - moved_at > self.lease_s):
                 time.sleep(self.dice.uniform(0.0, 0.1))
