@@ -50,6 +50,11 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values) if values else 0.0
 
 
+def p95(values: Sequence[float]) -> float:
+    """The value that 95 in 100 do not exceed."""
+    return sorted(values)[max(0, -(-len(values) * 95 // 100) - 1)]
+
+
 def pinned(cpu: int | None) -> list[str]:
     """The words before a command that keep it on one core; none where that cannot be."""
     return (

@@ -22,7 +22,7 @@ from typing import Any
 import orjson
 
 from bench.chromium import Browser, chromium
-from bench.parts import Table, running
+from bench.parts import Table, p95, running
 from bench.ports import free_port
 from console.conduct import save_run
 from differ.close import close_run
@@ -150,11 +150,6 @@ def answered(port: int, token: str, path: str) -> tuple[float, bytes]:
     if found.status != 200:
         raise RuntimeError(f"{path} was answered {found.status}: {body[:300]!r}")
     return (time.perf_counter() - began) * 1e3, body
-
-
-def p95(values: list[float]) -> float:
-    """The value that 95 in 100 do not exceed."""
-    return sorted(values)[max(0, -(-len(values) * 95 // 100) - 1)]
 
 
 def table(rounds: int) -> Table:

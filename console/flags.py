@@ -44,6 +44,13 @@ def http_url(text: str, flag: str) -> str:
     return f"http://{parts.netloc}"
 
 
+def place_of(url: str) -> tuple[str, int]:
+    """Host and port; ``localhost`` is the address that it is nearly everywhere."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return "127.0.0.1" if host == "localhost" else host, parts.port or 80
+
+
 def time_span_ns(text: str) -> int:
     """A span such as 30m, 1.5h or 2d in nanoseconds."""
     found = _SPAN.fullmatch(text)

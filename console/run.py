@@ -11,7 +11,6 @@ import os
 import re
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -19,7 +18,7 @@ from capture.account import spooled
 from console.asking import WAIT_S, ask
 from console.conduct import conduct
 from console.firing_flags import add_firing_flags, firing_of
-from console.flags import http_url, positive, service_name, time_span_ns
+from console.flags import http_url, place_of, positive, service_name, time_span_ns
 from console.output import say
 from console.outputs import add_output_flags, check_outputs
 from console.rewrites import explain_plan
@@ -229,13 +228,6 @@ def targets_of(args: argparse.Namespace) -> list[TargetInfo]:
         both = base.url if base.url == branch.url else f"{base.url}, which {branch.url} is too"
         raise UsageError(f"--base and --branch are both {both}; give two addresses, or --lane for the branch")
     return found
-
-
-def place_of(url: str) -> tuple[str, int]:
-    """Host and port; ``localhost`` is the address that it is nearly everywhere."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return "127.0.0.1" if host == "localhost" else host, parts.port or 80
 
 
 def lane_name(text: str | None) -> str | None:

@@ -96,7 +96,9 @@ async def _queued(call: Call, asked: Asked) -> None:
 def flags_of(site: Site, wanted: RunRequest) -> list[str]:
     """The flags of ``echolane run`` for a request; Problem where it names what is not there."""
     base, branch = (_target(site, wanted.service, name) for name in (wanted.base, wanted.branch))
-    writes = wanted.methods == "all"
+    # Said in any case: a run of the server writes only where that is checked here, whatever the settings say.
+    methods = wanted.methods if isinstance(wanted.methods, str) else site.settings.replay.methods
+    writes = methods == "all"
     if writes and not (base.writes and branch.writes):
         raise Problem(
             "forbidden", "methods `all` writes to both targets, and they are not both configured with writes = true"
@@ -116,7 +118,7 @@ def flags_of(site: Site, wanted: RunRequest) -> list[str]:
         "last": wanted.last,
         "pace": wanted.pace,
         "concurrency": wanted.concurrency,
-        "methods": wanted.methods,
+        "methods": methods,
     }
     return flags + [f"--{flag}={value}" for flag, value in given.items() if isinstance(value, str | int)]
 

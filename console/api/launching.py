@@ -3,7 +3,7 @@
 What was asked for stands in ``HOME/runs/RUN.asked`` before it is answered, and as a row of the store, so that a run that was accepted is
 done even if the server is killed at once: the next one takes it up. A child lives on without its server, which finds it again by the
 lock that it inherited and by the lease of its run. Where workers share runs (``replay.workers``, a journal on Kafka) the child only asks
-them, and can be replaced at any time.
+them, and can be replaced at any time. Which of the queue may begin is decided by :mod:`console.api.turns`.
 """
 
 from __future__ import annotations
@@ -11,22 +11,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import itertools
 import os
 import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import orjson
 
+from console.api.turns import Claim, Wait, claim_of_flags, claim_of_spec, turns
 from echolane import log
 from echolane.errors import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_UNAVAILABLE, HomeError
 from echolane.home import Home
 from echolane.lease import is_held, tell_holder
+from echolane.runspec import RunSpec
 from echolane.store import Store
 from echolane.tracing import handed_on, here
 from echolane.whole import write_whole
@@ -69,6 +72,8 @@ class Asked(msgspec.Struct):
     """The last line of a child that came to no result."""
     trace: str = ""
     """The span of the call that asked for it, as a ``traceparent``: the run is of its trace."""
+    claim: Claim | None = None
+    """Where it fires; None until it is kept, and in files of older versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,9 @@ class Launcher:
         self._at_once, self._queued_max = at_once, queued_max
         self._queue: deque[Asked] = deque(maxlen=queued_max + at_once + 1)
         self._unkept: set[str] = set()
-        """Runs of the queue that are not on the disk yet: they are not begun before."""
+        """Runs of the queue that are not on the disk yet: they are not begun before, nor are those behind them."""
+        self._waits: dict[str, Wait] = {}
+        """What runs of the queue wait for, beside their turn. Replaced whole, so that any thread may look."""
         self._going: dict[str, Asked] = {}
         self._keys: dict[str, Asked] = {}
         self._children: dict[str, asyncio.subprocess.Process] = {}
@@ -107,12 +114,27 @@ class Launcher:
         """The run that was asked for with this key."""
         return self._keys.get(key)
 
+    def sees_through(self, run: str) -> bool:
+        """Whether this server has a child at it that has not been concluded."""
+        return run in self._going
+
     def find(self, run: str) -> Asked | None:
         """A run that this home's servers were asked for."""
         try:
             return msgspec.json.decode(self._file(run).read_bytes(), type=Asked)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
+
+    def waits_for(self, run: str) -> str:
+        """What a queued run waits for, beside its turn, in a line; empty for nothing. Reads a file."""
+        wait = self._waits.get(run)
+        if wait is None:
+            return ""
+        asked, other = self.find(run), self.find(wait.run)
+        own = asked is not None and other is not None and asked.service == other.service
+        # Who sees this run need not see those of another service.
+        who = f"run {wait.run}" if own else "a run of another service"
+        return f"waits for {who}: both fire at {wait.place}, and at least one of them writes"
 
     async def ask(self, asked: Asked) -> None:
         """Take a run into the queue; it is kept when this returns. QueueFull where too many wait."""
@@ -124,6 +146,7 @@ class Launcher:
         self._queue.append(asked)  # before anything is waited for: two who ask at once get two places
         self._unkept.add(asked.run)
         try:
+            await asyncio.to_thread(self._claim, asked)
             await asyncio.to_thread(self._keep, asked, row=asked.words[:1] != ["--resume"])
         except BaseException:
             self._queue.remove(asked)
@@ -138,6 +161,7 @@ class Launcher:
         for asked in self._queue:
             if asked.run == run:
                 self._queue.remove(asked)
+                self._changed.set()  # somebody may have waited for it
                 asked.state, asked.code, asked.said = ENDED, EXIT_INTERRUPTED, "cancelled before it began"
                 await asyncio.to_thread(self._keep, asked, row=False)
                 await asyncio.to_thread(self._save_row, asked, "interrupted", "interrupted")
@@ -169,14 +193,22 @@ class Launcher:
             for asked in list(self._going.values()):
                 tasks.create_task(self._adopted(asked, stop))
             while not stop.is_set():
-                while self._queue and len(self._going) < self._at_once and self._queue[0].run not in self._unkept:
-                    asked = self._queue.popleft()
+                for asked in self._turns():
+                    self._queue.remove(asked)
                     self._going[asked.run] = asked
                     tasks.create_task(self._seen_through(asked, stop))
                 self._changed.clear()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_S):
                         await self._changed.wait()
+
+    def _turns(self) -> list[Asked]:
+        """Runs of the queue that may begin now; notes what others wait for."""
+        kept = list(itertools.takewhile(lambda asked: asked.run not in self._unkept, self._queue))
+        found = turns(_claims(self._going.values()), _claims(kept), self._at_once - len(self._going))
+        self._waits = found.waits
+        begin = set(found.begin)
+        return [asked for asked in kept if asked.run in begin]
 
     async def _seen_through(self, asked: Asked, stop: asyncio.Event) -> None:
         """One run from its start to its end."""
@@ -240,7 +272,10 @@ class Launcher:
                 asked.words = ["--resume", asked.run]
         else:
             asked.state, asked.code = ENDED, code
-            asked.said = self._last_line(asked.run) if code not in {0, 1} else ""
+            why = code not in {0, 1} and not (
+                again and state == "finished"
+            )  # of an adopted child nobody knows the code
+            asked.said = self._last_line(asked.run) if why else ""
             if asked.run in self._told and state != "finished":
                 # Whatever it was at when it was told, it ends for that.
                 asked.code, asked.said = EXIT_INTERRUPTED, "cancelled"
@@ -265,8 +300,8 @@ class Launcher:
         finally:
             self._going.pop(asked.run, None)
         if asked.state == QUEUED:
-            self._queue.append(asked)
-            self._changed.set()
+            self._queue.appendleft(asked)  # it began before all that wait
+        self._changed.set()
 
     async def _ended(self, run: str) -> bool:
         """End a child of another server; False where it will not. One that has no lease yet says in a moment who it is."""
@@ -289,6 +324,8 @@ class Launcher:
         found = [self.find(path.name.removesuffix(".asked")) for path in sorted(self._home.runs.glob("*.asked"))]
         left = [asked for asked in found if asked is not None]
         for asked in left:
+            if asked.state != ENDED:
+                self._claim(asked)
             if asked.state == QUEUED and not self._row_state(asked.run):
                 self._save_row(asked, QUEUED, "")
         return left
@@ -298,6 +335,19 @@ class Launcher:
             self._keys[asked.key] = asked
             if len(self._keys) > KEYS_MAX:
                 del self._keys[next(iter(self._keys))]
+
+    def _claim(self, asked: Asked) -> None:
+        """Look up where it fires: in its flags, and of a run that is gone on with in what it was begun with."""
+        if asked.claim is None and asked.words[:1] == ["--resume"]:
+            rows = self._store.query("SELECT spec FROM runs_v WHERE run = {run:String}", {"run": asked.run})
+            text = str(rows[0]["spec"]) if rows else ""
+            asked.claim = Claim()
+            with contextlib.suppress(
+                msgspec.DecodeError
+            ):  # none, or of another version: its process says so and fires nothing
+                asked.claim = claim_of_spec(msgspec.json.decode(text, type=RunSpec))
+        elif asked.claim is None:
+            asked.claim = claim_of_flags(asked.words)
 
     def _keep(self, asked: Asked, *, row: bool) -> None:
         write_whole(self._file(asked.run), msgspec.json.encode(asked))
@@ -341,3 +391,7 @@ class Launcher:
 
     def _said(self, run: str) -> Path:
         return self._home.runs / f"{run}.said"
+
+
+def _claims(runs: Iterable[Asked]) -> Iterator[tuple[str, Claim]]:
+    return ((asked.run, asked.claim or Claim()) for asked in runs)

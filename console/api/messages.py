@@ -162,7 +162,7 @@ class RunState(msgspec.Struct, frozen=True):
     verdict: Verdict | None
     reason_code: str | None
     said: str | None
-    """Why it did not come to a result, in a line for a person."""
+    """Why it did not come to a result, or what it waits for beside its turn, in a line for a person."""
     started_at: str
     finished_at: str | None
     done: int

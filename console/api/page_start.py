@@ -50,8 +50,9 @@ class Filled:
 
 
 def asked(fields: Mapping[str, str]) -> tuple[RunRequest | None, dict[str, str]]:
-    """What a form asks for, else what is wrong in each field. What is empty is not asked."""
+    """What a form asks for, else what is wrong in each field. What is empty is not asked, and reads only."""
     given = {name: fields[name].strip() for name in ("service", *FIELDS) if fields.get(name, "").strip()}
+    given.setdefault("methods", "safe")  # as the form calls it, also where the settings say otherwise of who is silent
     wrong: dict[str, str] = {}
     if "recording" in given and "last" in given:
         wrong["last"] = f"`{given.pop('last')}` and a recording cannot both be chosen: leave one out"

@@ -16,7 +16,7 @@ from msgspec import UnsetType
 from console.api import paging
 from console.api.access import Token
 from console.api.context import Site
-from console.api.launching import QUEUED
+from console.api.launching import QUEUED, Asked
 from console.api.messages import (
     Finding,
     Findings,
@@ -126,6 +126,8 @@ def _state(site: Site, row: Row) -> State:
     if state == QUEUED:
         return "running" if asked is not None and asked.state == "running" else "interrupted"
     found = state_of(site.home, run, state)
+    if found == "interrupted" and site.launcher.sees_through(run):
+        return "running"  # its process has no lease yet, or none any more, and it has not come to its end
     return "paused" if found == "running" and state == "shared" and site.shared.is_paused(run) else cast("State", found)
 
 
@@ -196,12 +198,19 @@ def state_told(site: Site, run: Run) -> RunState:
         state=run.state,
         verdict=None if run.goes_on else row.verdict,
         reason_code=None if run.goes_on else row.reason_code,
-        said=(asked.said or None) if asked and not run.goes_on else None,
+        said=_said(site, run, asked),
         started_at=row.started_at,
         finished_at=None if run.goes_on else row.finished_at,
         done=done if result else max(done, progress.done),
         total=total,
     )
+
+
+def _said(site: Site, run: Run, asked: Asked | None) -> str | None:
+    """Of a run that waits, for whom; of one that is over, why it came to nothing."""
+    if run.state == "queued":
+        return site.launcher.waits_for(run.id) or None
+    return (asked.said or None) if asked and not run.goes_on else None
 
 
 def result_of(run: Run) -> dict[str, Any]:

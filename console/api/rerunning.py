@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from console.api import reading
 from console.api.calls_runs import flags_of, once, run_of_path
@@ -74,7 +74,7 @@ def flags_again(site: Site, run: reading.Run) -> list[str]:
         branch_name=known.get("--branch-name") or UNSET,
         recording=_recording(site, spec) or known.get("--recording") or UNSET,
         last=known.get("--last", UNSET) if spec is None else UNSET,
-        methods="all" if known.get("--methods") == "all" else UNSET,
+        methods=_methods(known.get("--methods")),
     )
     return flags_of(site, wanted) + [word for word in given if word.partition("=")[0] not in MADE_ANEW]
 
@@ -142,3 +142,7 @@ def _filled(texts: Sequence[str], branch: str) -> list[str]:
         return [filled(text, branch) for text in texts]
     except UsageError:  # it needs a branch's name, and the run had none
         return []
+
+
+def _methods(word: str | None) -> Literal["safe", "all"] | UnsetType:
+    return "all" if word == "all" else "safe" if word else UNSET

@@ -30,6 +30,7 @@ def test_a_form_is_what_it_says_and_what_is_empty_is_not_asked() -> None:
     spanned, _ = asked({**GOOD, "last": "30m"})
     assert spanned is not None
     assert spanned.last == "30m"
+    assert spanned.methods == "safe"
     plain, _ = asked({**GOOD, **dict.fromkeys(more, " ")})
     assert plain == asked(GOOD)[0]
 

@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from console.api.calls_runs import flags_of
 from console.api.launching import Asked
+from console.api.messages import RunRequest
 from console.api.problems import Problem
 from console.api.reading import Run
 from console.api.rerunning import flags_again, words_of
@@ -56,6 +58,7 @@ def site(folder: Path, told: RunSpec | None, asked: Asked | None = None, targets
         launcher=SimpleNamespace(find=lambda _: asked),
         targets=Configured(targets),
         home=open_home(folder / "home"),
+        settings=SimpleNamespace(replay=SimpleNamespace(methods="safe")),
     )
 
 
@@ -75,6 +78,7 @@ WHOLE = [
     *(
         "--branch-name=feature/a",
         f"--recording={KEPT.id}",
+        "--methods=safe",
         "--base-version=2.4.1",
         "--pace=1x..4x over 5m",
         "--concurrency=7",
@@ -93,8 +97,8 @@ def test_what_the_server_was_asked_for_is_kept_as_it_was(tmp_path: Path) -> None
     """Flags that only the server gave, too; of a run that never began there is no recording, and its selection is taken again."""
     words = ["--base=" + BASE, "--control=" + TWIN, "--branch=" + BRANCH, "--lane=feature-a", "--branch-name=feature/a"]
     asked = Asked(RUN, "shop", "t", 1, [*words, "--allow-host=evil.example", "--last=30m", "--pace=2x", "--new-flag=x"])
-    assert again(tmp_path, None, asked) == [*WHOLE[:6], "--last=30m", "--pace=2x", "--new-flag=x"]
-    assert again(tmp_path, spec(), asked) == [*WHOLE[:7], "--pace=2x", "--new-flag=x"]
+    assert again(tmp_path, None, asked) == [*WHOLE[:6], "--last=30m", "--methods=safe", "--pace=2x", "--new-flag=x"]
+    assert again(tmp_path, spec(), asked) == [*WHOLE[:8], "--pace=2x", "--new-flag=x"]
     assert again(tmp_path, spec(), Asked(RUN, "shop", "t", 1, ["--resume", RUN])) == WHOLE
 
 
@@ -118,6 +122,18 @@ def test_nothing_is_fired_where_the_server_may_not(
     assert error.value.code == code
     assert said in str(error.value)
     assert not list((tmp_path / "home" / "recordings").glob("*")) or code == "forbidden"
+
+
+def test_what_the_settings_say_of_methods_is_checked_as_what_is_asked_for(tmp_path: Path) -> None:
+    """Who is silent writes where the settings say so and both targets may be written to; a run always says which it does."""
+    here = site(tmp_path, None)
+    here.settings.replay.methods = "all"
+    wanted = RunRequest("shop", "released", "branch", branch_name="feature/a")
+    with pytest.raises(Problem, match="writes = true"):
+        flags_of(here, wanted)
+    assert "--methods=safe" in flags_of(here, msgspec.structs.replace(wanted, methods="safe"))
+    here.targets = Configured([msgspec.structs.replace(target, writes=True) for target in TARGETS])
+    assert "--methods=all" in flags_of(here, wanted)
 
 
 def test_a_run_that_nobody_knows_is_not_done_again(tmp_path: Path) -> None:

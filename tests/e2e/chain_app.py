@@ -6,7 +6,7 @@ Its sets are ordered by the process's own hash seed, its sessions are random, it
 is sorted the other way), ``feature`` (the header of hash-ordered features gets another member), ``price`` (one field's value),
 ``poison=WAY`` (item 7 says a word at which a comparison in tests dies).
 ``posts=FILE`` notes every POST, ``seen=FILE`` every request, when it comes; an order (``POST /orders/…``) has a total and a word that is
-drawn anew. A login (``POST /login``) gives the client another session, which ``given=FILE`` notes.
+drawn anew. ``runs=FILE`` notes the run of every replayed request. A login (``POST /login``) gives the client another session, which ``given=FILE`` notes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class App(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # one write an answer: two meet Nagle's algorithm and wait 40 ms
-    posts = seen = given = poison = ""
+    posts = seen = given = runs = poison = ""
     changes: frozenset[str] = frozenset()
     served = random.randrange(
         1 << 20
@@ -48,6 +48,7 @@ class App(BaseHTTPRequestHandler):
         """Route."""
         App.served += 1
         self.note(self.seen)
+        self.note_run()
         url = urlsplit(self.path)
         parts = url.path.strip("/").split("/")
         if parts[0] == "items":
@@ -67,6 +68,7 @@ class App(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length", "0")))
         self.note(self.posts)
         self.note(self.seen)
+        self.note_run()
         body: dict[str, object] = {"done": self.path}
         if self.path.startswith("/login"):  # another session from here on; what it was called before is worth nothing
             SESSIONS.discard(self.cookies().get("sid", ""))
@@ -78,6 +80,12 @@ class App(BaseHTTPRequestHandler):
         if self.path.startswith("/orders"):
             body |= {"total": 101 if "price" in self.changes else 100, "when": "".join(random.choices(SYLLABLES, k=3))}
         self.say(201, body, {})
+
+    def note_run(self) -> None:
+        """Which run sent this request, as its mark says."""
+        mark = self.headers.get("x-echolane-replay", "").split(";")
+        if self.runs and len(mark) > 1:
+            self.note(self.runs, mark[1])
 
     def note(self, path: str, line: str = "") -> None:
         """One line of a file that a test reads."""
@@ -148,6 +156,7 @@ if __name__ == "__main__":
     App.changes = frozenset(sys.argv[2:])
     App.seen = next((word.removeprefix("seen=") for word in sys.argv[2:] if word.startswith("seen=")), "")
     App.given = next((word.removeprefix("given=") for word in sys.argv[2:] if word.startswith("given=")), "")
+    App.runs = next((word.removeprefix("runs=") for word in sys.argv[2:] if word.startswith("runs=")), "")
     App.posts = next((word.removeprefix("posts=") for word in sys.argv[2:] if word.startswith("posts=")), "")
     App.poison = next((word.removeprefix("poison=") for word in sys.argv[2:] if word.startswith("poison=")), "")
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), App)
