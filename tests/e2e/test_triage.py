@@ -105,6 +105,16 @@ def test_a_bug_stays_a_regression_and_noise_is_none(desk: Desk) -> None:
     of_service = desk.served.ask("GET", "/api/v1/services/shop/triage?decision=bug", token=desk.editor).json
     assert of_run == of_service
     assert [one["note"] for one in of_run["decisions"]] == ["see SHOP-17"]
+    listed = f"/api/v1/runs/{known['run']}/findings"
+    held = {
+        word: [
+            one["id"] for one in desk.served.ask("GET", f"{listed}?decision={word}", token=desk.editor).json["findings"]
+        ]
+        for word in ("bug", "noise", "none")
+    }
+    assert finding["id"] in held["bug"]
+    assert finding["id"] not in held["noise"] + held["none"]
+    assert desk.served.ask("GET", f"{listed}?decision=open", token=desk.editor).status == 400
 
     assert desk.say(known["run"], finding["id"], "noise").status == 201
     quiet = desk.run("any/branch")
