@@ -123,6 +123,10 @@ def test_a_bug_stays_a_regression_and_noise_is_none(desk: Desk) -> None:
         desk.served.ask("GET", "/api/v1/services/shop/triage?decision=bug", token=desk.editor).json["decisions"] == []
     )
 
+    (said,) = desk.served.ask("GET", "/api/v1/services/shop/rules", token=desk.editor).json["rules"]
+    assert (said["finding"], said["decision"], said["owner"]) == (finding["id"], "noise", "editor of a test")
+    assert desk.served.ask("GET", "/api/v1/services/depot/rules", token=desk.editor).status == 404
+
     exported = desk.served.world.call(
         "rules", "export", "--triage", "--service", "shop", "--home", desk.served.world.home
     )
@@ -133,6 +137,8 @@ def test_a_bug_stays_a_regression_and_noise_is_none(desk: Desk) -> None:
     assert "1 rule, 0 refused" in desk.served.world.call("rules", "check").err, exported
     in_git = desk.run(MAIN)
     (ruled,) = [one for one in in_git["noise"] if one["rule"]]
+    (held,) = desk.served.ask("GET", "/api/v1/services/shop/rules?branch=main", token=desk.editor).json["rules"]
+    assert (held["rule"], held["decision"], held["source"].partition(":")[0]) == (ruled["rule"], None, "echolane.toml")
     assert (in_git["verdict"], ruled["rule"], ruled["triage"]) == ("pass", f"triage {finding['id'][:12]}", None)
     refused = desk.say(in_git["run"], ruled["id"], "bug")
     assert (refused.status, refused.json["type"]) == (409, "urn:echolane:problem:conflict")
