@@ -13,11 +13,12 @@ from typing import Any
 
 from console import words
 from console.escapes import html
-from console.page_findings import OPEN_PLACEHOLDER, head, sample
+from console.page_findings import OPEN_PLACEHOLDER, head, sample, text_of
 from console.page_parts import PARTS, account, commands, hero, name, outcome_bar
 from console.page_style import SCRIPTS, asset, favicon, policy, served_policy
 from console.page_timing import has_times, times
 from console.page_triage import Desk
+from console.page_views import of_values
 from echolane import __version__
 
 PAGE_BYTES = 4_900_000
@@ -28,6 +29,8 @@ MANY = 20
 """Findings from which on even a narrow screen has room for a filter."""
 MISSES_MAX = 40
 """Samples in a row that no longer fit before we stop trying: laying out what is then thrown away takes time."""
+VIEW_MISSES_MAX = 5
+"""The same for views, each of which is compared anew: some 50 ms where values are long."""
 INTROS = {
     "groups": "What the branch changed: it differs from base more than either version differs from itself.",
     "undecided": "These differ more often than the controls do, but not often enough to be sure.",
@@ -114,6 +117,24 @@ def _fill_samples(parts: list[Part], room: int, run: str) -> None:
                 else:
                     misses += 1
                     part.samples_left_out += 1
+    _fill_views(parts, room)
+
+
+def _fill_views(parts: list[Part], room: int) -> None:
+    """What is left of the room goes to other views of the samples, which show nothing that the samples do not."""
+    misses = 0
+    for rank in range(words.SAMPLES_MAX):
+        for part in parts:
+            for index, shown in enumerate(part.samples):
+                if rank >= len(shown) or misses >= VIEW_MISSES_MAX:
+                    continue
+                one = words.samples(part.findings[index])[rank]
+                views = of_values(text_of(one, "base"), text_of(one, "branch"))
+                if size(views) <= room:
+                    room -= size(views)
+                    shown[rank] += views
+                else:
+                    misses += 1
 
 
 def _floor(one: Mapping[str, Any]) -> int:

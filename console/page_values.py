@@ -30,7 +30,7 @@ GROWTH_MAX = 4
 """Times a value may grow by its layout; a value of nothing but brackets would be all indentation."""
 
 _TOKEN = re.compile(r"\d+(?:\.\d+)*|[^\W\d]+|\s+|[^\w\s]|\w")
-_JSON = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|\s+|[^"{}\[\],:\s]+', re.DOTALL)
+JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|\s+|[^"{}\[\],:\s]+', re.DOTALL)
 _WORD = re.compile(r"[\w.]")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _SHORT_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
@@ -151,7 +151,7 @@ def indented(value: str) -> str:
     """JSON text with a line a member; its tokens stay as they are."""
     out: list[str] = []
     depth = 0
-    words = [word for word in _JSON.findall(value) if not word.isspace()]
+    words = [word for word in JSON_TOKEN.findall(value) if not word.isspace()]
     for index, word in enumerate(words):
         following = words[index + 1] if index + 1 < len(words) else ""
         if word in {"{", "["}:
@@ -173,10 +173,9 @@ def _newline(depth: int) -> str:
     return "\n" + "  " * max(0, min(depth, INDENT_MAX))
 
 
-def matched(base: str, branch: str) -> tuple[list[Piece], list[Piece]]:
+def matched(base: str, branch: str, effort: int = EFFORT_MAX) -> tuple[list[Piece], list[Piece]]:
     """Both texts as pieces that are equal or changed."""
     left, right = base.splitlines(keepends=True), branch.splitlines(keepends=True)
-    effort = EFFORT_MAX
     pairs: list[Pair] = []
     for changed, old, new in _aligned(left, right, effort):
         if not changed:
@@ -188,6 +187,11 @@ def matched(base: str, branch: str) -> tuple[list[Piece], list[Piece]]:
     joined = _joined(pairs)
     olds = [Piece(changed, old) for changed, old, _ in joined if old]
     return olds, [Piece(changed, new) for changed, _, new in joined if new]
+
+
+def effort_of(base: str, branch: str) -> int:
+    """Pairs of words of two lines, of which each may have to be compared."""
+    return len(_TOKEN.findall(base)) * len(_TOKEN.findall(branch))
 
 
 def _aligned(left: Sequence[str], right: Sequence[str], effort: int) -> list[Pair]:

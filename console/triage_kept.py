@@ -91,6 +91,12 @@ def of_run(
     return found, branch
 
 
+def holds(said: Mapping[str, Any] | None) -> str:
+    """The word that holds of a finding, of what :func:`told_said` tells; empty where there is none, or its day has passed."""
+    word = str(said.get("decision") or "") if said and not said.get("expired") else ""
+    return "" if word == OPEN else word
+
+
 def told_said(one: Decision) -> dict[str, Any]:
     """What stands, as pages tell it."""
     return {**said_json(one), "expired": over(one, today())}

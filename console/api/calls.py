@@ -6,7 +6,9 @@ import re
 import time
 from typing import Any, cast
 
-from console.api import one_exchange, paging, reading, searching
+from msgspec import UNSET
+
+from console.api import one_exchange, paging, reading, searching, triaging
 from console.api.access import EVERY, Token
 from console.api.context import Call
 from console.api.messages import (
@@ -105,7 +107,10 @@ def _recording(found: recordings.Recording) -> RecordingTold:
 
 async def list_findings(call: Call) -> Findings:
     """A page of the findings of a run."""
-    return reading.findings(await _result(call), cast("FindingsQuery", call.query))
+    run = await call.site.read(reading.run_of, call.site, call.token, call.path("run"))
+    query = cast("FindingsQuery", call.query)
+    holding = await call.site.read(triaging.holding, call.site, run) if query.decision is not UNSET else {}
+    return reading.findings(reading.result_of(run), query, holding)
 
 
 async def show_finding(call: Call) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import cast
 
-from console.api import reading, states
+from console.api import reading, rules_told, states
 from console.api.context import Call
+from console.api.messages_rules import RulesHeld, RulesQuery
 from console.api.messages_state import CaptureRules, Captures, CapturesQuery, Noise, NoiseQuery, Profiles, SettingsTold
 from console.api.problems import Problem
 
@@ -21,6 +22,11 @@ async def list_captures(call: Call) -> Captures:
 async def show_capture_rules(call: Call) -> CaptureRules:
     """What is recorded of a service."""
     return states.rules(call.site, await service_of(call))
+
+
+async def list_rules(call: Call) -> RulesHeld:
+    """A page of the rules that hold for a service now."""
+    return await call.site.read(rules_told.rules, call.site, await service_of(call), cast("RulesQuery", call.query))
 
 
 async def list_profiles(call: Call) -> Profiles:

@@ -25,6 +25,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=512)]
 State = Literal["queued", "running", "paused", "finished", "interrupted", "failed"]
 Verdict = Literal["pass", "fail", "inconclusive"]
 Weighed = Literal["regression", "undecided", "noise", "expected"]
+Severity = Literal["breaking", "visible", "cosmetic"]
 Role = Literal["viewer", "runner", "editor", "admin"]
 
 
@@ -96,6 +97,9 @@ class FindingsQuery(Request, frozen=True):
     """Which findings of a run."""
 
     verdict: Weighed | UnsetType = UNSET
+    severity: Severity | UnsetType = UNSET
+    decision: Literal["intended", "noise", "bug", "none"] | UnsetType = UNSET
+    """What holds of it now, on the run's branch; `none` where nothing was said, or its day has passed."""
     kind: Text | UnsetType = UNSET
     where: Text | UnsetType = UNSET
     """A place that it covers, for example `body:$.price`."""

@@ -19,6 +19,8 @@ from console.escapes import html, short
 from console.page_findings import two_values
 from console.page_parts import duration
 from console.page_values import alone
+from console.page_views import of_texts, of_values
+from differ.difference import EXCERPT_BYTES
 from echolane.exchange import Request
 from replayer.wire import SAFE_METHODS
 
@@ -68,7 +70,7 @@ def _difference(one: Mapping[str, Any]) -> str:
         f"<h3>{chip(str(one['verdict']))} <code>{html(short(str(one['where']), NAME_MAX))}</code> "
         f"{html(words.kind(one))}</h3>"
     )
-    return f'<div class="difference">{two_values(one["base"], one["branch"], head)}</div>'
+    return f'<div class="difference">{two_values(one["base"], one["branch"], head)}{of_values(one["base"], one["branch"])}</div>'
 
 
 def _request(told: ExchangeTold) -> str:
@@ -164,6 +166,7 @@ def _answers(answers: Sequence[AnswerTold]) -> str:
         two_values(base and text(base), branch and text(branch), f"<h3>{title}</h3>")
         for title, text in (("Heads", _answer_head), ("Bodies", _body))
     )
+    shown += of_texts(base and base.body, branch and branch.body, EXCERPT_BYTES)
     left = "; ".join(
         f"{name} had {words.count(one.bytes or 0, 'byte')} on the wire" for name, one in two.items() if one.bytes
     )

@@ -11,13 +11,14 @@ from urllib.parse import urlencode
 from msgspec import UNSET, UnsetType
 
 from console import words
-from console.api.messages import Request, Seq, Weighed
+from console.api.messages import Request, Seq, Severity, Weighed
 from console.api.page_list import choices, page
 from console.escapes import html
 from console.page import NO_SAMPLE
 from console.page_findings import OPEN_PLACEHOLDER, head, sample
 from console.page_parts import PARTS
 from console.page_triage import Desk
+from console.triage_kept import holds
 
 ROWS = 50
 """Findings of a page: with a sample each at most two megabytes, as a run's own page has."""
@@ -29,7 +30,7 @@ class ListQuery(Request, frozen=True):
     """Which findings."""
 
     verdict: Weighed | UnsetType = UNSET
-    severity: Literal["breaking", "visible", "cosmetic"] | UnsetType = UNSET
+    severity: Severity | UnsetType = UNSET
     said: Literal["nothing", "intended", "noise", "bug"] | UnsetType = UNSET
     """What stands of them."""
     cursor: Seq = 0
@@ -64,8 +65,7 @@ def listed(result: words.Result, query: ListQuery, desk: Desk, *, word: str) -> 
 
 
 def _fits(finding: words.Finding, query: ListQuery, desk: Desk) -> bool:
-    said = desk.said.get(words.text(finding, "id"), {})
-    stands = "nothing" if not said or said.get("expired") else str(said.get("decision"))
+    stands = holds(desk.said.get(words.text(finding, "id"))) or "nothing"
     return (
         query.verdict in {UNSET, finding["verdict"]}
         and query.severity in {UNSET, words.severity(finding)}

@@ -37,8 +37,16 @@ def newest_first(
     return page, f"{at_ns}_{name}"
 
 
-def in_order(things: Sequence[T], name: Callable[[T], str], cursor: Cursor, limit: int) -> tuple[list[T], str | None]:
+def in_order(
+    things: Sequence[T],
+    name: Callable[[T], str],
+    cursor: Cursor,
+    limit: int,
+    fits: Callable[[T], bool] = lambda _: True,
+) -> tuple[list[T], str | None]:
     """A page of things in the order that they have, and its `next`: the name of its last one, and which of that name it is (`NAME_2`).
+
+    ``fits`` chooses among them. A cursor is a place among all, so one whose thing fits no longer still leads on.
 
     Raises:
         Problem: what the cursor names is not in the list.
@@ -53,5 +61,6 @@ def in_order(things: Sequence[T], name: Callable[[T], str], cursor: Cursor, limi
         if cursor not in names:
             raise Problem("conflict", f"cursor: `{cursor}` is not in this list; begin without one")
         start = names.index(cursor) + 1
-    end = start + limit
-    return list(things[start:end]), names[end - 1] if end < len(things) else None
+    fit = [place for place in range(start, len(things)) if fits(things[place])]
+    page = fit[:limit]
+    return [things[place] for place in page], names[page[-1]] if len(page) < len(fit) else None

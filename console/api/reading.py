@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import orjson
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from console.api import paging
 from console.api.access import Token
@@ -32,6 +32,7 @@ from console.api.messages import (
 )
 from console.api.problems import Problem
 from console.runs import state_of
+from console.words import severity
 from differ.result import iso
 from echolane import recordings
 from echolane.store import Row
@@ -221,18 +222,24 @@ def result_of(run: Run) -> dict[str, Any]:
     return result
 
 
-def findings(result: Mapping[str, Any], query: FindingsQuery) -> Findings:
-    """A page of the findings of a result. Pure."""
-    fit = [one for part in PARTS for one in cast("Sequence[dict[str, Any]]", result.get(part, [])) if _fits(one, query)]
-    page, more = paging.in_order(fit, lambda one: str(one["id"]), query.cursor, query.limit)
-    return Findings(str(result["run"]), len(fit), cast("list[Finding]", page), more)
+def findings(result: Mapping[str, Any], query: FindingsQuery, holding: Mapping[str, str]) -> Findings:
+    """A page of the findings of a result; ``holding``: by finding the word that holds of it. Pure."""
+    every = [one for part in PARTS for one in cast("Sequence[dict[str, Any]]", result.get(part, []))]
+
+    def fits(one: dict[str, Any]) -> bool:
+        return _fits(one, query, holding.get(str(one["id"])) or "none")
+
+    page, more = paging.in_order(every, lambda one: str(one["id"]), query.cursor, query.limit, fits)
+    return Findings(str(result["run"]), sum(map(fits, every)), cast("list[Finding]", page), more)
 
 
-def _fits(finding: Mapping[str, Any], query: FindingsQuery) -> bool:
+def _fits(finding: Mapping[str, Any], query: FindingsQuery, word: str) -> bool:
     places = {finding["where"], *finding.get("places", [])}
     endpoints = {finding["endpoint"], *finding.get("endpoint_names", [])}
     return (
         (not isinstance(query.verdict, str) or finding["verdict"] == query.verdict)
+        and query.severity in {UNSET, severity(finding)}
+        and query.decision in {UNSET, word}
         and (not isinstance(query.kind, str) or finding["kind"] == query.kind)
         and (not isinstance(query.where, str) or query.where in places)
         and (not isinstance(query.endpoint, str) or query.endpoint in endpoints)

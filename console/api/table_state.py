@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console.api import calls_state, messages_state as s
+from console.api import calls_state, messages_rules as r, messages_state as s
 from console.api.context import Operation
 
 V1 = "/api/v1"
@@ -28,6 +28,17 @@ ROWS: tuple[Operation, ...] = (
         calls_state.show_capture_rules,
         s.CaptureRules,
         problems=("not-found",),
+    ),
+    Operation(
+        "GET",
+        f"{SERVICE}/rules",
+        "listRules",
+        "The rules that hold for a service now, of files and of what was said of findings: where from, why, whose, and until when",
+        "viewer",
+        calls_state.list_rules,
+        r.RulesHeld,
+        r.RulesQuery,
+        problems=("not-found", "conflict"),
     ),
     Operation(
         "GET",

@@ -212,6 +212,12 @@ def of_run(site: Site, run: reading.Run) -> list[Decision]:
     return sorted((one for name, one in standing.items() if name in there), key=lambda one: -one.at_ns)
 
 
+def holding(site: Site, run: reading.Run) -> dict[str, str]:
+    """By finding the word that holds of it now, on the run's branch."""
+    standing = triage_kept.standing(site.store, run.service, branch_of_run(site, run.id))
+    return {name: triage_kept.holds(triage_kept.told_said(one)) for name, one in standing.items()}
+
+
 def of_service(site: Site, service: str) -> list[Decision]:
     """All that stands of a service, of each branch, the newest first."""
     return [one for one in triage_kept.newest(site.store, service) if one.decision != OPEN]

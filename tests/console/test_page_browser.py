@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,8 @@ from console.words import findings
 
 WIDTHS = (390, 1280)
 SCHEMES = ("light", "dark")
+SHOTS = os.environ.get("SHOTS", "")
+"""A folder for pictures of pages, for whoever wants to look at them."""
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +134,41 @@ def test_a_keyboard_is_enough(browser: Browser, fail_page: Path) -> None:
     assert opened.index(True) == 0
     assert sum(opened) == 1
     assert browser.ask("[...document.querySelectorAll('#groups .finding')].filter(e => !e.hidden).length") == 1
+
+
+VIEWS = "[...document.querySelectorAll('.views .view')]"
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_views_of_a_sample_open_by_keys_and_need_no_script(
+    browser: Browser, fail_page: Path, width: int, scheme: str
+) -> None:
+    """Without scripts Enter opens each view, which fits, is reached by Tab where it scrolls, and tells what came from what went by a sign."""
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open(fail_page, width, scheme)
+        browser.ask("document.querySelectorAll('.finding').forEach(each => each.open = true)")
+        for place in range(browser.ask(f"{VIEWS}.length")):
+            browser.ask(f"{VIEWS}[{place}].querySelector('summary').focus()")
+            browser.press("Enter")
+            assert browser.ask(f"{VIEWS}[{place}].open"), place
+        browser.press("Tab")
+        named = browser.ask("document.activeElement.getAttribute('aria-label')")
+        assert named == "tree view"
+    finally:
+        browser.call("Emulation.setScriptExecutionDisabled", value=False)
+    for sign, tag in (("-", "del"), ("+", "ins")):
+        lines = browser.ask(f"[...document.querySelectorAll('.unified {tag}.line')].map(each => each.textContent[0])")
+        assert set(lines) == {sign}
+    assert browser.ask(OVERFLOW) <= 0
+    assert browser.ask(OUTSIDE) == []
+    assert browser.ask(CUT_OFF) == []
+    boxes = "[...document.querySelectorAll('.views .value')].filter(each => each.scrollWidth > each.clientWidth).length"
+    assert browser.ask(boxes) == 0
+    if SHOTS:
+        data = browser.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+        (Path(SHOTS) / f"views-{width}-{scheme}.png").write_bytes(base64.b64decode(data))
 
 
 FOCUS = "document.activeElement.closest('.finding')?.id ?? ''"

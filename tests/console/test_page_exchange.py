@@ -54,6 +54,31 @@ def test_all_of_it_is_shown_as_text() -> None:
     assert "<i>" not in text
 
 
+def test_bodies_have_both_views_and_say_what_is_cut() -> None:
+    """JSON bodies in one column of lines and as a tree, as text; one of which the beginning is kept says so, and a text has no tree."""
+    bodies = ['{"a":1.0,"<b>":[' + f'"{"x" * 80}"' + "]}", '{"a":1,"<b>":[' + f'"{"x" * 80}"' + "]}"]
+    both = [
+        AnswerTold(name, "answered", 200, 1_000, [], body, 99, [])
+        for name, body in zip(("base", "branch"), bodies, strict=True)
+    ]
+    text = page(replace(TOLD, answers=both))
+    assert text.count('<details class="view">') == 2
+    assert "<del>1.0</del> <ins>1</ins>" in text
+    assert (
+        "<b>"
+        not in text.replace("<b>1", "")
+        .partition('id="answers"')[2]
+        .partition("tree view")[2]
+        .partition("</section>")[0]
+    )
+    long = replace(both[0], body='["' + "a" * 16_382)
+    cut = page(replace(TOLD, answers=[long, both[1]]))
+    assert cut.count("Only the beginning is kept of base.") == 2
+    lines = page(replace(TOLD, answers=[replace(each, body=f"<i>\n{each.target}") for each in both]))
+    assert lines.count('<details class="view">') == 1
+    assert '<ins class="line">+branch' in lines
+
+
 @pytest.mark.parametrize(("lack", "said"), [("gone", "The journal has it no longer."), ("erased", "It was erased")])
 def test_without_its_request_the_page_says_why(lack: Any, said: str) -> None:
     """Neither request nor recorded answer: words in their places, what the targets answered all the same, and no command."""

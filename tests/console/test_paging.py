@@ -51,6 +51,22 @@ def test_a_list_in_an_order_of_its_own_goes_on_behind_what_the_cursor_names() ->
         in_order(names, str, "nowhere", 2)
 
 
+@given(things=st.lists(st.integers(0, 9), max_size=20), limit=st.integers(1, 4), wanted=st.sets(st.integers(0, 9)))
+def test_what_fits_comes_once_in_order_and_ends_with_the_last_that_fits(
+    things: list[int], limit: int, wanted: set[int]
+) -> None:
+    """Chosen among all, page by page: exactly what fits, no page is short before the last, and none is empty but the only one."""
+    fit = [thing for thing in things if thing in wanted]
+    found: list[int] = []
+    after: Cursor | None = UNSET
+    while after is not None:
+        page, after = in_order(things, str, after, limit, wanted.__contains__)
+        found += page
+        assert len(page) == limit or after is None
+        assert page or not fit
+    assert found == fit
+
+
 @given(names=st.lists(st.sampled_from("abc"), max_size=12), limit=st.integers(1, 4))
 def test_things_of_one_name_come_once_each(names: list[str], limit: int) -> None:
     """A finding may be a regression at one endpoint and undecided at another: a list with a name twice has an end, and all of it comes."""

@@ -105,6 +105,16 @@ def test_a_bug_stays_a_regression_and_noise_is_none(desk: Desk) -> None:
     of_service = desk.served.ask("GET", "/api/v1/services/shop/triage?decision=bug", token=desk.editor).json
     assert of_run == of_service
     assert [one["note"] for one in of_run["decisions"]] == ["see SHOP-17"]
+    listed = f"/api/v1/runs/{known['run']}/findings"
+    held = {
+        word: [
+            one["id"] for one in desk.served.ask("GET", f"{listed}?decision={word}", token=desk.editor).json["findings"]
+        ]
+        for word in ("bug", "noise", "none")
+    }
+    assert finding["id"] in held["bug"]
+    assert finding["id"] not in held["noise"] + held["none"]
+    assert desk.served.ask("GET", f"{listed}?decision=open", token=desk.editor).status == 400
 
     assert desk.say(known["run"], finding["id"], "noise").status == 201
     quiet = desk.run("any/branch")
@@ -112,6 +122,10 @@ def test_a_bug_stays_a_regression_and_noise_is_none(desk: Desk) -> None:
     assert (
         desk.served.ask("GET", "/api/v1/services/shop/triage?decision=bug", token=desk.editor).json["decisions"] == []
     )
+
+    (said,) = desk.served.ask("GET", "/api/v1/services/shop/rules", token=desk.editor).json["rules"]
+    assert (said["finding"], said["decision"], said["owner"]) == (finding["id"], "noise", "editor of a test")
+    assert desk.served.ask("GET", "/api/v1/services/depot/rules", token=desk.editor).status == 404
 
     exported = desk.served.world.call(
         "rules", "export", "--triage", "--service", "shop", "--home", desk.served.world.home
@@ -123,6 +137,8 @@ def test_a_bug_stays_a_regression_and_noise_is_none(desk: Desk) -> None:
     assert "1 rule, 0 refused" in desk.served.world.call("rules", "check").err, exported
     in_git = desk.run(MAIN)
     (ruled,) = [one for one in in_git["noise"] if one["rule"]]
+    (held,) = desk.served.ask("GET", "/api/v1/services/shop/rules?branch=main", token=desk.editor).json["rules"]
+    assert (held["rule"], held["decision"], held["source"].partition(":")[0]) == (ruled["rule"], None, "echolane.toml")
     assert (in_git["verdict"], ruled["rule"], ruled["triage"]) == ("pass", f"triage {finding['id'][:12]}", None)
     refused = desk.say(in_git["run"], ruled["id"], "bug")
     assert (refused.status, refused.json["type"]) == (409, "urn:echolane:problem:conflict")
