@@ -28,6 +28,7 @@ from echolane.errors import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_REFUSED, E
 from echolane.home import Home
 from echolane.lease import is_held, tell_holder
 from echolane.store import Store
+from echolane.store.versions import version_after
 from echolane.tracing import handed_on, here
 from echolane.whole import write_whole
 
@@ -309,7 +310,7 @@ class Launcher:
         over = state != QUEUED
         columns = {
             "run": asked.run,
-            "version": now,
+            "version": version_after(self._store, "runs", asked.run),
             "service": asked.service,
             "state": state,
             "started_at": asked.at_ns,
