@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec.structs import replace as with_fields
@@ -18,7 +21,7 @@ from echolane.journal import open_journal
 from echolane.recordings import load, topic_of
 from replayer.domains import cookies_set, own
 from replayer.keeper import Source
-from replayer.providers import SendLogin, ask, key_of, provider_of, secret_of, taken
+from replayer.providers import SendLogin, allowed_addresses, ask, key_of, provider_of, secret_of, taken
 from replayer.targets import Target
 from replayer.tokens import NoCredential
 from replayer.wire import OpenSeal, Wires
@@ -42,9 +45,25 @@ def sources_of(
             _check_secrets(read)
             logins = logins_of(home, read) if read.provider == LOGIN else []
             identities = len(logins) if read.provider == LOGIN else read.configured()
-            found[key] = Source(read, provider_of(read, logins, _sender(run, target, mark_key, opened)), identities)
+            send = _sender(run, target, mark_key, opened)
+            found[key] = Source(read, provider_of(read, logins, send, target.protected), identities)
         sources[target.index] = found[key]
     return sources
+
+
+async def check_endpoints(targets: Sequence[Target]) -> None:
+    """RefusedForSafety where a token endpoint is at what is protected, by name or by address: nothing has been sent yet."""
+    asked: set[str] = set()
+    for target in targets:
+        read = target.credentials
+        if read.provider != OAUTH2 or read.token_url in asked:
+            continue
+        asked.add(read.token_url)
+        parts = urlsplit(read.token_url)
+        name = f"the token endpoint {read.token_url.partition('?')[0]} ({read.source})"
+        with suppress(OSError, TimeoutError):  # one that cannot be found gives no token, and who asks it says so
+            async with asyncio.timeout(read.timeout_s):
+                await allowed_addresses(parts.hostname or "", parts.port or 443, name, target.protected)
 
 
 def _check_secrets(read: Credentials) -> None:
