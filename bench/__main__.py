@@ -16,9 +16,11 @@ from bench import (
     capture,
     chain,
     comparing,
+    faithful,
     firing,
     hooks,
     peers,
+    punctual,
     serving,
     spooling,
     storing,
@@ -40,6 +42,8 @@ TABLES: dict[str, Callable[[int], Table]] = {
     "workers": workers.table,
     "serving": serving.table,
     "watching": watching.table,
+    "punctual": punctual.table,
+    "faithful": faithful.table,
 }
 HEAD = """# Measured results
 

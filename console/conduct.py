@@ -44,6 +44,7 @@ from echolane.retention import expire, expire_capacities, expire_profiles
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.store import Store
+from echolane.store.versions import version_after
 from echolane.tracing import fail, note, span
 from replayer.copies import started_copies
 from replayer.fire import ReplaySummary, replay
@@ -126,7 +127,7 @@ def save_run(store: Store, spec: RunSpec, state: str, result: dict[str, Any] | N
         "runs",
         {
             "run": [spec.run],
-            "version": [now],
+            "version": [version_after(store, "runs", spec.run)],
             "service": [spec.service],
             "state": [state],
             "started_at": [spec.started_at_ns],

@@ -27,6 +27,7 @@ from echolane.journal import Journal
 from echolane.observation import BRANCH_CONTROL, CONTROL, TARGETS
 from echolane.runspec import RunSpec
 from echolane.store import QueryError, Store
+from echolane.store.versions import version_after
 
 _COMPARABLE = "startsWith(outcomes[{0}], 'answered') OR startsWith(outcomes[{0}], 'failed')"
 HAS_CONTROL, HAS_BRANCH_CONTROL = _COMPARABLE.format(CONTROL + 1), _COMPARABLE.format(BRANCH_CONTROL + 1)
@@ -235,7 +236,7 @@ def save_findings(store: Store, spec: RunSpec, result: dict[str, Any], kept: Map
                 "run": [spec.run] * len(texts),
                 **{name: [finding[name] for finding in (*found, *rows)] for name in rows[0]},
                 "json": texts,
-                "version": [time.time_ns()] * len(texts),
+                "version": [version_after(store, "findings", spec.run)] * len(texts),
             },
         )
     except QueryError as error:

@@ -14,6 +14,7 @@ from urllib.parse import unquote, unquote_plus
 
 from msgspec.structs import replace as with_fields
 
+from echolane.authorities import host_in
 from echolane.exchange import Given, Request, Response, Taken
 from echolane.observation import Shot
 from replayer.answer import headers_of
@@ -229,6 +230,7 @@ class Carriers:
         """Ranks of one pass over the recording, where it is fired over and over; 0 where it is fired once."""
         self._masked = [target is not None and not target.credentials_recorded for target in targets]
         """Who is sent masks: what follows from them is told of."""
+        self._names = [target.names if target is not None else frozenset[str]() for target in targets]
         self._jars = [Jar() for _ in range(PLACES)]
         self._learned = [Learned() for _ in range(PLACES)]
         self._twins = [
@@ -256,7 +258,8 @@ class Carriers:
             if recorded is not None and recorded.headers and b"et-cookie:" in shot.answer.head.lower():
                 self.any = True
                 answered = headers_of(shot.answer.head)[2]
-                cookies = self._jars[shot.index].learn(item.exchange.session, recorded.headers, answered)
+                hosts = self._names[shot.index] | {host_in(item.exchange.request.authority.rpartition("@")[2]).lower()}
+                cookies = self._jars[shot.index].learn(item.exchange.session, recorded.headers, answered, hosts)
             if item.gives:
                 self.any = True
                 values = self._learned[shot.index].learn(

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from echolane.exchange import Given, Headers, Response
-from replayer import jsonspans, markup
+from replayer import jsonspans, markup, trees
 from replayer.affinity import NEVER, STRONG, WEAK, is_tag, strength
 from replayer.pieces import Piece, part_at, pieces, text_pieces
 from replayer.places import TEXT_MAX
@@ -34,7 +34,7 @@ _WORDY = re.compile(r"[^0-9]{1,64}(?:[0-9]{1,3}[^0-9]{0,16})?")
 _REFERENCE = re.compile(r"[^0-9\s]{1,64}[0-9]{1,20}[^0-9\s]{0,16}")
 """``ref-17``: one number with something around it."""
 JSON = "body:$"
-"""The place of every value of a JSON body, until its path is shown."""
+"""The place of every value of a JSON body, and of what is read like one, until its path is shown."""
 _NUMBERED = re.compile(r"\[[0-9]+\]")
 _DULL = frozenset(
     b"""date content-length content-type content-encoding server connection keep-alive cache-control vary age expires pragma
@@ -71,16 +71,20 @@ def values(answer: Response) -> list[Found]:
     body = answer.body
     if not body.data or body.truncated or body.undecoded or len(body.data) > BODY_MAX:
         return out
-    kind = _kind(answer)
-    if kind == "json":
-        _walk(out, _parsed(body.data), (), "", "")
-        return out
+    kind = trees.kind_of(answer)
+    if kind == trees.TREE:
+        called = trees.content_type_of(answer.headers)
+        tree = trees.tree_of(body.data, called)
+        _walk(out, tree, (), "", "")
+        if not trees.has_words(tree, called):
+            return out
+        kind = trees.TEXT
     text = body.data.decode("utf-8", "surrogateescape")
-    if kind == "markup":
-        xml = markup.is_xml(_content_type(answer.headers), text)
+    if kind == trees.MARKUP:
+        xml = markup.is_xml(trees.content_type_of(answer.headers), text)
         for value in markup.values(text, xml=xml):
             _cut(out, f"body:{value.place}", (), value.name, "", value.text)
-    if kind == "text" and strength(text.strip()) > NEVER:
+    if kind == trees.TEXT and strength(text.strip()) > NEVER:
         out.append(Found("body", (), "", text.strip(), "", ""))
     words = [piece for piece in _free_text(text, kind) if _is_worth("body", piece.text)]
     out += [Found("body", (), piece.sub, piece.text, "", "") for piece in words]
@@ -89,9 +93,9 @@ def values(answer: Response) -> list[Found]:
 
 def _free_text(text: str, kind: str) -> Iterator[Piece]:
     """Words of plain text, and of scripts in a page."""
-    if kind == "markup":
+    if kind == trees.MARKUP:
         text = markup.scripts(text[: markup.READ_MAX])
-    elif kind != "text":
+    elif kind != trees.TEXT:
         return
     yield from text_pieces(text[:WORDS_READ])
 
@@ -254,7 +258,7 @@ class Reader:
         if place.startswith("body:$"):
             return self._at(given.path)
         if place == "body":
-            return self._text.strip() if _kind(self._answer) == "text" else None
+            return self._text.strip() if trees.kind_of(self._answer) == trees.TEXT else None
         return self._markup.get(place)
 
     def _at(self, path: list[Step]) -> str | None:
@@ -289,7 +293,7 @@ class Reader:
 
     @cached_property
     def _tree(self) -> Any:
-        return _parsed(self._data)
+        return trees.tree_of(self._data, trees.content_type_of(self._answer.headers))
 
     @cached_property
     def _text(self) -> str:
@@ -297,12 +301,15 @@ class Reader:
 
     @cached_property
     def _markup(self) -> dict[str, str]:
-        xml = markup.is_xml(_content_type(self._answer.headers), self._text)
+        xml = markup.is_xml(trees.content_type_of(self._answer.headers), self._text)
         return {f"body:{value.place}": value.text for value in markup.values(self._text, xml=xml)}
 
     @cached_property
     def _words(self) -> dict[str, str]:
-        return {piece.sub: piece.text for piece in _free_text(self._text, _kind(self._answer))}
+        kind = trees.kind_of(self._answer)
+        if kind == trees.TREE and trees.has_words(self._tree, trees.content_type_of(self._answer.headers)):
+            kind = trees.TEXT
+        return {piece.sub: piece.text for piece in _free_text(self._text, kind)}
 
 
 def _alike(given: Given) -> tuple[str | Step, ...]:
@@ -333,26 +340,3 @@ def _text_of(node: Any) -> str | None:
 def unnumbered(place: str) -> str:
     """A place of a page without the numbers that tell it from others like it."""
     return _NUMBERED.sub("", place)
-
-
-def _kind(answer: Response) -> str:
-    start = answer.body.data[:64].lstrip()[:1]
-    content_type = _content_type(answer.headers)
-    if "json" in content_type or start in {b"{", b"["}:
-        return "json"
-    if start == b"<" or "html" in content_type or "xml" in content_type:
-        return "markup"
-    return "text" if content_type.startswith("text/") or not content_type else ""
-
-
-def _content_type(headers: Headers) -> str:
-    return next((value.decode("latin-1").lower() for name, value in headers if name.lower() == b"content-type"), "")
-
-
-def _parsed(data: bytes) -> Any:
-    if len(data) > BODY_MAX:
-        return None
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return None

@@ -22,7 +22,7 @@ from replayer.idempotency import Keys
 from replayer.keeping import Keeping
 from replayer.options import ReplayOptions, never
 from replayer.parts import every, thinned
-from replayer.sources import sources_of
+from replayer.sources import check_endpoints, sources_of
 from replayer.stopping import parse_condition
 from replayer.switch import Switch
 from replayer.targets import Target, check_allowed, make_targets, resolve, target_of
@@ -44,6 +44,7 @@ async def prepared(
         ),
         spec.addresses,
     )
+    await check_endpoints(targets)
     options = options_of(home, spec, settings, decided, targets)
     if header := options.dry_run_header:
         silent = await unechoed(targets, header, options.mark_key, spec.run)
@@ -57,6 +58,7 @@ async def prepared_one(home: Home, spec: RunSpec, settings: Settings) -> tuple[T
     protected = protected_of([*spec.protected, *settings.replay.protected])
     check_allowed(info.url, spec.allow_hosts, spec.allow_writes, spec.methods, protected)
     [target] = await resolve([target_of(0, info, spec.methods, settings.targets, protected)], spec.addresses)
+    await check_endpoints([target])
     return target, options_of(home, spec, settings, targets=[target])
 
 

@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -23,7 +24,9 @@ from urllib.parse import quote, urlencode, urlsplit
 import orjson
 
 from echolane.credentials import COMMAND, LOGIN, OAUTH2, STATIC, Credentials
+from echolane.errors import RefusedForSafety
 from echolane.exchange import Exchange, Given, Request, Response
+from echolane.protected import NOTHING, Protected
 from replayer.answer import Garbage
 from replayer.framing import AnswerReader
 from replayer.observing import response_of
@@ -44,14 +47,16 @@ SendLogin = Callable[[Exchange, float], Awaitable[Response]]
 """Replays a recorded login at its target, within so many seconds."""
 
 
-def provider_of(read: Credentials, logins: Sequence[Exchange], send: SendLogin) -> Provide:
-    """What gives the credentials that the settings ask for."""
+def provider_of(
+    read: Credentials, logins: Sequence[Exchange], send: SendLogin, protected: Protected = NOTHING
+) -> Provide:
+    """What gives the credentials that the settings ask for; a token endpoint must not be at what is protected."""
     if read.provider == STATIC:
         return lambda asked: _static(read, asked)
     if read.provider == COMMAND:
         return lambda asked: _commanded(read, asked)
     if read.provider == OAUTH2:
-        return lambda asked: _granted(read, asked)
+        return lambda asked: _granted(read, asked, protected)
     if read.provider == LOGIN:
         return lambda asked: _logged_in(read, logins, send, asked)
     return lambda asked: _signed(read, asked)
@@ -131,7 +136,7 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
             await process.wait()
 
 
-async def _granted(read: Credentials, asked: Asked) -> Token:
+async def _granted(read: Credentials, asked: Asked, protected: Protected) -> Token:
     """OAuth2 client credentials (RFC 6749 §4.4), the client authenticated by Basic (§2.3.1)."""
     identity = read.identity(asked.identity)
     secret = secret_of(identity.client_secret_env, identity.client_secret_file)
@@ -150,7 +155,7 @@ async def _granted(read: Credentials, asked: Asked) -> Token:
     ).encode("latin-1") + body
     tls = ssl.create_default_context() if parts.scheme == "https" else None
     port = parts.port or (443 if tls else 80)
-    answer = await ask(host, port, wire, read.timeout_s, read.token_url, tls)
+    answer = await ask(host, port, wire, read.timeout_s, read.token_url, tls, protected)
     if answer.status != 200:
         error = _error_word(answer.body.data)
         raise NoCredential(
@@ -177,13 +182,19 @@ def _error_word(data: bytes) -> str:
 
 
 async def ask(
-    host: str, port: int, wire: bytes, timeout_s: float, name: str, tls: ssl.SSLContext | None = None
+    host: str,
+    port: int,
+    wire: bytes,
+    timeout_s: float,
+    name: str,
+    tls: ssl.SSLContext | None = None,
+    protected: Protected = NOTHING,
 ) -> Response:
     """One request on a connection of its own, without proxies or redirects; NoCredential says what went wrong."""
     reader = AnswerReader(head_only=False)
     try:
         async with asyncio.timeout(timeout_s):
-            stream, writer = await asyncio.open_connection(host, port, ssl=tls, limit=SECRET_MAX)
+            stream, writer = await _connected(host, port, name, tls, protected)
             try:
                 writer.write(wire)
                 while data := await stream.read(SECRET_MAX):
@@ -195,6 +206,8 @@ async def ask(
                 writer.close()
     except TimeoutError as error:
         raise NoCredential(f"{name} did not answer within {timeout_s:g} s", again=True) from error
+    except RefusedForSafety as error:
+        raise NoCredential(str(error)) from error
     except ssl.SSLError as error:
         raise NoCredential(f"{name}: TLS failed ({error.reason or 'handshake'})") from error
     except OSError as error:
@@ -202,6 +215,33 @@ async def ask(
     except Garbage as error:
         raise NoCredential(f"{name} answered what is no HTTP") from error
     raise NoCredential(f"{name} closed the connection without an answer", again=True)
+
+
+async def _connected(
+    host: str, port: int, name: str, tls: ssl.SSLContext | None, protected: Protected
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to the first of the addresses that takes it; they were checked just now, and no other is looked up."""
+    failure = OSError("no address")
+    for ip in await allowed_addresses(host, port, name, protected):
+        try:
+            return await asyncio.open_connection(
+                ip, port, ssl=tls, server_hostname=host if tls else None, limit=SECRET_MAX
+            )
+        except ssl.SSLError:
+            raise
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+async def allowed_addresses(host: str, port: int, name: str, protected: Protected) -> list[str]:
+    """Where a name leads. RefusedForSafety where it, or any of its addresses, is protected; OSError where it leads nowhere."""
+    protected.refuse(name, host=host)
+    infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = [str(sockaddr[0]) for *_, sockaddr in infos]
+    for ip in found:
+        protected.refuse(name, address=ip)
+    return found
 
 
 async def _logged_in(read: Credentials, logins: Sequence[Exchange], send: SendLogin, asked: Asked) -> Token:

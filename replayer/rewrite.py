@@ -9,10 +9,11 @@ stays as it was.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from echolane.exchange import Headers
+from replayer.domains import cookies_set, own
 
 SESSIONS_MAX = 4_096
 """Sessions whose cookies are kept at one target, the least recently used given up first."""
@@ -43,10 +44,16 @@ class Jar:
     def __contains__(self, session: str) -> bool:
         return session in self._of_session
 
-    def learn(self, session: str, recorded: Headers, answered: Headers) -> list[tuple[bytes, bytes, bytes]]:
-        """Take in the Set-Cookie headers of the recorded answer (masked) and of this target's (as sent): name, recorded value, its value."""
-        theirs = dict(set_cookies(answered))
-        found = [(name, value, theirs[name]) for name, value in set_cookies(recorded) if name in theirs]
+    def learn(
+        self, session: str, recorded: Headers, answered: Headers, hosts: Collection[str] = ()
+    ) -> list[tuple[bytes, bytes, bytes]]:
+        """Take in the Set-Cookie headers of the recorded answer (masked) and of this target's (as sent): name, recorded value, its value.
+
+        ``hosts`` are who was asked; a cookie that is for another domain is none of the target's.
+        """
+        was = cookies_set(recorded)
+        theirs = {one.name: one.value for one in own(answered, hosts, {one.name: one.domain for one in was})}
+        found = [(one.name, one.value, theirs[one.name]) for one in was if one.name in theirs]
         found = [one for one in found if not is_gone(one[1]) and not is_gone(one[2])]
         self.take(session, found)
         return found
@@ -105,10 +112,4 @@ def cookie_pairs(value: bytes) -> list[tuple[bytes, bytes]]:
 
 def set_cookies(headers: Headers) -> list[tuple[bytes, bytes]]:
     """Name and value of each cookie that an answer sets."""
-    found: list[tuple[bytes, bytes]] = []
-    for name, value in headers:
-        if len(name) == 10 and name.lower() == b"set-cookie":
-            cookie, equals, rest = value.partition(b"=")
-            if equals:
-                found.append((cookie.strip(), rest.partition(b";")[0].strip()))
-    return found
+    return [(one.name, one.value) for one in cookies_set(headers)]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
+from echolane.clock import SYSTEM, Clock
 from echolane.errors import Fenced
 from echolane.exchange import WorkItem
 from echolane.frame import FrameDamaged, decode_frame
@@ -92,6 +93,23 @@ class Crowd:
     broken: str = ""
     """The condition that does not let the run go on. They hold their fire until all workers have heard of it, so that what is left is
     still anybody's should this worker die before it has said so."""
+    clock: Clock = SYSTEM
+    _begins: tuple[int, int] | None = None
+    """A beginning of the run by the wall clock, and the instant of the monotonic one at which that was."""
+
+    def begins_ns(self, shared: Shared) -> int:
+        """The run's beginning on this machine's monotonic clock; far ahead while it has none.
+
+        Read off the wall clock once: set by an hour while the run goes on, it would make the rest due at once, or an hour late.
+        A pause moves the beginning by as much as it lasted.
+        """
+        now_ns = self.clock.mono_ns()
+        if not shared.began_ns:
+            return now_ns + 3_600_000_000_000
+        if self._begins is None:
+            self._begins = shared.began_ns, now_ns + shared.began_ns - self.clock.wall_ns()
+        wall_ns, mono_ns = self._begins
+        return mono_ns + shared.began_ns - wall_ns
 
     def has_room(self) -> bool:
         """Whether one flight more may be in the air."""
@@ -211,7 +229,7 @@ class Slice(Replay):
                 self._crowd.pump()
 
     def _start(self) -> None:
-        self._volleys.start_ns = began_mono_ns(self._shared)
+        self._volleys.start_ns = self._crowd.begins_ns(self._shared)
         self._crowd.slices.append(self)
 
     def _count(self) -> int:
@@ -245,9 +263,7 @@ class Slice(Replay):
         if not self._hold.holds() or (self._closed and not self._leaving):
             self._closed = self._volleys.stopping = True
             raise Fenced(f"partition {self._hold.partition} of run {self._run} is another worker's now")
-        start_ns = began_mono_ns(self._shared)
-        if abs(start_ns - self._volleys.start_ns) > SHIFTED_NS:
-            self._volleys.start_ns = start_ns
+        self._volleys.start_ns = self._crowd.begins_ns(self._shared)
         if self._shared.cancelled and not self._volleys.stopping:
             self._volleys.stopping = True
             self._changed()
@@ -283,16 +299,6 @@ class Slice(Replay):
         if self._volleys.down is not None:
             return super()._why_early()
         return INTERRUPTED if self._shared.cancelled else ""
-
-
-SHIFTED_NS = 1_000_000_000
-"""A pause moves the start of a run by more than this; the wall clock's small corrections do not move it."""
-
-
-def began_mono_ns(shared: Shared) -> int:
-    """The run's beginning on this machine's monotonic clock; far ahead while it has none."""
-    now = time.monotonic_ns()
-    return now + (shared.began_ns - time.time_ns()) if shared.began_ns else now + 3_600_000_000_000
 
 
 def _flying(one: Slice) -> int:

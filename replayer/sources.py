@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec.structs import replace as with_fields
 
+from echolane.authorities import host_in
 from echolane.credentials import AS_RECORDED, IDENTITIES_MAX, JWT, LOGIN, OAUTH2, STATIC, Credentials
 from echolane.errors import UsageError
-from echolane.exchange import Exchange, Response
+from echolane.exchange import Body, Exchange, Response
 from echolane.frame import EXCHANGES, FrameDamaged, decode_frame, peek
 from echolane.home import Home
 from echolane.journal import open_journal
 from echolane.recordings import load, topic_of
+from replayer.domains import cookies_set, own
 from replayer.keeper import Source
-from replayer.providers import SendLogin, ask, key_of, provider_of, secret_of, taken
+from replayer.providers import SendLogin, allowed_addresses, ask, key_of, provider_of, secret_of, taken
 from replayer.targets import Target
 from replayer.tokens import NoCredential
 from replayer.wire import OpenSeal, Wires
@@ -40,9 +45,25 @@ def sources_of(
             _check_secrets(read)
             logins = logins_of(home, read) if read.provider == LOGIN else []
             identities = len(logins) if read.provider == LOGIN else read.configured()
-            found[key] = Source(read, provider_of(read, logins, _sender(run, target, mark_key, opened)), identities)
+            send = _sender(run, target, mark_key, opened)
+            found[key] = Source(read, provider_of(read, logins, send, target.protected), identities)
         sources[target.index] = found[key]
     return sources
+
+
+async def check_endpoints(targets: Sequence[Target]) -> None:
+    """RefusedForSafety where a token endpoint is at what is protected, by name or by address: nothing has been sent yet."""
+    asked: set[str] = set()
+    for target in targets:
+        read = target.credentials
+        if read.provider != OAUTH2 or read.token_url in asked:
+            continue
+        asked.add(read.token_url)
+        parts = urlsplit(read.token_url)
+        name = f"the token endpoint {read.token_url.partition('?')[0]} ({read.source})"
+        with suppress(OSError, TimeoutError):  # one that cannot be found gives no token, and who asks it says so
+            async with asyncio.timeout(read.timeout_s):
+                await allowed_addresses(parts.hostname or "", parts.port or 443, name, target.protected)
 
 
 def _check_secrets(read: Credentials) -> None:
@@ -69,9 +90,18 @@ def _sender(run: str, target: Target, mark_key: bytes, opened: OpenSeal) -> Send
     async def send(login: Exchange, timeout_s: float) -> Response:
         prepared = wires.prepare(login)
         prepared.write_ahead([target.index])
-        return await ask(*target.address, prepared.ready[target.index], timeout_s, f"{target.name} {target.url}")
+        answer = await ask(*target.address, prepared.ready[target.index], timeout_s, f"{target.name} {target.url}")
+        return _own_cookies(answer, login, target)
 
     return send
+
+
+def _own_cookies(answer: Response, login: Exchange, target: Target) -> Response:
+    """The answer without cookies that are for other domains: no client of the target would send them there."""
+    hosts = target.names | {host_in(login.request.authority.rpartition("@")[2]).lower()}
+    known = {one.name: one.domain for one in cookies_set(login.response.headers)} if login.response else {}
+    kept = [line for line in answer.headers if not cookies_set([line]) or own([line], hosts, known)]
+    return with_fields(answer, headers=kept)
 
 
 def logins_of(home: Home, read: Credentials) -> list[Exchange]:
@@ -101,7 +131,15 @@ def logins_of(home: Home, read: Credentials) -> list[Exchange]:
             f"{read.source}: no answer of recording `{recording.id}` gives {read.take}; record the login itself, or it has been removed by now"
         )
     found.sort(key=lambda one: (one.captured_at_ns, one.agent, one.epoch, one.seq))
-    return [with_fields(one, response=None) for one in found]
+    return [_without_answer(one) for one in found]
+
+
+def _without_answer(login: Exchange) -> Exchange:
+    """Of the recorded answer only what it set stays: for which domains."""
+    if (answer := login.response) is None:
+        return login
+    headers = [line for line in answer.headers if cookies_set([line])]
+    return with_fields(login, response=with_fields(answer, headers=headers, body=Body()))
 
 
 def _is_login(exchange: Exchange, read: Credentials, tags: dict[str, str]) -> bool:

@@ -60,6 +60,11 @@ class Target:
         return sent_to(TargetInfo(self.url, host=self.host))
 
     @property
+    def names(self) -> frozenset[str]:
+        """The hosts that it is: by its URL, and by the authority that it is sent."""
+        return frozenset({host_of(self.url), host_in(self.authority).lower()})
+
+    @property
     def place(self) -> tuple[str, str | None, str]:
         """What tells two places apart that answer for themselves."""
         return self.url, self.lane, self.host

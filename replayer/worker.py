@@ -237,6 +237,7 @@ class _Serving:
                     if key not in self._at:
                         self._at.add(key)
                         tasks.create_task(self._slice(*key, stop))
+                self._crowd.begins_ns(shared)  # also with no part in hand: one may come after the wall clock was set
                 await self._tell(len(held))
                 await self._heed_conditions()
                 await _pause(stop, LISTEN_S)

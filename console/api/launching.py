@@ -31,6 +31,7 @@ from echolane.home import Home
 from echolane.lease import is_held, tell_holder
 from echolane.runspec import RunSpec
 from echolane.store import Store
+from echolane.store.versions import version_after
 from echolane.tracing import handed_on, here
 from echolane.whole import write_whole
 
@@ -359,7 +360,7 @@ class Launcher:
         over = state != QUEUED
         columns = {
             "run": asked.run,
-            "version": now,
+            "version": version_after(self._store, "runs", asked.run),
             "service": asked.service,
             "state": state,
             "started_at": asked.at_ns,
