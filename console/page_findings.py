@@ -10,6 +10,7 @@ from console import words
 from console.escapes import html, short
 from console.page_triage import Desk, said_line
 from console.page_values import alone, preview, side_by_side
+from console.words_place import place
 from echolane import ids
 
 NAME_MAX, SENTENCE_MAX = 400, 1_000
@@ -39,7 +40,7 @@ def head(part: str, finding: words.Finding, desk: Desk | None = None) -> str:
         f'<details class="finding" id="{part}-{anchor}" data-severity="{severity}">'
         f"<summary>{chip}"
         f'<span class="what"><span class="endpoint">{_name(words.endpoint(finding))}</span>'
-        f'<span class="where"><code>{_name(words.place(finding))}</code> '
+        f'<span class="where"><code>{_name(place(finding))}</code> '
         f'<span class="kind">{_name(words.kind(finding))}</span></span>{_why(part, finding)}{said_line(finding, desk)}</span>'
         f'<span class="preview">{_preview(finding)}</span>'
         f'<span class="often"><b>{words.seen(finding)}</b>{meter(finding.get("differing"), finding.get("observed"), "x")}</span>'

@@ -13,6 +13,7 @@ from rich.text import Text
 from console import words
 from console.escapes import short, telling, terminal
 from console.words_lost import lost_line
+from console.words_place import place
 from console.words_profile import profile_line
 from console.words_timing import timing_lines
 
@@ -66,7 +67,7 @@ def _finding(finding: words.Finding, width: int) -> list[Text]:
     severity, room = words.severity(finding), width - len(INDENT)
     kind = _cut(words.text(finding, "kind"), 14)
     facts = "  ".join(["", kind, words.seen(finding), *filter(None, [words.known(finding)])])
-    where = _cut(words.place(finding), max(room - cell_len(facts), 20))
+    where = _cut(place(finding), max(room - cell_len(facts), 20))
     lines = [
         Text.assemble((f"{severity:<10}", SEVERITY_STYLES[severity]), _cut(words.endpoint(finding), room)),
         Text.assemble(INDENT, (where, "bold"), facts),

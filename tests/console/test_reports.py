@@ -23,6 +23,7 @@ from console.markdown import markdown
 from console.page import render_page
 from console.progress import Progress
 from console.terminal import plain_verdict, print_verdict
+from console.words_place import place
 from tests.console.results import JUNIT_ELEMENTS
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -229,4 +230,30 @@ def test_progress_is_silent_where_nobody_watches() -> None:
 )
 def test_a_container_names_the_members_that_changed(where: str, places: list[str], count: int, said: str) -> None:
     """Nobody takes six missing members for a missing body."""
-    assert words.place({"where": where, "places": places, "places_count": count}) == said
+    assert place({"where": where, "places": places, "places_count": count}) == said
+
+
+@pytest.mark.parametrize(
+    ("where", "pairs", "count", "said"),
+    [
+        ("body:$.price", [["body:$.price", "body:$.price_cents"]], 1, "body:$.price → .price_cents"),
+        ("body:/a/@b", [["body:/a/@b", "body:/a/@c"]], 1, "body:/a/@b → /@c"),
+        (
+            "body:$.u",
+            [["body:$.u.a", "body:$.u.x"], ["body:$.u.b", "body:$.u.y"]],
+            9,
+            "body:$.u (.a → .x, .b → .y and 7 more)",
+        ),
+        (
+            "body:$.p.a",
+            [["body:$.p.a", "body:$.p.x"], ["body:$.q.a", "body:$.q.x"]],
+            2,
+            "body:$.p.a → .x, body:$.q.a → .x",
+        ),
+    ],
+)
+def test_a_renamed_field_is_said_by_both_names(where: str, pairs: list[list[str]], count: int, said: str) -> None:
+    """The old place and what it is called now, in a container as at a place."""
+    places = [one for pair in pairs for one in pair]
+
+    assert place({"where": where, "places": places, "renamed": pairs, "renamed_count": count}) == said
