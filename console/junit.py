@@ -10,6 +10,7 @@ from typing import Any
 
 from console import words
 from console.escapes import short, telling, visible, xml
+from console.words_place import exceptions
 
 VALUE_MAX = 1_000
 """Characters of one value in a failure's text: enough to recognise it; the page has the rest."""
@@ -77,7 +78,13 @@ def _case(finding: words.Finding, outcome: str, detailed: bool) -> str:
 
 
 def _text(finding: words.Finding) -> str:
-    lines = [words.controls(finding), words.basis(finding), words.explanation(finding), words.greedy(finding)]
+    lines = [
+        words.controls(finding),
+        words.basis(finding),
+        words.explanation(finding),
+        exceptions(finding),
+        words.greedy(finding),
+    ]
     if needed := words.missing(finding):
         lines.append(f"{words.count(needed, 'more sample')} like these would decide it")
     for sample in words.samples(finding):

@@ -10,7 +10,7 @@ from console import words
 from console.escapes import html, short
 from console.page_triage import Desk, said_line
 from console.page_values import alone, preview, side_by_side
-from console.words_place import place
+from console.words_place import exceptions, place
 from echolane import ids
 
 NAME_MAX, SENTENCE_MAX = 400, 1_000
@@ -103,7 +103,7 @@ def _evidence(part: str, finding: words.Finding) -> str:
         for rank, (name, number, whole) in enumerate(words.COMPARISONS)
     )
     reasons = [_needed(finding)] if part == "undecided" else []
-    reasons += [words.explanation(finding), words.basis(finding), words.greedy(finding)]
+    reasons += [words.explanation(finding), exceptions(finding), words.basis(finding), words.greedy(finding)]
     notes = "".join(f"<p>{_sentence(reason)}</p>" for reason in reasons if reason)
     return (
         f'<div class="evidence"><table><caption>How often it differs</caption>{table}</table>'
@@ -126,6 +126,10 @@ def _lists(finding: words.Finding) -> str:
     number = int(finding.get("endpoints") or 1)
     if number > 1 and names:
         out += _listed(words.count(number, "endpoint"), names, number)
+    excepted: Sequence[Any] = finding.get("exceptions") or []
+    if excepted:
+        number = int(finding.get("exceptions_count") or len(excepted))
+        out += _listed(f"{words.count(number, 'endpoint')} with this place where it does not show", excepted, number)
     places: Sequence[Any] = finding.get("places") or []
     number = int(finding.get("places_count") or len(places))
     if number > 1 and places:

@@ -13,7 +13,7 @@ from rich.text import Text
 from console import words
 from console.escapes import short, telling, terminal
 from console.words_lost import lost_line
-from console.words_place import place
+from console.words_place import exceptions, place
 from console.words_profile import profile_line
 from console.words_timing import timing_lines
 
@@ -72,6 +72,8 @@ def _finding(finding: words.Finding, width: int) -> list[Text]:
         Text.assemble((f"{severity:<10}", SEVERITY_STYLES[severity]), _cut(words.endpoint(finding), room)),
         Text.assemble(INDENT, (where, "bold"), facts),
     ]
+    if but := exceptions(finding):
+        lines.append(Text.assemble(INDENT, (_cut(but, room), "dim")))
     for sample in words.samples(finding)[:1]:
         base, branch = _pair(sample.get("base"), sample.get("branch"), room - 3)
         lines.append(Text.assemble(INDENT, (base, "red"), (" → ", "dim"), (branch, "green")))

@@ -1,4 +1,4 @@
-"""Where a finding is, in the words of every face of a result. Pure."""
+"""Where a finding is and where it is not, in the words of every face of a result. Pure."""
 
 from __future__ import annotations
 
@@ -23,6 +23,14 @@ def place(finding: Finding) -> str:
         return places[0]
     named = [_below(where, one) for one in places[:PLACES_NAMED]]
     return f"{where} ({', '.join(named)}{_more(finding, 'places_count', len(places), len(named))})"
+
+
+def exceptions(finding: Finding) -> str:
+    """Where a finding of several endpoints does not show though its place is there; empty where that is not known, or nowhere."""
+    names = [str(name) for name in listed(finding, "exceptions")]
+    if not names:
+        return ""
+    return f"but not at {', '.join(names[:PLACES_NAMED])}{_more(finding, 'exceptions_count', len(names), len(names[:PLACES_NAMED]))}"
 
 
 def renamed(finding: Finding) -> list[tuple[str, str]]:

@@ -23,8 +23,8 @@ from console.markdown import markdown
 from console.page import render_page
 from console.progress import Progress
 from console.terminal import plain_verdict, print_verdict
-from console.words_place import place
-from tests.console.results import JUNIT_ELEMENTS
+from console.words_place import exceptions, place
+from tests.console.results import JUNIT_ELEMENTS, finding
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -257,3 +257,22 @@ def test_a_renamed_field_is_said_by_both_names(where: str, pairs: list[list[str]
     places = [one for pair in pairs for one in pair]
 
     assert place({"where": where, "places": places, "renamed": pairs, "renamed_count": count}) == said
+
+
+def test_every_face_names_the_exceptions_of_a_finding(result: dict[str, Any]) -> None:
+    """Three of them and how many more there are, harmless whatever they are called; nothing where nobody looked, or there are none."""
+    names = ["GET /<b>kept", "GET /two", "GET /three", "GET /four"]
+    told = {"exceptions": names, "exceptions_count": 23}
+    result["groups"] = [finding("*", "header:x-a", "value", "breaking", [('"a"', '"b"')], endpoints=9, **told)]
+    said = "but not at GET /<b>kept, GET /two, GET /three and 20 more"
+    faces = (
+        plain_verdict(result),
+        html.unescape(junit(result)),
+        html.unescape(markdown(result)),
+        html.unescape(render_page(result)),
+    )
+
+    assert exceptions(result["groups"][0]) == said
+    assert [said[4:] in face for face in faces] == [True] * 4
+    assert "<b>kept" not in render_page(result)
+    assert [exceptions({}), exceptions({"exceptions": []})] == ["", ""]
