@@ -11,6 +11,7 @@ from console.escapes import html, short
 from console.page_triage import Desk, said_line
 from console.page_values import alone, preview, side_by_side
 from console.words_place import exceptions, place
+from console.words_undecided import deciding
 from echolane import ids
 
 NAME_MAX, SENTENCE_MAX = 400, 1_000
@@ -64,7 +65,7 @@ def exchanges_link(finding: words.Finding, run: str) -> str:
 def _why(part: str, finding: words.Finding) -> str:
     """What is no regression says at once why not."""
     reason = words.explanation(finding) if part != "groups" and not finding.get("triage") else ""
-    reason = _needed(finding) or reason if part == "undecided" else reason
+    reason = deciding(finding) if part == "undecided" else reason
     return f'<span class="why">{_sentence(reason)}</span>' if reason else ""
 
 
@@ -102,18 +103,13 @@ def _evidence(part: str, finding: words.Finding) -> str:
         f"<td class='bar'>{meter(finding.get(number), finding.get(whole), 'c' if rank else 'x')}</td></tr>"
         for rank, (name, number, whole) in enumerate(words.COMPARISONS)
     )
-    reasons = [_needed(finding)] if part == "undecided" else []
+    reasons = [deciding(finding)] if part == "undecided" and deciding(finding) != words.explanation(finding) else []
     reasons += [words.explanation(finding), exceptions(finding), words.basis(finding), words.greedy(finding)]
     notes = "".join(f"<p>{_sentence(reason)}</p>" for reason in reasons if reason)
     return (
         f'<div class="evidence"><table><caption>How often it differs</caption>{table}</table>'
         f'<div class="notes"><h4>{WHY[part]}</h4>{notes}</div></div>'
     )
-
-
-def _needed(finding: words.Finding) -> str:
-    number = words.missing(finding)
-    return f"{words.count(number, 'more sample')} like these would decide it" if number else ""
 
 
 def _sentence(text: str) -> str:

@@ -24,6 +24,8 @@ from console.page import render_page
 from console.progress import Progress
 from console.terminal import plain_verdict, print_verdict
 from console.words_place import exceptions, place
+from console.words_undecided import deciding
+from differ.unpaired import MISSING_MAX
 from tests.console.results import JUNIT_ELEMENTS, finding
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -276,3 +278,37 @@ def test_every_face_names_the_exceptions_of_a_finding(result: dict[str, Any]) ->
     assert [said[4:] in face for face in faces] == [True] * 4
     assert "<b>kept" not in render_page(result)
     assert [exceptions({}), exceptions({"exceptions": []})] == ["", ""]
+
+
+UNSURE = {"verdict": "undecided", "basis": "tested", "p_value": 0.1, "q_value": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"missing_samples": 2}, "2 more samples of GET /x like these would decide it"),
+        ({"missing_samples": 1}, "1 more sample of GET /x like these would decide it"),
+        ({"missing_samples": MISSING_MAX}, f"{MISSING_MAX} or more samples of GET /x like these would decide it"),
+        ({"missing_samples": 2, "endpoints": 3}, "2 more samples of one of its 3 endpoints like these would decide it"),
+        ({"missing_samples": 2, "q_value": None, "explanation": "no control answered"}, "no control answered"),
+        ({"explanation": "too many places"}, "too many places"),
+    ],
+)
+def test_what_is_undecided_says_what_would_decide_it(result: dict[str, Any], told: dict[str, Any], said: str) -> None:
+    """Samples of a named endpoint, and the reason where no number of them would, at the terminal, in JUnit and on the page."""
+    one = finding("GET /x", "body:$.a", "value", "visible", [], **UNSURE | told)
+    result |= {"groups": [], "undecided": [one]}
+    faces = plain_verdict(result), junit(result), html.unescape(render_page(result))
+
+    assert deciding(one) == said
+    assert [said[1:] in face for face in faces] == [True] * 3
+    assert "GET /x" in faces[0] or "3 endpoints" in faces[0]
+
+
+def test_a_terminal_shows_some_of_what_is_undecided(result: dict[str, Any]) -> None:
+    """Three, and how many more there are: what is wrong needs the screen."""
+    result["undecided"] = [finding(f"GET /{n}", "body:$.a", "value", "visible", [], **UNSURE) for n in range(9)]
+    shown = plain_verdict(result)
+
+    assert len(re.findall(r"^undecided +GET /\d$", shown, re.MULTILINE)) == 3
+    assert "and 6 more undecided" in shown
