@@ -26,9 +26,12 @@ def place(finding: Finding) -> str:
 
 
 def exceptions(finding: Finding) -> str:
-    """Where a finding of several endpoints does not show though its place is there; empty where that is not known, or nowhere."""
+    """Where a finding of several endpoints does not show though its place is there; empty where that is not known, or nowhere.
+
+    Where it does not show at more endpoints than it does, these are no exceptions; the page lists them all the same.
+    """
     names = [str(name) for name in listed(finding, "exceptions")]
-    if not names:
+    if not names or int(finding.get("exceptions_count") or 0) > int(finding.get("endpoints") or 1):
         return ""
     return f"but not at {', '.join(names[:PLACES_NAMED])}{_more(finding, 'exceptions_count', len(names), len(names[:PLACES_NAMED]))}"
 

@@ -29,6 +29,9 @@ BYTES_MAX = 8 * 1024 * 1024
 SHOWN_MAX = 20
 """Exceptions that a finding names."""
 _HEADER, _COOKIE = "header:", "header:set-cookie["
+_OF_LISTS = frozenset(("length", "order"))
+"""Kinds of changes that only a list has."""
+_ANY, _LISTS, _OBJECTS = object, list, dict
 Asked = dict[str, tuple[str, str, list[str]]]
 """By a finding's id, its place and kind, and the endpoints at which it may have exceptions."""
 
@@ -74,18 +77,17 @@ def tell_exceptions(groups: Iterable[dict[str, Any]], found: Mapping[str, list[s
 
 
 def _has(answer: Response, tree: Any, where: str, kind: str) -> bool:
-    """Whether base's answer has a place; of what came in branch, whether it could have come here, too."""
+    """Whether base's answer has a place; of what came in branch, whether it could have come here, too, and is not there yet."""
     came = kind == "added"
     if where.startswith(_HEADER):
-        return came or _has_header(answer, where)
+        return _has_header(answer, where) is not came
     if tree is None:
         return False
+    top, of = root(VALUES), _LISTS if kind in _OF_LISTS else _ANY
     try:
-        return (
-            _stands(tree, root(VALUES), parent_of(where)[0], holder=True)
-            if came
-            else _stands(tree, root(VALUES), where)
-        )
+        if came:
+            return _stands(tree, top, parent_of(where)[0], _OBJECTS) and not _stands(tree, top, where, _ANY)
+        return _stands(tree, top, where, of)
     except RecursionError:
         return False
 
@@ -110,18 +112,18 @@ def _tree(answer: Response) -> Any:
     return parsed.value if parsed.form == JSON else None
 
 
-def _stands(value: Any, place: Place, where: str, *, holder: bool = False) -> bool:
-    """Whether something stands at a generalised place; ``holder``: something that has members by name."""
+def _stands(value: Any, place: Place, where: str, of: type[object]) -> bool:
+    """Whether something of a type stands at a generalised place."""
     if place.text == where:
-        return isinstance(value, dict) or not holder
+        return isinstance(value, of)
     if isinstance(value, list):
         inside = place.children.get(None) or place.child(None)
         items = cast("list[Any]", value) if where.startswith(inside.text) else []
-        return any(_stands(item, inside, where, holder=holder) for item in items)
+        return any(_stands(item, inside, where, of) for item in items)
     if not isinstance(value, dict):
         return False
     for key, item in cast("dict[str, Any]", value).items():
         below = place.children.get(key) or place.child(key)
-        if where.startswith(below.text) and _stands(item, below, where, holder=holder):
+        if where.startswith(below.text) and _stands(item, below, where, of):
             return True
     return False
