@@ -15,6 +15,7 @@ cdef class Change:
     cpdef again(self, facet, str klass, flags, old, new)
     @cython.locals(old=bytes, new=bytes, data=bytes)
     cpdef told(self, str where)
+    cpdef _alone(self, bytes data)
     cpdef tuple _excerpts(self, bytes old, bytes new)
 @cython.no_gc
 @cython.freelist(8)

@@ -10,6 +10,8 @@ from typing import Any
 
 from console import words
 from console.escapes import short, telling, visible, xml
+from console.words_place import exceptions
+from console.words_undecided import deciding
 
 VALUE_MAX = 1_000
 """Characters of one value in a failure's text: enough to recognise it; the page has the rest."""
@@ -77,9 +79,15 @@ def _case(finding: words.Finding, outcome: str, detailed: bool) -> str:
 
 
 def _text(finding: words.Finding) -> str:
-    lines = [words.controls(finding), words.basis(finding), words.explanation(finding), words.greedy(finding)]
-    if needed := words.missing(finding):
-        lines.append(f"{words.count(needed, 'more sample')} like these would decide it")
+    lines = [
+        words.controls(finding),
+        words.basis(finding),
+        words.explanation(finding),
+        exceptions(finding),
+        words.greedy(finding),
+    ]
+    if finding.get("verdict") == "undecided" and (how := deciding(finding)) not in lines:
+        lines.append(how)
     for sample in words.samples(finding):
         lines.append(f"exchange {words.text(sample, 'exchange')}")
         texts = telling(sample.get("base"), sample.get("branch"), VALUE_MAX)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from console import words
 from console.escapes import markdown as escaped, markdown_code as code, short, telling
 from console.words_lost import lost_line
+from console.words_place import exceptions, place
 
 LINES_MAX = 60
 ENDPOINTS_MAX = 12
@@ -64,7 +65,9 @@ def _targets(result: words.Result) -> str:
 def _findings(found: list[words.Finding]) -> list[str]:
     lines = ["| | endpoint and place | kind | differs in | base → branch |", "|---|---|---|---|---|"]
     for finding in found[:FINDINGS_MAX]:
-        where = f"{_name(words.endpoint(finding))}<br>{_name(words.place(finding))}"
+        where = f"{_name(words.endpoint(finding))}<br>{_name(place(finding))}"
+        if but := exceptions(finding):
+            where += f"<br>{escaped(short(but, VALUE_MAX + NAME_MAX))}"
         sample = next(iter(words.samples(finding)), None)
         pair = "" if sample is None else _pair(sample.get("base"), sample.get("branch"))
         kind = escaped(short(words.text(finding, "kind"), 20)) + (

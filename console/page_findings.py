@@ -10,6 +10,8 @@ from console import words
 from console.escapes import html, short
 from console.page_triage import Desk, said_line
 from console.page_values import alone, preview, side_by_side
+from console.words_place import exceptions, place
+from console.words_undecided import deciding
 from echolane import ids
 
 NAME_MAX, SENTENCE_MAX = 400, 1_000
@@ -39,7 +41,7 @@ def head(part: str, finding: words.Finding, desk: Desk | None = None) -> str:
         f'<details class="finding" id="{part}-{anchor}" data-severity="{severity}">'
         f"<summary>{chip}"
         f'<span class="what"><span class="endpoint">{_name(words.endpoint(finding))}</span>'
-        f'<span class="where"><code>{_name(words.place(finding))}</code> '
+        f'<span class="where"><code>{_name(place(finding))}</code> '
         f'<span class="kind">{_name(words.kind(finding))}</span></span>{_why(part, finding)}{said_line(finding, desk)}</span>'
         f'<span class="preview">{_preview(finding)}</span>'
         f'<span class="often"><b>{words.seen(finding)}</b>{meter(finding.get("differing"), finding.get("observed"), "x")}</span>'
@@ -63,7 +65,7 @@ def exchanges_link(finding: words.Finding, run: str) -> str:
 def _why(part: str, finding: words.Finding) -> str:
     """What is no regression says at once why not."""
     reason = words.explanation(finding) if part != "groups" and not finding.get("triage") else ""
-    reason = _needed(finding) or reason if part == "undecided" else reason
+    reason = deciding(finding) if part == "undecided" else reason
     return f'<span class="why">{_sentence(reason)}</span>' if reason else ""
 
 
@@ -101,18 +103,13 @@ def _evidence(part: str, finding: words.Finding) -> str:
         f"<td class='bar'>{meter(finding.get(number), finding.get(whole), 'c' if rank else 'x')}</td></tr>"
         for rank, (name, number, whole) in enumerate(words.COMPARISONS)
     )
-    reasons = [_needed(finding)] if part == "undecided" else []
-    reasons += [words.explanation(finding), words.basis(finding), words.greedy(finding)]
+    reasons = [deciding(finding)] if part == "undecided" and deciding(finding) != words.explanation(finding) else []
+    reasons += [words.explanation(finding), exceptions(finding), words.basis(finding), words.greedy(finding)]
     notes = "".join(f"<p>{_sentence(reason)}</p>" for reason in reasons if reason)
     return (
         f'<div class="evidence"><table><caption>How often it differs</caption>{table}</table>'
         f'<div class="notes"><h4>{WHY[part]}</h4>{notes}</div></div>'
     )
-
-
-def _needed(finding: words.Finding) -> str:
-    number = words.missing(finding)
-    return f"{words.count(number, 'more sample')} like these would decide it" if number else ""
 
 
 def _sentence(text: str) -> str:
@@ -125,6 +122,10 @@ def _lists(finding: words.Finding) -> str:
     number = int(finding.get("endpoints") or 1)
     if number > 1 and names:
         out += _listed(words.count(number, "endpoint"), names, number)
+    excepted: Sequence[Any] = finding.get("exceptions") or []
+    if excepted:
+        number = int(finding.get("exceptions_count") or len(excepted))
+        out += _listed(f"{words.count(number, 'endpoint')} with this place where it does not show", excepted, number)
     places: Sequence[Any] = finding.get("places") or []
     number = int(finding.get("places_count") or len(places))
     if number > 1 and places:

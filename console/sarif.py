@@ -17,6 +17,7 @@ import orjson
 
 from console import words
 from console.escapes import json_text, sarif as escaped, short, telling, visible
+from console.words_place import place
 from echolane import __version__
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -162,9 +163,7 @@ def _result(finding: words.Finding, kinds: list[str], endpoints: list[str]) -> d
 
 def message_of(finding: words.Finding) -> str:
     """What a finding is, in one line of bounded length."""
-    said = (
-        f"{words.place(finding)}: {words.kind(finding)} in {words.seen(finding)} exchanges at {words.endpoint(finding)}"
-    )
+    said = f"{place(finding)}: {words.kind(finding)} in {words.seen(finding)} exchanges at {words.endpoint(finding)}"
     sample = next(iter(words.samples(finding)), None)
     if sample is None:
         return _text(said)

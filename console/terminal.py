@@ -13,11 +13,15 @@ from rich.text import Text
 from console import words
 from console.escapes import short, telling, terminal
 from console.words_lost import lost_line
+from console.words_place import exceptions, place
 from console.words_profile import profile_line
 from console.words_timing import timing_lines
+from console.words_undecided import deciding
 
 FINDINGS_MAX = 8
 """One screen; the page and ``show --json`` have all."""
+UNDECIDED_MAX = 3
+"""What is undecided comes after what is wrong, and shares the screen with it."""
 WIDTH_MAX = 110
 """Longer lines are harder to read, however wide the window is."""
 PLAIN_WIDTH = 100
@@ -59,18 +63,38 @@ def verdict_lines(result: words.Result, width: int) -> list[Text]:
     if len(found) > FINDINGS_MAX:
         kinds = ", ".join(f"{number:,} {name}" for name, number in words.by_severity(found[FINDINGS_MAX:]).items())
         lines += [Text(), Text(f"and {words.count(len(found) - FINDINGS_MAX, 'more finding')}: {kinds}")]
+    lines += _undecided(words.findings(result, "undecided"), width)
     return [*lines, Text(), *_account(result, width), Text()]
+
+
+def _undecided(found: list[words.Finding], width: int) -> list[Text]:
+    """What is undecided, with what would decide it."""
+    lines: list[Text] = []
+    for finding in found[:UNDECIDED_MAX]:
+        lines += [Text(), *_head("undecided", "bold yellow", finding, width)]
+        if how := deciding(finding):
+            lines.append(Text.assemble(INDENT, (_cut(how, width - len(INDENT)), "dim")))
+    more = len(found) - UNDECIDED_MAX
+    return [*lines, Text(), Text(f"and {more:,} more undecided")] if more > 0 else lines
+
+
+def _head(label: str, style: str, finding: words.Finding, width: int) -> list[Text]:
+    """Where a finding is, what changed there and how often."""
+    room = width - len(INDENT)
+    kind = _cut(words.text(finding, "kind"), 14)
+    facts = "  ".join(["", kind, words.seen(finding), *filter(None, [words.known(finding)])])
+    where = _cut(place(finding), max(room - cell_len(facts), 20))
+    return [
+        Text.assemble((f"{label:<10}", style), _cut(words.endpoint(finding), room)),
+        Text.assemble(INDENT, (where, "bold"), facts),
+    ]
 
 
 def _finding(finding: words.Finding, width: int) -> list[Text]:
     severity, room = words.severity(finding), width - len(INDENT)
-    kind = _cut(words.text(finding, "kind"), 14)
-    facts = "  ".join(["", kind, words.seen(finding), *filter(None, [words.known(finding)])])
-    where = _cut(words.place(finding), max(room - cell_len(facts), 20))
-    lines = [
-        Text.assemble((f"{severity:<10}", SEVERITY_STYLES[severity]), _cut(words.endpoint(finding), room)),
-        Text.assemble(INDENT, (where, "bold"), facts),
-    ]
+    lines = _head(severity, SEVERITY_STYLES[severity], finding, width)
+    if but := exceptions(finding):
+        lines.append(Text.assemble(INDENT, (_cut(but, room), "dim")))
     for sample in words.samples(finding)[:1]:
         base, branch = _pair(sample.get("base"), sample.get("branch"), room - 3)
         lines.append(Text.assemble(INDENT, (base, "red"), (" → ", "dim"), (branch, "green")))

@@ -160,23 +160,6 @@ def endpoint(finding: Finding) -> str:
     return text(finding, "endpoint") if number <= 1 else count(number, "endpoint")
 
 
-PLACES_NAMED = 3
-"""Of a container whose members changed alike; the rest is counted, and listed where the finding is opened."""
-
-
-def place(finding: Finding) -> str:
-    """Where a finding is: its place, or its container with the members that changed."""
-    where, places = text(finding, "where"), [str(one) for one in listed(finding, "places")]
-    if not places or where in places:  # others that it has are symptoms of it
-        return where
-    if len(places) == 1:
-        return places[0]
-    named = [one.removeprefix(where).removeprefix(":") for one in places[:PLACES_NAMED]]
-    total = finding.get("places_count")
-    more = (total if isinstance(total, int) else len(places)) - len(named)
-    return f"{where} ({', '.join(named)}{f' and {more} more' if more > 0 else ''})"
-
-
 def kind(finding: Finding) -> str:
     """What sort of change it is, in two or three words."""
     return KINDS.get(text(finding, "kind"), text(finding, "kind"))

@@ -11,7 +11,8 @@ stand for one another. A person's rules are read and refused by :mod:`differ.rul
 marked on differences by :mod:`differ.rules` and told by :mod:`differ.ruled`. From differences to a verdict: :mod:`differ.rows`
 (one row per exchange), :mod:`differ.relating` (ids across exchanges), :mod:`differ.evidence` (exact tests),
 :mod:`differ.shifts` and :mod:`differ.fourfold` (what lies inside noise), :mod:`differ.folding` (one cause, one finding) by
-:mod:`differ.paths`, :mod:`differ.verdict`, :mod:`differ.result` (the ■ JSON).
+:mod:`differ.paths` with :mod:`differ.successors` for fields that were renamed and
+:mod:`differ.spread` for where a cause does not show, :mod:`differ.verdict`, :mod:`differ.result` (the ■ JSON).
 
 Two processes compare while a run fires, :mod:`differ.worker` and, what that sets aside (:mod:`differ.watch`, :mod:`differ.attempts`),
 :mod:`differ.second_look`; what ends both again and again is in :mod:`differ.letters`. :mod:`differ.close` weighs when the run has ended.

@@ -15,12 +15,13 @@ import orjson
 from differ.evidence import Observed
 from differ.gathering import Gathering, Row, gather
 from differ.judging import Judgement, Looked, judge, verdict_of
-from differ.looking import given_as_recorded, given_both_ways
+from differ.looking import given_as_recorded, given_both_ways, given_exceptions
 from differ.members import MEMBERS_ID, members_json
 from differ.profile_rows import Ended, profile_json, profile_of, save_profile
 from differ.relating import BROKEN_ID, Broken, broken_json, related
 from differ.result import PLACES_ID, Sample, Told, Wanted, line, places_json, places_read, result_json, wanted_of
 from differ.ruled import Ruled, tell_rules
+from differ.spread import tell_exceptions
 from differ.timing import timing
 from echolane.errors import EcholaneError
 from echolane.journal import Journal
@@ -99,6 +100,7 @@ def close_run(
     told = Told(ledger, state, reason, fidelity, unauthorised, unfaithful, time.time_ns(), fired_per_s)
     shown = samples(store, spec.run, judgement, gathering.ruled)
     result = result_json(spec, judgement, observed, shown, told)
+    tell_exceptions(result["groups"], given_exceptions(store, journal, spec, judgement, gathering, observed))
     tell_rules(result, spec, gathering, observed, shown)
     result["timing"] = timing(store, spec)
     result["profile"] = profile_json(kept, spec, judgement)

@@ -36,11 +36,16 @@ class Difference(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """JSON text, at most 16 KiB; None where missing."""
     new: str | None = None
     values: int = 0
-    """64-bit digest of the pair of whole values."""
+    """64-bit digest of the pair of whole values; :func:`turned` where they came and none went."""
     signature: str = ""
     """Equal for the same change at other endpoints."""
     rule: int = 0
     """Number of the rule that explains it, from 1; 0 where none does."""
+
+
+def turned(values: int) -> int:
+    """The digest of values that went as that of the same values that came, and the other way round."""
+    return values >> 32 | (values & 0xFFFF_FFFF) << 32
 
 
 def formed(media: str, signature: str) -> str:

@@ -20,6 +20,7 @@ from differ.profiles import Learning
 from differ.ruled import Ruled
 from differ.rules import RULED
 from differ.shifts import PAIRS, Shifts
+from differ.successors import Successors
 from differ.tallies import NO_DIFFERENCE, Pattern, Spot
 
 PLACES_MAX = 50_000
@@ -79,6 +80,8 @@ class Gathering:
     """What rules explain. It stays evidence of its place, so that a rule moves no other verdict."""
     learning: Learning = field(default_factory=Learning)
     """What base shows against itself, for the profile of its version."""
+    successors: Successors = field(default_factory=Successors)
+    """Which field has which other name in branch."""
     flaps: set[str] = field(default_factory=set[str])
     """Statuses by which a version was seen to differ from itself, in the words of their changes (``200>503``)."""
     given_up: dict[str, int] = field(default_factory=dict[str, int])
@@ -125,6 +128,7 @@ class Gathering:
                 combination.append(number if number == OVERFLOW else 2 * number + noisy)
                 if number != OVERFLOW and not noisy:
                     self.places[number].clear += 1
+        self.successors.add(row, self.numbers)
         if whole and not flapping:
             self._shift(row)
         elif whole and status is not None:

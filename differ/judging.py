@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from differ.bundles import Shows
 from differ.chances import Q_MAX, family
 from differ.difference import BROKEN, TYPE, VALUE
 from differ.evidence import (
@@ -23,7 +24,7 @@ from differ.evidence import (
     weigh,
 )
 from differ.flaps import flapping, unlike
-from differ.folding import Finding, Shows, fold
+from differ.folding import Finding, fold
 from differ.gathering import EXPLAINED_BY_RULE, OVERFLOW, Combination, Gathering
 from differ.paths import leaf_of
 from differ.profiles import Profile
@@ -65,6 +66,8 @@ class Judgement:
     regressions: list[Finding] = field(default_factory=list[Finding])
     noise: list[Finding] = field(default_factory=list[Finding])
     undecided: list[Finding] = field(default_factory=list[Finding])
+    successors: Mapping[int, int] = field(default_factory=dict[int, int])
+    """By the number of each place whose field has another name in branch, that of the place with this name."""
     uncontrolled: int = 0
     """Endpoints with differences at which a control never answered."""
     overflow: int = 0
@@ -232,11 +235,14 @@ def judge(
                 weighed[n], verdict=NOISE, why="a version differs from itself wherever this form differs"
             )
     found = Judgement(places, weighed, [one.all for one in evidence], overflow=gathering.overflow)
+    found.successors = gathering.successors.pairs(places)
     shows = Shows(gathering.combinations, weighed)
     for verdict, findings in ((REGRESSION, found.regressions), (NOISE, found.noise), (UNDECIDED, found.undecided)):
         # A place of which rules explain everything is weighed, since it is evidence, and told by its rules.
         members = [number for number, one in enumerate(weighed) if one.verdict == verdict and places[number].count]
-        findings.extend(fold(service, places, [n for n in members if not weighed[n].drawn], shows))
+        # What is undecided or noise is not yet known to be gone, so nothing is said to have taken its place.
+        pairs = found.successors if verdict == REGRESSION else {}
+        findings.extend(fold(service, places, [n for n in members if not weighed[n].drawn], shows, pairs=pairs))
         findings.extend(fold(service, places, [n for n in members if weighed[n].drawn], shows, kind="distribution"))
     uncontrolled = {p.endpoint for p in places if p.count and not observed.get(p.endpoint, NOBODY).controlled}
     found.stood_in = sum(map(pools.stands_in, uncontrolled))

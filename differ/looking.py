@@ -1,24 +1,26 @@
 """Some answers of a run once more, at its close: what rows do not keep of a place is still in the journal.
 
-Bounded by :mod:`differ.orders` and :mod:`differ.recorded`, which say what is asked and what it means.
+Bounded by :mod:`differ.orders`, :mod:`differ.recorded` and :mod:`differ.spread`, which say what is asked and what it means.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from differ.evidence import Observed
 from differ.gathering import Gathering, Row
 from differ.judging import Judgement, Spots
-from differ.letters import observed, topic_of
+from differ.letters import observed as observed_at, topic_of
 from differ.orders import LOOKED_MAX, open_orders, spots_both_ways
 from differ.recorded import Recorded, open_draws, spots_as_recorded
 from differ.rows import owns_of
+from differ.spread import asked_of, exceptions_of
 from echolane.errors import EcholaneError
 from echolane.exchange import Exchange
 from echolane.frame import FrameDamaged, decode_frame
 from echolane.journal import Journal
-from echolane.observation import BASE, Observation
+from echolane.observation import BASE, BRANCH, Observation
 from echolane.recordings import Recording, topic_of as recorded_in
 from echolane.runspec import RunSpec
 from echolane.store import Store
@@ -31,6 +33,13 @@ SELECT exchange, attempt, partition, position FROM
 ORDER BY cityHash64(exchange), exchange LIMIT {LOOKED_MAX} BY shows"""  # noqa: S608 - constants
 """Those that differ at a place and those that do not, by a chance that is the same whenever the run is closed."""
 
+ANY_MAX = 2
+"""Answers of an endpoint that say whether it has a place."""
+ANY = f"""
+SELECT exchange, version AS attempt, partition, position FROM results_v
+WHERE run = {{run:String}} AND endpoint IN {{endpoints:Array(String)}} AND verdict IN ('same', 'differs')
+  AND length(outcomes) = 4 AND outcomes[{BASE + 1}] = 'answered' AND outcomes[{BRANCH + 1}] = 'answered'
+ORDER BY cityHash64(exchange), exchange LIMIT {ANY_MAX} BY endpoint"""  # noqa: S608 - constants
 OF = """
 SELECT exchange, version AS attempt, partition, position FROM results_v
 WHERE run = {run:String} AND exchange IN {exchanges:Array(String)}"""
@@ -79,6 +88,26 @@ def given_as_recorded(
     return spots_as_recorded(looked, owns_of(spec.targets)[BASE])
 
 
+def given_exceptions(
+    store: Store,
+    journal: Journal | None,
+    spec: RunSpec,
+    judgement: Judgement,
+    gathering: Gathering,
+    observed: Mapping[str, Observed],
+) -> dict[str, list[str]]:
+    """By the id of each finding that spans endpoints, those that have its place and do not show it; nothing where answers cannot be read."""
+    asked = asked_of(judgement, gathering, observed) if journal is not None else {}
+    if journal is None or not asked:
+        return {}
+    endpoints = {name for *_, names in asked.values() for name in names}
+    try:
+        rows = store.query(ANY, {"run": spec.run, "endpoints": sorted(endpoints)}) if endpoints else []
+        return exceptions_of(asked, _observations(journal, spec.run, rows))
+    except EcholaneError:  # the journal is away: nothing is said of exceptions
+        return {}
+
+
 def _recorded(journal: Journal, recording: Recording, wanted: set[str]) -> dict[str, Exchange]:
     """Those of the exchanges that stand near the beginning of a recording; the first of a run are asked for."""
     found: dict[str, Exchange] = {}
@@ -101,6 +130,6 @@ def _observations(journal: Journal, run: str, rows: Iterable[Row]) -> Iterator[O
     for row in rows:
         wanted[row["partition"], row["position"]].add((row["exchange"], row["attempt"]))
     for (partition, position), exchanges in sorted(wanted.items()):
-        for one in observed(journal, topic_of(run), partition, position):
+        for one in observed_at(journal, topic_of(run), partition, position):
             if (one.exchange, one.attempt) in exchanges:
                 yield one

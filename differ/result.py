@@ -14,9 +14,11 @@ from differ.evidence import NOISE, REGRESSION, TESTED, UNDECIDED, Observed
 from differ.folding import Finding
 from differ.gathering import A, B, Key, Row, key_of, read
 from differ.judging import Judgement, difference_verdict, exchange_verdict
+from differ.paths import leaf_of
 from differ.relating import related
 from differ.ruled import verdict_of
 from differ.rules import RULED
+from differ.successors import RENAMED
 from differ.verdict import SEVERITIES, Facts, decide, severity
 from echolane.errors import HomeError
 from echolane.observation import TARGETS
@@ -25,6 +27,8 @@ from echolane.store import Store
 
 PLACES_SHOWN = 50
 ENDPOINTS_SHOWN = 50
+NEW = ("branch", "branch_control")
+"""The targets that have a renamed field under its new name."""
 PLACES_ID = "places"
 """The findings' row that holds the verdict of every place, for the lines of exchanges."""
 Sample = dict[str, Any]
@@ -137,10 +141,14 @@ def finding_json(
         "rule": None,
         "triage": None,
         "profile": weighed.by_profile,
-        "explanation": weighed.why or pointing(signatures) or answering(finding, judgement),
+        **renamed_json(finding, judgement),
+        "explanation": renaming(finding, judgement)
+        or weighed.why
+        or pointing(signatures)
+        or answering(finding, judgement),
         "missing_samples": weighed.missing_samples,
         "greedy": max(judgement.places[number].greedy for number in finding.members),
-        "samples": [samples[wanted] for wanted in wanted_of(finding, judgement) if wanted in samples],
+        "samples": samples_of(finding, judgement, samples),
     }
 
 
@@ -177,9 +185,57 @@ def controls_differing(finding: Finding, judgement: Judgement) -> tuple[int, int
 
 
 def wanted_of(finding: Finding, judgement: Judgement) -> list[Wanted]:
-    """The samples that a finding is shown with."""
-    place = judgement.places[finding.lead]
+    """The samples that a finding is shown with, those of a field's new name last."""
+    return [*wanted_at(finding.lead, judgement), *wanted_at(successor(finding, judgement), judgement)]
+
+
+def wanted_at(number: int | None, judgement: Judgement) -> list[Wanted]:
+    """The samples of one place."""
+    if number is None:
+        return []
+    place = judgement.places[number]
     return [(exchange, place.endpoint, place.where, place.kind) for _, exchange in place.seen]
+
+
+def samples_of(finding: Finding, judgement: Judgement, samples: Mapping[Wanted, Sample]) -> list[Sample]:
+    """The samples of a finding; of a field with another name, what stood at the old name and what stands at the new one."""
+    found = [samples[wanted] for wanted in wanted_at(finding.lead, judgement) if wanted in samples]
+    now = {one[0]: samples[one] for one in wanted_at(successor(finding, judgement), judgement) if one in samples}
+    news = [now.get(sample["exchange"], {}) for sample in found]
+    # Each version's values stand under its own name: base and its control say the old one, branch and its control the new.
+    return [sample | {name: new[name] for name in NEW if name in new} for sample, new in zip(found, news, strict=True)]
+
+
+def successor(finding: Finding, judgement: Judgement) -> int | None:
+    """The place at which a finding's field stands now; None where it is not about one that was renamed."""
+    return judgement.successors.get(finding.lead) if finding.kind == RENAMED else None
+
+
+def renamed_places(finding: Finding, judgement: Judgement) -> list[tuple[str, str]]:
+    """The old and the new place of each field that a finding says is renamed."""
+    if finding.kind != RENAMED:
+        return []
+    places, pairs = judgement.places, judgement.successors
+    return sorted({(places[n].where, places[pairs[n]].where) for n in finding.members if n in pairs})
+
+
+def renamed_json(finding: Finding, judgement: Judgement) -> dict[str, Any]:
+    """The key ``renamed`` of a finding that has it."""
+    found = renamed_places(finding, judgement)
+    return {"renamed": [list(pair) for pair in found[:PLACES_SHOWN]], "renamed_count": len(found)} if found else {}
+
+
+def renaming(finding: Finding, judgement: Judgement) -> str:
+    """What is known of a field's new name; empty where none has one."""
+    found = renamed_places(finding, judgement)
+    if not found:
+        return ""
+    what = (
+        f"{leaf_of(found[0][0])} went and {leaf_of(found[0][1])} came"
+        if len(found) == 1
+        else "what went came under another name"
+    )
+    return f"{what} in the same objects with the same values, each time that either was seen"
 
 
 def overflow_json(service: str, count: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from differ.classes import (
     times_apart,
     timing_apart,
 )
-from differ.difference import CLOCK, EXCERPT_BYTES, FORMAT, GREEDY, PERMUTATION, VALUE, Difference
+from differ.difference import CLOCK, EXCERPT_BYTES, FORMAT, GREEDY, PERMUTATION, VALUE, Difference, turned
 from differ.jsons import Exact
 from differ.words import LONG, changed, shown
 
@@ -87,19 +87,30 @@ class Change(msgspec.Struct, gc=False):
             old, new = dumps(one), dumps(two)
         else:
             old, new = written(one), written(two)
-        data = old + b"\n" + new
-        if more is not None:
-            data += written(more)
-        # Two checksums of unlike polynomials: they tell values apart, they need not withstand anybody, and blake2b costs ten times as much.
-        digest = crc32c(data) << 32 | crc32(data)
+        kind = self.kind
+        if kind == "missing" or kind == "added":  # noqa: PLR1714 - a tuple is looked up, and this is met for each difference
+            digest = self._alone(old or new)
+        else:
+            data = old + b"\n" + new
+            if more is not None:
+                data += written(more)
+            # Two checksums of unlike polynomials: they tell values apart, they need not withstand anybody, and blake2b costs ten times as much.
+            digest = crc32c(data) << 32 | crc32(data)
         if len(old) <= LONG >= len(new):
             one, two = old.decode() or None, new.decode() or None
         else:
             one, two = self._excerpts(old, new)
-        kind = self.kind
         return Difference(
             where, kind, self.facet, self.klass, self.flags, self.count, one, two, digest, f"{kind}:{self.signature}"
         )
+
+    def _alone(self, data: bytes) -> int:
+        """The digest of values that one side alone has: :func:`~differ.difference.turned`, what came is told as the same values that went."""
+        more, came = self.more, self.kind == "added"
+        if more is not None:
+            data += written(more[came::2]) + b"%d" % self.count
+        digest = crc32c(data) << 32 | crc32(data)
+        return turned(digest) if came else digest
 
     def _excerpts(self, old: bytes, new: bytes) -> tuple[str | None, str | None]:
         """What is shown of long values: of two long texts the words that changed."""

@@ -14,6 +14,7 @@ from console import words
 from console.api.forges import FINAL, Word
 from console.escapes import sarif as escaped, short
 from console.sarif import message_of, path_of
+from console.words_place import place
 
 AT_ONCE = 50
 """Notes of one request; each request adds to those that are there."""
@@ -40,7 +41,7 @@ def notes_of(result: words.Result) -> list[dict[str, Any]]:
 
 
 def _note(finding: words.Finding) -> dict[str, Any]:
-    said = short(f"{words.severity(finding)}: {words.place(finding)}: {words.kind(finding)}", TITLE_MAX)
+    said = short(f"{words.severity(finding)}: {place(finding)}: {words.kind(finding)}", TITLE_MAX)
     return {
         "path": path_of(finding) or NOWHERE,
         "start_line": 1,

@@ -10,6 +10,7 @@ from console.api.page_list import page, run_row
 from console.escapes import html, short
 from console.page_parts import duration
 from console.two_runs import CHANGES, Change, Pair, compare, counts, ledgers
+from console.words_place import place
 
 ROWS_MAX = 200
 """Findings of one sort that are shown; the API has all."""
@@ -101,7 +102,7 @@ def _row(pair: Pair, before: words.Result, after: words.Result) -> str:
     return (
         f'<a class="row pair" href="/runs/{_id(result)}#{html(anchor)}"><span class="chip {label}">{label}</span>'
         f"<b>{html(short(words.endpoint(finding), NAME_MAX))}</b>"
-        f"<span><code>{html(short(words.place(finding), NAME_MAX))}</code> {html(short(words.kind(finding), NAME_MAX))}</span>"
+        f"<span><code>{html(short(place(finding), NAME_MAX))}</code> {html(short(words.kind(finding), NAME_MAX))}</span>"
         f'<span class="sides">{_side(pair.before, pair.after)} <span aria-hidden="true">→</span>'
         f'<span class="sr"> then </span> {_side(pair.after, pair.before)}</span></a>'
     )

@@ -14,7 +14,8 @@ from console.escapes import html, short
 from console.page_findings import exchanges_link
 from console.page_triage import LINE_MAX, Desk, form, said_line, sayable
 from console.triage_kept import standing, told_said
-from console.words import count, endpoint, kind, place
+from console.words import count, endpoint, kind
+from console.words_place import place
 
 SECTIONS = {"regression": "groups"}
 """By verdict, where it is not called so."""

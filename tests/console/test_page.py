@@ -183,7 +183,7 @@ def test_noise_and_undecided_say_why(fail: dict[str, Any]) -> None:
     shown = words_of(render_page(fail))
 
     assert "Both values are the time at which they were given." in shown
-    assert "6 more samples like these would decide it." in shown
+    assert "6 more samples of GET /search like these would decide it." in shown
 
 
 def test_controls_of_a_sample_are_told(fail: dict[str, Any]) -> None:

@@ -23,7 +23,10 @@ from console.markdown import markdown
 from console.page import render_page
 from console.progress import Progress
 from console.terminal import plain_verdict, print_verdict
-from tests.console.results import JUNIT_ELEMENTS
+from console.words_place import exceptions, place
+from console.words_undecided import deciding
+from differ.unpaired import MISSING_MAX
+from tests.console.results import JUNIT_ELEMENTS, finding
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -229,4 +232,85 @@ def test_progress_is_silent_where_nobody_watches() -> None:
 )
 def test_a_container_names_the_members_that_changed(where: str, places: list[str], count: int, said: str) -> None:
     """Nobody takes six missing members for a missing body."""
-    assert words.place({"where": where, "places": places, "places_count": count}) == said
+    assert place({"where": where, "places": places, "places_count": count}) == said
+
+
+@pytest.mark.parametrize(
+    ("where", "pairs", "count", "said"),
+    [
+        ("body:$.price", [["body:$.price", "body:$.price_cents"]], 1, "body:$.price → .price_cents"),
+        ("body:/a/@b", [["body:/a/@b", "body:/a/@c"]], 1, "body:/a/@b → /@c"),
+        (
+            "body:$.u",
+            [["body:$.u.a", "body:$.u.x"], ["body:$.u.b", "body:$.u.y"]],
+            9,
+            "body:$.u (.a → .x, .b → .y and 7 more)",
+        ),
+        (
+            "body:$.p.a",
+            [["body:$.p.a", "body:$.p.x"], ["body:$.q.a", "body:$.q.x"]],
+            2,
+            "body:$.p.a → .x, body:$.q.a → .x",
+        ),
+    ],
+)
+def test_a_renamed_field_is_said_by_both_names(where: str, pairs: list[list[str]], count: int, said: str) -> None:
+    """The old place and what it is called now, in a container as at a place."""
+    places = [one for pair in pairs for one in pair]
+
+    assert place({"where": where, "places": places, "renamed": pairs, "renamed_count": count}) == said
+
+
+def test_every_face_names_the_exceptions_of_a_finding(result: dict[str, Any]) -> None:
+    """Three of them and how many more there are, harmless whatever they are called; nothing where nobody looked, or they are the most."""
+    names = ["GET /<b>kept", "GET /two", "GET /three", "GET /four"]
+    told = {"exceptions": names, "exceptions_count": 23}
+    result["groups"] = [finding("*", "header:x-a", "value", "breaking", [('"a"', '"b"')], endpoints=23, **told)]
+    said = "but not at GET /<b>kept, GET /two, GET /three and 20 more"
+    faces = (
+        plain_verdict(result),
+        html.unescape(junit(result)),
+        html.unescape(markdown(result)),
+        html.unescape(render_page(result)),
+    )
+
+    assert exceptions(result["groups"][0]) == said
+    assert [said[4:] in face for face in faces] == [True] * 4
+    assert "<b>kept" not in render_page(result)
+    assert [exceptions({}), exceptions({"exceptions": []}), exceptions(result["groups"][0] | {"endpoints": 22})] == [
+        ""
+    ] * 3
+
+
+UNSURE = {"verdict": "undecided", "basis": "tested", "p_value": 0.1, "q_value": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"missing_samples": 2}, "2 more samples of GET /x like these would decide it"),
+        ({"missing_samples": 1}, "1 more sample of GET /x like these would decide it"),
+        ({"missing_samples": MISSING_MAX}, f"{MISSING_MAX} or more samples of GET /x like these would decide it"),
+        ({"missing_samples": 2, "endpoints": 3}, "2 more samples of one of its 3 endpoints like these would decide it"),
+        ({"missing_samples": 2, "q_value": None, "explanation": "no control answered"}, "no control answered"),
+        ({"explanation": "too many places"}, "too many places"),
+    ],
+)
+def test_what_is_undecided_says_what_would_decide_it(result: dict[str, Any], told: dict[str, Any], said: str) -> None:
+    """Samples of a named endpoint, and the reason where no number of them would, at the terminal, in JUnit and on the page."""
+    one = finding("GET /x", "body:$.a", "value", "visible", [], **UNSURE | told)
+    result |= {"groups": [], "undecided": [one]}
+    faces = plain_verdict(result), junit(result), html.unescape(render_page(result))
+
+    assert deciding(one) == said
+    assert [said[1:] in face for face in faces] == [True] * 3
+    assert "GET /x" in faces[0] or "3 endpoints" in faces[0]
+
+
+def test_a_terminal_shows_some_of_what_is_undecided(result: dict[str, Any]) -> None:
+    """Three, and how many more there are: what is wrong needs the screen."""
+    result["undecided"] = [finding(f"GET /{n}", "body:$.a", "value", "visible", [], **UNSURE) for n in range(9)]
+    shown = plain_verdict(result)
+
+    assert len(re.findall(r"^undecided +GET /\d$", shown, re.MULTILINE)) == 3
+    assert "and 6 more undecided" in shown

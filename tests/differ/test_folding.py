@@ -7,9 +7,10 @@ import time
 
 import pytest
 
+from differ.bundles import Shows
 from differ.difference import FORMAT, VALUE
 from differ.evidence import REGRESSION, TESTED, Place, Weighed
-from differ.folding import COMBINATIONS_COMPARED, Finding, Shows, fold
+from differ.folding import COMBINATIONS_COMPARED, Finding, fold
 from echolane.ids import finding_id
 
 Combinations = dict[tuple[str, tuple[int, ...]], int]
