@@ -6,17 +6,9 @@ from msgspec.structs import replace as with_fields
 
 from console.output import say
 from echolane.errors import Inconclusive
-from echolane.lost import Lost
+from echolane.lost import Lost, Unread
 from echolane.runspec import RunSpec
 from replayer.plan import PlanSummary
-
-
-class NothingRead(Inconclusive):
-    """All that a run was to fire is lost, which is no empty recording."""
-
-    def __init__(self, words: str, lost: Lost) -> None:
-        super().__init__(words)
-        self.lost = lost
 
 
 def planned_spec(spec: RunSpec, plan: PlanSummary) -> RunSpec:
@@ -24,7 +16,7 @@ def planned_spec(spec: RunSpec, plan: PlanSummary) -> RunSpec:
     lost = plan.losses.lost()
     if plan.selected == 0:
         if lost.frames:
-            raise NothingRead(f"nothing is left to compare: {lost.sentence(spec.service)}; {lost.advice()}", lost)
+            raise Unread(f"nothing is left to compare: {lost.sentence(spec.service)}; {lost.advice()}", lost)
         raise Inconclusive(f"the recording of `{spec.service}` is empty, so there is nothing to compare")
     say_lost(spec.service, lost, "the verdict cannot be pass")
     return with_fields(spec, lost=lost)

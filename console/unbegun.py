@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from console.lost_told import NothingRead
 from console.output import say
 from console.outputs import write_outputs
 from differ.result import iso
 from echolane import ids
 from echolane.errors import EcholaneError, Inconclusive, RefusedForSafety, TargetUnavailable
+from echolane.lost import Unread
 from echolane.observation import TARGETS, TargetInfo
 from echolane.runspec import RunSpec
 
@@ -59,7 +59,7 @@ def told(args: argparse.Namespace) -> Generator[Attempt]:
         raise
     except EcholaneError as error:
         if code := next((code for kind, code in CODES.items() if isinstance(error, kind)), ""):
-            lost = {"lost": error.lost.result()} if isinstance(error, NothingRead) else {}
+            lost = {"lost": error.lost.result()} if isinstance(error, Unread) else {}
             write_outputs(args, result_of(attempt, code, str(error)) | lost)
         raise
 

@@ -19,9 +19,11 @@ from console.lag import Waiting
 from console.output import say
 from console.surroundings import home_in, settings_of, store_of
 from echolane import ids, log, service, vital
+from echolane.errors import StoreDown
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
 from echolane.settings import Settings
+from echolane.store import Store
 from echolane.tracing import traced
 from replayer.quiet import first_of
 from replayer.worker import ReplayWorker
@@ -29,6 +31,9 @@ from replayer.worker import ReplayWorker
 EPILOG = """examples:
   echolane worker replay --journal kafka://kafka-1:9092
   echolane worker diff --health 0.0.0.0:8901"""
+
+STORE_AGAIN_S = 2.0
+"""Between two looks whether the store is there: as long as the store's door itself pauses at most (:mod:`echolane.store.patience`)."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -117,6 +122,31 @@ def diffing(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, ended)
-    with store_of(args, home) as store:
+    store = store_when_there(args, home, health, stop)
+    if store is None:
+        return
+    with store:
         health.ready()
         DiffWorker(journal, store, home, settings, name).run(stop, lambda: health.beat(long=True))
+
+
+def store_when_there(args: argparse.Namespace, home: Home, health: Health, stop: threading.Event) -> Store | None:
+    """The store, for which a worker waits as long as it lives, as it does for one that goes away later; None when it is to stop first.
+
+    A name that is wrong is seen by what is said at once, and by a worker that is not ready.
+    """
+    waits = False
+    while not stop.is_set():
+        health.beat(long=True)
+        try:
+            store = store_of(args, home)
+        except StoreDown as error:
+            if not waits:
+                waits = True
+                say(f"{error}; this worker waits for it")
+            stop.wait(STORE_AGAIN_S)
+        else:
+            if waits:
+                say("the store answers")
+            return store
+    return None

@@ -12,6 +12,7 @@ from operator import attrgetter
 
 import msgspec
 
+from echolane.errors import Inconclusive
 from echolane.frame import NEWER_FORMAT
 
 NEWER, DAMAGED, EXPIRED = "newer", "damaged", "expired"
@@ -74,6 +75,14 @@ class Lost(msgspec.Struct, frozen=True):
 
 
 NOTHING = Lost()
+
+
+class Unread(Inconclusive):
+    """What a run cannot do without is lost: all that it was to fire, or logins."""
+
+    def __init__(self, words: str, lost: Lost) -> None:
+        super().__init__(words)
+        self.lost = lost
 
 
 class Losses:

@@ -14,18 +14,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TypeVar
-
-import msgspec
 
 from echolane.exchange import ERASED, Exchange, Request, Response, WorkItem
-from echolane.frame import EXCHANGES, WORK, FrameDamaged, decode_frame, encode_frame, peek
+from echolane.frame import WORK, encode_frame
 from echolane.home import Home
-from echolane.journal import Entry, Journal
+from echolane.journal import Journal
 from echolane.keys import load_seal_keys
-from echolane.lost import DAMAGED, EXPIRED, Losses
+from echolane.lost import Losses
 from echolane.masks.atoms import Atoms
-from echolane.recordings import Recording, is_kept, topic_of
+from echolane.recordings import is_kept
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.templating import Templates
@@ -34,6 +31,7 @@ from replayer.deciding import Links, decide
 from replayer.linking import Linker, Mask
 from replayer.order import Order, Shares
 from replayer.pace import Pace, Pauses, parse_pace
+from replayer.reading import Frame, Reader
 from replayer.wire import SAFE_METHODS
 
 WORK_ITEMS_MAX = 64
@@ -42,31 +40,7 @@ WORK_BYTES_MAX = 256 * 1024
 APPEND_FRAMES = 64
 """Work frames of one durable append."""
 NO_LINKS = Links()
-T = TypeVar("T")
 _RECORDED = attrgetter("captured_at_ns", "agent", "epoch", "seq")
-
-
-class _Line(msgspec.Struct, array_like=True, gc=False):
-    """The request line of a recorded request; what follows it is not decoded."""
-
-    method: str
-    scheme: str
-    authority: str
-    target: str
-
-
-class _Glance(msgspec.Struct, array_like=True, gc=False):
-    """The beginning of a recorded exchange: all that the first pass needs."""
-
-    id: str
-    service: str
-    agent: str
-    epoch: int
-    seq: int
-    session: str
-    captured_at_ns: int
-    duration_ns: int
-    request: _Line
 
 
 @dataclass(slots=True)
@@ -108,7 +82,7 @@ def planned(
 ) -> tuple[PlanSummary, Iterator[WorkItem]]:
     """The plan of a run, made as it is read, and its summary, which is whole once all of it was read; who is one person, to ``shares``."""
     templates = Templates.load(home.templates / f"{spec.service}.json")
-    reader = _Reader(journal, spec.recording, kept=is_kept(home.recordings, spec.recording))
+    reader = Reader(journal, spec.recording, kept=is_kept(home.recordings, spec.recording))
     frames = reader.look_through(templates)
     templates.save(home.templates / f"{spec.service}.json")
     if shares is not None and spec.partitions > 1:
@@ -260,7 +234,7 @@ def skip_reason(exchange: Exchange, methods: str, writes: Sequence[WriteRule] = 
     return ""
 
 
-def in_order(reader: _Reader, frames: list[_Frame]) -> Iterator[Exchange]:
+def in_order(reader: Reader, frames: list[Frame]) -> Iterator[Exchange]:
     """The exchanges of a recording by (captured_at, agent, epoch, seq), each once, however their frames overlap."""
     pending: list[Exchange] = []
     last: tuple[int, str, int, int] | None = None
@@ -278,73 +252,6 @@ def in_order(reader: _Reader, frames: list[_Frame]) -> Iterator[Exchange]:
                 yield exchange
             last = key
         del pending[:emitted]
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """Where a frame of exchanges is, and the earliest instant in it."""
-
-    first_ns: int
-    partition: int
-    position: int
-
-
-class _Reader:
-    """Reads the frames of a recording, and takes note of those that it cannot.
-
-    ``kept``: whether the recording was made to last. Of another, what retention took before the plan began was never part.
-    """
-
-    def __init__(self, journal: Journal, recording: Recording, *, kept: bool) -> None:
-        self._journal, self._recording, self._topic = journal, recording, topic_of(recording.service)
-        self._kept = kept
-        self.losses = Losses()
-
-    def look_through(self, templates: Templates) -> list[_Frame]:
-        """The first pass: frames by their earliest exchange; the endpoints of all are learned."""
-        frames: list[_Frame] = []
-        for part in self._recording.ranges:
-            floor = part.start if self._kept else max(part.start, self._journal.begin(self._topic, part.partition))
-            gaps: list[tuple[int, int]] = []
-            at = floor
-            for entry in self._read(part.partition, floor, part.stop):
-                gaps += [(at, entry.position)] if at < entry.position else []
-                at = entry.position + 1
-                if glances := self._opened(part.partition, entry, _Glance):
-                    templates.learn([glance.request.target for glance in glances])
-                    frames.append(_Frame(min(g.captured_at_ns for g in glances), part.partition, entry.position))
-            self._note_gone(part.partition, [*gaps, (at, part.stop)])
-        return sorted(frames, key=attrgetter("first_ns", "partition", "position"))
-
-    def exchanges_of(self, frame: _Frame) -> list[Exchange]:
-        """Those of one frame that belong to the recording."""
-        found: list[Exchange] = []
-        for entry in self._read(frame.partition, frame.position, frame.position + 1):
-            found += self._opened(frame.partition, entry, Exchange)
-        if not found:  # it held some in the first pass
-            self._note_gone(frame.partition, [(frame.position, frame.position + 1)])
-        if self._recording.tags:
-            wanted = self._recording.tags.items()
-            found = [exchange for exchange in found if wanted <= exchange.tags.items()]
-        return found
-
-    def _read(self, partition: int, start: int, stop: int) -> Iterator[Entry]:
-        return self._journal.read(self._topic, partition, start, stop, self.losses.teller(partition))
-
-    def _opened(self, partition: int, entry: Entry, kind: type[T]) -> list[T]:
-        try:
-            return decode_frame(entry.frame, kind) if peek(entry.frame).kind == EXCHANGES else []
-        except FrameDamaged as error:
-            self.losses.teller(partition)(entry.position, entry.position + 1, str(error))
-            return []
-
-    def _note_gone(self, partition: int, gaps: Iterable[tuple[int, int]]) -> None:
-        """Of what was not given: what retention took, and what is behind the end. The rest was told, or never was (Kafka's gaps)."""
-        begin = self._journal.begin(self._topic, partition)
-        end = self._journal.end(self._topic, partition)
-        for first, stop in gaps:
-            self.losses.add(partition, first, min(stop, begin), EXPIRED)
-            self.losses.add(partition, max(first, end), stop, DAMAGED)
 
 
 def _lighter(exchange: Exchange, session: str) -> Exchange:

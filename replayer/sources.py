@@ -15,13 +15,14 @@ from echolane.authorities import host_in
 from echolane.credentials import AS_RECORDED, IDENTITIES_MAX, JWT, LOGIN, OAUTH2, STATIC, Credentials
 from echolane.errors import UsageError
 from echolane.exchange import Body, Exchange, Response
-from echolane.frame import EXCHANGES, FrameDamaged, decode_frame, peek
 from echolane.home import Home
 from echolane.journal import open_journal
-from echolane.recordings import load, topic_of
+from echolane.lost import Lost, Unread
+from echolane.recordings import Recording, load, topic_of
 from replayer.domains import cookies_set, own
 from replayer.keeper import Source
 from replayer.providers import SendLogin, allowed_addresses, ask, key_of, provider_of, secret_of, taken
+from replayer.reading import Reader
 from replayer.targets import Target
 from replayer.tokens import NoCredential
 from replayer.wire import OpenSeal, Wires
@@ -30,7 +31,10 @@ from replayer.wire import OpenSeal, Wires
 def sources_of(
     home: Home, run: str, targets: Sequence[Target], mark_key: bytes, opened: OpenSeal
 ) -> list[Source | None]:
-    """Four places; None where a target gets the recorded credentials, or masks. UsageError where a login's recording is none."""
+    """Four places; None where a target gets the recorded credentials, or masks.
+
+    UsageError where a login's recording is none, Unread where it is not whole.
+    """
     found: dict[bytes, Source] = {}
     sources: list[Source | None] = [None, None, None, None]
     for target in targets:
@@ -108,24 +112,16 @@ def logins_of(home: Home, read: Credentials) -> list[Exchange]:
     """The logins of a recording in recorded order: the exchanges whose answer gave what is taken."""
     recording = load(home.recordings, read.recording)
     journal = open_journal(home)
+    reader = Reader(journal, recording, kept=True)
     found: list[Exchange] = []
     try:
-        topic = topic_of(recording.service)
-        for part in recording.ranges if topic in journal.topics() else ():
-            for entry in journal.read(topic, part.partition, part.start, part.stop):
-                try:
-                    if peek(entry.frame).kind == EXCHANGES:
-                        found += [
-                            one for one in decode_frame(entry.frame, Exchange) if _is_login(one, read, recording.tags)
-                        ]
-                except FrameDamaged:  # counted by the journal
-                    continue
-                if len(found) > IDENTITIES_MAX:
-                    raise UsageError(
-                        f"{read.source}: recording `{recording.id}` holds more than {IDENTITIES_MAX:,} logins"
-                    )
+        for one in reader.exchanges() if topic_of(recording.service) in journal.topics() else ():
+            found += [one] if _is_login(one, read) else []
+            if len(found) > IDENTITIES_MAX:
+                raise UsageError(f"{read.source}: recording `{recording.id}` holds more than {IDENTITIES_MAX:,} logins")
     finally:
         journal.close()
+    _check_whole(read, recording, reader.losses.lost())
     if not found:
         raise UsageError(
             f"{read.source}: no answer of recording `{recording.id}` gives {read.take}; record the login itself, or it has been removed by now"
@@ -142,11 +138,16 @@ def _without_answer(login: Exchange) -> Exchange:
     return with_fields(login, response=with_fields(answer, headers=headers, body=Body()))
 
 
-def _is_login(exchange: Exchange, read: Credentials, tags: dict[str, str]) -> bool:
+def _check_whole(read: Credentials, recording: Recording, lost: Lost) -> None:
+    """Unread where a frame of the recording is: with a login that was in it every later one would be another identity's."""
+    if lost.frames:
+        todo = lost.advice() if lost.newer == lost.frames else "record the logins again"
+        raise Unread(
+            f"{read.source}: {lost.sentence(recording.service)}, so nobody knows whose the logins of recording `{recording.id}` are; {todo}",
+            lost,
+        )
+
+
+def _is_login(exchange: Exchange, read: Credentials) -> bool:
     response = exchange.response
-    return (
-        response is not None
-        and response.status < 400
-        and tags.items() <= exchange.tags.items()
-        and taken(response, read.take) is not None
-    )
+    return response is not None and response.status < 400 and taken(response, read.take) is not None

@@ -6,7 +6,8 @@ Its sets are ordered by the process's own hash seed, its sessions are random, it
 is sorted the other way), ``feature`` (the header of hash-ordered features gets another member), ``price`` (one field's value),
 ``poison=WAY`` (item 7 says a word at which a comparison in tests dies).
 ``posts=FILE`` notes every POST, ``seen=FILE`` every request, when it comes; an order (``POST /orders/…``) has a total and a word that is
-drawn anew. ``runs=FILE`` notes the run of every replayed request. A login (``POST /login``) gives the client another session, which ``given=FILE`` notes.
+drawn anew. ``runs=FILE`` notes the run of every replayed request. A login (``POST /login``) gives the client another session, which ``given=FILE``
+notes. ``bulk=KIB`` makes items so large.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class App(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # one write an answer: two meet Nagle's algorithm and wait 40 ms
-    posts = seen = given = runs = poison = ""
+    posts = seen = given = runs = poison = bulk = ""
     changes: frozenset[str] = frozenset()
     served = random.randrange(
         1 << 20
@@ -112,6 +113,8 @@ class App(BaseHTTPRequestHandler):
             return
         if self.poison and number == 7:
             body["note"] = f"poison:{self.poison}"
+        if self.bulk:  # of an item's own, so that no compression makes little of many
+            body["bulk"] = random.Random(number).randbytes(int(self.bulk) << 9).hex()
         self.say(200, body, {"X-Features": ", ".join(features), "X-Request-Id": os.urandom(8).hex()})
 
     def guarded(self, door: str, query: dict[str, list[str]]) -> None:
@@ -159,6 +162,7 @@ if __name__ == "__main__":
     App.runs = next((word.removeprefix("runs=") for word in sys.argv[2:] if word.startswith("runs=")), "")
     App.posts = next((word.removeprefix("posts=") for word in sys.argv[2:] if word.startswith("posts=")), "")
     App.poison = next((word.removeprefix("poison=") for word in sys.argv[2:] if word.startswith("poison=")), "")
+    App.bulk = next((word.removeprefix("bulk=") for word in sys.argv[2:] if word.startswith("bulk=")), "")
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), App)
     server.daemon_threads = True
     server.serve_forever()

@@ -36,19 +36,21 @@ def recorded(world: World, base: Target) -> None:
         world.record(base.server_address[1], [(f"/items/{session}/{n}", {}) for n in range(COUNT)])
 
 
-def frames_of(journal: Journal) -> list[tuple[int, int, bytes]]:
+def frames_of(journal: Journal, topic: str) -> list[tuple[int, int, bytes]]:
     """Partition, position and bytes of all frames."""
-    partitions = range(journal.partitions(TOPIC))
-    return [(place, entry.position, entry.frame) for place in partitions for entry in journal.read(TOPIC, place)]
+    partitions = range(journal.partitions(topic))
+    return [(place, entry.position, entry.frame) for place in partitions for entry in journal.read(topic, place)]
 
 
-def hurt(world: World, harm: Callable[[bytes], bytes], *, every: bool = False) -> tuple[int, int, int]:
+def hurt(
+    world: World, harm: Callable[[bytes], bytes], *, every: bool = False, topic: str = TOPIC
+) -> tuple[int, int, int]:
     """Hurt the middle frame, or all; the partition and position of the middle one, and how many exchanges are lost."""
     journal = SqliteJournal(world.home / "journal", SYSTEM)
-    found = frames_of(journal)
+    found = frames_of(journal, topic)
     partition, position, middle = found[len(found) // 2]
     chosen = {frame for _, _, frame in found} if every else {middle}
-    assert journal.rewrite(TOPIC, lambda frame: harm(frame) if frame in chosen else None) == len(chosen)
+    assert journal.rewrite(topic, lambda frame: harm(frame) if frame in chosen else None) == len(chosen)
     journal.close()
     return partition, position, sum(len(decode_frame(frame, Exchange)) for frame in chosen)
 
