@@ -4,6 +4,7 @@ Floor plan::
 
     __main__.py   runs the tables and writes bench/RESULTS.md
     peers.py      where the peers are, how they are installed, their versions
+    pool.py       distinct answers for everybody, more than any memory of ours holds
     parts.py      servers as processes, their CPU time, wrk, medians, tables
     capture.py    1. recording proxies (proxies.py: how each is started)
     firing.py     2. the replayer (shooting.py: ours; clients.py: the peers; sink.py: who notes the arrivals)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from bench.parts import LOAD_CPU, SIZES, TEST_CPU, Table, cpu_s, family, median, nginx, running, wrk
 from bench.peers import find
+from bench.pool import count
 from bench.ports import free_port
-from bench.proxies import Proxy, our_ledger, proxies, settle
+from bench.proxies import SAME, Proxy, our_ledger, proxies, settle
 
 SATURATION_S = 2
 PASSIVE_WAIT_S = 3.0
@@ -39,7 +40,7 @@ def measure(proxy: Proxy, size: str, upstream: int, root: Path, found: Figures) 
     """One start of one proxy: warm up, saturate with 64 connections, then the latency of one connection."""
     folder = Path(tempfile.mkdtemp(dir=root))
     folder.chmod(0o755)
-    path = SIZES[size]
+    kind = SIZES[size]
     port = free_port() if proxy.command and not proxy.passive else upstream
     try:
         with ExitStack() as stack:
@@ -49,18 +50,18 @@ def measure(proxy: Proxy, size: str, upstream: int, root: Path, found: Figures) 
                 pid = stack.enter_context(running(command, port, cpu=TEST_CPU, stop=proxy.stop))
                 time.sleep(PASSIVE_WAIT_S if proxy.passive else 0.2)
                 pids = family(pid)
-            loads = [wrk(port, path, seconds=1)]
-            if proxy.name == "echolane":
+            loads = [wrk(port, kind, seconds=1, same=proxy.same)]
+            if proxy.ours:
                 settle(folder)
             seen = len_recorded(proxy, folder)
             before = [cpu_s([pid]) for pid in pids]
-            loads.append(wrk(port, path, seconds=SATURATION_S))
+            loads.append(wrk(port, kind, seconds=SATURATION_S, same=proxy.same))
             relay = cpu_s(pids[:1]) - sum(before[:1])
-            if proxy.name == "echolane":
+            if proxy.ours:
                 settle(folder)
             spent = cpu_s(pids) - sum(before)
             kept = len_recorded(proxy, folder) - seen
-            loads.append(wrk(port, path, seconds=1, connections=1))
+            loads.append(wrk(port, kind, seconds=1, connections=1, same=proxy.same))
             if proxy.passive:
                 time.sleep(PASSIVE_WAIT_S)
         load = loads[1]
@@ -69,12 +70,12 @@ def measure(proxy: Proxy, size: str, upstream: int, root: Path, found: Figures) 
         found.failed_requests += sum(one.errors for one in loads)
         if pids:
             # Our recorder works for what it stores, the relay for what it carries; the others do both in one.
-            rest = (spent - relay) / max(1, kept) if proxy.name == "echolane" else (spent - relay) / load.requests
+            rest = (spent - relay) / max(1, kept) if proxy.ours else (spent - relay) / load.requests
             found.first_cpu[size].append(relay / load.requests * 1e6)
             found.cpu[size].append((relay / load.requests + rest) * 1e6)
         if proxy.recorded:
             found.complete[size].append(proxy.recorded(folder) / sum(one.requests for one in loads))
-        if proxy.name == "echolane":
+        if proxy.ours:
             found.ledgers.append(our_ledger(folder))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -82,7 +83,7 @@ def measure(proxy: Proxy, size: str, upstream: int, root: Path, found: Figures) 
 
 def len_recorded(proxy: Proxy, folder: Path) -> int:
     """Exchanges that our recorder has stored so far; 0 for the peers."""
-    return our_ledger(folder).get("stored", 0) if proxy.name == "echolane" else 0
+    return our_ledger(folder).get("stored", 0) if proxy.ours else 0
 
 
 def table(rounds: int = 5) -> Table:
@@ -160,6 +161,7 @@ def notes(figures: dict[str, Figures]) -> list[str]:
     return [
         *said,
         "recorded ÷ answered counts the record itself (our journal's frames, tap files, flows, GoReplay's requests) against wrk's count; above 1: in flight when wrk stopped",
+        f"everybody is given the same distinct answers in a circle of {count(1024):,} of 1 KB, {count(10240):,} of 10 KB, more than the masker remembers; {SAME}: it remembers",
         "Envoy's tap writes one file per request, its costliest sink; plain Envoy stands beside it. GoReplay's CPU leaves out the kernel's copying of packets",
         "load generator and upstream on one core, the recorder with all its processes on the other; added p50: one connection, back to back, minus direct",
     ]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import orjson
 
+from bench import pool
 from bench.parts import Table, cpu_s, median, nginx, peak_mib, running
 from bench.peers import find
 from bench.ports import free_port
@@ -65,8 +66,8 @@ def recording(home: Path | Home, count: int, service: str = "bench", offsets_ns:
     for begin in range(0, count, 500):
         items: list[Exchange] = []
         for n in range(begin, min(begin + 500, count)):
-            path = "changed" if n % CHANGED_EVERY == 0 else "1024"
-            request = Request("GET", "http", "shop", f"/{path}.json?n={n}", "1.1", headers)
+            kind = "changed" if n % CHANGED_EVERY == 0 else "1024"
+            request = Request("GET", "http", "shop", f"{pool.path(kind, n)}?n={n}", "1.1", headers)
             at = now + (offsets_ns[n] if offsets_ns else n * 1000)
             answer = Response(200, "1.1", headers)
             items.append(Exchange(ids.uuid7(at), service, "a", 1, n, f"{n % 5000:016x}", at, 500, request, answer))
@@ -215,5 +216,6 @@ def notes(costs: dict[int, list[Cost]]) -> list[str]:
         f"without what a run costs once (start of three processes, close): {(large - small) / (SIZES[1] - SIZES[0]) * 1e6:.0f} µs an exchange, from the two sizes' difference",
         f"peak memory at {SIZES[1]:,} ÷ at {SIZES[0]:,}: {', '.join(growth)}",
         "from `echolane run` to the end of its last process: plan, fire at four, observe, compare, store, close, result; CPU by the kernel's account, by process as last seen alive",
+        f"the answers come from {pool.count(1024):,} distinct ones in a circle, more than the masker remembers",
         f"one exchange in {CHANGED_EVERY} differs in one field between base and branch; the ledger is checked: every exchange compared, the right number different",
     ]

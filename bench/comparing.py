@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import importlib
 import importlib.util
 import random
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from itertools import cycle
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ import orjson
 from bench.forms import CompiledForm, compiled_form
 from bench.parts import Table, median
 from bench.peers import how
+from bench.pool import count
 from differ.compare import compare
 from differ.context import Context
 from differ.echoes import Own
@@ -32,14 +34,16 @@ HEADERS = [
     (b"Server", b"bench"),
     (b"Cache-Control", b"no-store"),
     (b"Vary", b"Accept, Origin"),
-    (b"X-Request-Id", b"5d9d5f7a"),
 ]
 SIZES = {"1 KB": 5, "10 KB": 47, "100 KB": 472}
 ROUND_S, PEER_ROUND_S, PEER_ROUNDS = 0.3, 0.3, 5
 FLUSH = 10_000
+CHECKED = 100
+"""Pairs of which the comparison is checked before it is measured."""
 BOUND = "orjson.loads twice and =="
 ROW = "echolane with the result row"
 COMPILED = "echolane compiled"
+MASKS, MASKS_AGAIN = "masking both, µs", "masking both again, µs"
 LIBRARIES = ("deepdiff", "jsonpatch", "jsondiff")
 NOW_NS = 1_795_428_000_000_000_000
 CONTEXT = Context(
@@ -47,6 +51,9 @@ CONTEXT = Context(
     now_ns=(NOW_NS, NOW_NS),
 )
 """What a run gives the differ: what each target may echo of itself, when it answered, the default bounds."""
+
+
+Pair = tuple[bytes, bytes]
 
 
 def document(items: int, seed: int = 7) -> list[dict[str, Any]]:
@@ -70,19 +77,22 @@ def document(items: int, seed: int = 7) -> list[dict[str, Any]]:
     ]
 
 
-def cases(items: int) -> dict[str, tuple[bytes, bytes]]:
+def cases(items: int, seed: int = 7) -> dict[str, Pair]:
     """Pairs of bodies by what became of them."""
-    old = document(items)
-    noisy, many, keyed = copy.deepcopy(old), copy.deepcopy(old), copy.deepcopy(old)
+    old, noisy, many, keyed = (document(items, seed) for _ in range(4))
     noisy[items // 2]["sku"] = "ffffffffffff"
     for n in range(0, items, 3):
         many[n]["price"] = -1.5
         many[n]["dim"]["w"] = 99
-    random.Random(3).shuffle(keyed)
+    chance = random.Random(seed - 4)
+    while keyed == old:
+        chance.shuffle(keyed)
     # Arrays without keys: rows of numbers in another order, and with the order of each row's numbers changed too.
-    chance = random.Random(5)
+    chance = random.Random(seed - 2)
     rows = [[chance.randrange(10**6) for _ in range(30)] for _ in range(items)]
-    shuffled = chance.sample(rows, len(rows))
+    shuffled = rows
+    while shuffled == rows:
+        shuffled = chance.sample(rows, len(rows))
     worst = [chance.sample(row, len(row)) for row in shuffled]
     pairs = {
         "identical": (old, old),
@@ -95,36 +105,59 @@ def cases(items: int) -> dict[str, tuple[bytes, bytes]]:
     return {name: (orjson.dumps(one), orjson.dumps(two)) for name, (one, two) in pairs.items()}
 
 
-def answer(data: bytes) -> Response:
-    """An answer with headers, its body a copy of its own."""
-    return Response(200, "1.1", list(HEADERS), Body(bytes(bytearray(data)), len(data)))
+def pairs_of(size: str) -> dict[str, list[Pair]]:
+    """Distinct pairs of every case: more than any memory holds (:mod:`bench.pool`), in an order that everybody has alike."""
+    items = SIZES[size]
+    out: dict[str, list[Pair]] = defaultdict(list)
+    for seed in range(7, 7 + count(len(orjson.dumps(document(items))))):
+        for case, pair in cases(items, seed).items():
+            out[case].append(pair)
+    return out
 
 
-def ours(old: bytes, new: bytes) -> Callable[[], object]:
+def answer(data: bytes, number: int) -> Response:
+    """The n-th answer with headers, its request id and body its own."""
+    return Response(
+        200, "1.1", [*HEADERS, (b"X-Request-Id", b"%08x" % number)], Body(bytes(bytearray(data)), len(data))
+    )
+
+
+def answers(pairs: Sequence[Pair]) -> list[tuple[Response, Response]]:
+    """Both answers of every pair; they have the same headers."""
+    return [(answer(old, number), answer(new, number)) for number, (old, new) in enumerate(pairs)]
+
+
+def ours(pairs: Sequence[Pair]) -> Callable[[], object]:
     """Our comparison with the headers of both answers, as the worker calls it; one that gives up is an error."""
-    one, two = answer(old), answer(new)
-    found = compare(one, two, CONTEXT)
-    if found.uncomparable or bool(found.differences) != (old != new):
-        raise RuntimeError(f"{found.uncomparable or 'wrong'}: {len(found.differences)} differences")
-    return lambda: compare(one, two, CONTEXT)
+    both = answers(pairs)
+    for (one, two), (old, new) in zip(both[:CHECKED], pairs, strict=False):
+        found = compare(one, two, CONTEXT)
+        if found.uncomparable or bool(found.differences) != (old != new):
+            raise RuntimeError(f"{found.uncomparable or 'wrong'}: {len(found.differences)} differences")
+    take = cycle(both).__next__
+    return lambda: compare(*take(), CONTEXT)
 
 
-def with_row(old: bytes, new: bytes) -> Callable[[], object]:
+def with_row(pairs: Sequence[Pair]) -> Callable[[], object]:
     """The comparison and its result row, a batch taken every 10,000 as the worker does.
 
     Equal answers come from the replayer marked as such; here they are compared all the same.
     """
     infos = [TargetInfo(f"http://127.0.0.1:{port}") for port in (8001, 8001, 8002, 8002)]
     maker = RowMaker(RunSpec("r", "bench", Recording("r", "bench", 0, "everything", []), infos), Differ())
-    one, two, again = answer(old), answer(new), Shot(ANSWERED, "", None, BASE)
-    base_again, branch_again = again, again if old == new else Shot(ANSWERED, "", None, BRANCH)
-    branch = again if old == new else Shot(ANSWERED, "", two)
-    shots = [Shot(ANSWERED, "", one), base_again, branch, branch_again]
-    observation = Observation("e" * 36, 1, 1, "GET /items", "GET", "/items?n=1", 200, NOW_NS, shots)
+    again, other = Shot(ANSWERED, "", None, BASE), Shot(ANSWERED, "", None, BRANCH)
+    work: list[tuple[Observation, tuple[Response, Response] | None]] = []
+    for (one, two), (old, new) in zip(answers(pairs), pairs, strict=True):
+        first = Shot(ANSWERED, "", one)
+        shots = [first, again, again, again] if old == new else [first, again, Shot(ANSWERED, "", two), other]
+        observation = Observation("e" * 36, 1, 1, "GET /items", "GET", "/items?n=1", 200, NOW_NS, shots)
+        work.append((observation, (one, two) if old == new else None))
+    take = cycle(work).__next__
 
     def call() -> None:
-        if old == new:
-            compare(one, two, CONTEXT)
+        observation, equal = take()
+        if equal:
+            compare(*equal, CONTEXT)
         maker.add(observation, 0, 1)
         if len(maker) >= FLUSH:
             maker.take()
@@ -132,25 +165,45 @@ def with_row(old: bytes, new: bytes) -> Callable[[], object]:
     return call
 
 
-def masking(old: bytes, new: bytes) -> Callable[[], object]:
+def masking(pairs: Sequence[Pair]) -> Callable[[], object]:
     """What masks cost before: the replayer masks each answer of its own bytes once."""
-    masker = Masker(b"m" * 32)
-    one, two = answer(old), answer(new)
-    return lambda: (masker.response(one), masker.response(two))
+    masker, take = Masker(b"m" * 32), cycle(answers(pairs)).__next__
+
+    def call() -> None:
+        one, two = take()
+        masker.response(one)
+        masker.response(two)
+
+    return call
 
 
-def bound(old: bytes, new: bytes) -> Callable[[], object]:
+def bound(pairs: Sequence[Pair]) -> Callable[[], object]:
     """What no Python differ can beat once bytes differ."""
-    return lambda: orjson.loads(old) == orjson.loads(new)
+    take = cycle(pairs).__next__
+
+    def call() -> bool:
+        old, new = take()
+        return orjson.loads(old) == orjson.loads(new)
+
+    return call
 
 
-def peers(old: bytes, new: bytes) -> dict[str, Callable[[], object]]:
+def peers(pairs: Sequence[Pair]) -> dict[str, Callable[[], object]]:
     """The peers that are installed, given what they need: parsed bodies."""
+
+    def called(function: Callable[[Any, Any], object]) -> Callable[[], object]:
+        take = cycle(pairs).__next__
+
+        def call() -> object:
+            old, new = take()
+            return function(orjson.loads(old), orjson.loads(new))
+
+        return call
+
     found: dict[str, Callable[[], object]] = {}
     for name, function in (("deepdiff", "DeepDiff"), ("jsonpatch", "make_patch"), ("jsondiff", "diff")):
         if importlib.util.find_spec(name):
-            call = getattr(importlib.import_module(name), function)
-            found[name] = lambda call=call: call(orjson.loads(old), orjson.loads(new))
+            found[name] = called(getattr(importlib.import_module(name), function))
     return found
 
 
@@ -167,16 +220,15 @@ def per_s(call: Callable[[], object], seconds: float) -> float:
         handful = min(handful * 2, max(1, int(count / max(spent, 1e-6) * seconds / 8)))
 
 
-def measured(
-    size: str, case: str, pair: tuple[bytes, bytes], rounds: int, fast: CompiledForm | str
-) -> dict[str, float]:
+def measured(size: str, case: str, pairs: Sequence[Pair], rounds: int, fast: CompiledForm | str) -> dict[str, float]:
     """Medians of everybody, interleaved."""
     calls = {
-        "echolane": ours(*pair),
-        BOUND: bound(*pair),
-        ROW: with_row(*pair),
-        "masks": masking(*pair),
-        **peers(*pair),
+        "echolane": ours(pairs),
+        BOUND: bound(pairs),
+        ROW: with_row(pairs),
+        MASKS: masking(pairs),
+        MASKS_AGAIN: masking(pairs[:1]),
+        **peers(pairs),
     }
     if size == "100 KB" or (size == "10 KB" and case.startswith("arrays")):
         calls.pop("jsondiff", None)  # many seconds a pair
@@ -209,18 +261,21 @@ def table(rounds: int = 5) -> Table:
         "compiled ÷ echolane",
         "÷ bound",
         "÷ deepdiff",
-        "masking both, µs",
+        MASKS,
+        MASKS_AGAIN,
     ]
     out = Table("3. Differ, pairs a second of CPU time", head)
     fast = compiled_form()
     try:
-        for size, items in SIZES.items():
-            for case, pair in cases(items).items():
-                found = measured(size, case, pair, rounds, fast)
+        for size in SIZES:
+            for case, pairs in pairs_of(size).items():
+                found = measured(size, case, pairs, rounds, fast)
                 cells = [shown(found.get(name)) for name in ("echolane", COMPILED, ROW, BOUND, *LIBRARIES)]
                 cells += [over(found, "echolane", name) for name in (BOUND, "deepdiff", "jsonpatch")]
                 cells += [over(found, COMPILED, name) for name in ("echolane", BOUND, "deepdiff")]
-                out.rows.append([f"{size} {case}", *cells, f"{1e6 / found['masks']:,.0f}"])
+                out.rows.append(
+                    [f"{size} {case}", *cells, *[f"{1e6 / found[name]:,.0f}" for name in (MASKS, MASKS_AGAIN)]]
+                )
     finally:
         if isinstance(fast, CompiledForm):
             fast.close()
@@ -232,6 +287,9 @@ def table(rounds: int = 5) -> Table:
         f"{COMPILED}: the same source with its hot modules as C extensions, in a process of its own, round by round beside the others",
         "echolane compares status, headers and body, masks what a target echoes of itself and classes every value; the peers get two bodies and parse them",
         f"{ROW}: with the row that the store gets, and samples of differences; masks are put on answers before, by the replayer, once per distinct answer",
+        "everybody is given the same distinct pairs in a circle: "
+        f"{', '.join(f'{count(len(orjson.dumps(document(items)))):,} of {size}' for size, items in SIZES.items())}, more than the masker remembers (of answers up to 64 KB); "
+        f"{MASKS_AGAIN}: one pair again and again, which it remembers",
         f"the peers have at most {PEER_ROUNDS} rounds; jsondiff is left out where one pair takes it many seconds",
     ]
     return out

@@ -11,6 +11,7 @@ from pathlib import Path
 from bench import clients
 from bench.parts import LOAD_CPU, TEST_CPU, Table, median, nginx, running, wrk
 from bench.peers import find, how
+from bench.pool import count
 from bench.ports import free_port
 from bench.shooting import shoot
 from bench.sink import Arrivals, sink
@@ -20,6 +21,7 @@ RATE, PACED_S = 1000, 4
 PACED = RATE * PACED_S
 OURS = "echolane, as `run` fires (four shots, masks on)"
 ONE_SHOT = "echolane, one shot an exchange, masks on"
+SAME = "echolane, as `run` fires, one answer again and again"
 BARE = "echolane, one shot, masks off"
 
 
@@ -54,14 +56,15 @@ class Figures:
 def throughput(figures: Figures, port: int, folder: Path, number: int) -> None:
     """One round as fast as each goes, against nginx."""
 
-    def ours(client: str, *, masked: bool, shots: int) -> None:
-        home = folder / f"fast-{number}-{masked}-{shots}"
-        found = shoot(port, home, exchanges=EXCHANGES // (2 if shots > 1 else 1), masked=masked, shots=shots)
+    def ours(client: str, *, masked: bool, shots: int, same: bool = False) -> None:
+        home = folder / f"fast-{number}-{masked}-{shots}-{same}"
+        exchanges = EXCHANGES // (2 if shots > 1 else 1)
+        found = shoot(port, home, exchanges=exchanges, masked=masked, shots=shots, same=same)
         figures.rate[client].append(found["requests"] / found["seconds"])
         figures.cpu[client].append(found["cpu_s"] / found["requests"] * 1e6)
 
     def wrk_() -> None:
-        figures.rate["wrk"].append(wrk(port, "/1024.json", seconds=2, cpu=TEST_CPU).per_s)
+        figures.rate["wrk"].append(wrk(port, "1024", seconds=2, cpu=TEST_CPU).per_s)
 
     def vegeta() -> None:
         figures.rate["vegeta"].append(clients.vegeta(port, rate=0, seconds=2, folder=folder))
@@ -72,6 +75,7 @@ def throughput(figures: Figures, port: int, folder: Path, number: int) -> None:
         figures.cpu["aiohttp client"].append(cpu)
 
     figures.attempt(OURS, lambda: ours(OURS, masked=True, shots=4))
+    figures.attempt(SAME, lambda: ours(SAME, masked=True, shots=4, same=True))
     figures.attempt("wrk", wrk_)
     figures.attempt(ONE_SHOT, lambda: ours(ONE_SHOT, masked=True, shots=1))
     if find("vegeta"):
@@ -127,7 +131,7 @@ def table(rounds: int = 5) -> Table:
                 throughput(figures, port, folder, number)
             lateness(figures, folder, number)
     best, late = median(figures.rate[OURS]), median(figures.p99[ONE_SHOT])
-    for client in (OURS, ONE_SHOT, BARE, "wrk", "vegeta", "GoReplay", "aiohttp client"):
+    for client in (OURS, SAME, ONE_SHOT, BARE, "wrk", "vegeta", "GoReplay", "aiohttp client"):
         program = {"vegeta": "vegeta", "GoReplay": "goreplay"}.get(client)
         if client in figures.failed or (program and not find(program)):
             why = figures.failed.get(client) or f"not here: {how(program or '')}"
@@ -157,8 +161,8 @@ def notes(figures: Figures) -> list[str]:
         )
     return [
         *said,
-        "echolane fires distinct requests through the whole replayer: plan read from the journal, answers kept, observed and written to the journal; wrk repeats one request and keeps nothing",
-        "the target answers every request with the same body, which the masker recognises; answers that are all different cost masking each (table 3, last column) on top",
+        "echolane fires distinct requests through the whole replayer: plan read from the journal, answers kept, observed and written to the journal; wrk asks for the same paths, without a number of their own, and keeps nothing",
+        f"the target gives everybody distinct answers in a circle of {count(1024):,}, more than the masker remembers; {SAME}: it remembers",
         "vegeta and GoReplay fire distinct requests too (GOMAXPROCS=1; GoReplay with --input-file-read-depth 200000 and 64 workers, its req/s told by the sink); target for the others: nginx on the other core",
         "lateness at arrival: the n-th arrival at an independent sink against n / rate after the start that makes the least late one on time, the same for every client",
     ]

@@ -19,12 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from bench import pool
 from bench.peers import find
 
 TICKS = os.sysconf("SC_CLK_TCK")
 START_WAIT_S = 60.0
 STOP_WAIT_S = 40.0
-SIZES = {"1 KB": "/1024.json", "10 KB": "/10240.json"}
+SIZES = {"1 KB": "1024", "10 KB": "10240"}
+"""Kinds of answers in the pool (:mod:`bench.pool`)."""
 LOAD_CPU, TEST_CPU = 0, 1
 """Load generators and upstreams have one core, what is measured the other, so that neither takes the other's time."""
 
@@ -131,23 +133,18 @@ def running(
 
 
 def nginx(folder: Path, port: int, upstream: int | None = None, *, other: int | None = None) -> list[str]:
-    """Nginx with one worker: static bodies of 1 KB and 10 KB, or a proxy before ``upstream``.
+    """Nginx with one worker: the pool's answers as files, or a proxy before ``upstream``.
 
-    On the port ``other`` the same bodies are served, but for ``/changed.json``, in which one field differs.
+    On the port ``other`` the same answers are served, but for those under ``/changed``, in which one field differs.
     """
-    for name, price in (("one", "12.5"), ("two", "13.5")):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        for file, size in (("1024", 1024), ("10240", 10240), ("changed", 1024)):
-            item = '"name": "an item of the list", "price": 12.5, "tags": ["a", "b"]}'
-            items = [f'{{"id": {n}, {item}' for n in range(10000, 10000 + (size - 80) // (len(item) + 15))]
-            total = price if file == "changed" else "12.5"
-            text = f'{{"total": {total}, "items": [{",".join(items)}]}}'
-            (folder / name / f"{file}.json").write_text(text.ljust(size))
-            os.utime(folder / name / f"{file}.json", (1_790_000_000, 1_790_000_000))  # one validator on both sides
+    folder.mkdir(parents=True, exist_ok=True)
+    if upstream is None:
+        for name, total in zip(("one", "two") if other else ("one",), pool.TOTALS, strict=False):
+            pool.write(folder / name, total)
     files = "root {root}; default_type application/json;"
     proxy = "proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection '';"
     place = files.format(root=folder / "one") if upstream is None else proxy
-    pool = f"upstream up {{ server 127.0.0.1:{upstream}; keepalive 64; }}" if upstream else ""
+    up = f"upstream up {{ server 127.0.0.1:{upstream}; keepalive 64; }}" if upstream else ""
     second = ""
     if other:
         second = f"server {{ listen 127.0.0.1:{other}; location / {{ {files.format(root=folder / 'two')} }} }}"
@@ -157,7 +154,7 @@ def nginx(folder: Path, port: int, upstream: int | None = None, *, other: int | 
     (folder / "nginx.conf").write_text(
         f"worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;\n"
         f"events {{ worker_connections 4096; }}\n"
-        f"http {{ access_log off; keepalive_requests 100000000; open_file_cache max=10; {pool} {scratch}\n"
+        f"http {{ access_log off; keepalive_requests 100000000; open_file_cache max=100000; {up} {scratch}\n"
         f"server {{ listen 127.0.0.1:{port}; location / {{ {place} }} }} {second} }}\n"
     )
     return [find("nginx") or "nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
@@ -173,17 +170,16 @@ class Load:
     errors: int
 
 
-def wrk(port: int, path: str, *, seconds: int, connections: int = 64, cpu: int | None = LOAD_CPU) -> Load:
-    """Load from wrk on one core, for whole seconds: it knows no others."""
-    command = [
-        find("wrk") or "wrk",
-        "-t1",
-        f"-c{connections}",
-        f"-d{seconds}s",
-        "--latency",
-        f"http://127.0.0.1:{port}{path}",
-    ]
-    done = subprocess.run([*pinned(cpu), *command], capture_output=True, text=True, check=False, timeout=seconds + 30)
+def wrk(
+    port: int, kind: str, *, seconds: int, connections: int = 64, cpu: int | None = LOAD_CPU, same: bool = False
+) -> Load:
+    """Load from wrk on one core, for whole seconds: it knows no others. All answers of a kind in a circle, or the same one."""
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(pool.script(kind, same=same))
+        script.flush()
+        command = [find("wrk") or "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script.name]
+        command = [*pinned(cpu), *command, f"http://127.0.0.1:{port}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 30)
     counted = re.search(r"(\d+) requests in", done.stdout)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
     if done.returncode or not counted or not rate:

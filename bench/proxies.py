@@ -45,6 +45,8 @@ TAP = """          - name: envoy.filters.http.tap
                   match: { any_match: true }
                   output_config: { sinks: [{ format: JSON_BODY_AS_BYTES, file_per_tap: { path_prefix: PREFIX } }] }
 """
+SAME = "echolane, one answer again and again"
+"""What it costs when nothing new comes: every body is remembered."""
 GOR_REQUEST = re.compile(rb"(?:^|\n)1 [0-9a-f]{24} \d+ \d+\n")
 _READ_FLOWS = "import sys; from mitmproxy.io import FlowReader; print(sum(1 for _ in FlowReader(open(sys.argv[1], 'rb')).stream()))"
 
@@ -61,6 +63,13 @@ class Proxy:
     stop: int = signal.SIGTERM
     passive: bool = False
     """Listens beside the traffic instead of carrying it."""
+    same: bool = False
+    """Is given one answer again and again, which the masker remembers."""
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is Echolane."""
+        return self.recorded is our_record
 
     @property
     def lacking(self) -> str:
@@ -73,6 +82,7 @@ def proxies() -> list[Proxy]:
     return [
         Proxy("direct"),
         Proxy("echolane", _ours, our_record, stop=signal.SIGINT),
+        Proxy(SAME, _ours, our_record, stop=signal.SIGINT, same=True),
         Proxy(
             "nginx (records nothing)", lambda folder, port, upstream: nginx(folder / "n", port, upstream), None, "nginx"
         ),

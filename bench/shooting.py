@@ -1,7 +1,7 @@
-"""Our replayer in a process of its own, as table 2 measures it: ``python -m bench.shooting PORT HOME EXCHANGES RATE MASKED SHOTS``.
+"""Our replayer in a process of its own, as table 2 measures it: ``python -m bench.shooting PORT HOME EXCHANGES RATE MASKED SHOTS SAME``.
 
 A plan of distinct requests is in the journal beforehand; read, prepare, fire, keep, observe and write are timed. With ``MASKED`` every
-answer goes through the masker as in ``echolane run``. With four shots each exchange goes to the target four times, as ``run`` fires it at base,
+answer goes through the masker as in ``echolane run``; answers are distinct (:mod:`bench.pool`), with ``SAME`` all one. With four shots each exchange goes to the target four times, as ``run`` fires it at base,
 branch and their controls: then one plan item, one observation and one masking (when the answers are the same bytes) serve four requests.
 """
 
@@ -15,16 +15,24 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench import pool
 from bench.parts import TEST_CPU, pinned
 
 PER_FRAME = 64
 
 
 def shoot(
-    port: int, folder: Path, *, exchanges: int, rate: float = 0.0, masked: bool = True, shots: int = 1
+    port: int,
+    folder: Path,
+    *,
+    exchanges: int,
+    rate: float = 0.0,
+    masked: bool = True,
+    shots: int = 1,
+    same: bool = False,
 ) -> dict[str, float]:
     """Fire from a fresh process on one core; its figures."""
-    arguments = [str(port), str(folder), str(exchanges), str(rate), str(int(masked)), str(shots)]
+    arguments = [str(port), str(folder), str(exchanges), str(rate), str(int(masked)), str(shots), str(int(same))]
     done = subprocess.run(
         [*pinned(TEST_CPU), sys.executable, "-m", "bench.shooting", *arguments],
         capture_output=True,
@@ -37,7 +45,7 @@ def shoot(
     return json.loads(done.stdout)
 
 
-def plan(folder: Path, exchanges: int, rate: float) -> tuple[object, str]:
+def plan(folder: Path, exchanges: int, rate: float, *, same: bool) -> tuple[object, str]:
     """A journal with the work of a run; the journal and the run."""
     from echolane import ids
     from echolane.exchange import Exchange, Request, WorkItem
@@ -51,14 +59,16 @@ def plan(folder: Path, exchanges: int, rate: float) -> tuple[object, str]:
     for begin in range(0, exchanges, PER_FRAME):
         items: list[WorkItem] = []
         for n in range(begin, min(begin + PER_FRAME, exchanges)):
-            request = Request("GET", "http", "shop", f"/1024.json?n={n}", "1.1", headers)
+            request = Request("GET", "http", "shop", f"{pool.path('1024', 0 if same else n)}?n={n}", "1.1", headers)
             exchange = Exchange(ids.uuid7(n), "bench", "a", 1, n, f"{n % 5000:016x}", n, 1000, request)
-            items.append(WorkItem(n, int(n * 1e9 / rate) if rate else 0, "GET /{id}.json", [], exchange))
+            items.append(WorkItem(n, int(n * 1e9 / rate) if rate else 0, "GET /1024/{id}.json", [], exchange))
         journal.append(f"work.{run}", 0, [encode_frame(items, kind=WORK, partition=0, first_ns=0, last_ns=0)])
     return journal, run
 
 
-def fire(port: int, folder: Path, exchanges: int, rate: float, masked: bool, shots: int) -> dict[str, float]:
+def fire(
+    port: int, folder: Path, exchanges: int, rate: float, masked: bool, shots: int, *, same: bool
+) -> dict[str, float]:
     """Plan and fire."""
     from echolane import service
     from echolane.exchange import Response
@@ -67,7 +77,7 @@ def fire(port: int, folder: Path, exchanges: int, rate: float, masked: bool, sho
     from replayer.options import ReplayOptions
     from replayer.targets import Target, resolve
 
-    journal, run = plan(folder, exchanges, rate)
+    journal, run = plan(folder, exchanges, rate, same=same)
     masker = Masker(b"m" * 32)
 
     def mask(response: Response, secrets: Sequence[bytes]) -> Response:
@@ -92,5 +102,9 @@ def fire(port: int, folder: Path, exchanges: int, rate: float, masked: bool, sho
 
 
 if __name__ == "__main__":
-    port, folder, exchanges, rate, masked, shots = sys.argv[1:]
-    print(json.dumps(fire(int(port), Path(folder), int(exchanges), float(rate), masked == "1", int(shots))))
+    port, folder, exchanges, rate, masked, shots, same = sys.argv[1:]
+    print(
+        json.dumps(
+            fire(int(port), Path(folder), int(exchanges), float(rate), masked == "1", int(shots), same=same == "1")
+        )
+    )

@@ -9,29 +9,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import re
 import signal
 import sys
 import tempfile
 import time
 from array import array
 from collections.abc import Generator, Sequence
+from typing import ClassVar
 
 import uvloop
 
+from bench import pool
 from bench.parts import LOAD_CPU, running
 from bench.ports import free_port
 
-BODY = b'{"id": 12345, "name": "an item of the list", "price": 12.5}'.ljust(1024)
-ANSWER = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Mon, 23 Nov 2026 10:00:00 GMT\r\nContent-Length: %d\r\n\r\n%s"
-    % (len(BODY), BODY)
-)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Mon, 23 Nov 2026 10:00:00 GMT\r\nContent-Length: 1024\r\n\r\n"
+NUMBER = re.compile(rb"[?&]n=(\d+) HTTP/1.1\r\n")
+"""A request that has a number gets the pool's answer to it, the same from every sink."""
 
 
 class Sink(asyncio.Protocol):
     """One connection; requests have no bodies."""
 
     arrivals = array("q")
+    answers: ClassVar[list[bytes]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client."""
@@ -44,7 +46,11 @@ class Sink(asyncio.Protocol):
         count = data.count(b"\r\n\r\n")
         if count:
             self.arrivals.extend([now] * count)
-            self.transport.write(ANSWER * count)
+            numbers = NUMBER.findall(data)
+            if len(numbers) < count:
+                numbers = [b"0"] * count
+            answers = self.answers
+            self.transport.write(b"".join([answers[int(number) % len(answers)] for number in numbers[:count]]))
         self.rest = b"" if data.endswith(b"\r\n\r\n") else data[data.rfind(b"\r\n\r\n") + 4 :] if count else data
 
 
@@ -52,6 +58,7 @@ async def serve(port: int) -> None:
     """Serve until SIGTERM, then print."""
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
+    Sink.answers = [HEAD + pool.body(1024, number).encode() for number in range(pool.count(1024))]
     loop.add_signal_handler(signal.SIGTERM, over.set)
     gc.disable()
     server = await loop.create_server(Sink, "127.0.0.1", port, backlog=1024)

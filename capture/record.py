@@ -51,8 +51,8 @@ BACKLOG = 4096
 """Connections the kernel completes for us while we are busy; net.core.somaxconn may make it less."""
 
 
-def record(home: Home, name: str, listen: tuple[str, int], upstream: str, settings: Settings) -> int:
-    """Record until SIGINT or SIGTERM; 0 when drained. Raises UsageError or HomeError before anything is accepted."""
+def record(home: Home, name: str, listen: tuple[str, int], upstream: str, settings: Settings) -> Counts:
+    """Record until SIGINT or SIGTERM; the ledger when drained. Raises UsageError or HomeError before anything is accepted."""
     address = upstream_address(upstream)
     load_seal_keys(home.keys, os.environ)
     load_mark_key(home.keys, os.environ)
@@ -65,7 +65,7 @@ def record(home: Home, name: str, listen: tuple[str, int], upstream: str, settin
     say(f"recorded {name}: {ledger_line(counts)}")
     for wrong in capture_identities(counts):
         say(f"the ledger does not balance: {wrong}")
-    return 0
+    return counts
 
 
 def prepared(home: Home, name: str, settings: Settings) -> int:

@@ -27,7 +27,9 @@ _NOTES = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="HAR or GoReplay files; .gz is unpacked")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="HAR or GoReplay files; .gz and .zhar are unpacked"
+    )
     parser.add_argument("--service", required=True, metavar="NAME", help="whose traffic it is (a DNS label)")
     parser.add_argument("--format", choices=FORMATS, help="what the files are (default: by name, then by content)")
     parser.add_argument("--no-seal", action="store_true", help="drop the originals of masked values for good")

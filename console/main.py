@@ -20,7 +20,7 @@ from typing import NoReturn
 from console import first_process
 from console.escapes import terminal
 from echolane import __version__
-from echolane.errors import EXIT_INTERRUPTED, EcholaneError, HomeError, UsageError, unwritable
+from echolane.errors import EXIT_INTERRUPTED, EcholaneError, HomeError, UsageError, denied, unwritable
 from echolane.store import QueryError
 
 COMMANDS = {
@@ -72,6 +72,8 @@ WITH_JOURNAL = frozenset(
 """Commands that open the journal, or tell where it is."""
 DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG))
 """What a disk says that takes no more."""
+DENIED = frozenset((errno.EACCES, errno.EPERM))
+"""What the system says of a file that this user may not use."""
 EXAMPLES = """examples:
   echolane record --service shop --listen 127.0.0.1:8080 --upstream http://127.0.0.1:8000
   echolane run --service shop --base http://127.0.0.1:8001 --branch http://127.0.0.1:8002 --html verdict.html
@@ -186,12 +188,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:
-        # Doors translate what they meet; a disk that fills up can be met anywhere. Anything else is a fault of ours, told whole.
-        if error.errno not in DISK:
+        # Doors translate what they meet; a disk that fills up, or a file that is another user's, can be met anywhere.
+        # Anything else is a fault of ours, told whole.
+        if error.errno in DENIED and error.filename:
+            said = denied(error)
+        elif error.errno in DISK:
+            said = unwritable(f"`{error.filename}`" if error.filename else "the disk", error)
+        else:
             raise
-        full = unwritable(f"`{error.filename}`" if error.filename else "the disk", error)
-        say_error(full)
-        return full.exit_code
+        say_error(said)
+        return said.exit_code
     return int(code)
 
 

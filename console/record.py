@@ -6,6 +6,7 @@ import argparse
 
 from capture.record import record
 from console.flags import host_port, http_url, service_name
+from console.output import put
 from console.surroundings import home_of, settings_of
 
 
@@ -19,6 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-seal", action="store_true", help="drop the originals of masked values for good instead of sealing them"
     )
+    parser.add_argument("--json", action="store_true", help="print the ledger as JSON on stdout at the end")
     parser.epilog = "Ctrl-C or SIGTERM drains, prints the ledger and exits 0."
 
 
@@ -27,4 +29,7 @@ def execute(args: argparse.Namespace) -> int:
     service, listen = service_name(args.service), host_port(args.listen)
     upstream = http_url(args.upstream, "--upstream")
     settings = settings_of(args, seal=False if args.no_seal else None)
-    return record(home_of(args), service, listen, upstream, settings)
+    counts = record(home_of(args), service, listen, upstream, settings)
+    if args.json:
+        put({"service": service, "counts": counts})
+    return 0

@@ -49,6 +49,13 @@ def unwritable(what: str, error: OSError) -> HomeError:
     return HomeError(f"{what} cannot be written: {error.strerror}; free space, or give another home with --home")
 
 
+def denied(error: OSError) -> HomeError:
+    """What a file of the home that this user may not use means for him."""
+    return HomeError(
+        f"`{error.filename}` cannot be used by this user: {error.strerror}; change its owner, or give another home with --home"
+    )
+
+
 class JournalFull(HomeError):  # noqa: N818 - the word of the design
     """There is no room left for the journal; what was acknowledged stays readable."""
 

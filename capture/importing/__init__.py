@@ -3,7 +3,7 @@
 Floor plan::
 
     __init__.py    import_files: which format, prove every file, then store (the way in)
-    material.py    what every format hands over; files that may be packed
+    material.py    what every format hands over         packed.py      files that are packed
     har.py         a HAR in two passes          splitting.py   where its entries are
     entry.py       one entry as an exchange     payload.py     its bodies
     gor.py         GoReplay's records
@@ -29,7 +29,8 @@ from capture.filters import Filters
 from capture.importing.entry import Limits
 from capture.importing.gor import META, GorSource
 from capture.importing.har import HarSource
-from capture.importing.material import UNPARSEABLE, Imported, Source, head_of
+from capture.importing.material import UNPARSEABLE, Imported, Source
+from capture.importing.packed import head_of
 from capture.storing import Identity, Storing
 from echolane import ids, log
 from echolane.errors import HomeError, Inconclusive, JournalFull, UsageError
@@ -45,7 +46,7 @@ from echolane.settings import Settings
 __all__ = ["FORMATS", "ImportSummary", "format_of", "import_files"]
 
 FORMATS = ("har", "gor")
-_NAMES = re.compile(r"\.(har|gor)(?:\.gz)?$", re.IGNORECASE)
+_NAMES = re.compile(r"\.(?:z(?=har))?(har|gor)(?:\.gz)?$", re.IGNORECASE)
 
 
 class ImportSummary(NamedTuple):

@@ -27,8 +27,8 @@ from capture.importing.material import (
     UNPARSEABLE,
     WEBSOCKET,
     Imported,
-    open_plain,
 )
+from capture.importing.packed import open_plain
 from capture.parsing import request_of, response_of
 from echolane.errors import UsageError
 

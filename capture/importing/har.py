@@ -16,7 +16,8 @@ from typing import Any, cast
 import orjson
 
 from capture.importing.entry import Limits, exchange_of, time_ns
-from capture.importing.material import EXCHANGES_MAX, PIECE_BYTES, UNPARSEABLE, Imported, open_plain
+from capture.importing.material import EXCHANGES_MAX, UNPARSEABLE, Imported
+from capture.importing.packed import PIECE_BYTES, open_plain
 from capture.importing.splitting import Broken, Element, Splitter
 from echolane import log
 from echolane.errors import UsageError

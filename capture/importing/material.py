@@ -1,27 +1,19 @@
-"""What every importer hands over, whatever its format: exchanges, the reasons why others are left out, and readable files."""
+"""What every importer hands over, whatever its format: exchanges and the reasons why others are left out."""
 
 from __future__ import annotations
 
-import gzip
-import tempfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
-from typing import IO, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from echolane.errors import UsageError
 from echolane.exchange import Request, Response
 
-PIECE_BYTES = 1024 * 1024
-"""How much of a file is read at a time."""
 EXCHANGES_MAX = 5_000_000
 """Of one import: what is remembered of each between the two passes costs some 60 bytes."""
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 """One message; what is kept of it is at most a few MiB."""
 HEAD_BYTES_MAX = 256 * 1024
 """Of a request line and its headers, as at the relay."""
-GZIP = b"\x1f\x8b"
 
 WEBSOCKET, NOT_HTTP, UNPARSEABLE, TOO_LARGE = "websocket", "not-http", "unparseable", "too-large"
 """Why an exchange of a file is not stored; further reasons are those of :mod:`capture.storing`."""
@@ -56,50 +48,3 @@ class Source(Protocol):
     def close(self) -> None:
         """Let go of the file."""
         ...
-
-
-def open_plain(path: Path) -> IO[bytes]:
-    """The file, unpacked when it is gzip (of any number of members); UsageError when it cannot be read."""
-    try:
-        file = path.open("rb")
-        packed = file.read(2) == GZIP
-        file.seek(0)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    if not packed:
-        return file
-    # Two passes and entries in another order than written: both need a file that can be read at any place.
-    plain = tempfile.TemporaryFile(prefix="echolane-import-")  # noqa: SIM115 - given to the caller
-    with file, gzip.GzipFile(fileobj=file) as unpacked:
-        size = 0
-        try:
-            while piece := unpacked.read(PIECE_BYTES):
-                plain.write(piece)
-                size += len(piece)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            plain.close()
-            raise UsageError(
-                f"{path}: its gzip stream is damaged or cut after {size} unpacked bytes; unpack what is whole"
-                f" with `zcat {path.name} > FILE` and import that, or copy the file again"
-            ) from error
-        except OSError as error:
-            plain.close()
-            raise UsageError(f"{path} cannot be unpacked: {error.strerror or error}") from error
-    plain.seek(0)
-    return plain
-
-
-def head_of(path: Path, size: int = 512) -> bytes:
-    """The first bytes of a file, unpacked; fewer when it is shorter or damaged."""
-    try:
-        with path.open("rb") as file:
-            packed = file.read(2) == GZIP
-            file.seek(0)
-            if not packed:
-                return file.read(size)
-            with gzip.GzipFile(fileobj=file) as unpacked:
-                return unpacked.read(size)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        return b""
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
