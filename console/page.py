@@ -30,7 +30,9 @@ MANY = 20
 MISSES_MAX = 40
 """Samples in a row that no longer fit before we stop trying: laying out what is then thrown away takes time."""
 VIEW_MISSES_MAX = 5
-"""The same for views, each of which is compared anew: some 50 ms where values are long."""
+"""The same for views, each of which is compared anew: up to 0.3 s where values are long."""
+VIEWED_MAX = 1_000_000
+"""Characters of values that are compared for the views of one page: thirty pairs of the longest, some seconds at worst."""
 INTROS = {
     "groups": "What the branch changed: it differs from base more than either version differs from itself.",
     "undecided": "These differ more often than the controls do, but not often enough to be sure.",
@@ -122,14 +124,16 @@ def _fill_samples(parts: list[Part], room: int, run: str) -> None:
 
 def _fill_views(parts: list[Part], room: int) -> None:
     """What is left of the room goes to other views of the samples, which show nothing that the samples do not."""
-    misses = 0
+    misses, work = 0, VIEWED_MAX
     for rank in range(words.SAMPLES_MAX):
         for part in parts:
             for index, shown in enumerate(part.samples):
                 if rank >= len(shown) or misses >= VIEW_MISSES_MAX:
                     continue
                 one = words.samples(part.findings[index])[rank]
-                views = of_values(text_of(one, "base"), text_of(one, "branch"))
+                base, branch = text_of(one, "base"), text_of(one, "branch")
+                work -= len(base or "") + len(branch or "")
+                views = of_values(base, branch) if work >= 0 else ""
                 if size(views) <= room:
                     room -= size(views)
                     shown[rank] += views

@@ -72,11 +72,12 @@ def _views(one: Source, two: Source, note: str) -> str:
     old, new = tree(one.text, cut=one.cut), tree(two.text, cut=two.cut)
     json = old is not None and new is not None and bool(old.kind or new.kind)
     texts = _laid_out(one.text, two.text) if json else (one.text, two.text)
-    if not any("\n" in text for text in texts):
+    lined = any("\n" in text for text in texts)
+    if not lined and not (json and max(map(len, texts)) > INLINE_MAX):
         return ""  # a line against a line: two columns show all of it
     cut = " and ".join(name for name, side in (("base", one), ("branch", two)) if side.cut)
     said = _note(f"Only the beginning is kept of {cut}." if cut else "") + _note(note)
-    views = _view("Unified", said, _lines(*texts, cut))
+    views = _view("Unified", said, _lines(*texts, cut)) if lined else ""
     if json and old is not None and new is not None:
         views += _view("Tree", said, _Tree().all(compared(old, new)))
     return f'<div class="views">{views}</div>'

@@ -238,6 +238,16 @@ def test_views_are_bounded_in_size_and_depth(base: str, branch: str) -> None:
     assert len(shown) < 600_000
 
 
+def test_json_that_would_be_all_indentation_has_its_tree_alone() -> None:
+    """Laid out it would grow more than fourfold, so it is a line against a line; its tree says what changed."""
+    base, branch = (json.dumps({"a": [{"b": [{"c": [number] * 20}] * 5}] * 20}) for number in (0, 1))
+    shown = of_values(base, branch)
+
+    assert "<summary>Unified</summary>" not in shown
+    assert "~ <del>0</del> <ins>1</ins>" in shown
+    assert "more places are left out here" in shown
+
+
 def test_what_is_left_out_is_counted() -> None:
     """Lines and places beyond the bounds are told by their number."""
     base, branch = json.dumps([1] * 3_000), json.dumps([2] * 3_000)
@@ -291,7 +301,11 @@ def test_a_page_gives_samples_its_room_before_views(fail: dict[str, Any], monkey
     bare = len(re.sub(r'<div class="views">.*?</div></details></div>', "", whole, flags=re.DOTALL).encode())
     monkeypatch.setattr(page, "PAGE_BYTES", bare + 200)
     small = render_page(fail)
+    monkeypatch.undo()
+    monkeypatch.setattr(page, "VIEWED_MAX", 3 * len(one["base"]))
+    some = render_page(fail)
 
+    assert some.count('<div class="views">') == 1
     assert whole.count('<div class="views">') == 2
     assert small.count('<div class="views">') == 0
     assert small.count('class="sample') == whole.count('class="sample') > 3
