@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from differ.relating import related
 from differ.result import Sample, Wanted, finding_json, wanted_of
 from tests.differ.test_renaming import Document, answer, fresh
 from tests.differ.test_renaming_judged import row
+from tests.differ.test_spread import answer as in_json, closed
 
 SEEN = {f"GET /{name}": Observed(100, 100, 100) for name in "xyz"}
 Exchange = tuple[str, Document, Document]
@@ -184,3 +186,14 @@ def test_where_a_whole_document_changed_it_stays_one_finding() -> None:
     mixed = [("x", {**old, "stock": 3, "name": "a"}, {"amount": 10, "vat": 2, "stock": 4, "name": "b"})]
     assert list(told(mixed)) == [("body:$", "value")]
     assert list(told([("x", old, {"amount": 10, "vat": 2})])) == [("body:$", "renamed")]
+
+
+def test_a_close_reads_it_from_the_store(tmp_path: Path) -> None:
+    """Digests come back from the store as they were written, samples say both values, and an endpoint that kept the old name is an exception."""
+    both = in_json({"id": 7, "price": 10.5}), in_json({"id": 7, "amount": 10.5})
+    result = closed(tmp_path, {"GET /x": both, "GET /y": both, "GET /kept": (both[0], both[0])})
+    (found,) = result["groups"]
+
+    assert (found["kind"], found["endpoints"], found["differing"]) == ("renamed", 2, 4)
+    assert {(one["base"], one["branch"]) for one in found["samples"]} == {("10.5", "10.5")}
+    assert found["exceptions"] == ["GET /kept"]
