@@ -24,12 +24,12 @@ from pathlib import Path
 import msgspec
 import orjson
 
-from console.api.turns import Claim, Wait, claim_of_flags, claim_of_spec, turns
+from console.api.claims import claim_of
+from console.api.turns import Claim, Wait, turns
 from echolane import log
 from echolane.errors import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_UNAVAILABLE, HomeError
 from echolane.home import Home
 from echolane.lease import is_held, tell_holder
-from echolane.runspec import RunSpec
 from echolane.store import Store
 from echolane.store.versions import version_after
 from echolane.tracing import handed_on, here
@@ -38,6 +38,8 @@ from echolane.whole import write_whole
 LOOK_S = 0.5
 GRACE_S = 30.0
 """A run that is told to end closes what it has: seconds. One that does not is killed, and can be gone on with."""
+AWAY_S = 5.0
+"""Between two looks whether a store or a disk that was away takes again what a run came to."""
 KEYS_MAX = 100_000
 """Idempotency keys that are remembered, the newest: weeks of a busy server, some 20 MB."""
 SAID_BYTES = 64 * 1024
@@ -126,16 +128,9 @@ class Launcher:
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 
-    def waits_for(self, run: str) -> str:
-        """What a queued run waits for, beside its turn, in a line; empty for nothing. Reads a file."""
-        wait = self._waits.get(run)
-        if wait is None:
-            return ""
-        asked, other = self.find(run), self.find(wait.run)
-        own = asked is not None and other is not None and asked.service == other.service
-        # Who sees this run need not see those of another service.
-        who = f"run {wait.run}" if own else "a run of another service"
-        return f"waits for {who}: both fire at {wait.place}, and at least one of them writes"
+    def wait_of(self, run: str) -> Wait | None:
+        """What a queued run waits for, beside its turn."""
+        return self._waits.get(run)
 
     async def ask(self, asked: Asked) -> None:
         """Take a run into the queue; it is kept when this returns. QueueFull where too many wait."""
@@ -213,7 +208,7 @@ class Launcher:
 
     async def _seen_through(self, asked: Asked, stop: asyncio.Event) -> None:
         """One run from its start to its end."""
-        asked.state = RUNNING
+        asked.state, code = RUNNING, EXIT_INTERRUPTED
         try:
             await asyncio.to_thread(self._keep, asked, row=False)
             child = await self._started(asked)
@@ -222,14 +217,28 @@ class Launcher:
             await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
             again = child.returncode is None and await self._let_go(asked, child)
-            await self._concluded(asked, await waiting, again=again)
-        except (HomeError, OSError) as error:  # the store or the disk is away: the run is taken up by the next server
+            code = await waiting
+            await self._concluded(asked, code, again=again)
+        except (HomeError, OSError) as error:
             log.event("run.lost", run=asked.run, error=str(error))
+            await self._concluded_late(asked, code, stop)
         finally:
             self._going.pop(asked.run, None)
             self._children.pop(asked.run, None)
             self._told.discard(asked.run)
             self._changed.set()
+
+    async def _concluded_late(self, asked: Asked, code: int, stop: asyncio.Event) -> None:
+        """What a run came to, once store and disk take it; one that came to nothing is done again. With a stop the next server does."""
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(AWAY_S):
+                    await stop.wait()
+            with contextlib.suppress(HomeError, OSError):
+                await self._concluded(asked, code, again=asked.run not in self._told)
+                if asked.state == QUEUED and not stop.is_set():
+                    self._queue.appendleft(asked)  # without a pause before who calls this lets go of it
+                return
 
     async def _started(self, asked: Asked) -> asyncio.subprocess.Process:
         first = [] if asked.words[:1] == ["--resume"] else [f"--run-id={asked.run}", f"--service={asked.service}"]
@@ -338,17 +347,7 @@ class Launcher:
                 del self._keys[next(iter(self._keys))]
 
     def _claim(self, asked: Asked) -> None:
-        """Look up where it fires: in its flags, and of a run that is gone on with in what it was begun with."""
-        if asked.claim is None and asked.words[:1] == ["--resume"]:
-            rows = self._store.query("SELECT spec FROM runs_v WHERE run = {run:String}", {"run": asked.run})
-            text = str(rows[0]["spec"]) if rows else ""
-            asked.claim = Claim()
-            with contextlib.suppress(
-                msgspec.DecodeError
-            ):  # none, or of another version: its process says so and fires nothing
-                asked.claim = claim_of_spec(msgspec.json.decode(text, type=RunSpec))
-        elif asked.claim is None:
-            asked.claim = claim_of_flags(asked.words)
+        asked.claim = asked.claim or claim_of(self._store, asked.run, asked.words)
 
     def _keep(self, asked: Asked, *, row: bool) -> None:
         write_whole(self._file(asked.run), msgspec.json.encode(asked))

@@ -210,7 +210,11 @@ def state_told(site: Site, run: Run) -> RunState:
 def _said(site: Site, run: Run, asked: Asked | None) -> str | None:
     """Of a run that waits, for whom; of one that is over, why it came to nothing."""
     if run.state == "queued":
-        return site.launcher.waits_for(run.id) or None
+        wait = site.launcher.wait_of(run.id)
+        other = site.launcher.find(wait.run) if wait else None
+        # Who sees this run need not see those of another service.
+        who = f"run {other.run}" if other and other.service == run.service else "a run of another service"
+        return f"waits for {who}: both fire at {wait.place}, and at least one of them writes" if wait else None
     return (asked.said or None) if asked and not run.goes_on else None
 
 

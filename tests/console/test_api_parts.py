@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from hypothesis import given, strategies as st
 
-from console.api import targets
+from console.api import launching, targets
 from console.api.access import ROLES, TokenBook
 from console.api.audit import Audit
 from console.api.connections import Patience, busy
@@ -299,6 +299,49 @@ def test_a_run_is_begun_when_it_is_kept_and_not_before(home: Home, monkeypatch: 
 
     asyncio.run(scene())
     assert begun == ["r1"]
+
+
+def test_a_run_whose_store_is_away_at_its_end_is_done_when_it_is_back(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not left as running until somebody starts the server again; one that was cancelled meanwhile is not done again."""
+    away, begun, refused = threading.Event(), list[str](), list[object]()
+    monkeypatch.setattr(launching, "AWAY_S", 0.05)
+
+    class Store(SlowStore):
+        def query(self, *_: object) -> list[dict[str, object]]:
+            if away.is_set():
+                refused.append(1)
+                raise HomeError("the store does not answer")
+            return []
+
+    async def started(asked: Asked) -> asyncio.subprocess.Process:
+        begun.append(asked.run)
+        return await asyncio.create_subprocess_exec("sleep", "0" if len(begun) > 2 else "300")
+
+    async def scene() -> None:
+        store, stop = Store(), asyncio.Event()
+        store.go.set()
+        launcher = Launcher(home, store, [], 2, 4)  # type: ignore[arg-type] - what is asked of a store
+        monkeypatch.setattr(launcher, "_started", started)
+        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+            tasks.create_task(launcher.work(stop))
+            for run in ("r1", "r2"):
+                await launcher.ask(Asked(run, "shop", "me", 1, []))
+            while len(launcher._children) < 2:  # noqa: ASYNC110 - what it keeps
+                await asyncio.sleep(0.01)
+            away.set()
+            assert await launcher.cancel("r2")
+            launcher._children["r1"].kill()
+            while len(refused) < 6:  # noqa: ASYNC110 - what each was told, also when it asked again
+                await asyncio.sleep(0.01)
+            away.clear()
+            while {one.state for run in ("r1", "r2") if (one := launcher.find(run))} != {"ended"}:  # noqa: ASYNC110 - files
+                await asyncio.sleep(0.01)
+            stop.set()
+
+    asyncio.run(scene())
+    assert begun == ["r1", "r2", "r1"]
 
 
 def test_more_targets_than_are_taken_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
