@@ -264,9 +264,9 @@ class SlowStore:
         """Wait for the word."""
         assert self.go.wait(30)
 
-    def query(self, *_: object) -> list[dict[str, object]]:
+    def query(self, sql: str, *_: object) -> list[dict[str, object]]:
         """Nothing."""
-        return []
+        return [{"last": 0}] if "max(version)" in sql else []
 
 
 def test_a_run_is_begun_when_it_is_kept_and_not_before(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

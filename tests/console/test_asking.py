@@ -31,7 +31,7 @@ class Rows:
 
     def query(self, _query: str, _parameters: Any = None) -> list[dict[str, Any]]:
         """No rows."""
-        return [{"n": 0}]
+        return [{"n": 0, "last": 0}]
 
     def insert(self, table: str, columns: dict[str, list[Any]]) -> None:
         """Note the state of the run."""

@@ -17,6 +17,8 @@ from tests.waiting import wait_until
 COUNT, RATE_PER_S = 120, 10
 JUMP_AT = 20
 """Most of the run is still to come."""
+CALM_S = 9.0
+"""A lease that does not end while a busy machine lets its holder wait: nothing comes twice."""
 
 
 @pytest.mark.parametrize("hours", [1, -1])
@@ -26,7 +28,7 @@ def test_a_run_keeps_its_schedule_and_its_account_when_the_clock_is_set(
 ) -> None:
     """An hour forward or back in the middle: none comes early, none waits for the clock, each is fired and compared once, the result stands."""
     clock = WallClock(world.folder, lacking)
-    stage = Stage(world, COUNT, 12)
+    stage = Stage(world, COUNT, 12, lease_s=CALM_S)
     world.environ |= clock.environ
     if workers == "shared":
         for role in ("replay", "replay", "diff"):
