@@ -52,7 +52,7 @@ class FaultProxy:
         self.port = port or free_port()
         self.happened: Counter[str] = Counter()
         self._there, self._faults, self._over = there, list(faults), threading.Event()
-        self._guard = threading.Lock()
+        self._guard, self._taken = threading.Lock(), 0
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
@@ -73,12 +73,15 @@ class FaultProxy:
             thread.join(10)
 
     @property
+    def left(self) -> int:
+        """Faults that no connection has taken."""
+        return len(self._faults)
+
+    @property
     def spent(self) -> bool:
         """Whether every fault has happened to some connection."""
         with self._guard:
             return not self._faults and self.happened.total() >= self._taken
-
-    _taken = 0
 
     def _next(self) -> Fault | None:
         with self._guard:
