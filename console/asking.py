@@ -51,6 +51,8 @@ NOBODY_S = 60.0
 """After so long without a word of a worker the person who waits is told."""
 WAIT_S = 300.0
 """And after so long the waiting ends, unless ``--wait`` says otherwise."""
+HEARD, OVER = "heard", "over"
+"""What the journal is asked while a run goes on: what was said, and whether all is accounted for."""
 NEARLY_S = 2.0
 """Two kinds of workers that fell silent within so long of each other fell silent together."""
 LOOK_S = 0.3
@@ -151,8 +153,8 @@ class _Waiting:
         self._heard_at: dict[str, float] = {"replay": now, "diff": now}
         self._told: set[str] = set()
         self._troubles: set[str] = set()
-        self._deaf_since = 0.0
-        """Since when the journal says nothing; 0 where it does."""
+        self._deaf_since = {HEARD: 0.0, OVER: 0.0}
+        """Since when a question to the journal has no answer: what was said, and whether all is accounted for; 0 where it has one."""
         self._stop_told = False
         self._looked_at = 0.0
         self._count = {"replay": 0, "diff": 0}
@@ -186,7 +188,7 @@ class _Waiting:
             return None
         self._looked_at = time.monotonic()
         try:
-            return self._closer.close() if self._closer.is_accounted_for() else None
+            result = self._closer.close() if self._closer.is_accounted_for() else None
         except (StoreDown, StoreDamaged):
             raise
         except QueryError as error:
@@ -194,8 +196,10 @@ class _Waiting:
                 f"the store refuses what a run is closed with: {error}; `echolane doctor` looks at it"
             ) from error
         except HomeError as error:
-            self._note_deaf(error, self._looked_at)
+            self._note_deaf(OVER, error, self._looked_at)
             return None
+        self._note_answer(OVER)
+        return result
 
     def _hear(self) -> None:
         """Take in what was said, and tell who came and what is in their way."""
@@ -204,9 +208,9 @@ class _Waiting:
             self._words.hear()
             heard = self._watching.look()
         except HomeError as error:
-            self._note_deaf(error, asked_at)
+            self._note_deaf(HEARD, error, asked_at)
             return
-        self._note_hearing()
+        self._note_answer(HEARD)
         if self._shared.stopped and not self._stop_told:
             self._stop_told = True
             say(f"{self._shared.stopped}; waiting for what is in the air")
@@ -221,23 +225,25 @@ class _Waiting:
                 say(f"a worker cannot go on: {trouble}")
         self._troubles = set(self._watching.troubles)
 
-    def _note_deaf(self, error: HomeError, since: float) -> None:
+    def _note_deaf(self, question: str, error: HomeError, since: float) -> None:
         """The workers have ways of their own to the journal: nothing was heard for a while, that is all. Waited for as workers are."""
-        if not self._deaf_since:
-            self._deaf_since = since
+        if not any(self._deaf_since.values()):
             say(f"{error}; still waiting for run {self._shared.run}")
-        elif time.monotonic() - self._deaf_since > self._wait_s:
+        if not self._deaf_since[question]:
+            self._deaf_since[question] = since
+        elif time.monotonic() - self._deaf_since[question] > self._wait_s:
             raise error
 
-    def _note_hearing(self) -> None:
+    def _note_answer(self, question: str) -> None:
         """Nobody was silent while nobody could be heard."""
-        if self._deaf_since:
-            deaf_s, self._deaf_since = time.monotonic() - self._deaf_since, 0.0
+        since, self._deaf_since[question] = self._deaf_since[question], 0.0
+        if since and question == HEARD:
+            deaf_s = time.monotonic() - since
             self._heard_at = {role: at + deaf_s for role, at in self._heard_at.items()}
 
     def _look_for_silence(self) -> None:
         """Tell when one of the two kinds of workers is not there, and end when it does not come: neither does the other's work."""
-        if self._deaf_since:
+        if self._deaf_since[HEARD]:
             return
         now = time.monotonic()
         silent_s = {role: now - at for role, at in self._heard_at.items()}

@@ -35,7 +35,7 @@ HAS_CONTROL, HAS_BRANCH_CONTROL = _COMPARABLE.format(CONTROL + 1), _COMPARABLE.f
 DIFFERING = f"""
 SELECT exchange, seq, method, target, endpoint, verdict, reason, ({HAS_CONTROL}) AS has_control,
   ({HAS_BRANCH_CONTROL}) AS has_branch_control,
-  fired_at, d_pair, d_where, d_kind, d_facet, d_klass, d_flags, d_old, d_new, d_values, d_signature, d_rule
+  fired_at, d_pair, d_where, d_kind, d_facet, d_klass, d_flags, d_count, d_old, d_new, d_values, d_signature, d_rule
 FROM results_v WHERE run = {{run:String}} AND notEmpty(d_pair) ORDER BY seq, exchange"""  # noqa: S608 - constants
 PER_ENDPOINT = f"""
 SELECT endpoint, count() AS fired, countIf({HAS_CONTROL}) AS control, countIf({HAS_BRANCH_CONTROL}) AS branch_control,

@@ -117,7 +117,7 @@ def _finding(name: str, bundle: Bundle, places: Sequence[Place], shows: Shows, p
         bundle.members, key=lambda n: (-places[n].count, places[n].endpoint, places[n].where, places[n].kind)
     )
     own = [n for n in members if places[n].where == bundle.where and bundle.kind in {places[n].kind, "distribution"}]
-    own = own or [n for n in members if n in pairs and is_renamed(bundle)]
+    own = own or [n for n in members if n in pairs and bundle.kind == RENAMED]
     return Finding(
         id=name,
         where=bundle.where,

@@ -235,7 +235,7 @@ def renaming(finding: Finding, judgement: Judgement) -> str:
         if len(found) == 1
         else "what went came under another name"
     )
-    return f"{what} in the same objects with the same values, each time that either was seen"
+    return f"{what} in the same objects with the same values, wherever the two answers differ there"
 
 
 def overflow_json(service: str, count: int) -> dict[str, Any]:

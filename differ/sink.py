@@ -94,8 +94,7 @@ class Change(msgspec.Struct, gc=False):
             data = old + b"\n" + new
             if more is not None:
                 data += written(more)
-            # Two checksums of unlike polynomials: they tell values apart, they need not withstand anybody, and blake2b costs ten times as much.
-            digest = crc32c(data) << 32 | crc32(data)
+            digest = crc32c(data) << 32 | crc32(data)  # as checksums() does, which is a call
         if len(old) <= LONG >= len(new):
             one, two = old.decode() or None, new.decode() or None
         else:
@@ -109,7 +108,7 @@ class Change(msgspec.Struct, gc=False):
         more, came = self.more, self.kind == "added"
         if more is not None:
             data += written(more[came::2]) + b"%d" % self.count
-        digest = crc32c(data) << 32 | crc32(data)
+        digest = checksums(data)
         return turned(digest) if came else digest
 
     def _excerpts(self, old: bytes, new: bytes) -> tuple[str | None, str | None]:
@@ -118,6 +117,19 @@ class Change(msgspec.Struct, gc=False):
             one, two = shown(self.old, self.new)
             return excerpt(written(one)), excerpt(written(two))
         return excerpt(old), excerpt(new)
+
+
+def checksums(data: bytes) -> int:
+    """Two of unlike polynomials: they tell values apart, they need not withstand anybody, and blake2b costs ten times as much."""
+    return crc32c(data) << 32 | crc32(data)
+
+
+def all_alike(value: str, count: int) -> int:
+    """The digest of values that went, of which so many are this one JSON text and none is another."""
+    if count == 1:
+        return checksums(value.encode())
+    others = ",".join([value] * (min(count, DIGESTED_MAX) - 1))
+    return checksums(f"{value}[{others}]{count}".encode())
 
 
 def written(value: Any) -> bytes:

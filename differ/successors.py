@@ -17,6 +17,7 @@ from differ.ids import OPAQUE
 from differ.paths import ITEMS, inside, leaf_of, of_page, parent_of
 from differ.relating import is_id
 from differ.rules import RULED
+from differ.sink import all_alike
 
 WENT, CAME, RENAMED = "missing", "added", "renamed"
 FITS_MAX = 16
@@ -86,7 +87,7 @@ class Successors:
             for other, _ in fit[: FITS_MAX + 1]:
                 forward[number].append(other)
                 back[other].append(number)
-            self._tell(number, old, values[index])
+            self._tell(number, old, values[index], row["d_count"][index])
         for number, fits in (*forward.items(), *back.items()):
             self._narrow(number, fits)
 
@@ -97,11 +98,12 @@ class Successors:
         elif known:
             self._fits[number] = known.intersection(fits)
 
-    def _tell(self, number: int, value: str, digest: int) -> None:
+    def _tell(self, number: int, value: str, digest: int, count: int) -> None:
         """Whether a place's values are such that another field has them by luck."""
         if number not in self._telling:
             seen = self._digests.setdefault(number, set())
-            seen.add(digest)
+            # Of one value again and again the digest says how often, too, which tells nothing.
+            seen.add(0 if value in COMMON and digest == all_alike(value, count) else digest)
             if value not in COMMON or len(seen) >= DISTINCT_MIN:
                 self._telling.add(number)
                 del self._digests[number]

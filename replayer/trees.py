@@ -48,10 +48,10 @@ def content_type_of(headers: Headers) -> str:
 
 def tree_of(data: bytes, called: str) -> Any:
     """The body as JSON would have it; None for what cannot be read so."""
-    if any(name in called for name in _LINES):
-        return _lines(data)
     if "event-stream" in called:
         return _events(data)
+    if any(name in called for name in _LINES):
+        return _lines(data)
     if (found := _json(data)) is not None:
         return found
     if "urlencoded" in called:
@@ -91,9 +91,9 @@ def _lines(data: bytes) -> list[Any] | None:
 def _form(data: bytes) -> dict[str, Any] | None:
     """Names with their values; a name that comes again has a list of them."""
     found: dict[str, Any] = {}
-    part = data.decode("utf-8", "surrogateescape")
+    part = data.decode("utf-8", "replace")  # what is kept of it is written as UTF-8
     members = "&".join(part.strip().split("&", ITEMS_MAX)[:ITEMS_MAX])
-    for name, value in parse_qsl(members, errors="surrogateescape", max_num_fields=ITEMS_MAX):
+    for name, value in parse_qsl(members, errors="replace", max_num_fields=ITEMS_MAX):
         known = found.get(name)
         if known is None:
             found[name] = value
@@ -106,7 +106,7 @@ def _form(data: bytes) -> dict[str, Any] | None:
 
 def _events(data: bytes) -> list[dict[str, Any]]:
     """The events of a stream, with what of each is JSON read (HTML, 9.2.6)."""
-    text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    text = data.decode("utf-8", "replace").removeprefix("\ufeff")
     return list(islice(_each_event(text), ITEMS_MAX))
 
 
@@ -124,7 +124,7 @@ def _each_event(text: str) -> Iterator[dict[str, Any]]:
         elif event or data:
             if data:
                 whole = "\n".join(data)
-                read = _json(whole.encode("utf-8", "surrogateescape")) if whole[:1] in {"{", "["} else None
+                read = _json(whole.encode()) if whole[:1] in {"{", "["} else None
                 event["data"] = whole if read is None else read
             yield event
             event, data = {}, []

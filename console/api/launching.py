@@ -305,13 +305,14 @@ class Launcher:
             if stop.is_set() and not await self._ended(asked.run):
                 return
             await self._concluded(asked, EXIT_INTERRUPTED, again=True)
+            if asked.state == QUEUED:
+                self._queue.appendleft(asked)  # it began before all that wait
         except (HomeError, OSError) as error:
             log.event("run.lost", run=asked.run, error=str(error))
+            await self._concluded_late(asked, EXIT_INTERRUPTED, stop)
         finally:
             self._going.pop(asked.run, None)
-        if asked.state == QUEUED:
-            self._queue.appendleft(asked)  # it began before all that wait
-        self._changed.set()
+            self._changed.set()
 
     async def _ended(self, run: str) -> bool:
         """End a child of another server; False where it will not. One that has no lease yet says in a moment who it is."""

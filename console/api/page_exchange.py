@@ -5,7 +5,7 @@ Pure; foreign text is escaped. It reads without any script; ``copy.js`` copies t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -31,13 +31,15 @@ LACKS: dict[Lack, str] = {
     "no-answer": "No answer was recorded.",
 }
 """Why something of the recording is not there, in words."""
+VIEWED_MAX = 200_000
+"""Characters of values that are compared for the views of one page: six pairs of the longest, two seconds at worst."""
 
 
 def one(told: ExchangeTold, request: Request | None, service: str, targets: Mapping[str, Any], *, word: str) -> str:
     """One exchange; ``request``: with every byte that is kept, for the command."""
     line: Any = told.exchange
     run, name = html(told.run), f"{line['method']} {line['target']}"
-    differences = "".join(_difference(one) for one in line["differences"])
+    differences = "".join(_differences(line["differences"]))
     nothing = {"same": "Base and branch answered alike.", "skipped": "It was not fired."}.get(
         line["verdict"], "No place is kept."
     )
@@ -65,12 +67,20 @@ def _beside(told: ExchangeTold) -> str:
     return f'<p class="versions">{" ".join(links)}</p>' if links else ""
 
 
-def _difference(one: Mapping[str, Any]) -> str:
+def _differences(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    room = VIEWED_MAX
+    for one in lines:
+        room -= len(one["base"] or "") + len(one["branch"] or "")
+        yield _difference(one, viewed=room >= 0)
+
+
+def _difference(one: Mapping[str, Any], *, viewed: bool) -> str:
     head = (
         f"<h3>{chip(str(one['verdict']))} <code>{html(short(str(one['where']), NAME_MAX))}</code> "
         f"{html(words.kind(one))}</h3>"
     )
-    return f'<div class="difference">{two_values(one["base"], one["branch"], head)}{of_values(one["base"], one["branch"])}</div>'
+    views = of_values(one["base"], one["branch"]) if viewed else ""
+    return f'<div class="difference">{two_values(one["base"], one["branch"], head)}{views}</div>'
 
 
 def _request(told: ExchangeTold) -> str:

@@ -207,6 +207,31 @@ def test_a_journal_that_stays_away_is_waited_for_as_workers_are(
     assert person.store.states == []
 
 
+def test_a_run_whose_end_cannot_be_seen_is_waited_for_as_workers_are(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words are heard, but not whether all is done: that is said once and bounded by --wait, too."""
+    person = Person(journal, monkeypatch, spec())
+
+    def away() -> bool:
+        raise HomeError("nobody leads topic `intents`")
+
+    monkeypatch.setattr(person.waiting._closer, "is_accounted_for", away)
+    told: list[str] = []
+    for _ in range(2):
+        person.tell("replay")
+        person.tell("diff")
+        told.append(person.after(100))
+        person.waiting._look_for_end()
+        told += person.said
+    assert "\n".join(told).count("nobody leads topic") == 1
+    person.tell("replay")
+    person.tell("diff")
+    person.after(299)
+    with pytest.raises(HomeError, match="nobody leads"):
+        person.waiting._look_for_end()
+
+
 def test_a_run_that_goes_on_is_not_asked_for_again(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--resume` of a run whose workers are at it waits for them; one that ended, was given up, or had copies of ours is asked for anew."""
     person = Person(journal, monkeypatch, spec())

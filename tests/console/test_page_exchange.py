@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 import pytest
@@ -52,6 +53,15 @@ def test_all_of_it_is_shown_as_text() -> None:
         assert part in text, part
     assert 'rel="prev"' not in text
     assert "<i>" not in text
+
+
+def test_what_is_compared_for_one_page_is_bounded() -> None:
+    """A thousand long differences are all shown side by side; only so many of them have other views."""
+    value = json.dumps({f"k{n}": n for n in range(1_000)})
+    one = {"where": "body", "kind": "value", "verdict": "regression", "base": value, "branch": value.replace("7", "8")}
+    text = page(replace(TOLD, exchange=cast("Exchange", cast("dict[str, Any]", LINE) | {"differences": [one] * 40})))
+    assert text.count('<div class="difference">') == 40
+    assert 0 < text.count("<summary>Unified") <= page_exchange.VIEWED_MAX // len(value)
 
 
 def test_bodies_have_both_views_and_say_what_is_cut() -> None:

@@ -120,6 +120,32 @@ def test_values_that_many_fields_have_are_no_evidence() -> None:
     assert not any(kind == "renamed" for _, kind in told(exchanges[:2]))
 
 
+@pytest.mark.parametrize("flag", [False, None, 0, []])
+def test_lists_of_one_value_are_no_evidence_however_long(flag: object) -> None:
+    """That all are ``false`` is said once, and not once for each number of elements."""
+    exchanges = [
+        (
+            "x",
+            {"items": [{"id": k, "old": flag} for k in range(n)]},
+            {"items": [{"id": k, "new": flag} for k in range(n)]},
+        )
+        for n in range(1, 80)
+    ]
+
+    assert not any(kind == "renamed" for _, kind in told(exchanges))
+
+
+def test_a_document_of_renamed_fields_is_led_by_what_went() -> None:
+    """So that its samples show each version's value at its own name."""
+    exchanges = [("x", {"price": n, "tax": n + 1}, {"amount": n, "vat": n + 1}) for n in (10, 20, 30)]
+    judgement = judged(exchanges)
+    (finding,) = judgement.regressions
+
+    assert (finding.where, finding.kind, shown(judgement)[0]["renamed_count"]) == ("body:$", "renamed", 2)
+    assert judgement.places[finding.lead].kind == "missing"
+    assert finding.lead in judgement.successors
+
+
 @pytest.mark.parametrize("count", [3, 100])
 def test_in_elements_of_lists_each_value_counts(count: int) -> None:
     """All of up to 64 values are compared in their order, and their number."""

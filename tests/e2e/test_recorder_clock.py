@@ -22,11 +22,18 @@ def faked(program: str) -> str:
     return found[1]
 
 
+def set_clock(clock: Path, offset: str) -> None:
+    """At once: whoever reads the file meets the one or the other, and never an empty one."""
+    written = clock.with_suffix(".new")
+    written.write_text(offset)
+    written.replace(clock)
+
+
 def test_a_clock_that_jumps_costs_no_exchange_and_no_order(world: World, require: Callable[..., str]) -> None:
     """Whatever the wall clock of the recorder says, each exchange is stored, counted and replayed once, in the order in which it came."""
     library = faked(require("faketime", hint="apt-get install faketime"))
     clock, log, sane = world.folder / "clock", world.folder / "seen", dict(world.environ)
-    clock.write_text(JUMPS[0])
+    set_clock(clock, JUMPS[0])
     upstream = world.app()
     world.environ |= {
         "LD_PRELOAD": library,
@@ -38,7 +45,7 @@ def test_a_clock_that_jumps_costs_no_exchange_and_no_order(world: World, require
     world.environ = sane
     assert "libfaketime" in Path(f"/proc/{process.pid}/maps").read_text()
     for turn, jump in enumerate(JUMPS):
-        clock.write_text(jump)
+        set_clock(clock, jump)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         for number in range(turn * EACH, (turn + 1) * EACH):
             connection.request(

@@ -81,9 +81,9 @@ def test_a_store_that_is_away_for_a_whole_run_costs_nothing_but_time(
     world = Bulky(tmp_path)
     try:
         journal = broker.url(f"prefix=away{next(PREFIXES)}.")
-        stage = Stage(world, EXCHANGES, SESSIONS, journal, LEASE_S, mortal.url(options="wait_s=150&connect_s=2"))
+        stage = Stage(world, EXCHANGES, SESSIONS, journal, LEASE_S, mortal.url(options="wait_s=600&connect_s=2"))
         stage.worker("replay")
-        asking = asked(stage, "--workers", "shared", "--pace", f"{RATE}/s", "--wait", "120")
+        asking = asked(stage, "--workers", "shared", "--pace", f"{RATE}/s", "--wait", "600")
         stage.wait_fired(1)
         run = stage.latest()
         mortal.kill()

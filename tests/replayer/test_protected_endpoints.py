@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,7 @@ from echolane.credentials import OAUTH2, Credentials
 from echolane.errors import RefusedForSafety
 from echolane.protected import NOTHING, protected_of
 from replayer.providers import allowed_addresses, ask, provider_of
+from replayer.sources import check_endpoints
 from replayer.tokens import Asked, NoCredential
 from tests.replayer.test_credentials import asking, fired, masker_of
 from tests.replayer.test_whole import recorded_with
@@ -71,6 +73,16 @@ async def test_a_token_endpoint_that_is_protected_is_refused_before_anything_is_
         assert not any(server.seen for server in servers)
     assert hits == []
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("host", [f"{'a' * 70}.example", "x..example", "h:99999"])
+def test_a_token_endpoint_that_is_no_address_is_left_to_who_asks_it(host):
+    """It is at nothing that is protected, and ends no run before it begins."""
+    target = SimpleNamespace(
+        credentials=Credentials(OAUTH2, token_url=f"https://{host}/t", client_id="a"),
+        protected=protected_of(["127.0.0.9"]),
+    )
+    asyncio.run(check_endpoints([target]))
 
 
 @pytest.mark.parametrize(
