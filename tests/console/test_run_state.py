@@ -26,7 +26,9 @@ def test_a_run_that_ends_while_it_is_looked_at_is_not_interrupted(
 
     monkeypatch.setattr(reading, "state_of", without_driver)
     site: Any = SimpleNamespace(
-        home=None, store=SimpleNamespace(query=query), launcher=SimpleNamespace(find=lambda _: None)
+        home=None,
+        store=SimpleNamespace(query=query),
+        launcher=SimpleNamespace(find=lambda _: None, sees_through=lambda _: False),
     )
     token: Any = SimpleNamespace(sees=lambda _: True)
 
@@ -57,7 +59,9 @@ def test_runs_that_lost_their_driver_are_read_again_together(monkeypatch: pytest
 
     monkeypatch.setattr(reading, "state_of", without_driver)
     site: Any = SimpleNamespace(
-        home=None, store=SimpleNamespace(query=query), launcher=SimpleNamespace(find=lambda _: None)
+        home=None,
+        store=SimpleNamespace(query=query),
+        launcher=SimpleNamespace(find=lambda _: None, sees_through=lambda _: False),
     )
     token: Any = SimpleNamespace(sees_all=True, services=[])
 
