@@ -10,6 +10,7 @@ from console import words
 from console.escapes import markdown as escaped, markdown_code as code, short, telling
 from console.words_lost import lost_line
 from console.words_place import exceptions, place
+from console.words_reach import where_told
 
 LINES_MAX = 60
 ENDPOINTS_MAX = 12
@@ -65,7 +66,8 @@ def _targets(result: words.Result) -> str:
 def _findings(found: list[words.Finding]) -> list[str]:
     lines = ["| | endpoint and place | kind | differs in | base → branch |", "|---|---|---|---|---|"]
     for finding in found[:FINDINGS_MAX]:
-        where = f"{_name(words.endpoint(finding))}<br>{_name(place(finding))}"
+        at, traffic = where_told(finding)
+        where = f"{_name(at)}{escaped(traffic)}<br>{_name(place(finding))}"
         if but := exceptions(finding):
             where += f"<br>{escaped(short(but, VALUE_MAX + NAME_MAX))}"
         sample = next(iter(words.samples(finding)), None)

@@ -11,6 +11,7 @@ from console.escapes import html, short
 from console.page_triage import Desk, said_line
 from console.page_values import alone, preview, side_by_side
 from console.words_place import exceptions, place
+from console.words_reach import reach, where_told
 from console.words_undecided import deciding
 from echolane import ids
 
@@ -37,10 +38,11 @@ def head(part: str, finding: words.Finding, desk: Desk | None = None) -> str:
     label = severity if part == "groups" else part
     chip = f'<span class="chip {label}">{label}</span>'
     say = (exchanges_link(finding, desk.run) + desk.form(finding)) if desk else ""
+    at, traffic = where_told(finding)
     return (
         f'<details class="finding" id="{part}-{anchor}" data-severity="{severity}">'
         f"<summary>{chip}"
-        f'<span class="what"><span class="endpoint">{_name(words.endpoint(finding))}</span>'
+        f'<span class="what"><span class="endpoint">{_name(at)}{html(traffic)}</span>'
         f'<span class="where"><code>{_name(place(finding))}</code> '
         f'<span class="kind">{_name(words.kind(finding))}</span></span>{_why(part, finding)}{said_line(finding, desk)}</span>'
         f'<span class="preview">{_preview(finding)}</span>'
@@ -104,7 +106,8 @@ def _evidence(part: str, finding: words.Finding) -> str:
         for rank, (name, number, whole) in enumerate(words.COMPARISONS)
     )
     reasons = [deciding(finding)] if part == "undecided" and deciding(finding) != words.explanation(finding) else []
-    reasons += [words.explanation(finding), exceptions(finding), words.basis(finding), words.greedy(finding)]
+    told = ", ".join(filter(None, (reach(finding), exceptions(finding))))
+    reasons += [words.explanation(finding), told, words.basis(finding), words.greedy(finding)]
     notes = "".join(f"<p>{_sentence(reason)}</p>" for reason in reasons if reason)
     return (
         f'<div class="evidence"><table><caption>How often it differs</caption>{table}</table>'

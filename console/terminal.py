@@ -15,6 +15,7 @@ from console.escapes import short, telling, terminal
 from console.words_lost import lost_line
 from console.words_place import exceptions, place
 from console.words_profile import profile_line
+from console.words_reach import where_told
 from console.words_timing import timing_lines
 from console.words_undecided import deciding
 
@@ -84,8 +85,9 @@ def _head(label: str, style: str, finding: words.Finding, width: int) -> list[Te
     kind = _cut(words.text(finding, "kind"), 14)
     facts = "  ".join(["", kind, words.seen(finding), *filter(None, [words.known(finding)])])
     where = _cut(place(finding), max(room - cell_len(facts), 20))
+    at, traffic = where_told(finding)
     return [
-        Text.assemble((f"{label:<10}", style), _cut(words.endpoint(finding), room)),
+        Text.assemble((f"{label:<10}", style), _cut(at, room - cell_len(traffic)), (traffic, "dim")),
         Text.assemble(INDENT, (where, "bold"), facts),
     ]
 

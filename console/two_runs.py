@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from console import words
+from differ.reach import rank
 
 Change = Literal["new", "gone", "changed", "same"]
 CHANGES: tuple[Change, ...] = ("new", "gone", "changed", "same")
@@ -46,7 +47,7 @@ def compare(before: words.Result, after: words.Result) -> list[Pair]:
         if "regression" in {_verdict(was), _verdict(now)}:
             pairs.append(Pair(id, _change(was, now), was, now))
     order = {pair.id: number for number, pair in enumerate(pairs)}
-    return sorted(pairs, key=lambda pair: (CHANGES.index(pair.change), words.rank(pair.shown), order[pair.id]))
+    return sorted(pairs, key=lambda pair: (CHANGES.index(pair.change), rank(pair.shown), order[pair.id]))
 
 
 def counts(pairs: list[Pair]) -> dict[Change, int]:

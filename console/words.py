@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from console.escapes import shell
+from differ.reach import order
 from differ.verdict import SEVERITIES
 from echolane.ledger import run_identities
 from echolane.observation import TARGETS
@@ -130,17 +131,8 @@ def seconds(result: Result) -> float:
 
 
 def findings(result: Result, part: str) -> list[Finding]:
-    """The findings of one part (``groups``, ``undecided``, ``noise``, ``expected``), the gravest and most frequent first."""
-    return sorted(
-        listed(result, part),
-        key=lambda f: (rank(f), -int(f.get("differing") or 0), str(f.get("endpoint")), str(f.get("where"))),
-    )
-
-
-def rank(finding: Finding) -> int:
-    """Its severity as a number, the gravest first."""
-    severity = finding.get("severity")
-    return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
+    """The findings of one part (``groups``, ``undecided``, ``noise``, ``expected``), the gravest and farthest reaching first."""
+    return sorted(listed(result, part), key=order)
 
 
 def severity(finding: Finding) -> str:

@@ -18,6 +18,7 @@ from differ.judging import Judgement, Looked, judge, verdict_of
 from differ.looking import given_as_recorded, given_both_ways, given_exceptions
 from differ.members import MEMBERS_ID, members_json
 from differ.profile_rows import Ended, profile_json, profile_of, save_profile
+from differ.reach import tell_reach
 from differ.relating import BROKEN_ID, Broken, broken_json, related
 from differ.result import PLACES_ID, Sample, Told, Wanted, line, places_json, places_read, result_json, wanted_of
 from differ.ruled import Ruled, tell_rules
@@ -38,9 +39,12 @@ SELECT exchange, seq, method, target, endpoint, verdict, reason, ({HAS_CONTROL})
   fired_at, d_pair, d_where, d_kind, d_facet, d_klass, d_flags, d_count, d_old, d_new, d_values, d_signature, d_rule
 FROM results_v WHERE run = {{run:String}} AND notEmpty(d_pair) ORDER BY seq, exchange"""  # noqa: S608 - constants
 PER_ENDPOINT = f"""
-SELECT endpoint, count() AS fired, countIf({HAS_CONTROL}) AS control, countIf({HAS_BRANCH_CONTROL}) AS branch_control,
-  countIf(NOT (({HAS_CONTROL}) AND ({HAS_BRANCH_CONTROL}))) AS lone, min(fired_at) AS first_ns, max(fired_at) AS last_ns
-FROM results_v WHERE run = {{run:String}} AND notEmpty(outcomes) AND verdict != 'not_compared' GROUP BY endpoint"""  # noqa: S608 - constants
+WITH (notEmpty(outcomes) AND verdict != 'not_compared') AS compared, ({HAS_CONTROL}) AS has_control,
+  ({HAS_BRANCH_CONTROL}) AS has_branch_control
+SELECT endpoint, countIf(compared) AS fired, countIf(compared AND has_control) AS control,
+  countIf(compared AND has_branch_control) AS branch_control, countIf(compared AND NOT (has_control AND has_branch_control)) AS lone,
+  minIf(fired_at, compared) AS first_ns, maxIf(fired_at, compared) AS last_ns, count() AS recorded
+FROM results_v WHERE run = {{run:String}} GROUP BY endpoint HAVING fired > 0"""  # noqa: S608 - constants
 ACCOUNT = "SELECT verdict, reason, count() AS n FROM results_v WHERE run = {run:String} GROUP BY verdict, reason"
 OUTCOMES = """
 SELECT arrayJoin(arrayZip(arrayEnumerate(outcomes), outcomes)) AS o, count() AS n
@@ -86,6 +90,7 @@ def close_run(
         row["endpoint"]: Observed(
             *(row["fired"], row["control"], row["branch_control"], own_control, own_branch_control),
             lone=row["lone"] + gathering.given_up.get(row["endpoint"], 0),
+            recorded=row["recorded"],
         )
         for row in ended
     }
@@ -102,6 +107,7 @@ def close_run(
     result = result_json(spec, judgement, observed, shown, told)
     tell_exceptions(result["groups"], given_exceptions(store, journal, spec, judgement, gathering, observed))
     tell_rules(result, spec, gathering, observed, shown)
+    tell_reach(result)
     result["timing"] = timing(store, spec)
     result["profile"] = profile_json(kept, spec, judgement)
     learned = [Ended(row["endpoint"], row["control"], row["first_ns"], row["last_ns"]) for row in ended]

@@ -69,6 +69,8 @@ class Observed:
     own_branch_control: bool = True
     lone: int = 0
     """Exchanges that were fired and of which a control gave no answer, or a comparison had to be given up."""
+    recorded: int = 0
+    """Exchanges that the run selected, whether or not they were fired and compared."""
 
     @property
     def controlled(self) -> bool:

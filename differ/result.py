@@ -15,6 +15,7 @@ from differ.folding import Finding
 from differ.gathering import A, B, Key, Row, key_of, read
 from differ.judging import Judgement, difference_verdict, exchange_verdict
 from differ.paths import leaf_of
+from differ.reach import reach_json
 from differ.relating import related
 from differ.ruled import verdict_of
 from differ.rules import RULED
@@ -130,6 +131,7 @@ def finding_json(
         "severity": worst(finding, judgement, signatures),
         "differing": finding.differing,
         "observed": sum(o.fired for o in seen),
+        **reach_json(finding.endpoints, observed),
         "control_differing": a,
         "control_observed": sum(o.control for o in seen),
         "branch_control_differing": b,

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from differ.evidence import NOISE, Observed
+from differ.reach import reach_json
 from differ.rules import EXPECTED
 from differ.tallies import Spot
 from differ.verdict import SEVERITIES, severity
@@ -162,6 +163,7 @@ def _finding(
         "severity": min((severity(place, sort) for _, place, sort in keys), key=SEVERITIES.index),
         "differing": sum(most.values()),
         "observed": sum(o.fired for o in seen),
+        **reach_json(names, observed),
         "control_observed": sum(o.control for o in seen),
         "branch_control_observed": sum(o.branch_control for o in seen),
         "p_value": None,
