@@ -162,6 +162,10 @@ def test_what_a_reader_reads_is_bounded(tmp_path: Path, journal: Journal, monkey
     assert (seqs(seen), seen.left_out) == ([0, 1], False)
     monkeypatch.setattr(shared_letters, "WORDS_MAX", 3)
     assert (seqs(seen), seen.left_out) == ([0, 1], True)
+    monkeypatch.setattr(shared_letters, "WORDS_MAX", 2)
+    reader = SharedLetters(journal, RUN)
+    reader.refresh()
+    assert [one.attempt for one in reader.letters] == [1, 1]
 
     monkeypatch.undo()
     monkeypatch.setattr(shared_letters, "ALL_MAX", 1)
