@@ -27,6 +27,7 @@ from console.output import say
 from console.progress import Progress
 from console.run_lease import run_held
 from console.surroundings import same_place, store_of
+from differ.shared_letters import prepare
 from differ.verdict import count
 from echolane import ids
 from echolane.errors import EXIT_INTERRUPTED, HomeError, Inconclusive, StoreDamaged, StoreDown, UsageError
@@ -139,6 +140,7 @@ def planned(
     for topic in (observations_topic(spec.run), intents_topic(spec.run)):
         journal.create(topic, journal.partitions(work_topic(spec.run)))
     journal.create(progress_topic(spec.run), 1)
+    prepare(home, journal, spec.run)
     return spec, plan.selected, "1"
 
 

@@ -28,6 +28,7 @@ from console.surroundings import same_place, store_of
 from console.terminal import print_verdict
 from differ.close import close_run
 from differ.letters import REASON
+from differ.shared_letters import prepare
 from differ.verdict import count
 from echolane import service
 from echolane.errors import (
@@ -78,6 +79,7 @@ def conduct(args: argparse.Namespace, home: Home, settings: Settings, spec: RunS
         with span("start copies"):
             spec = stack.enter_context(started_copies(home, spec, say))
         spec = check_targets(home, spec, settings.replay.protected)
+        prepare(home, journal, spec.run)
         save_run(store, spec, "running")
         try:
             summary = fire_and_compare(home, journal, settings, spec, lines=args.progress == "json")

@@ -13,8 +13,9 @@ from console.retrying import retry
 from console.show import find_run
 from console.surroundings import home_of, settings_of, store_of
 from differ.attempts import ATTEMPTS_MAX
-from differ.letters import Letter, all_letters, letters_of, observation_at
+from differ.letters import Letter, observation_at
 from differ.result import iso
+from differ.shared_letters import Letters, letters_at
 from echolane.errors import UsageError
 from echolane.exchange import Response
 from echolane.home import Home
@@ -61,11 +62,12 @@ def execute(args: argparse.Namespace) -> int:
 
 def listed(args: argparse.Namespace, home: Home) -> int:
     """All dead letters, or those of a run."""
-    if args.run is None:
-        letters = all_letters(home.runs)
-    else:
-        with store_of(args, home) as store:
-            letters = letters_of(home.runs, str(find_run(store, args.run)["run"]))
+    with letters_at(home) as seen:
+        letters = _of(seen, args, home)
+        if seen.left_out:
+            say(
+                "there are more dead letters than are read at once; these are the newest runs' (--run RUN lists one run's)"
+            )
     if args.json:
         put([told(letter) for letter in letters])
         return 0
@@ -84,6 +86,14 @@ def listed(args: argparse.Namespace, home: Home) -> int:
     return 0
 
 
+def _of(seen: Letters, args: argparse.Namespace, home: Home) -> list[Letter]:
+    if args.run is None:
+        return seen.all()
+    with store_of(args, home) as store:
+        run = str(find_run(store, args.run)["run"])
+    return seen.of(run)
+
+
 def told(letter: Letter) -> dict[str, Any]:
     """A letter as JSON."""
     found = msgspec.to_builtins(letter)
@@ -92,7 +102,8 @@ def told(letter: Letter) -> dict[str, Any]:
 
 def show(home: Home, text: str, *, as_json: bool) -> int:
     """One dead letter, with the beginning of each answer as the journal has it: masked when it was recorded."""
-    found = [letter for letter in all_letters(home.runs) if letter.id.startswith(text)]
+    with letters_at(home) as seen:
+        found = [letter for letter in seen.all() if letter.id.startswith(text)]
     if not found:
         raise UsageError(f"there is no dead letter `{text}`; `echolane dlq ls` lists them")
     if len(found) > 1:

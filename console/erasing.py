@@ -15,8 +15,8 @@ import msgspec
 
 from console.erasing_store import erase_rows, purge
 from console.run_lease import erasing_lease, whole_lease
-from differ.letters import all_letters, forget
 from differ.result import iso
+from differ.shared_letters import Letters
 from echolane.clock import SYSTEM
 from echolane.erasing import Eraser, Subject
 from echolane.errors import HomeError, unwritable
@@ -123,7 +123,7 @@ def erase(home: Home, store: Store, erasure: Erasure, now_ns: int, days: float, 
             erasure.ids = sorted(eraser.ids)
             keep(home, erasure)
             _add(home, erasure, erase_rows(store, eraser.subject, erasure.ids))
-            _add(home, erasure, {"dead-letters": _letters(home, eraser.ids)})
+            _add(home, erasure, {"dead-letters": _letters(_seen(home, journals[0][0]), eraser.ids)})
             for journal, name in journals:
                 _add(home, erasure, _emptied(journal, name, eraser))
             if home.journal_url:
@@ -168,8 +168,9 @@ def counted(home: Home, store: Store, subject: Subject) -> dict[str, int]:
                 _look(journal, name, topic, eraser)
                 place = f"{name}.{topic.partition('.')[0]}" if name == "journal" else name
                 found[place] = found.get(place, 0) + eraser.records - before
+        letters = _seen(home, journals[0][0]).all()
     found |= erase_rows(store, subject, sorted(eraser.ids), erase=False)
-    found["dead-letters"] = sum(letter.exchange in eraser.ids for letter in all_letters(home.runs))
+    found["dead-letters"] = sum(letter.exchange in eraser.ids for letter in letters)
     return {place: count for place, count in found.items() if count}
 
 
@@ -239,11 +240,14 @@ def _remaining(journal: Journal, name: str, eraser: Eraser, days: float) -> list
     return found
 
 
-def _letters(home: Home, ids: set[str]) -> int:
+def _seen(home: Home, journal: Journal) -> Letters:
+    return Letters(home.runs, journal if home.journal_url else None)
+
+
+def _letters(letters: Letters, ids: set[str]) -> int:
     """Dead letters name the request's target."""
-    gone = [letter for letter in all_letters(home.runs) if letter.exchange in ids]
-    for run in {letter.run for letter in gone}:
-        forget(home.runs, run, [letter.id for letter in gone if letter.run == run])
+    gone = [letter for letter in letters.all() if letter.exchange in ids]
+    letters.erase(gone)
     return len(gone)
 
 

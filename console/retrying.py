@@ -2,13 +2,14 @@
 
 The comparison is the run's own second look (:mod:`differ.second_look`) with the settings in force. What it finds is a row of a higher
 version, which replaces the former one whole; then the run is closed from its rows, as at its end. Killed anywhere it may be
-called again: a letter is there until its row is stored, and a run that was not closed since is closed by the next call.
+called again: a letter is there until its row is stored, and a run that was not closed since is closed by the next call. Where the journal
+is shared, one at a time does it on all machines (:mod:`console.retry_lease`), and each step is a word that all of them read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,14 +18,16 @@ import orjson
 from console.comparing import finish, second
 from console.conduct import save_run
 from console.output import put, say
+from console.retry_lease import letters_held
 from console.run_lease import run_held
 from console.show import find_run
 from console.terminal import print_verdict
 from differ.attempts import AGAIN, CLOSED, Attempts
 from differ.close import close_run
-from differ.letters import Letter, all_letters, letters_of, observation_at
+from differ.letters import Letter, observation_at
+from differ.shared_letters import Letters, SharedLetters, letters_at
 from differ.verdict import count
-from echolane.errors import EXIT_INCONCLUSIVE, UsageError
+from echolane.errors import EXIT_INCONCLUSIVE, HomeError, UsageError
 from echolane.home import Home
 from echolane.journal import Journal, open_journal
 from echolane.runspec import RunSpec
@@ -44,22 +47,29 @@ class _Chosen(NamedTuple):
 
 def retry(home: Home, settings: Settings, text: str, *, as_json: bool) -> int:
     """Compare again; exit 3 when one stays a dead letter."""
-    with open_store(home.path, settings.store, tell=say) as store:
-        run, only = _chosen(home, store, text)
-        with run_held(home, run):
-            row = find_run(store, run)
-            if not row["result"]:
-                raise UsageError(f"run {run} has no result yet; `echolane run --resume {run}` goes on with it first")
-            before, spec = orjson.loads(row["result"]), msgspec.json.decode(str(row["spec"]), type=RunSpec)
-            attempts = Attempts(home.runs, run)
-            letters = _there(home, run, only, closed=attempts.closed)
-            for letter in letters:
-                attempts.add(AGAIN, letter.place)
-            if attempts.pending:
-                finish(second(home, run, attempts, settings.differ, settings.store))
-            result = _closed(home, store, spec, before, str(row["state"]))
-            attempts.add(CLOSED)
-    left = {letter.id for letter in letters_of(home.runs, run)}
+    with ExitStack() as stack:
+        store = stack.enter_context(open_store(home.path, settings.store, tell=say))
+        seen = stack.enter_context(letters_at(home))
+        run, only = _chosen(seen, store, text)
+        journal = stack.enter_context(closing(open_journal(home)))
+        stack.enter_context(run_held(home, run))
+        shared = seen.shared(run)
+        still = stack.enter_context(letters_held(journal, shared, settings.replay.lease_s))
+        row = find_run(store, run)
+        if not row["result"]:
+            raise UsageError(f"run {run} has no result yet; `echolane run --resume {run}` goes on with it first")
+        before, spec = orjson.loads(row["result"]), msgspec.json.decode(str(row["spec"]), type=RunSpec)
+        attempts = Attempts(home.runs, run)
+        letters = _there(journal, _mine(seen, run, only), run, closed=_was_closed(attempts, shared))
+        _ask_again(journal, letters, attempts, shared)
+        if attempts.pending:
+            finish(second(home, run, attempts, settings.differ, settings.store))
+        still()
+        result = _closed(journal, store, spec, before, str(row["state"]))
+        if shared is not None:
+            shared.close()
+        attempts.add(CLOSED)
+        left = {letter.id for letter in seen.of(run)}
     dead = sum(letter.id in left for letter in letters)
     if as_json:
         told = {"run": run, "retried": len(letters), "compared": len(letters) - dead, "dead": dead}
@@ -73,9 +83,9 @@ def retry(home: Home, settings: Settings, text: str, *, as_json: bool) -> int:
     return EXIT_INCONCLUSIVE if dead else 0
 
 
-def _chosen(home: Home, store: Store, text: str) -> _Chosen:
+def _chosen(seen: Letters, store: Store, text: str) -> _Chosen:
     """What is meant: a letter, or all of a run."""
-    letters = all_letters(home.runs)
+    letters = seen.all()
     found = {_Chosen(one.run, one.id) for one in letters if one.id.startswith(text)}
     found |= {_Chosen(one.run, "") for one in letters if one.run.startswith(text)}
     if len(found) > 1:
@@ -88,14 +98,37 @@ def _chosen(home: Home, store: Store, text: str) -> _Chosen:
         raise UsageError(f"there is no dead letter and no run `{text}`; `echolane dlq ls` lists them") from error
 
 
-def _there(home: Home, run: str, only: str, *, closed: bool) -> Sequence[Letter]:
+def _mine(seen: Letters, run: str, only: str) -> list[Letter]:
+    """Those that are meant, as they are now that nobody else asks for them again."""
+    letters = [letter for letter in seen.of(run) if letter.id.startswith(only)]
+    if seen.left_out:
+        raise HomeError(f"run {run} has more words about dead letters than are read; run it again to compare them")
+    return letters
+
+
+def _was_closed(attempts: Attempts, shared: SharedLetters | None) -> bool:
+    """Whether the run's verdict knows of all that was compared again, wherever that was."""
+    if shared is None:
+        return attempts.closed
+    shared.refresh()
+    return shared.closed
+
+
+def _ask_again(journal: Journal, letters: Sequence[Letter], attempts: Attempts, shared: SharedLetters | None) -> None:
+    """Have them looked at: said where others see it first, so that no version of a row is given twice."""
+    if shared is None or not letters:
+        for letter in letters:
+            attempts.add(AGAIN, letter.place)
+        return
+    for letter, version in zip(letters, shared.ask_again(letters), strict=True):
+        observation = observation_at(journal, letter.run, letter.place)
+        if observation is not None:
+            attempts.add(AGAIN, letter.place, tries=version - observation.attempt)
+
+
+def _there(journal: Journal, letters: Sequence[Letter], run: str, *, closed: bool) -> Sequence[Letter]:
     """The letters that can be compared; UsageError when there are none. None are needed where the run is to be closed anyway."""
-    letters = [letter for letter in letters_of(home.runs, run) if letter.id.startswith(only)]
-    journal = open_journal(home)
-    try:
-        found = [letter for letter in letters if _is_there(journal, letter)]
-    finally:
-        journal.close()
+    found = [letter for letter in letters if _is_there(journal, letter)]
     if len(found) < len(letters):
         gone = count(len(letters) - len(found), "dead letter")
         words = f"the answers of {gone} of run {run} are no longer in the journal (`journal.retention_days`)"
@@ -112,17 +145,16 @@ def _is_there(journal: Journal, letter: Letter) -> bool:
     return observation is not None and observation.exchange == letter.exchange
 
 
-def _closed(home: Home, store: Store, spec: RunSpec, before: dict[str, Any], state: str) -> dict[str, Any]:
+def _closed(journal: Journal, store: Store, spec: RunSpec, before: dict[str, Any], state: str) -> dict[str, Any]:
     """The run closed anew from its rows: how its firing ended is as it was."""
-    with closing(open_journal(home)) as journal:
-        result = close_run(
-            store,
-            spec,
-            state=STATES.get(before["reason_code"], "finished"),
-            reason=before["reason"],
-            selected=before["ledger"]["selected"],
-            fired_per_s=before["rates"]["fired_per_s"],
-            journal=journal,
-        )
+    result = close_run(
+        store,
+        spec,
+        state=STATES.get(before["reason_code"], "finished"),
+        reason=before["reason"],
+        selected=before["ledger"]["selected"],
+        fired_per_s=before["rates"]["fired_per_s"],
+        journal=journal,
+    )
     save_run(store, spec, state, result)
     return result

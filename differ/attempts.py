@@ -53,6 +53,8 @@ class _Line(msgspec.Struct, array_like=True):
     process: int = 0
     entered: int = 0
     """With ``process``, which comparison a death ended: told twice it is still one."""
+    tries: int = 0
+    """With ``again``, how often it was asked for so far, where others may have asked too (:mod:`differ.shared_letters`)."""
 
 
 class Attempt(msgspec.Struct):
@@ -111,7 +113,8 @@ class Attempts:
             attempt.deaths += death not in self._deaths
             self._deaths.add(death)
         elif line.what == AGAIN:
-            attempt.pending, attempt.deaths, attempt.tries, self.closed = True, 0, attempt.tries + 1, False
+            attempt.pending, attempt.deaths, self.closed = True, 0, False
+            attempt.tries = line.tries or attempt.tries + 1
         elif line.what != ASIDE:
             attempt.pending = False
 
@@ -120,9 +123,18 @@ class Attempts:
         """What waits for its second look, in the order of the journal."""
         return sorted(place for place, attempt in self.found.items() if attempt.pending)
 
-    def add(self, what: str, place: Place = NOWHERE, reason: str = "", *, process: int = 0, entered: int = 0) -> None:
+    def add(
+        self,
+        what: str,
+        place: Place = NOWHERE,
+        reason: str = "",
+        *,
+        process: int = 0,
+        entered: int = 0,
+        tries: int = 0,
+    ) -> None:
         """Something happened; on the disk when this returns."""
-        line = _Line(what, *place, time.time_ns(), reason[:REASON_MAX], process, entered)
+        line = _Line(what, *place, time.time_ns(), reason[:REASON_MAX], process, entered, tries)
         try:
             _append(self._path, msgspec.json.encode(line) + b"\n")
         except OSError as error:

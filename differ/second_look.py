@@ -13,13 +13,15 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from differ.attempts import ATTEMPTS_MAX, COMPARED, DEAD, GONE, Attempts, Place
-from differ.letters import REASON, forget, letter_of, letters_of, observation_at, tell
+from differ.letters import REASON, Letter, forget, letter_of, letters_of, observation_at, tell
 from differ.rows import RowMaker
 from differ.rules_custom import Functions
+from differ.shared_letters import Letters, SharedLetters
 from differ.watch import Watch, patience
 from differ.worker import BATCH_S, end, flush_rows, home_of, opened, registry
 from echolane import log
@@ -43,14 +45,32 @@ BATCH_ROWS = 500
 """Rows of one insert; a repetition after a death is bounded by it."""
 
 
-class SecondLook:
-    """Compares what one run has set aside."""
+class _Done(NamedTuple):
+    """One that has its row: told when that is stored."""
 
-    def __init__(self, journal: Journal, store: Store, maker: RowMaker, attempts: Attempts, watch: Watch) -> None:
+    place: Place
+    what: str
+    exchange: str
+    version: int
+
+
+class SecondLook:
+    """Compares what one run has set aside. ``shared`` has its letters where others see them too; None where they are files."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        store: Store,
+        maker: RowMaker,
+        attempts: Attempts,
+        watch: Watch,
+        shared: SharedLetters | None = None,
+    ) -> None:
         self._journal, self._store, self._maker = journal, store, maker
-        self._attempts, self._watch = attempts, watch
-        self._done: list[tuple[Place, str, str]] = []
-        """Place, what became of it and id of the row: told when the rows are stored."""
+        self._attempts, self._watch, self._shared = attempts, watch, shared
+        self._done: list[_Done] = []
+        self._dead: list[Letter] = []
+        """Told where others see them, one append a batch, before the rows are stored."""
         self._since = time.monotonic()
 
     def run(self, leash: int, folder: Path, run: str) -> None:
@@ -83,28 +103,43 @@ class SecondLook:
         if not dead and self._given_up(folder, run, observation.endpoint):
             dead, attempt = True, msgspec.structs.replace(attempt, reason=GIVEN_UP)
         if dead:
-            tell(folder, letter_of(run, place, observation, attempt, time.time_ns()))
+            self._tell(folder, letter_of(run, place, observation, attempt, time.time_ns()))
             self._add(msgspec.structs.replace(observation, not_compared=REASON), place)
-            self._done.append((place, DEAD, ""))
+            self._done.append(_Done(place, DEAD, observation.exchange, observation.attempt))
             return
         self._watch.enter(place)
         self._add(observation, place)
         self._watch.leave()
-        self._done.append((place, COMPARED, result_id(run, observation.exchange)))
+        self._done.append(_Done(place, COMPARED, observation.exchange, observation.attempt))
+
+    def _tell(self, folder: Path, letter: Letter) -> None:
+        if self._shared is None:
+            tell(folder, letter)
+        else:
+            self._dead.append(letter)
 
     def _given_up(self, folder: Path, run: str, endpoint: str) -> bool:
         deaths = sum(attempt.deaths for attempt in self._attempts.found.values())
-        return deaths >= DEATHS_MAX and any(letter.endpoint == endpoint for letter in letters_of(folder, run))
+        if deaths < DEATHS_MAX:
+            return False
+        letters = letters_of(folder, run) if self._shared is None else [*self._shared.letters, *self._dead]
+        return any(letter.endpoint == endpoint for letter in letters)
 
     def _add(self, observation: Observation, place: Place) -> None:
         self._maker.add(observation, place.partition, place.position)
 
     def _flush(self, folder: Path, run: str) -> None:
-        """Rows first, then what they make untrue: a kill in between repeats, and loses nothing."""
+        """Letters that others see, rows, then what rows make untrue: a kill in between repeats, and loses nothing."""
+        if self._shared is not None:
+            self._shared.tell(self._dead)
+            self._dead.clear()
         flush_rows(self._store, self._maker)
-        forget(folder, run, [row for _, _, row in self._done if row])
-        for place, what, _ in self._done:
-            self._attempts.add(what, place)
+        compared = [(result_id(run, one.exchange), one) for one in self._done if one.what == COMPARED]
+        if self._shared is not None and compared:
+            self._shared.compared((id_, one.exchange, one.version) for id_, one in compared)
+        forget(folder, run, [id_ for id_, _ in compared])
+        for one in self._done:
+            self._attempts.add(one.what, one.place)
         self._done.clear()
 
 
@@ -121,7 +156,8 @@ def main(argv: list[str]) -> int:
             closing(Functions()) as functions,
         ):
             maker = RowMaker(spec, bounds, functions, registry(bounds.descriptors))
-            SecondLook(journal, store, maker, attempts, watch).run(sys.stdin.fileno(), folder, run)
+            shared = Letters(folder, journal if home.journal_url else None).shared(run)
+            SecondLook(journal, store, maker, attempts, watch, shared).run(sys.stdin.fileno(), folder, run)
     return 0
 
 

@@ -19,7 +19,7 @@ from echolane.exchange import ERASED, Exchange, Request, WorkItem
 from echolane.frame import decode_frame, encode_frame, peek
 from echolane.keys import SealKeys
 from echolane.masks.atoms import Atoms
-from echolane.observation import Observation
+from echolane.observation import ERASED_WORD, DeadWord, Observation
 
 T = TypeVar("T")
 MASK_BYTES_MIN = 12
@@ -87,6 +87,11 @@ def emptied_observation(seen: Observation) -> Observation:
     return Observation(seen.exchange, seen.seq, seen.attempt, "", "", "", 0, 0, [], skipped=ERASED)
 
 
+def emptied_word(word: DeadWord) -> DeadWord:
+    """What is left of a word about a dead letter: its place."""
+    return DeadWord(ERASED_WORD, "", "", 0, word.at_ns)
+
+
 class Eraser:
     """Goes through the frames of topics: first what is a subject's, then (``erase``) emptying it.
 
@@ -105,6 +110,8 @@ class Eraser:
             return lambda frame: self._frame(frame, WorkItem, self._item, emptied_item, erase)
         if kind == "observations":
             return lambda frame: self._frame(frame, Observation, self._seen, emptied_observation, erase)
+        if kind == "dead":
+            return lambda frame: self._frame(frame, DeadWord, self._told, emptied_word, erase)
         if kind in {"intents", "runs", "progress"}:
             return None
         return lambda frame: self._frame(frame, Exchange, self._own, emptied, erase)
@@ -123,6 +130,11 @@ class Eraser:
         if seen.skipped == ERASED:
             return ""
         return seen.exchange if seen.exchange in self.ids or self.subject.is_in(seen) else ""
+
+    def _told(self, word: DeadWord) -> str:
+        if not word.letter:
+            return ""
+        return word.exchange if word.exchange in self.ids or self.subject.is_in(word) else ""
 
     def _frame(
         self, frame: bytes, kind: type[T], owner: Callable[[T], str], empty: Callable[[T], T], erase: bool

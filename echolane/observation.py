@@ -90,6 +90,24 @@ class Intent(msgspec.Struct, array_like=True, frozen=True, gc=False):
     attempt: int
 
 
+class DeadWord(msgspec.Struct, array_like=True, frozen=True):
+    """One thing that is said about a dead letter where the journal is shared (:mod:`differ.shared_letters`)."""
+
+    what: str
+    id: str
+    """That of its row in ``results``; empty with a word about the run."""
+    exchange: str
+    version: int
+    """That of the row which goes with it."""
+    at_ns: int
+    letter: bytes = b""
+    """With ``dead`` the letter, as JSON."""
+
+
+ERASED_WORD = "erased"
+"""That a letter is gone, and what stands in the place of one whose words were erased."""
+
+
 class TargetInfo(msgspec.Struct, frozen=True, omit_defaults=False):
     """One target of a run as the result shows it, with what must be masked in its answers."""
 
@@ -103,4 +121,4 @@ class TargetInfo(msgspec.Struct, frozen=True, omit_defaults=False):
     """What it is called in Host: ``target`` (as its URL says), ``recorded``, or a name (:mod:`echolane.authorities`)."""
 
 
-__all__ = ["Headers", "Intent", "Observation", "Response", "Shot", "TargetInfo"]
+__all__ = ["DeadWord", "Headers", "Intent", "Observation", "Response", "Shot", "TargetInfo"]

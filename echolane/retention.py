@@ -24,7 +24,7 @@ SELECT run FROM (SELECT run, version FROM capacities UNION ALL SELECT run, versi
 GROUP BY run HAVING max(version) < {before:UInt64} ORDER BY run LIMIT 1000"""
 """Of both tables: a kill between the two leaves steps alone."""
 _RUN = r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
-_OF_A_RUN = re.compile(rf"(?:work|observations|intents|progress)\.({_RUN})")
+_OF_A_RUN = re.compile(rf"(?:work|observations|intents|progress|dead)\.({_RUN})")
 _FILE_OF_A_RUN = re.compile(rf"({_RUN})\..+")
 
 

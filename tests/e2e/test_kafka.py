@@ -73,7 +73,7 @@ def test_a_run_on_kafka_ends_as_one_on_sqlite(tmp_path: Path, world: World, url:
     journal = open_journal(Home(many.home, url))
     kept = journal.topics()
     journal.close()
-    assert [topic.split(".")[0] for topic in kept] == ["exchanges", "intents", "observations", "work"]
+    assert [topic.split(".")[0] for topic in kept] == ["dead", "exchanges", "intents", "observations", "work"]
 
 
 def test_the_flag_leads_every_command_to_the_cluster(world: World, url: str) -> None:

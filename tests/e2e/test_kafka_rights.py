@@ -81,8 +81,11 @@ def test_each_part_does_its_work_with_its_rights(stage: Stage, guarded: Guarded)
     _, own = stage.run("--workers", "own")
     stage.check(own)
 
+    # Who may not hold the letters is told so before it is looked whether there are any.
+    assert "has no dead letters" in world.call("dlq", "retry", shared["run"], *place).err
+
     become(world, guarded, "reader")
-    for words in (["recordings"], ["show", own["run"], "--explain", own["groups"][0]["id"]]):
+    for words in (["recordings"], ["show", own["run"], "--explain", own["groups"][0]["id"]], ["dlq", "ls"]):
         told = world.call(*words, *place)
         assert (told.code, told.err.count("may not")) == (0, 0), told.err
     become(world, guarded, "doctor")

@@ -17,7 +17,7 @@ ENDINGS = ("attempts", "at", "aside.at", "live", "dead.ndjson", "dead.part", "lo
 
 def topics_of(run: str) -> list[str]:
     """What a run keeps in the journal."""
-    return [f"{kind}.{run}" for kind in ("work", "observations", "intents")]
+    return [f"{kind}.{run}" for kind in ("work", "observations", "intents", "dead")]
 
 
 def lived(path: Path) -> tuple[Home, Journal]:
@@ -44,7 +44,7 @@ def test_the_topics_and_files_of_old_runs_go_and_those_of_new_ones_stay(tmp_path
     """A run's age is in its id; its work, observations, intents and what was set aside leave together."""
     home, journal = lived(tmp_path)
 
-    assert expire(journal, home.runs, NOW_NS, days=7) == 3
+    assert expire(journal, home.runs, NOW_NS, days=7) == 4
     assert journal.topics() == sorted(["exchanges.shop", *topics_of(NEW)])
     assert files_of(home, OLD) == set()
     assert files_of(home, NEW) == {*ENDINGS, "copies"}
@@ -71,5 +71,5 @@ def test_a_run_that_somebody_is_at_stays_whole(tmp_path: Path) -> None:
         assert set(topics_of(OLD)) < set(journal.topics())
         assert files_of(home, OLD) == {*ENDINGS, "copies"}
 
-    assert expire(journal, home.runs, NOW_NS, days=7) == 3
+    assert expire(journal, home.runs, NOW_NS, days=7) == 4
     journal.close()
