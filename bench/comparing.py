@@ -6,7 +6,6 @@ import importlib
 import importlib.util
 import random
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import cycle
 from typing import Any
@@ -21,6 +20,7 @@ from differ.compare import compare
 from differ.context import Context
 from differ.echoes import Own
 from differ.rows import RowMaker
+from differ.worker import BATCH_BYTES, BATCH_ROWS
 from echolane.exchange import Body, Response
 from echolane.masks import Masker
 from echolane.observation import ANSWERED, BASE, BRANCH, Observation, Shot, TargetInfo
@@ -36,8 +36,11 @@ HEADERS = [
     (b"Vary", b"Accept, Origin"),
 ]
 SIZES = {"1 KB": 5, "10 KB": 47, "100 KB": 472}
+CASES = (
+    *("identical", "one noisy field", "many changes", "keyed reorder"),
+    *("shuffled arrays", "arrays shuffled at every level"),
+)
 ROUND_S, PEER_ROUND_S, PEER_ROUNDS = 0.3, 0.3, 5
-FLUSH = 10_000
 CHECKED = 100
 """Pairs of which the comparison is checked before it is measured."""
 BOUND = "orjson.loads twice and =="
@@ -77,42 +80,52 @@ def document(items: int, seed: int = 7) -> list[dict[str, Any]]:
     ]
 
 
-def cases(items: int, seed: int = 7) -> dict[str, Pair]:
-    """Pairs of bodies by what became of them."""
-    old, noisy, many, keyed = (document(items, seed) for _ in range(4))
-    noisy[items // 2]["sku"] = "ffffffffffff"
-    for n in range(0, items, 3):
-        many[n]["price"] = -1.5
-        many[n]["dim"]["w"] = 99
-    chance = random.Random(seed - 4)
-    while keyed == old:
-        chance.shuffle(keyed)
-    # Arrays without keys: rows of numbers in another order, and with the order of each row's numbers changed too.
+def pair(case: str, items: int, seed: int = 7) -> Pair:
+    """The two bodies of a case."""
+    old, new = arrays(case, items, seed) if "arrays" in case else objects(case, items, seed)
+    return text(old), text(new)
+
+
+def objects(case: str, items: int, seed: int) -> tuple[list[Any], list[Any]]:
+    """Lists of objects that have ids, in which this changed."""
+    old, new = document(items, seed), document(items, seed)
+    if case == "one noisy field":
+        new[items // 2]["sku"] = "ffffffffffff"
+    elif case == "many changes":
+        for n in range(0, items, 3):
+            new[n]["price"] = -1.5
+            new[n]["dim"]["w"] = 99
+    elif case == "keyed reorder":
+        chance = random.Random(seed - 4)
+        while new == old:
+            chance.shuffle(new)
+    return old, new
+
+
+def arrays(case: str, items: int, seed: int) -> tuple[list[Any], list[Any]]:
+    """Arrays without keys: rows of numbers in another order, and with the order of each row's numbers changed too."""
     chance = random.Random(seed - 2)
     rows = [[chance.randrange(10**6) for _ in range(30)] for _ in range(items)]
     shuffled = rows
     while shuffled == rows:
         shuffled = chance.sample(rows, len(rows))
-    worst = [chance.sample(row, len(row)) for row in shuffled]
-    pairs = {
-        "identical": (old, old),
-        "one noisy field": (old, noisy),
-        "many changes": (old, many),
-        "keyed reorder": (old, keyed),
-        "shuffled arrays": (rows, shuffled),
-        "arrays shuffled at every level": (rows, worst),
-    }
-    return {name: (orjson.dumps(one), orjson.dumps(two)) for name, (one, two) in pairs.items()}
+    return rows, [chance.sample(row, len(row)) for row in shuffled] if "every level" in case else shuffled
 
 
-def pairs_of(size: str) -> dict[str, list[Pair]]:
-    """Distinct pairs of every case: more than any memory holds (:mod:`bench.pool`), in an order that everybody has alike."""
+def text(value: object) -> bytes:
+    """JSON that takes no more room than it is long; what the writer returns takes several times as much."""
+    return bytes(bytearray(orjson.dumps(value)))
+
+
+def cases(items: int) -> dict[str, Pair]:
+    """A pair of bodies by what became of them."""
+    return {case: pair(case, items) for case in CASES}
+
+
+def pairs_of(size: str, case: str) -> list[Pair]:
+    """Distinct pairs of a case: more than any memory holds (:mod:`bench.pool`), in an order that everybody has alike."""
     items = SIZES[size]
-    out: dict[str, list[Pair]] = defaultdict(list)
-    for seed in range(7, 7 + count(len(orjson.dumps(document(items))))):
-        for case, pair in cases(items, seed).items():
-            out[case].append(pair)
-    return out
+    return [pair(case, items, seed) for seed in range(7, 7 + count(len(orjson.dumps(document(items)))))]
 
 
 def answer(data: bytes, number: int) -> Response:
@@ -139,7 +152,7 @@ def ours(pairs: Sequence[Pair]) -> Callable[[], object]:
 
 
 def with_row(pairs: Sequence[Pair]) -> Callable[[], object]:
-    """The comparison and its result row, a batch taken every 10,000 as the worker does.
+    """The comparison and its result row, a batch taken when the worker would take it.
 
     Equal answers come from the replayer marked as such; here they are compared all the same.
     """
@@ -159,7 +172,7 @@ def with_row(pairs: Sequence[Pair]) -> Callable[[], object]:
         if equal:
             compare(*equal, CONTEXT)
         maker.add(observation, 0, 1)
-        if len(maker) >= FLUSH:
+        if len(maker) >= BATCH_ROWS or maker.bytes >= BATCH_BYTES:
             maker.take()
 
     return call
@@ -268,8 +281,8 @@ def table(rounds: int = 5) -> Table:
     fast = compiled_form()
     try:
         for size in SIZES:
-            for case, pairs in pairs_of(size).items():
-                found = measured(size, case, pairs, rounds, fast)
+            for case in CASES:
+                found = measured(size, case, pairs_of(size, case), rounds, fast)
                 cells = [shown(found.get(name)) for name in ("echolane", COMPILED, ROW, BOUND, *LIBRARIES)]
                 cells += [over(found, "echolane", name) for name in (BOUND, "deepdiff", "jsonpatch")]
                 cells += [over(found, COMPILED, name) for name in ("echolane", BOUND, "deepdiff")]

@@ -13,12 +13,11 @@ from console.escapes import short, terminal
 from differ.echoes import unechoed
 from differ.explain import Explained, Step, explain
 from differ.letters import observed
-from differ.rows import owns_of
+from differ.rows import owns_in, owns_of
 from echolane.errors import HomeError, UsageError
-from echolane.exchange import Response
 from echolane.home import Home
 from echolane.journal import open_journal
-from echolane.observation import BASE, BRANCH, TARGETS
+from echolane.observation import BASE, BRANCH, TARGETS, Observation
 from echolane.runspec import RunSpec
 from echolane.store import Store
 
@@ -100,16 +99,17 @@ def _bodies(home: Home, store: Store, spec: RunSpec, exchange: str) -> tuple[str
         journal.close()
     if not found or not found[-1].shots:
         return None
-    texts = [_text(found[-1].answer_of(index), spec, index) for index in (BASE, BRANCH)]
+    texts = [_text(found[-1], spec, index) for index in (BASE, BRANCH)]
     return (texts[0], texts[1]) if texts[0] is not None and texts[1] is not None else None
 
 
-def _text(answer: Response | None, spec: RunSpec, index: int) -> str | None:
+def _text(observation: Observation, spec: RunSpec, index: int) -> str | None:
     """A body without what its target echoes of itself, as a comparison sees it; None where it is not whole, or no text."""
+    answer = observation.answer_of(index)
     if answer is None or answer.body.truncated or answer.body.undecoded:
         return None
     try:
-        return unechoed(answer.body.data, owns_of(spec.targets)[index]).decode()
+        return unechoed(answer.body.data, owns_in(owns_of(spec.targets), observation)[index]).decode()
     except UnicodeDecodeError:
         return None
 

@@ -23,6 +23,7 @@ from differ.evidence import REGRESSION
 from differ.gathering import MOVED_MAX, Gathering
 from differ.judging import Judgement, Spots
 from differ.places import Place, root
+from differ.rows import owns_in
 from echolane.exchange import Response
 from echolane.observation import ANSWERED, Observation
 
@@ -86,7 +87,7 @@ def spots_both_ways(observed: Mapping[tuple[str, str], Iterable[Observation]], o
 def _ways_of(observation: Observation, where: str, owns: Sequence[Own]) -> Iterator[Ways]:
     """In which order each target gives each two members of the lists at a place; what is the same bytes is read once."""
     read: list[Ways] = []
-    for shot, own in zip(observation.shots, owns, strict=True):
+    for shot, own in zip(observation.shots, owns_in(owns, observation), strict=True):
         if shot.same_as >= 0:
             read.append(read[shot.same_as])
         else:

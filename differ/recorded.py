@@ -21,6 +21,7 @@ from differ.echoes import NOBODY, Own
 from differ.evidence import REGRESSION, TESTED
 from differ.gathering import Gathering
 from differ.judging import Judgement, Spots
+from differ.rows import owns_in
 from differ.sink import CLOCK_SLACK_NS
 from echolane.exchange import Exchange, Response
 from echolane.observation import BASE, BRANCH, Observation
@@ -74,6 +75,7 @@ class _Look:
             observation.answer_of(BASE),
             observation.answer_of(BRANCH),
         )
+        (base,) = owns_in([base], observation)
         self._asked, self._base = (observation.method, observation.target), base
         self._sent = Own(sent=base.sent) if base.sent else NOBODY
         """Of what was recorded nothing is an echo but a name that targets are sent, which mostly is the recorded one."""

@@ -9,6 +9,7 @@ whose kind says why, so that silence is never taken for agreement. Values in row
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -32,6 +33,8 @@ VALUE_CUT = 2048
 """Characters of a value that a result row keeps: rows stay narrow, samples have 16 KiB."""
 DIFFERENCES_MAX = 1000
 """Differences of one comparison that a row keeps, coarsest facets first; one answer with more is one change, told by these."""
+OWNS_MAX = 1024
+"""Targets by recorded names whose patterns are kept: a service has few names, one for each of many tenants at most."""
 DURATION_MAX = 0xFFFF_FFFF
 CONSTANT = ("run", "service", "topic")
 VARYING = (
@@ -156,6 +159,7 @@ class RowMaker:
             return "not_compared", observation.not_compared
         shots, reason = observation.shots, ""
         read: dict[tuple[int, int], Reading] = {}
+        owns = owns_in(self._own, observation)
         for pair, (left, right) in enumerate(PAIRS):
             one, two = shots[left], shots[right]
             if one.outcome not in COMPARABLE or two.outcome not in COMPARABLE:
@@ -169,7 +173,7 @@ class RowMaker:
             found = compare(
                 _answer(observation, left),
                 _answer(observation, right),
-                self._context(observation, left, right, read, self._lens(observation) if pair == 0 else None),
+                self._context(observation, left, right, owns, read, self._lens(observation) if pair == 0 else None),
             )
             if found.uncomparable == PLUGIN:  # all was compared, and a rule could not be asked about it
                 reason = PLUGIN
@@ -191,14 +195,20 @@ class RowMaker:
         return self._rules.lens(observation.endpoint, 0 if base is None else base.status)
 
     def _context(
-        self, observation: Observation, left: int, right: int, read: dict[tuple[int, int], Reading], lens: Lens | None
+        self,
+        observation: Observation,
+        left: int,
+        right: int,
+        owns: Sequence[Own],
+        read: dict[tuple[int, int], Reading],
+        lens: Lens | None,
     ) -> Context:
         shots = observation.shots
         return Context(
             method=observation.method,
             path=observation.target,
             registry=self._registry,
-            own=(self._own[left], self._own[right]),
+            own=(owns[left], owns[right]),
             now_ns=(shots[left].sent_at_ns, shots[right].sent_at_ns),
             depth=self._settings.depth,
             nodes=self._settings.nodes,
@@ -233,6 +243,17 @@ def owns_of(targets: Sequence[TargetInfo]) -> list[Own]:
     """What each target of a run may echo of itself: its own address, and the names that any of them is sent."""
     sent = tuple(sorted({t.host.encode() for t in targets if t.host not in {OWN, RECORDED}}, key=len, reverse=True))
     return [_own_of(target, sent) for target in targets]
+
+
+def owns_in(owns: Sequence[Own], observation: Observation) -> Sequence[Own]:
+    """The same, with the recorded name of an exchange by which some of them were called and others were not."""
+    name = observation.authority.encode()
+    return [_hearing(own, name) for own in owns] if name else owns
+
+
+@lru_cache(OWNS_MAX)
+def _hearing(own: Own, name: bytes) -> Own:
+    return Own(own.names, own.port, sent=tuple(sorted({*own.sent, name}, key=len, reverse=True)))
 
 
 def _own_of(target: TargetInfo, sent: tuple[bytes, ...]) -> Own:

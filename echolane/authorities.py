@@ -34,6 +34,12 @@ def host_in(authority: str) -> str:
     return found[1] if found else ""
 
 
+def recorded_name(authority: str) -> str:
+    """A recorded authority as it may be sent: without a user's name, which Host never has; empty where it is none."""
+    name = authority.rpartition("@")[2]
+    return name if authority_ok(name) else ""
+
+
 def checked_host(text: object, where: str, place: str) -> str:
     """The value of ``host``; UsageError says what is wrong with it and where it stands."""
     if isinstance(text, str) and authority_ok(text):
@@ -51,22 +57,11 @@ def names_of(role: str, authority: str) -> tuple[str, ...]:
 
 
 def with_hosts(infos: Sequence[TargetInfo], hosts: Mapping[str, str]) -> list[TargetInfo]:
-    """The targets of a run with what each is called; a copy that is not started yet is a target on this machine.
-
-    Raises:
-        UsageError: some get recorded names and others do not, so that what they echo of them would be told as differences.
-    """
-    found = [
+    """The targets of a run with what each is called; a copy that is not started yet is a target on this machine."""
+    return [
         replace(info, host=_host_of(hosts, role, urlsplit(info.url).netloc or "127.0.0.1"))
         for role, info in zip(TARGETS, infos, strict=False)
     ]
-    recorded = [role for role, info in zip(TARGETS, found, strict=False) if info.host == RECORDED]
-    if recorded and len(recorded) < len(found):
-        raise UsageError(
-            f"`host` is {RECORDED} for {', '.join(recorded)} and not for the others, which would answer with other names; "
-            f'set [targets.default] host = "{RECORDED}", or give all of them a name'
-        )
-    return found
 
 
 def sent_to(info: TargetInfo) -> str:

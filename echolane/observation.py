@@ -74,6 +74,8 @@ class Observation(msgspec.Struct, array_like=True, frozen=True, gc=False):
     sealed: bytes = b""
     """What these answers gave that later requests take and that is masked in them (a session's cookie), under the installation's seal:
     for whoever goes on with the run (:mod:`replayer.keeping`)."""
+    authority: str = ""
+    """The recorded authority, where some targets were called by it and others were not: what echoes it differs by nothing else."""
 
     def answer_of(self, index: int) -> Response | None:
         """The answer of one target, through ``same_as``; None unless it answered."""

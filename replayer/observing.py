@@ -233,6 +233,7 @@ def observe(flight: Flight, mask: Mask | None, *, paced: bool, keeping: Keeping 
         lateness_ns=lateness_ns,
         session_wait_ns=session_wait_ns,
         sealed=keeping.seal(flight.item.exchange.id, flight.item.exchange.session, gave) if keeping and gave else b"",
+        authority=flight.prepared.authority,
     )
 
 
@@ -298,6 +299,7 @@ def _of_item(  # noqa: PLR0913 - the fields of one record
     lateness_ns: int = 0,
     session_wait_ns: int = 0,
     sealed: bytes = b"",
+    authority: str = "",
 ) -> Observation:
     exchange = item.exchange
     return Observation(
@@ -315,4 +317,5 @@ def _of_item(  # noqa: PLR0913 - the fields of one record
         lateness_ns,
         session_wait_ns,
         sealed,
+        authority,
     )

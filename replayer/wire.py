@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from msgspec.structs import replace as with_fields
 
-from echolane.authorities import RECORDED, authority_ok, host_in
+from echolane.authorities import RECORDED, host_in, recorded_name
 from echolane.bodies import encode
 from echolane.errors import EcholaneError
 from echolane.exchange import Exchange, Headers, Request
@@ -129,6 +129,9 @@ class Wires:
         self._authorities = [target.authority.encode("latin-1") if target else b"" for target in targets]
         self._as_recorded = [target is not None and target.host == RECORDED for target in targets]
         """Whether a target is sent the recorded authority, where a request has one."""
+        hosts = {target.host == RECORDED for target in targets if target is not None}
+        self._told_apart = len(hosts) > 1
+        """Whether some are and others are not, so that an observation has to say which it was."""
         self._guards = [
             target.protected
             for target in targets
@@ -185,10 +188,14 @@ class Wires:
     def address(self, exchange: Exchange, index: int) -> tuple[bytes, str | None]:
         """Authority and lane of a target."""
         authority = self._authorities[index]
-        # Without a user's name, which Host never has; what was imported may be no authority at all.
-        if self._as_recorded[index] and authority_ok(recorded := exchange.request.authority.rpartition("@")[2]):
+        # What was imported may be no authority at all.
+        if self._as_recorded[index] and (recorded := recorded_name(exchange.request.authority)):
             authority = recorded.encode("ascii")
         return authority, self._lanes[index]
+
+    def told_authority(self, exchange: Exchange) -> str:
+        """The recorded authority, where some targets are called by it and others are not; else empty."""
+        return recorded_name(exchange.request.authority) if self._told_apart else ""
 
     def shared(self, index: int) -> int:
         """Whose version of a request is this target's, too: -1 for that of all who get it as it was."""
@@ -213,6 +220,11 @@ class Prepared:
         self.ready: list[bytes] = []
         self.secrets: list[bytes] = []
         """What was sent unmasked: to be masked where an answer repeats it."""
+
+    @property
+    def authority(self) -> str:
+        """The recorded authority, where some targets are called by it and others are not; else empty."""
+        return self._wires.told_authority(self._exchange)
 
     def write_ahead(self, indexes: Sequence[int]) -> None:
         """Write for these targets now; ``ready`` holds a place for each of four."""

@@ -125,12 +125,16 @@ def test_the_recorded_name_is_sent_where_it_is_wanted(recorded: World) -> None:
     assert (done.code, result["verdict"]) == (0, "pass"), done.err
 
 
-def test_recorded_names_at_some_targets_only_are_refused(recorded: World) -> None:
-    """Names that only one side is called by would be told as what the branch changed: exit 2, with the way out."""
-    (recorded.folder / "echolane.toml").write_text('[targets.branch]\nhost = "recorded"\n')
-    words = ["run", "--service", "shop", "--home", recorded.home, *two(free_port(), free_port())]
-    done = recorded.call(*words)
+@pytest.mark.parametrize("named", ["branch", "base"])
+def test_recorded_names_at_some_targets_only_are_no_difference(recorded: World, named: str) -> None:
+    """Targets that echo the recorded name beside targets that echo their own differ in nothing but what really changed."""
+    (recorded.folder / "echolane.toml").write_text(f'[targets.{named}]\nhost = "recorded"\n')
+    base, branch, other = service(recorded), service(recorded), service(recorded, "and", "more")
+    alike, calm = recorded.run(*two(base, branch))
+    _, changed = recorded.run(*two(base, other))
 
-    assert done.code == 2
-    assert "`host` is recorded for branch, branch_control and not for the others" in " ".join(done.err.split())
-    assert '[targets.default] host = "recorded"' in " ".join(done.err.split())
+    own = {"base": {f"127.0.0.1:{base}"}, "branch": {f"127.0.0.1:{branch}"}} | {named: {RECORDED}}
+    assert list(heard(recorded, calm["run"]).values()) == [own["base"], own["base"], own["branch"], own["branch"]]
+    assert (alike.code, calm["groups"], calm["undecided"]) == (0, [], []), alike.err
+    assert places(changed) == {("body:$.text", "value")}, changed["groups"]
+    assert changed["undecided"] == []

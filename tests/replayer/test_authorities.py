@@ -40,6 +40,25 @@ def test_what_was_recorded_and_is_no_authority_is_not_sent(exchange, recorded):
     assert wires.address(named, 0) == (b"shop.example:8443", None)
 
 
+@pytest.mark.parametrize(
+    ("hosts", "recorded", "told"),
+    [
+        (("recorded", "target"), "shop.example", "shop.example"),
+        (("recorded", "target"), "ann@shop.example", "shop.example"),
+        (("recorded", "target"), "shop example", ""),
+        (("recorded", "recorded"), "shop.example", ""),
+        (("target", "other.example"), "shop.example", ""),
+    ],
+)
+def test_the_recorded_name_is_told_where_only_some_were_called_by_it(exchange, hosts, recorded, told):
+    """An observation says the name that was sent to some targets and not to others, and nothing where none was or all got it."""
+    targets = [Target(n, f"http://127.0.0.1:{n + 1}", host=host) for n, host in enumerate(hosts)]
+    one = exchange(1)
+    made = replace(one, request=replace(one.request, authority=recorded))
+
+    assert Wires("r", [*targets, None, None], b"k" * 32, None).prepare(made).authority == told
+
+
 def test_a_protected_name_is_sent_to_nothing_elsewhere(exchange):
     """What chooses by Host would take it to production: a fixed name is refused, a recorded one skipped; on this machine it is but a name."""
     protected = protected_of(["shop.example"])
