@@ -57,8 +57,9 @@ from replayer.feeding import work_items
 from replayer.identities import keeper_of
 from replayer.plan import make_plan, work_topic
 from replayer.preparing import prepared_one
+from replayer.probing import check_reachable
 from replayer.switch import Switch, refuse_while_stopped
-from replayer.targets import check_allowed, check_reachable
+from replayer.targets import check_allowed
 
 EPILOG = """examples:
   echolane capacity --service shop --target http://127.0.0.1:8001 --html capacity.html
@@ -254,10 +255,11 @@ def conduct(asked: Asked, args: argparse.Namespace, home: Home, settings: Settin
         stack.callback(journal.close)
         spec = _spec_of(asked, args, home, journal, settings)
         stack.enter_context(run_held(home, spec.run))
-        spec = with_fields(spec, addresses=_check_reachable(spec))
         topic = work_topic(spec.run)
         stack.callback(journal.drop, topic)
-        lost = make_plan(journal, home, spec, settings).losses.lost()
+        plan = make_plan(journal, home, spec, settings)
+        spec = with_fields(spec, addresses=_check_reachable(with_fields(spec, origins=plan.origins)))
+        lost = plan.losses.lost()
         say_lost(asked.service, lost, "the load is made of the others")
         ammunition = survey(lambda: work_items(journal, topic), writes=asked.methods == "all")
         found = service.run(lambda stop: _evaluated(asked, spec, home, journal, settings, ammunition, stop))
@@ -289,7 +291,7 @@ def _spec_of(asked: Asked, args: argparse.Namespace, home: Home, journal: Journa
 
 def _check_reachable(spec: RunSpec) -> list[str]:
     try:
-        return check_reachable(spec.targets, protected_of(spec.protected))
+        return check_reachable(spec, protected_of(spec.protected))
     except TargetUnavailable as error:  # which names it as the base of a run
         raise TargetUnavailable(f"target{str(error).removeprefix('base')}") from error
 

@@ -71,7 +71,10 @@ def _targets(credentials: dict[str, Any]) -> dict[str, Any]:
     told = {"anyOf": [{"enum": list(PROVIDERS)}, credentials]}
     host = {"type": "string", "pattern": f"^{FORM}$"}
     host["description"] = f"what it is called in Host: {OWN} (as its URL says), {RECORDED}, or a name"
-    target = {"type": "object", "additionalProperties": False, "properties": {"credentials": told, "host": host}}
+    origin = {"type": "boolean", "default": False}
+    origin["description"] = "whether it may be where the recording comes from"
+    told_of = {"credentials": told, "host": host, "origin": origin}
+    target = {"type": "object", "additionalProperties": False, "properties": told_of}
     what = "credentials and names of targets, by role, host or `default`"
     return {"description": what, "type": "object", "additionalProperties": target}
 

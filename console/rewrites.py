@@ -38,6 +38,7 @@ def explain_plan(home: Home, settings: Settings, spec: RunSpec) -> None:
     tied = lacking = 0
     given = gettings(home, spec, settings)
     try:
+        summary, items = planned(journal, home, spec, settings)  # or refused, before a line is told
         if any(counts(one.read) for one in given):
             number_identities(planned(journal, home, spec, settings)[1], given)
         for line in told(given) if any(one.read != AS_RECORDED for one in given) else ():
@@ -45,7 +46,6 @@ def explain_plan(home: Home, settings: Settings, spec: RunSpec) -> None:
         foretelling = Foretelling(spec, settings, given)
         for line in (*authorities.told(spec.targets), *foretelling.before()):
             sys.stdout.write(terminal(line) + "\n")
-        summary, items = planned(journal, home, spec, settings)
         for item in items:
             tied += bool(item.takes)
             if not item.skip and any(one.lacks(item.exchange) for one in given):

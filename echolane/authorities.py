@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
@@ -20,6 +21,8 @@ FORM = r"([A-Za-z0-9_]([A-Za-z0-9._~-]{0,251}[A-Za-z0-9_~-])?|\[[0-9A-Fa-f:.]{2,
 """A DNS name is 253 characters at most; ``_`` and ``~`` are in names that proxies and clusters give."""
 PORT_MAX = 65_535
 _AUTHORITY = re.compile(FORM)
+
+T = TypeVar("T")
 
 
 def authority_ok(text: str) -> bool:
@@ -56,6 +59,11 @@ def names_of(role: str, authority: str) -> tuple[str, ...]:
     return role, twin, authority.lower(), host.lower(), "default"
 
 
+def chosen(table: Mapping[str, T], role: str, authority: str) -> T | None:
+    """What ``[targets.NAME]`` says of a target: by role, by address, by default; None where nothing does."""
+    return next((table[name] for name in names_of(role, authority) if name in table), None)
+
+
 def with_hosts(infos: Sequence[TargetInfo], hosts: Mapping[str, str]) -> list[TargetInfo]:
     """The targets of a run with what each is called; a copy that is not started yet is a target on this machine."""
     return [
@@ -79,4 +87,4 @@ def told(infos: Sequence[TargetInfo]) -> list[str]:
 
 
 def _host_of(hosts: Mapping[str, str], role: str, authority: str) -> str:
-    return next((hosts[name] for name in names_of(role, authority) if name in hosts), OWN)
+    return chosen(hosts, role, authority) or OWN

@@ -1,6 +1,7 @@
 """With which credentials a target is fired at: ``[targets.NAME.credentials]`` of ``echolane.toml``, read and refused with its line.
 
-The other key of ``[targets.NAME]``, ``host``, is read here too and means what :mod:`echolane.authorities` says.
+The other keys of ``[targets.NAME]`` are read here too: ``host`` means what :mod:`echolane.authorities` says, ``origin`` that the target
+may be where the recording comes from (:mod:`echolane.recorded_hosts`).
 
 NAME is a target's role (``base``, ``control``, ``branch``, ``branch_control``), its host or host:port, or ``default``. Secrets never stand
 in the file: it names the environment variable, the file or the command that has them.
@@ -12,11 +13,11 @@ import difflib
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from echolane.authorities import checked_host, names_of
+from echolane.authorities import checked_host, chosen
 from echolane.errors import UsageError
 from echolane.observation import TARGETS
 
@@ -133,18 +134,22 @@ AS_RECORDED = Credentials(RECORDED)
 
 def credentials_of(targets: Mapping[str, Credentials], role: str, authority: str, *, loopback: bool) -> Credentials:
     """The credentials of one target: by role (a control has its version's), by address, by default."""
-    for name in names_of(role, authority):
-        if name in targets:
-            return targets[name]
-    return Credentials(RECORDED if loopback else MASKED)
+    return chosen(targets, role, authority) or Credentials(RECORDED if loopback else MASKED)
 
 
-def read_targets(table: Any, place: Callable[[str], str]) -> tuple[dict[str, Credentials], dict[str, str]]:
-    """The ``[targets]`` of the file: credentials and ``host``; ``place`` names file and line of a key. UsageError says which value is wrong."""
+class Targets(NamedTuple):
+    """The ``[targets]`` of the file, each key by the names of its targets."""
+
+    targets: dict[str, Credentials]
+    hosts: dict[str, str]
+    origins: dict[str, bool]
+
+
+def read_targets(table: Any, place: Callable[[str], str]) -> Targets:
+    """What is said of targets; ``place`` names file and line of a key. UsageError says which value is wrong."""
     if not isinstance(table, dict):
         raise UsageError(f"{place('targets')}: `targets` is a table, for example [targets.branch.credentials]")
-    found: dict[str, Credentials] = {}
-    hosts: dict[str, str] = {}
+    found, hosts, origins = Targets({}, {}, {})
     for name, target in cast("dict[str, Any]", table).items():
         where = f"targets.{name}"
         _known_name(name, place(where))
@@ -155,11 +160,19 @@ def read_targets(table: Any, place: Callable[[str], str]) -> tuple[dict[str, Cre
                 found[name.lower()] = _read(value, f"{where}.credentials", place)
             elif key == "host":
                 hosts[name.lower()] = checked_host(value, f"{where}.host", place(f"{where}.host"))
+            elif key == "origin":
+                origins[name.lower()] = _truth(value, f"{where}.origin", place)
             else:
                 raise UsageError(
-                    f"{place(f'{where}.{key}')}: unknown setting `{where}.{key}`{_meant(key, ['credentials', 'host'])}"
+                    f"{place(f'{where}.{key}')}: unknown setting `{where}.{key}`{_meant(key, ['credentials', 'host', 'origin'])}"
                 )
-    return found, hosts
+    return Targets(found, hosts, origins)
+
+
+def _truth(value: Any, where: str, place: Callable[[str], str]) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise UsageError(f"{place(where)}: `{where}` is {value!r}; use true or false")
 
 
 def _known_name(name: str, place: str) -> None:

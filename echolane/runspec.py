@@ -6,6 +6,7 @@ import msgspec
 
 from echolane.lost import NOTHING, Lost
 from echolane.observation import TargetInfo
+from echolane.recorded_hosts import NOWHERE, Origins
 from echolane.recordings import Recording
 from echolane.rules import Rule
 from echolane.settings import Differ
@@ -82,3 +83,5 @@ class RunSpec(msgspec.Struct, frozen=True):
     """What it must not fire at; whoever fires adds what it is told itself (:mod:`echolane.protected`)."""
     lost: Lost = NOTHING
     """What of ``recording`` could not be read when the run was planned; nothing before that, and in specs of older versions."""
+    origins: Origins = NOWHERE
+    """Where ``recording`` comes from and which targets must be elsewhere, once the run is planned; nothing in specs of older versions."""

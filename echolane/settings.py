@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -113,6 +113,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     targets: dict[str, Credentials] = {}
     """By role, host or ``default``: see :mod:`echolane.credentials`."""
     hosts: dict[str, str] = {}
+    origins: dict[str, bool] = {}
     api: Api = Api()
     grafana: Grafana = Grafana()
     up: Up = Up()
@@ -284,8 +285,8 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], toml_path: Path) 
     for layer in layers:
         for key, value, source in layer:
             values[key], sources[key] = _checked(key, value, source), source
-    targets, hosts = read_targets(tree.get("targets", {}), lambda key: f"{toml_path} line {_line_of(text, key)}")
-    nested: dict[str, Any] = {"sources": sources, "targets": targets, "hosts": hosts}
+    told = read_targets(tree.get("targets", {}), lambda key: f"{toml_path} line {_line_of(text, key)}")
+    nested: dict[str, Any] = {"sources": sources, **told._asdict()}
     for key, value in values.items():
         room, dot, name = key.partition(".")
         (nested.setdefault(room, {}) if dot else nested)[name or key] = value
@@ -348,10 +349,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, st
         if not name.startswith("ECHOLANE_") or name in NOT_SETTINGS or is_service_link(name, environ):
             continue
         if name not in by_name:
-            close = difflib.get_close_matches(name, by_name, n=1)
-            raise UsageError(
-                f"unknown setting `{name}` in the environment" + (f"; did you mean `{close[0]}`?" if close else "")
-            )
+            raise UsageError(f"unknown setting `{name}` in the environment{_meant(name, by_name)}")
         yield by_name[name], environ[name], name
 
 
@@ -395,6 +393,6 @@ def _shown(key: str, value: Any) -> Any:
     return hidden(value) if key == "store" and isinstance(value, str) else value
 
 
-def _meant(key: str) -> str:
-    close = difflib.get_close_matches(key, WHAT, n=1)
+def _meant(key: str, known: Iterable[str] = WHAT) -> str:
+    close = difflib.get_close_matches(key, list(known), n=1)
     return f"; did you mean `{close[0]}`?" if close else "; `echolane config` lists them"

@@ -22,12 +22,14 @@ from echolane.journal import Journal
 from echolane.keys import load_seal_keys
 from echolane.lost import Losses
 from echolane.masks.atoms import Atoms
+from echolane.recorded_hosts import NOWHERE, Origins, RecordedHosts
 from echolane.recordings import is_kept
 from echolane.runspec import RunSpec
 from echolane.settings import Settings
 from echolane.templating import Templates
 from echolane.writes import REFUSED, WriteRule, rule_for
 from replayer.deciding import Links, decide
+from replayer.elsewhere import hosts_of, refuse_names
 from replayer.linking import Linker, Mask
 from replayer.order import Order, Shares
 from replayer.pace import Pace, Pauses, parse_pace
@@ -51,6 +53,8 @@ class PlanSummary:
     skipped: Counter[str] = field(default_factory=Counter[str])
     losses: Losses = field(default_factory=Losses)
     """Frames that could not be read, so that nobody knows what is in them."""
+    origins: Origins = NOWHERE
+    """Where the recording comes from: no target's host, or there would be no plan."""
 
     @property
     def to_fire(self) -> int:
@@ -67,8 +71,8 @@ def make_plan(journal: Journal, home: Home, spec: RunSpec, settings: Settings) -
     """Write the work of a run; how much of it is to be fired, and what is skipped and why."""
     shares = Shares(spec.partitions or 1)
     topic = work_topic(spec.run)
-    journal.create(topic, spec.partitions or 1)
     summary, items = planned(journal, home, spec, settings, shares)
+    journal.create(topic, spec.partitions or 1)
     writers = [_Writer(journal, topic, partition) for partition in range(spec.partitions or 1)]
     for item in items:
         writers[shares.partition_of(item)].add(item)
@@ -80,11 +84,17 @@ def make_plan(journal: Journal, home: Home, spec: RunSpec, settings: Settings) -
 def planned(
     journal: Journal, home: Home, spec: RunSpec, settings: Settings, shares: Shares | None = None
 ) -> tuple[PlanSummary, Iterator[WorkItem]]:
-    """The plan of a run, made as it is read, and its summary, which is whole once all of it was read; who is one person, to ``shares``."""
+    """The plan of a run, made as it is read, and its summary, which is whole once all of it was read; who is one person, to ``shares``.
+
+    Raises:
+        RefusedForSafety: a target is where the recording comes from.
+    """
     templates = Templates.load(home.templates / f"{spec.service}.json")
     reader = Reader(journal, spec.recording, kept=is_kept(home.recordings, spec.recording))
-    frames = reader.look_through(templates)
+    hosts = RecordedHosts(hosts_of(spec))
+    frames = reader.look_through(templates, hosts)
     templates.save(home.templates / f"{spec.service}.json")
+    origins = refuse_names(spec, settings.origins, hosts)
     if shares is not None and spec.partitions > 1:
         for exchange in in_order(reader, frames):
             shares.unite(exchange)
@@ -98,6 +108,7 @@ def planned(
         parse_pace(spec.pace), spec.methods, templates, links, strict=spec.concurrency == 1, pauses=pauses
     )
     planner.writes, planner.summary.losses = spec.firing.writes, reader.losses
+    planner.summary.origins = origins
     return planner.summary, map(planner.plan, in_order(reader, frames))
 
 

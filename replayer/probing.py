@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -18,10 +18,11 @@ from echolane.errors import RefusedForSafety, TargetUnavailable
 from echolane.home import Home
 from echolane.keys import load_mark_key
 from echolane.marks import LANE_SERVED, Signer, fresh_traceparent, prepare_headers
-from echolane.protected import Protected, protected_of
+from echolane.protected import NOTHING, Protected, protected_of
 from echolane.runspec import RunSpec
 from replayer.answer import Answer, headers_of
 from replayer.connection import Connection, LiveShot, Patience, Pool
+from replayer.elsewhere import held_apart
 from replayer.targets import Target, make_targets, resolve
 
 PATIENCE = Patience(connect_s=3.0, first_byte_s=10.0, total_s=10.0)
@@ -74,12 +75,20 @@ def check_targets(home: Home, spec: RunSpec, protected: Sequence[str] = ()) -> R
 
     Raises:
         TargetUnavailable: a target refuses, or does not answer the probe of its lane.
-        RefusedForSafety: the answer does not name the lane, or a target is protected, by the spec or now.
+        RefusedForSafety: the answer does not name the lane, a target is protected, by the spec or now, or is where the recording comes from.
     """
-    return asyncio.run(_check(load_mark_key(home.keys, os.environ), spec, protected_of([*spec.protected, *protected])))
+    key, held = load_mark_key(home.keys, os.environ), held_apart(spec)
+    return asyncio.run(_check(key, spec, protected_of([*spec.protected, *protected]), held))
 
 
-async def _check(key: bytes, spec: RunSpec, protected: Protected) -> RunSpec:
+def check_reachable(spec: RunSpec, protected: Protected = NOTHING) -> list[str]:
+    """The addresses at which targets accept, for whoever fires; TargetUnavailable names the first that does not (before there is a loop)."""
+    held = held_apart(spec)
+    targets = [Target(index, info.url, protected=protected) for index, info in enumerate(spec.targets)]
+    return [target.address[0] for target in asyncio.run(resolve(targets, held=held))]
+
+
+async def _check(key: bytes, spec: RunSpec, protected: Protected, held: Mapping[int, Callable[[str], None]]) -> RunSpec:
     targets = await resolve(
         make_targets(
             spec.targets,
@@ -90,6 +99,7 @@ async def _check(key: bytes, spec: RunSpec, protected: Protected) -> RunSpec:
             protected=protected,
         ),
         spec.addresses,
+        held,
     )
     if spec.firing.lane_check:
         # A copy that Echolane started is the branch itself, whatever is in front of others.
@@ -148,4 +158,4 @@ def served_by(answer: Answer) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-__all__ = ["Probe", "check_targets", "probe", "prove_lanes"]
+__all__ = ["Probe", "check_reachable", "check_targets", "probe", "prove_lanes"]

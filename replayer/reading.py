@@ -13,6 +13,7 @@ from echolane.exchange import Exchange
 from echolane.frame import EXCHANGES, FrameDamaged, decode_frame, peek
 from echolane.journal import Entry, Journal
 from echolane.lost import DAMAGED, EXPIRED, Losses
+from echolane.recorded_hosts import RecordedHosts
 from echolane.recordings import Recording, topic_of
 from echolane.templating import Templates
 
@@ -62,11 +63,13 @@ class Reader:
         self._kept = kept
         self.losses = Losses()
 
-    def look_through(self, templates: Templates) -> list[Frame]:
-        """The first pass: frames by their earliest exchange; the endpoints of all are learned."""
+    def look_through(self, templates: Templates, hosts: RecordedHosts) -> list[Frame]:
+        """The first pass: frames by their earliest exchange; the endpoints of all are learned, and the hosts that they were asked of."""
         frames: list[Frame] = []
         for partition, position, glances in self._all(_Glance):
             templates.learn([glance.request.target for glance in glances])
+            for glance in glances:
+                hosts.see(glance.request.authority, glance.captured_at_ns)
             frames.append(Frame(min(g.captured_at_ns for g in glances), partition, position))
         return sorted(frames, key=attrgetter("first_ns", "partition", "position"))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -47,7 +47,7 @@ class Target:
     protected: Protected = NOTHING
     """Where its address must not be."""
     address: tuple[str, int] = ("", 0)
-    """Where to connect, once :func:`check_reachable` has found it."""
+    """Where to connect, once :func:`resolve` has found it."""
 
     @property
     def name(self) -> str:
@@ -158,30 +158,27 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_reachable(infos: Sequence[TargetInfo], protected: Protected = NOTHING) -> list[str]:
-    """The addresses at which targets accept, for whoever fires; TargetUnavailable names the first that does not (before there is a loop)."""
-    targets = [Target(index, info.url, protected=protected) for index, info in enumerate(infos)]
-    return [target.address[0] for target in asyncio.run(resolve(targets))]
-
-
-async def resolve(targets: Sequence[Target], kept: Sequence[str] = ()) -> list[Target]:
-    """The targets with their addresses: those that are kept of them, one each, else what their names lead to.
+async def resolve(
+    targets: Sequence[Target], kept: Sequence[str] = (), held: Mapping[int, Callable[[str], None]] | None = None
+) -> list[Target]:
+    """The targets with their addresses: those that are kept of them, one each, else what their names lead to, as ``held`` lets them.
 
     Raises:
         TargetUnavailable: the first that refuses, or does not accept in time.
-        RefusedForSafety: the first whose address is in none of its networks, or is protected.
+        RefusedForSafety: the first whose address is in none of its networks, or is protected; or as ``held`` says.
     """
-    found: dict[tuple[str, bool, str], tuple[str, int]] = {}
+    found: dict[tuple[str, bool, bool, str], tuple[str, int]] = {}
     placed: list[Target] = []
     for target, ip in zip(targets, kept or [""] * len(targets), strict=True):
-        key = (target.url, target.networks is not None, ip)
+        refuse = (held or {}).get(target.index)
+        key = (target.url, target.networks is not None, refuse is not None, ip)
         if key not in found:
-            found[key] = await _address_of(target, ip)
+            found[key] = await _address_of(target, ip, refuse)
         placed.append(replace(target, address=found[key]))
     return placed
 
 
-async def _address_of(target: Target, kept: str) -> tuple[str, int]:
+async def _address_of(target: Target, kept: str, refuse: Callable[[str], None] | None) -> tuple[str, int]:
     """The first address of a target that accepts a connection; no other one than the kept one, where there is one."""
     loop = asyncio.get_running_loop()
     parts = urlsplit(target.url)
@@ -191,6 +188,8 @@ async def _address_of(target: Target, kept: str) -> tuple[str, int]:
     places = [kept] if kept else await _looked_up(target, host, port)
     for ip in places:  # all of them, before any is connected to
         target.protected.refuse(f"{target.name} {target.url}", address=ip)
+        if refuse is not None:
+            refuse(ip)
     for ip in places:
         if local and not ipaddress.ip_address(ip.partition("%")[0]).is_loopback:
             continue  # a hosts file that sends localhost elsewhere is not followed

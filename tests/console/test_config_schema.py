@@ -35,6 +35,8 @@ pace = "10/s..500/s over 5m"
 concurrency = 32
 total_timeout_s = 10
 methods = "safe"
+[targets.branch]
+origin = true
 [targets.branch.credentials]
 provider = "static"
 env = "TOKEN"
@@ -67,6 +69,7 @@ WRONG = {
     "a word that is none": ("[replay]\nmethods = 'none'", "none"),
     "a form that is none": ("journal = 'postgres://x'", "postgres"),
     "an unknown provider": ("[targets.branch]\ncredentials = 'mine'", "mine"),
+    "a truth that is none": ("[targets.branch]\norigin = 1", "boolean"),
     "an unknown key of a hook": ("[[hooks]]\nservice = 'a'\nbase = 'b'\nbranch = 'c'\nsecret = 'x'", "secret"),
     "a rule without an owner": ("[[rules]]\nwhere = '$'\nmatcher = 'ignore'\nreason = 'x'", "owner"),
     "a write without a reason": ("[[writes]]\nroute = 'POST /'\nfire = true", "reason"),

@@ -11,11 +11,12 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import orjson
 import pytest
 
+from console.main import main
 from tests.e2e.world import World
 from tests.waiting import wait_until
 
@@ -165,18 +166,90 @@ def test_nothing_that_leads_to_production_is_followed(
     assert tripwire.hits == []
 
 
+@pytest.mark.parametrize("more", [[], ["--explain"], ["--workers", "shared"], ["--methods", "all", "--no-lane-check"]])
+def test_where_the_recording_comes_from_is_fired_at_by_nobody(
+    world: World,
+    tripwire: Tripwire,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+) -> None:
+    """Runs, explanations and runs that workers share are refused (exit 5) before a connection or a run is made; the result says why."""
+    production(world, tripwire, monkeypatch)
+    out = world.folder / "result.json"
+    code = main(
+        [
+            *("run", "--service", "shop", "--home", str(world.home), "--json", str(out)),
+            *("--base", f"http://{NAME}:{tripwire.port}", "--branch", "http://127.0.0.1:1"),
+            *("--allow-host", NAME, "--allow-writes", NAME, *more),
+        ]
+    )
+    said = f"base http://{NAME}:{tripwire.port} is where `shop` was recorded (Host {NAME}: {COUNT} requests, the first at 2026-01-01T00:00:00+00:00)"
+    told = capsys.readouterr()
+    assert code == 5
+    assert said in " ".join(told.err.split())
+    assert told.out == ""
+    result = orjson.loads(out.read_bytes())
+    assert (result["verdict"], result["reason_code"], result["ledger"]["fired"]) == ("inconclusive", "refused", 0)
+    assert result["reason"].startswith(said)
+    assert [row["run"] for row in orjson.loads(world.call("runs", "--json", "--home", world.home).out or b"[]")] == []
+    assert tripwire.hits == []
+
+
+def test_no_capacity_is_found_of_where_the_recording_comes_from(
+    world: World, tripwire: Tripwire, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has the same check, before the one that connects."""
+    production(world, tripwire, monkeypatch)
+    words = ["--service", "shop", "--home", str(world.home), "--target", f"http://{NAME}:{tripwire.port}"]
+    assert main(["capacity", *words, "--allow-host", NAME]) == 5
+    assert f"is where `shop` was recorded (Host {NAME}: {COUNT} requests" in " ".join(capsys.readouterr().err.split())
+    assert tripwire.hits == []
+
+
+def test_a_target_by_a_recorded_name_is_fired_at_where_it_is_pinned(world: World, target: Target) -> None:
+    """Somebody said where it is, so it is meant: all of the run goes there."""
+    imported(world, NAME, [f"http://{NAME}/items/{n}" for n in range(COUNT)])
+    port = target.server_address[1]
+    _, result = world.run(
+        *("--base", f"http://{NAME}:{port}", "--branch", f"http://branch.{NAME}:{port}"),
+        *("--pin", f"{NAME}={HERE}", "--pin", f"branch.{NAME}={HERE}"),
+        *("--allow-host", NAME, "--allow-host", f"branch.{NAME}"),
+    )
+    assert result["ledger"]["fired"] == COUNT
+    assert len(target.seen) == 4 * COUNT
+
+
+def production(world: World, tripwire: Tripwire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording of what users sent to a name that leads to the tripwire."""
+    imported(world, NAME, [f"http://{NAME}/items/{n}" for n in range(COUNT)])
+    real = socket.getaddrinfo
+
+    def look_up(host: str, port: int, *rest: Any, **more: Any) -> Any:
+        return real(THERE if host == NAME else host, port, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.chdir(world.folder)
+
+
 def recorded(world: World, tripwire: Tripwire) -> None:
     """Requests as production saw them, also such as name production themselves."""
     lines = [f"http://{THERE}:{tripwire.port}/items/{n}" if n % 3 == 0 else f"/items/{n}" for n in range(COUNT)]
+    urls = [line if line.startswith("http") else f"{tripwire.url}{line}" for line in lines]
+    imported(world, f"{THERE}:{tripwire.port}", urls)
+
+
+def imported(world: World, host: str, urls: list[str]) -> None:
+    """A HAR of requests for these URLs, by this Host."""
     entries = [
         {
             "startedDateTime": "2026-01-01T00:00:00.000Z",
             "time": 1,
             "request": {
                 "method": "GET",
-                "url": line if line.startswith("http") else f"{tripwire.url}{line}",
+                "url": url,
                 "httpVersion": "HTTP/1.1",
-                "headers": [{"name": "Host", "value": f"{THERE}:{tripwire.port}"}],
+                "headers": [{"name": "Host", "value": host}],
                 "bodySize": 0,
             },
             "response": {
@@ -187,7 +260,7 @@ def recorded(world: World, tripwire: Tripwire) -> None:
                 "bodySize": 0,
             },
         }
-        for line in lines
+        for url in urls
     ]
     har = world.folder / "shop.har"
     har.write_bytes(orjson.dumps({"log": {"version": "1.2", "entries": entries}}))

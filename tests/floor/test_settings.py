@@ -87,6 +87,8 @@ def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
         ("[targets.base]\nhost = 'shop.example:65536'", "line 2: `targets.base.host` is 'shop.example:65536'; use"),
         ("[targets.base]\nhost = 'http://shop.example'", "line 2: `targets.base.host` is 'http://shop.example'; use"),
         ("[targets.base]\nhost = 'user@shop.example'", "line 2: `targets.base.host` is 'user@shop.example'; use"),
+        ("[targets.base]\norigin = 'yes'", "line 2: `targets.base.origin` is 'yes'; use true or false"),
+        ("[targets.base]\norigins = true", "line 2: unknown setting `targets.base.origins`; did you mean `origin`?"),
         ("[targets.base]\nhost = 8001", "line 2: `targets.base.host` is 8001; use"),
     ],
 )
@@ -98,6 +100,15 @@ def test_a_wrong_file_is_one_line_that_names_its_line(tmp_path: Path, text: str,
     assert words in str(caught.value)
     assert str(tmp_path / "echolane.toml") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_which_targets_may_be_where_the_recording_comes_from_is_read_by_name(tmp_path: Path) -> None:
+    """In any case, each as it is said, beside what else is said of it."""
+    file = tmp_path / "echolane.toml"
+    file.write_text('[targets.base]\norigin = true\nhost = "a"\n[targets."Shop.example:80"]\norigin = false\n')
+    found = load({}, {}, file)
+    assert found.origins == {"base": True, "shop.example:80": False}
+    assert found.hosts == {"base": "a"}
 
 
 def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:

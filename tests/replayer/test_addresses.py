@@ -17,8 +17,7 @@ from echolane.runspec import RunSpec
 from echolane.settings import Replay, Settings
 from replayer.fire import replay
 from replayer.preparing import prepared, prepared_one
-from replayer.probing import check_targets
-from replayer.targets import check_reachable
+from replayer.probing import check_reachable, check_targets
 
 HERE, THERE = "127.0.0.3", "127.0.0.4"
 """Where the name leads when it is checked, and from then on."""
@@ -177,7 +176,7 @@ def test_capacity_fires_at_the_address_that_was_checked(stage, checked, leads, i
     """The name is looked up once; where it leads afterwards gets nothing."""
     leads.update(to=HERE, asked=0)
     one = replace(checked, targets=[replace(checked.targets[2], lane=None)], addresses=[])
-    one = replace(one, addresses=check_reachable(one.targets))
+    one = replace(one, addresses=check_reachable(one))
     leads["to"] = THERE
     target, _ = asyncio.run(prepared_one(stage.home, one, Settings()))
 

@@ -9,7 +9,10 @@ import pytest
 
 from echolane.errors import RefusedForSafety, TargetUnavailable, UsageError
 from echolane.observation import TargetInfo
-from replayer.targets import Target, check_allowed, check_reachable, is_loopback, make_targets, resolve
+from echolane.recordings import Recording
+from echolane.runspec import RunSpec
+from replayer.probing import check_reachable
+from replayer.targets import Target, check_allowed, is_loopback, make_targets, resolve
 
 
 @pytest.mark.parametrize(
@@ -71,17 +74,22 @@ def test_recorded_credentials_go_to_this_machine_alone():
     assert not is_loopback("127.0.0.1.example")
 
 
+def run_at(*infos):
+    """A run at these targets."""
+    return RunSpec("r", "shop", Recording("r", "shop", 0, "everything", []), list(infos))
+
+
 def test_a_target_that_refuses_is_unavailable_at_once():
     """Its name and URL are in the message."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
         up = TargetInfo(f"http://127.0.0.1:{port}")
-        check_reachable([up])
+        check_reachable(run_at(up))
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))  # bound, not listening: refuses
             down = TargetInfo(f"http://127.0.0.1:{taken.getsockname()[1]}")
             with pytest.raises(TargetUnavailable, match=f"control {down.url} refuses connections"):
-                check_reachable([up, down, up, up])
+                check_reachable(run_at(up, down, up, up))
 
 
 async def test_an_address_is_looked_up_once_and_kept():
