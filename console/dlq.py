@@ -65,9 +65,8 @@ def listed(args: argparse.Namespace, home: Home) -> int:
     with letters_at(home) as seen:
         letters = _of(seen, args, home)
         if seen.left_out:
-            say(
-                "there are more dead letters than are read at once; these are the newest runs' (--run RUN lists one run's)"
-            )
+            rest = "run it again to compare all" if args.run else "list older ones with --run RUN"
+            say(f"there are more dead letters than are read; {rest}")
     if args.json:
         put([told(letter) for letter in letters])
         return 0
