@@ -26,6 +26,7 @@ from pathlib import Path
 from capture.account import recorders
 from console.demo_client import browse
 from console.output import say
+from console.outputs import check_outputs
 from echolane.errors import EcholaneError, TargetUnavailable, UsageError
 from echolane.home import Home
 from replayer.copies import free_ports
@@ -51,6 +52,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--requests", type=int, default=200, metavar="N", help="how many requests the client sends")
     parser.add_argument("--html", type=Path, metavar="FILE", help="where the page goes (default: HOME/verdict.html)")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="where the result goes as JSON (default: HOME/verdict.json)"
+    )
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -60,6 +64,7 @@ def execute(args: argparse.Namespace) -> int:
         os.environ["ECHOLANE_STORE"] = args.store  # for the commands it calls
     begun = time.monotonic()
     folder = home / "demo"
+    check_outputs(args)
     check_home(home)
     folder.mkdir(parents=True, exist_ok=True)
     for flag, version in (("--base", args.base), ("--branch", args.branch)):
@@ -79,7 +84,7 @@ def execute(args: argparse.Namespace) -> int:
     command = [
         *(sys.executable, "-m", "console.main", "run", "--service", SERVICE, "--home", str(home)),
         *("--base-cmd", serve_command(base, database), "--branch-cmd", serve_command(branch, database)),
-        *("--html", str(page), "--json", str(home / "verdict.json")),
+        *("--html", str(page), "--json", str(args.json or home / "verdict.json")),
     ]
     code = subprocess.run(command, check=False).returncode
     if code not in {0, 1}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,31 @@ def test_a_new_home_and_that_of_a_demo_are_taken(
     kept(home, *names)
     assert main(["demo", "--home", str(home)]) == 2
     assert "here it would install" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--json", "--html"])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_installed(
+    home: Path, capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    """Exit 2 and one line that names the flag and the file; no home is begun."""
+    file = home.parent / "nowhere" / "result"
+    assert main(["demo", "--home", str(home), flag, str(file)]) == 2
+    assert f"{flag} `{file}` cannot be written" in " ".join(capsys.readouterr().err.split())
+    assert not home.exists()
+
+
+def test_the_result_goes_where_it_is_wanted(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--json FILE` is handed to the run, which writes the same there as `echolane run --json FILE`; else it is in the home."""
+    called: list[list[str]] = []
+
+    def run(command: list[str], *, check: bool) -> subprocess.CompletedProcess[str]:
+        called.append(command)
+        return subprocess.CompletedProcess(command, int(check))
+
+    for name in ("install", "seed"):
+        monkeypatch.setattr(demo, name, lambda *_: home)
+    monkeypatch.setattr(demo, "record", lambda *_: 1)
+    monkeypatch.setattr(demo.subprocess, "run", run)
+    file = home.parent / "result.json"
+    assert [main(["demo", "--home", str(home), *more]) for more in (["--json", str(file)], [])] == [0, 0]
+    assert [command[command.index("--json") + 1] for command in called] == [str(file), str(home / "verdict.json")]

@@ -102,6 +102,23 @@ def test_the_page_asks_no_network_and_breaks_no_policy(browser: Browser, fail_pa
     assert logged == []
 
 
+WRAPPED = """[...document.querySelectorAll('.help-opener, .targets th .lane')].filter(e => {
+  const box = e.getBoundingClientRect(), line = e.parentElement, style = getComputedStyle(line);
+  const begin = line.getBoundingClientRect().left + parseFloat(style.paddingLeft), before = document.createRange();
+  before.setStart(line, 0); before.setEndBefore(e);
+  const above = before.getClientRects(), wraps = above.length && box.top >= above[above.length - 1].bottom - 1;
+  return wraps && Math.abs(box.left - begin) > 1 }).map(e => e.className)"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_wraps_begins_where_its_line_does(browser: Browser, fail_page: Path, width: int) -> None:
+    """The button of the keys and a target's lane, where they stand on a line of their own, are not indented."""
+    browser.open(fail_page, width)
+
+    assert browser.ask("document.querySelectorAll('.help-opener, .targets th .lane').length") >= 3
+    assert browser.ask(WRAPPED) == []
+
+
 @pytest.mark.parametrize(("width", "height", "rows"), [(390, 844, 2), (1280, 800, 4)])
 def test_one_screen_tells_the_verdict(browser: Browser, fail_page: Path, width: int, height: int, rows: int) -> None:
     """The verdict and the gravest findings are seen without scrolling."""
