@@ -17,6 +17,7 @@ import orjson
 import pytest
 
 from console.main import main
+from tests.e2e.api_parts import Served
 from tests.e2e.world import World
 from tests.waiting import wait_until
 
@@ -218,6 +219,18 @@ def test_a_target_by_a_recorded_name_is_fired_at_where_it_is_pinned(world: World
     )
     assert result["ledger"]["fired"] == COUNT
     assert len(target.seen) == 4 * COUNT
+
+
+def test_a_server_refuses_where_the_recording_comes_from(world: World) -> None:
+    """A configured target is held to it as well; the run's state says which and what to do."""
+    table = f'[[api_targets]]\nservice = "shop"\nname = "away"\nurl = "http://{NAME}"\n'
+    served = Served(world, exchanges=3, more=table)
+    imported(world, NAME, [f"http://{NAME}/items/1"])
+    state = served.ended(served.run(base="away"))
+
+    assert (state["state"], state["reason_code"]) == ("failed", "refused")
+    assert f"base http://{NAME} is where `shop` was recorded (Host {NAME}: 1 request, at 2026-01-01T" in state["said"]
+    assert "`address` of a server's target" in state["said"]
 
 
 def production(world: World, tripwire: Tripwire, monkeypatch: pytest.MonkeyPatch) -> None:
