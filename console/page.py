@@ -18,7 +18,7 @@ from console.page_parts import PARTS, account, commands, hero, name, outcome_bar
 from console.page_style import SCRIPTS, asset, favicon, policy, served_policy
 from console.page_timing import has_times, times
 from console.page_triage import Desk
-from console.page_views import of_values
+from console.page_views import Room
 from echolane import __version__
 
 PAGE_BYTES = 4_900_000
@@ -29,8 +29,6 @@ MANY = 20
 """Findings from which on even a narrow screen has room for a filter."""
 MISSES_MAX = 40
 """Samples in a row that no longer fit before we stop trying: laying out what is then thrown away takes time."""
-VIEW_MISSES_MAX = 5
-"""The same for views, each of which is compared anew: up to 0.3 s where values are long."""
 VIEWED_MAX = 1_000_000
 """Characters of values that are compared for the views of one page: thirty pairs of the longest, some seconds at worst."""
 INTROS = {
@@ -123,22 +121,14 @@ def _fill_samples(parts: list[Part], room: int, run: str) -> None:
 
 
 def _fill_views(parts: list[Part], room: int) -> None:
-    """What is left of the room goes to other views of the samples, which show nothing that the samples do not."""
-    misses, work = 0, VIEWED_MAX
+    """What is left of the room goes to other views of the samples."""
+    left = Room(room, VIEWED_MAX)
     for rank in range(words.SAMPLES_MAX):
         for part in parts:
             for index, shown in enumerate(part.samples):
-                if rank >= len(shown) or misses >= VIEW_MISSES_MAX:
-                    continue
-                one = words.samples(part.findings[index])[rank]
-                base, branch = text_of(one, "base"), text_of(one, "branch")
-                work -= len(base or "") + len(branch or "")
-                views = of_values(base, branch) if work >= 0 else ""
-                if size(views) <= room:
-                    room -= size(views)
-                    shown[rank] += views
-                else:
-                    misses += 1
+                if rank < len(shown):
+                    one = words.samples(part.findings[index])[rank]
+                    shown[rank] += left.views(text_of(one, "base"), text_of(one, "branch"))
 
 
 def _floor(one: Mapping[str, Any]) -> int:

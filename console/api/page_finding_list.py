@@ -1,6 +1,6 @@
 """The findings of a run, a page at a time, so that each of them can be reached however many there are. Pure; foreign text is escaped.
 
-A row is that of the run's own page (:mod:`console.page_findings`), with the first of its samples.
+A row is that of the run's own page (:mod:`console.page_findings`), with the first of its samples and, while there is room, its views.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from console.api.messages import Request, Seq, Severity, Weighed
 from console.api.page_list import choices, page
 from console.escapes import html
 from console.page import NO_SAMPLE
-from console.page_findings import OPEN_PLACEHOLDER, head, sample
+from console.page_findings import OPEN_PLACEHOLDER, head, sample, text_of
 from console.page_parts import PARTS
 from console.page_triage import Desk
+from console.page_views import Room
 from console.triage_kept import holds
 
 ROWS = 50
 """Findings of a page: with a sample each at most two megabytes, as a run's own page has."""
+VIEWS_BYTES, VIEWED_MAX = 1_000_000, 300_000
+"""Bytes of views of a page, half of what its samples may take, and characters that are compared for them: a person waits for this page."""
 VERDICTS: tuple[Weighed, ...] = get_args(Weighed)
 SAID = {"nothing": "nothing", "intended": "intended", "noise": "noise", "bug": "a bug"}
 
@@ -45,7 +48,8 @@ def listed(result: words.Result, query: ListQuery, desk: Desk, *, word: str) -> 
         name: str(value) for name in ("verdict", "severity", "said") if (value := getattr(query, name)) is not UNSET
     }
     shown = fit[query.cursor : query.cursor + ROWS]
-    rows = "".join(_row(part, one, desk, run) for part, one in shown) or '<p class="row">No finding fits.</p>'
+    room = Room(VIEWS_BYTES, VIEWED_MAX)
+    rows = "".join(_row(part, one, desk, run, room) for part, one in shown) or '<p class="row">No finding fits.</p>'
     last = query.cursor + len(shown)
     span = f"{query.cursor + 1:,} to {last:,} of {len(fit):,}" if 0 < len(shown) < len(fit) else f"{len(fit):,}"
     ways = ""
@@ -73,9 +77,11 @@ def _fits(finding: words.Finding, query: ListQuery, desk: Desk) -> bool:
     )
 
 
-def _row(part: str, finding: words.Finding, desk: Desk, run: str) -> str:
+def _row(part: str, finding: words.Finding, desk: Desk, run: str, room: Room) -> str:
     first: Any = next(iter(words.samples(finding)), None)
-    return head(part, finding, desk).replace(OPEN_PLACEHOLDER, sample(first, run) if first else NO_SAMPLE, 1)
+    views = room.views(text_of(first, "base"), text_of(first, "branch")) if first else ""
+    shown = sample(first, run) + views if first else NO_SAMPLE
+    return head(part, finding, desk).replace(OPEN_PLACEHOLDER, shown, 1)
 
 
 def _way(run: str, asked: dict[str, str], cursor: int, rel: str, text: str) -> str:

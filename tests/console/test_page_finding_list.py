@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -10,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 import pytest
 
-from console.api.page_finding_list import ROWS, ListQuery, listed
+from console.api.page_finding_list import ROWS, VIEWED_MAX, ListQuery, listed
 from console.page import render_page
 from console.page_triage import Desk
 from tests.console.results import RESULTS
@@ -60,6 +61,20 @@ def test_every_finding_is_reached_along_the_links_and_back(many: dict[str, Any])
     assert {len(each) for each in forth[:-1]} == {ROWS}
     assert walk(many, f"{start}?cursor={ROWS * (len(forth) - 1)}", "prev") == forth[::-1]
     assert len(page(many, start)) < 2_000_000
+
+
+def test_samples_have_their_views_while_there_is_room(many: dict[str, Any]) -> None:
+    """In one column of lines and as a tree, as on the run's own page; samples always stay, and a page of long values is bounded."""
+    short, long = ({"lines": ["a line of what is ordered"] * n, "total": 1} for n in (10, 500))
+    for value, shown in ((short, ROWS), (long, VIEWED_MAX // (2 * len(json.dumps(long))))):
+        one = {"exchange": "e", "base": json.dumps(value), "branch": json.dumps({**value, "total": 2})}
+        text = page({**many, "groups": [{**each, "samples": [one]} for each in many["groups"]]}, "/findings")
+
+        assert text.count('class="sample') == ROWS
+        assert (
+            text.count('<div class="views">') == shown == text.count("<summary>Unified") == text.count("<summary>Tree")
+        )
+        assert len(text.encode()) < 3_000_000
 
 
 def test_what_is_asked_for_is_what_is_shown(many: dict[str, Any]) -> None:

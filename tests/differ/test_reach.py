@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from hypothesis import given, strategies as st
 
 from console import words
@@ -16,6 +17,7 @@ from echolane.exchange import Response
 from echolane.home import open_home
 from echolane.ledger import run_identities
 from echolane.observation import Observation
+from echolane.rules import Rule
 from echolane.settings import Differ
 from echolane.store import open_store
 from tests.differ import poisoned_runs
@@ -27,7 +29,7 @@ SERVERS = (b"Server", b"one"), (b"Server", b"other")
 OLD, NEW = answer({"unit": "cm"}), answer({"unit": "inch"})
 
 
-def closed(tmp_path: Path, answers: Answers, skipped: dict[str, int], **more: Any) -> dict[str, Any]:
+def closed(tmp_path: Path, answers: Answers, skipped: dict[str, int], *rules: Rule, **more: Any) -> dict[str, Any]:
     """The result of a run with these answers, and with so many more exchanges of an endpoint that were not fired."""
     pairs = [(name, *both) for name, (often, *both) in answers.items() for _ in range(often)]
     fired = [observed(name, base, branch, number) for number, (name, base, branch) in enumerate(pairs)]
@@ -36,7 +38,7 @@ def closed(tmp_path: Path, answers: Answers, skipped: dict[str, int], **more: An
         Observation(f"s{n}", len(fired) + n, 1, name, "GET", "/", 200, 0, [], skipped="decided")
         for n, name in enumerate(names)
     ]
-    spec = poisoned_runs.spec()
+    spec = msgspec.structs.replace(poisoned_runs.spec(), rules=list(rules))
     with open_store(open_home(tmp_path).path) as store:
         maker = RowMaker(spec, Differ())
         for one in (*fired, *left):
@@ -64,6 +66,17 @@ def test_what_a_run_has_not_come_to_is_no_traffic(tmp_path: Path) -> None:
     (found,) = closed(tmp_path, {"GET /a": (3, OLD, NEW)}, {"GET /b": 1}, missing=96)["groups"]
 
     assert (found["traffic"], found["traffic_selected"]) == (3, 4)
+
+
+def test_what_a_rule_explains_tells_its_reach_too(tmp_path: Path) -> None:
+    """By all endpoints at which the rule hid it."""
+    rule = Rule("units", where="body:$.unit", reason="known", owner="us", permanent=True)
+    answers = {"GET /a": (3, OLD, NEW), "GET /b": (2, OLD, NEW), "GET /same": (4, OLD, OLD)}
+    result = closed(tmp_path, answers, {"GET /a": 1}, rule)
+
+    (found,) = result["noise"]
+    assert (found["endpoints"], found["endpoints_compared"]) == (2, 3)
+    assert (found["traffic"], found["traffic_selected"]) == (6, 10)
 
 
 def test_a_rare_breaking_finding_stands_before_a_cosmetic_one_that_is_everywhere(tmp_path: Path) -> None:
