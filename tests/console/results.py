@@ -61,6 +61,7 @@ def finding(
     endpoint: str, where: str, kind: str, severity: str, pairs: list[tuple[str | None, str | None]], **more: Any
 ) -> dict[str, Any]:
     """One finding; what is not given is as for a change that controls never show."""
+    traffic = more.get("observed", 120)
     return {
         "id": f"{abs(hash((endpoint, where, kind))):016x}"[:16],
         "endpoint": endpoint,
@@ -73,6 +74,9 @@ def finding(
         "severity": severity,
         "differing": 9,
         "observed": 120,
+        "endpoints_compared": 57,
+        "traffic": traffic,
+        "traffic_selected": max(traffic, 300),
         "control_differing": 0,
         "control_observed": 120,
         "branch_control_differing": 0,

@@ -312,5 +312,5 @@ def test_a_terminal_shows_some_of_what_is_undecided(result: dict[str, Any]) -> N
     result["undecided"] = [finding(f"GET /{n}", "body:$.a", "value", "visible", [], **UNSURE) for n in range(9)]
     shown = plain_verdict(result)
 
-    assert len(re.findall(r"^undecided +GET /\d$", shown, re.MULTILINE)) == 3
+    assert len(re.findall(r"^undecided +GET /\d · ", shown, re.MULTILINE)) == 3
     assert "and 6 more undecided" in shown
