@@ -5,7 +5,7 @@ Pure; foreign text is escaped. It reads without any script; ``copy.js`` copies t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -19,7 +19,7 @@ from console.escapes import html, short
 from console.page_findings import two_values
 from console.page_parts import duration
 from console.page_values import alone
-from console.page_views import of_texts, of_values
+from console.page_views import Room, of_texts
 from differ.difference import EXCERPT_BYTES
 from echolane.exchange import Request
 from replayer.wire import SAFE_METHODS
@@ -31,15 +31,16 @@ LACKS: dict[Lack, str] = {
     "no-answer": "No answer was recorded.",
 }
 """Why something of the recording is not there, in words."""
-VIEWED_MAX = 200_000
-"""Characters of values that are compared for the views of one page: six pairs of the longest, two seconds at worst."""
+VIEWS_BYTES, VIEWED_MAX = 1_000_000, 200_000
+"""Bytes of views of a page's differences, and characters of values that are compared for them: six pairs of the longest, two seconds at worst."""
 
 
 def one(told: ExchangeTold, request: Request | None, service: str, targets: Mapping[str, Any], *, word: str) -> str:
     """One exchange; ``request``: with every byte that is kept, for the command."""
     line: Any = told.exchange
     run, name = html(told.run), f"{line['method']} {line['target']}"
-    differences = "".join(_differences(line["differences"]))
+    room = Room(VIEWS_BYTES, VIEWED_MAX)
+    differences = "".join(_difference(one, room) for one in line["differences"])
     nothing = {"same": "Base and branch answered alike.", "skipped": "It was not fired."}.get(
         line["verdict"], "No place is kept."
     )
@@ -67,19 +68,12 @@ def _beside(told: ExchangeTold) -> str:
     return f'<p class="versions">{" ".join(links)}</p>' if links else ""
 
 
-def _differences(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    room = VIEWED_MAX
-    for one in lines:
-        room -= len(one["base"] or "") + len(one["branch"] or "")
-        yield _difference(one, viewed=room >= 0)
-
-
-def _difference(one: Mapping[str, Any], *, viewed: bool) -> str:
+def _difference(one: Mapping[str, Any], room: Room) -> str:
     head = (
         f"<h3>{chip(str(one['verdict']))} <code>{html(short(str(one['where']), NAME_MAX))}</code> "
         f"{html(words.kind(one))}</h3>"
     )
-    views = of_values(one["base"], one["branch"]) if viewed else ""
+    views = room.views(one["base"], one["branch"])
     return f'<div class="difference">{two_values(one["base"], one["branch"], head)}{views}</div>'
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 from aiohttp import web
 
@@ -48,8 +46,7 @@ async def one(call: Call) -> web.StreamResponse:
         raise Problem("no-result", f"run {run.id} has no result, so its exchanges have no verdicts yet")
     found = await call.site.read(one_exchange.whole, call.site, run.id, call.path("exchange"))
     targets = reading.result_of(run)["targets"]
+    word = word_of(call)
     # What is compared for its views takes longer than others may wait for the loop.
-    text = await asyncio.to_thread(
-        page_exchange.one, found.told, found.request, run.service, targets, word=word_of(call)
-    )
+    text = await call.site.read(lambda: page_exchange.one(found.told, found.request, run.service, targets, word=word))
     return html_page(text)
