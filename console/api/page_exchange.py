@@ -32,7 +32,7 @@ LACKS: dict[Lack, str] = {
 }
 """Why something of the recording is not there, in words."""
 VIEWS_BYTES, VIEWED_MAX = 1_000_000, 200_000
-"""Bytes of views of a page's differences, and characters of values that are compared for them: six pairs of the longest, two seconds at worst."""
+"""Bytes of views of a page, and characters of values that are compared for them: six pairs of the longest, two seconds at worst."""
 
 
 def one(told: ExchangeTold, request: Request | None, service: str, targets: Mapping[str, Any], *, word: str) -> str:
