@@ -103,7 +103,8 @@ class Successors:
         if number not in self._telling:
             seen = self._digests.setdefault(number, set())
             # Of one value again and again the digest says how often, too, which tells nothing.
-            seen.add(0 if value in COMMON and digest == all_alike(value, count) else digest)
+            alike = count > 1 and value in COMMON and digest == all_alike(value, count)
+            seen.add(all_alike(value, 1) if alike else digest)
             if value not in COMMON or len(seen) >= DISTINCT_MIN:
                 self._telling.add(number)
                 del self._digests[number]

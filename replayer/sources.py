@@ -63,10 +63,10 @@ async def check_endpoints(targets: Sequence[Target]) -> None:
         if read.provider != OAUTH2 or read.token_url in asked:
             continue
         asked.add(read.token_url)
-        parts = urlsplit(read.token_url)
         name = f"the token endpoint {read.token_url.partition('?')[0]} ({read.source})"
         # One that cannot be found, or is no address at all (UnicodeError), gives no token, and who asks it says so.
         with suppress(OSError, TimeoutError, ValueError):
+            parts = urlsplit(read.token_url)
             async with asyncio.timeout(read.timeout_s):
                 await allowed_addresses(parts.hostname or "", parts.port or 443, name, target.protected)
 

@@ -254,6 +254,10 @@ async def test_more_connections_than_may_be_are_closed_at_once() -> None:
     assert served.startswith(b"HTTP/1.1 200")
 
 
+SLEEP = ("env", "--default-signal=INT", "sleep")
+"""A child that Ctrl-C ends, also where the tests themselves were begun by a shell in the background, which has it ignored."""
+
+
 class SlowStore:
     """A store whose insert takes as long as somebody says."""
 
@@ -347,7 +351,7 @@ def test_a_run_whose_store_is_away_at_its_end_is_done_when_it_is_back(
 
     async def started(asked: Asked) -> asyncio.subprocess.Process:
         begun.append(asked.run)
-        return await asyncio.create_subprocess_exec("sleep", "0" if len(begun) > 2 else "300")
+        return await asyncio.create_subprocess_exec(*SLEEP, "0" if len(begun) > 2 else "300")
 
     async def scene() -> None:
         store, stop = Store(), asyncio.Event()

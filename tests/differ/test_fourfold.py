@@ -60,7 +60,7 @@ def run(service: Service, seed: int, exchanges: int, *, klass: str = "", request
                 "d_facet": [one[2] for one in found], "d_klass": [klass] * len(found),
                 "d_flags": [CLOCK * (klass == "time" and "1970" not in one[3] + one[4]) for one in found],
                 "d_old": [one[3] for one in found], "d_new": [one[4] for one in found],
-                "d_values": [hash(one[3:]) & (2**63 - 1) for one in found], "d_signature": ["x"] * len(found),
+                "d_count": [1] * len(found), "d_values": [hash(one[3:]) & (2**63 - 1) for one in found], "d_signature": ["x"] * len(found),
             }
         )  # fmt: skip
     return judge("shop", gather(rows), {"GET /": Observed(exchanges, exchanges, exchanges)})

@@ -212,7 +212,7 @@ def test_one_at_a_time_compares_again_whatever_its_machine(journal: Journal, mon
     """While one holds the letters another is refused, with what to do; after it the next one has them."""
     monkeypatch.setattr(retry_lease, "LEASES_WAITED", 2)
     shared = SharedLetters(journal, RUN)
-    with letters_held(journal, shared, LEASE_S) as still:
+    with letters_held(journal, shared, 60 * LEASE_S) as still:
         with (
             pytest.raises(HomeError, match=f"run {RUN} are compared again by somebody else; wait until"),
             letters_held(journal, SharedLetters(journal, RUN), LEASE_S),

@@ -43,7 +43,7 @@ def run(draw: Draw, seed: int, exchanges: int = 200, klass: str = "") -> Judgeme
                 "d_pair": [one[0] for one in found], "d_where": [WHERE] * len(found), "d_kind": [one[1] for one in found],
                 "d_facet": [one[2] for one in found], "d_klass": [klass] * len(found), "d_flags": [0] * len(found),
                 "d_old": [one[3] for one in found], "d_new": [one[4] for one in found],
-                "d_values": [one[5] for one in found], "d_signature": ["x"] * len(found),
+                "d_count": [1] * len(found), "d_values": [one[5] for one in found], "d_signature": ["x"] * len(found),
             }
         )  # fmt: skip
     return judge("shop", gather(rows), {"GET /": Observed(exchanges, exchanges, exchanges)})

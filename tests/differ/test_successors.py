@@ -120,6 +120,12 @@ def test_values_that_many_fields_have_are_no_evidence() -> None:
     assert not any(kind == "renamed" for _, kind in told(exchanges[:2]))
 
 
+def test_three_values_that_many_fields_have_are_evidence_together() -> None:
+    """One of them says nothing; that each of three is found under the other name again is no luck."""
+    assert [kind for _, kind in told(priced("price", "amount", None, 0, 1))] == ["renamed"]
+    assert told(priced("price", "amount", None, 0, None, 0)) == APART
+
+
 @pytest.mark.parametrize("flag", [False, None, 0, []])
 def test_lists_of_one_value_are_no_evidence_however_long(flag: object) -> None:
     """That all are ``false`` is said once, and not once for each number of elements."""

@@ -33,6 +33,7 @@ def row(number: int, differences: list[Difference], endpoint: str = "GET /items/
         "d_pair": [one[0] for one in differences], "d_where": [one[1] for one in differences], "d_kind": [one[2] for one in differences],
         "d_facet": [one[3] for one in differences], "d_klass": [""] * len(differences), "d_flags": [0] * len(differences),
         "d_old": ['"a"'] * len(differences), "d_new": ['"b"'] * len(differences), "d_values": [one[4] for one in differences],
+        "d_count": [1] * len(differences),
         "d_signature": [f"{one[2]}:x" for one in differences],
     }  # fmt: skip
 

@@ -96,7 +96,7 @@ def test_a_cluster_and_a_server_are_examined_and_tables_made(world: World, broke
     assert "accept no connections" in told(well)["kafka brokers"][1][1]
     ill = {name for name, lines in told(well).items() if any(state != "ok" for state, _, _ in lines)}
     assert ill == {"kafka brokers"}, well.out
-    assert "4 topics at" in told(well)["journal"][0][1]
+    assert "5 topics at" in told(well)["journal"][0][1]
     assert result["ledger"]["compared"] == len(ITEMS)
     assert "s3cret" not in by_flag.out + by_flag.err + well.out
 

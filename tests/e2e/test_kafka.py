@@ -110,7 +110,7 @@ def test_the_flag_leads_every_command_to_the_cluster(world: World, url: str) -> 
     assert f"--home {world.home} --journal '{url}'" in done.err
     assert "the whole bodies" in explained.out
     assert examined.code == 0, examined.out
-    assert "4 topics" in examined.out
+    assert "5 topics" in examined.out
 
 
 def test_a_cluster_that_is_not_there_is_one_line(world: World) -> None:
