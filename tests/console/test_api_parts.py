@@ -273,6 +273,22 @@ class SlowStore:
         return [{"last": 0}] if "max(version)" in sql else []
 
 
+class StoreAway(SlowStore):
+    """One that answers at once, or is away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go.set()
+        self.away, self.refused = threading.Event(), 0
+
+    def query(self, sql: str, *_: object) -> list[dict[str, object]]:
+        """Refused while it is away."""
+        if self.away.is_set():
+            self.refused += 1
+            raise HomeError("the store does not answer")
+        return super().query(sql)
+
+
 def test_a_run_is_begun_when_it_is_kept_and_not_before(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """A queue that is looked at while a run is written leaves it where it is: else two would write its file, and the run be lost."""
     store, begun = SlowStore(), list[str]()
@@ -309,26 +325,18 @@ def test_a_run_of_a_killed_server_that_ends_while_the_store_is_away_is_done_when
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server that took it over does not leave it as running until it is started again."""
-    refused, away = list[object](), threading.Event()
-    away.set()
+    store = StoreAway()
+    store.away.set()
     monkeypatch.setattr(launching, "AWAY_S", 0.05)
 
-    class Store(SlowStore):
-        def query(self, sql: str, *_: object) -> list[dict[str, object]]:
-            if away.is_set():
-                refused.append(1)
-                raise HomeError("the store does not answer")
-            return super().query(sql)
-
     async def scene() -> str:
-        store, stop, asked = Store(), asyncio.Event(), Asked("r1", "shop", "me", 1, [], state="running")
-        store.go.set()
+        stop, asked = asyncio.Event(), Asked("r1", "shop", "me", 1, [], state="running")
         launcher = Launcher(home, store, [], 1, 4)  # type: ignore[arg-type] - what is asked of a store
         async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
             tasks.create_task(launcher._adopted(asked, stop))
-            while len(refused) < 3:  # noqa: ASYNC110 - what it was told, also when it asked again
+            while store.refused < 3:  # noqa: ASYNC110 - what it was told, also when it asked again
                 await asyncio.sleep(0.01)
-            away.clear()
+            store.away.clear()
         assert [one.run for one in launcher._queue] == ["r1"]
         return asked.state
 
@@ -339,23 +347,15 @@ def test_a_run_whose_store_is_away_at_its_end_is_done_when_it_is_back(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not left as running until somebody starts the server again; one that was cancelled meanwhile is not done again."""
-    away, begun, refused = threading.Event(), list[str](), list[object]()
+    store, begun = StoreAway(), list[str]()
     monkeypatch.setattr(launching, "AWAY_S", 0.05)
-
-    class Store(SlowStore):
-        def query(self, sql: str, *_: object) -> list[dict[str, object]]:
-            if away.is_set():
-                refused.append(1)
-                raise HomeError("the store does not answer")
-            return [{"last": 0}] if "max(version)" in sql else []
 
     async def started(asked: Asked) -> asyncio.subprocess.Process:
         begun.append(asked.run)
         return await asyncio.create_subprocess_exec(*SLEEP, "0" if len(begun) > 2 else "300")
 
     async def scene() -> None:
-        store, stop = Store(), asyncio.Event()
-        store.go.set()
+        stop = asyncio.Event()
         launcher = Launcher(home, store, [], 2, 4)  # type: ignore[arg-type] - what is asked of a store
         monkeypatch.setattr(launcher, "_started", started)
         async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
@@ -364,12 +364,12 @@ def test_a_run_whose_store_is_away_at_its_end_is_done_when_it_is_back(
                 await launcher.ask(Asked(run, "shop", "me", 1, []))
             while len(launcher._children) < 2:  # noqa: ASYNC110 - what it keeps
                 await asyncio.sleep(0.01)
-            away.set()
+            store.away.set()
             assert await launcher.cancel("r2")
             launcher._children["r1"].kill()
-            while len(refused) < 6:  # noqa: ASYNC110 - what each was told, also when it asked again
+            while store.refused < 6:  # noqa: ASYNC110 - what each was told, also when it asked again
                 await asyncio.sleep(0.01)
-            away.clear()
+            store.away.clear()
             while {one.state for run in ("r1", "r2") if (one := launcher.find(run))} != {"ended"}:  # noqa: ASYNC110 - files
                 await asyncio.sleep(0.01)
             stop.set()

@@ -19,7 +19,8 @@ from console.page_views import ITEMS_SHOWN, LINES_SHOWN, of_texts, of_values
 from differ.difference import EXCERPT_BYTES, Difference
 from differ.samples import excerpt
 from differ.sink import excerpt as sunk
-from tests.console.results import HOSTILE, long_pages
+from tests.console.results import HOSTILE
+from tests.console.results_findings import long_pages
 from tests.console.test_page import VOID, outline
 from tests.console.test_page_values import JSON
 

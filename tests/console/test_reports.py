@@ -26,7 +26,8 @@ from console.terminal import plain_verdict, print_verdict
 from console.words_place import exceptions, place
 from console.words_undecided import deciding
 from differ.unpaired import MISSING_MAX
-from tests.console.results import JUNIT_ELEMENTS, finding
+from tests.console.results import JUNIT_ELEMENTS
+from tests.console.results_findings import finding
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 

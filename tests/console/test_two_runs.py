@@ -11,7 +11,8 @@ from hypothesis import given, strategies as st
 
 from console.api.page_compare import ROWS_MAX, compared
 from console.two_runs import CHANGES, compare, counts, ledgers
-from tests.console.results import RESULTS, failing, finding
+from tests.console.results import RESULTS, failing
+from tests.console.results_findings import finding
 
 Result = dict[str, Any]
 MIRROR = {"new": "gone", "gone": "new", "changed": "changed", "same": "same"}

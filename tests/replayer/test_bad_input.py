@@ -19,7 +19,16 @@ from echolane.recordings import everything, topic_of
 from replayer.connection import Patience
 from replayer.domains import cookies_set, is_for
 from replayer.rewrite import Jar
-from tests.replayer.test_credentials import OURS, SECRETS, asking, balanced, fired, masker_of, served
+from tests.replayer.test_credentials import (
+    OURS,
+    SECRETS,
+    asked_by_many,
+    balanced,
+    fired,
+    masker_of,
+    served,
+    sharing_tokens_of,
+)
 from tests.replayer.test_whole import recorded_with
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -224,16 +233,11 @@ async def test_tokens_of_a_second_cost_one_refresh_a_second_under_five_hundred_r
             await end_of_wave()
         return web.Response(status=200 if await mine else 401)
 
-    masker = masker_of(stage)
-    recorded = [recorded_with(masker, asking(exchange, n, n % 4, session=f"{n:016x}")) for n in range(375)]
-    recorded = [changed(one, session=f"{n:016x}", uses=[], introduces=[]) for n, one in enumerate(recorded)]
+    recorded = asked_by_many(stage, exchange, 375)
     async with served(web.post("/token", token), web.get("/me", me)) as url:
-        text = (
-            f'[targets.default.credentials]\nprovider = "oauth2"\ntoken_url = "{url}/token"\nclient_id = "replay"\n'
-            'client_secret_env = "CLIENT_SECRET"\nshare = true\n'
-        )
         stage.record(recorded)
         stage.plan([f"{url}/", url, f"{url}//", f"{url}///"], concurrency=125)
+        text = sharing_tokens_of(url)
         summary = await fired(stage, tmp_path, text, patience=Patience(60.0, 60.0, 120.0))
     observations = stage.observations()
     balanced(summary, observations)

@@ -62,6 +62,21 @@ def asking(exchange, seq, user, target="/me", **more):
     return exchange(seq, target, headers=[(b"Authorization", b"Bearer " + SECRETS[user])], **more)
 
 
+def asked_by_many(stage, exchange, count):
+    """Requests of four users, each of a caller of its own, so that none waits for another."""
+    masker = masker_of(stage)
+    recorded = [recorded_with(masker, asking(exchange, n, n % 4, session=f"{n:016x}")) for n in range(count)]
+    return [changed(one, session=f"{n:016x}", uses=[], introduces=[]) for n, one in enumerate(recorded)]
+
+
+def sharing_tokens_of(url):
+    """Settings by which all targets share the tokens of one endpoint."""
+    return (
+        f'[targets.default.credentials]\nprovider = "oauth2"\ntoken_url = "{url}/token"\nclient_id = "replay"\n'
+        'client_secret_env = "CLIENT_SECRET"\nshare = true\n'
+    )
+
+
 async def fired(stage, folder, text, **options):
     """Fire the planned run with these settings."""
     targets, made = await prepared(stage.home, stage.spec, settings(folder, text))
@@ -164,16 +179,11 @@ async def test_five_hundred_parallel_requests_renew_an_expired_token_once(stage,
         await asyncio.sleep(0)
         return web.Response(text="me")
 
-    masker = masker_of(stage)
-    recorded = [recorded_with(masker, asking(exchange, n, n % 4, session=f"{n:016x}")) for n in range(1_500)]
-    recorded = [changed(one, session=f"{n:016x}", uses=[], introduces=[]) for n, one in enumerate(recorded)]
+    recorded = asked_by_many(stage, exchange, 1_500)
     async with served(web.post("/token", token), web.get("/me", me)) as url:
-        text = (
-            f'[targets.default.credentials]\nprovider = "oauth2"\ntoken_url = "{url}/token"\nclient_id = "replay"\n'
-            'client_secret_env = "CLIENT_SECRET"\nshare = true\n'
-        )
         stage.record(recorded)
         stage.plan([f"{url}/", url, f"{url}//", f"{url}///"], concurrency=125)
+        text = sharing_tokens_of(url)
         patience = Patience(60.0, 60.0, 120.0)
         summary = await fired(stage, tmp_path, text, patience=patience)
     observations = stage.observations()
