@@ -102,7 +102,7 @@ def told(letter: Letter) -> dict[str, Any]:
 def show(home: Home, text: str, *, as_json: bool) -> int:
     """One dead letter, with the beginning of each answer as the journal has it: masked when it was recorded."""
     with letters_at(home) as seen:
-        found = [letter for letter in seen.all() if letter.id.startswith(text)]
+        found = [letter for letters in seen.each() for letter in letters if letter.id.startswith(text)]
     if not found:
         raise UsageError(f"there is no dead letter `{text}`; `echolane dlq ls` lists them")
     if len(found) > 1:

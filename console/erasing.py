@@ -168,9 +168,9 @@ def counted(home: Home, store: Store, subject: Subject) -> dict[str, int]:
                 _look(journal, name, topic, eraser)
                 place = f"{name}.{topic.partition('.')[0]}" if name == "journal" else name
                 found[place] = found.get(place, 0) + eraser.records - before
-        letters = _seen(home, journals[0][0]).all()
+        seen = _seen(home, journals[0][0])
+        found["dead-letters"] = sum(one.exchange in eraser.ids for letters in seen.each() for one in letters)
     found |= erase_rows(store, subject, sorted(eraser.ids), erase=False)
-    found["dead-letters"] = sum(letter.exchange in eraser.ids for letter in letters)
     return {place: count for place, count in found.items() if count}
 
 
@@ -246,9 +246,12 @@ def _seen(home: Home, journal: Journal) -> Letters:
 
 def _letters(letters: Letters, ids: set[str]) -> int:
     """Dead letters name the request's target."""
-    gone = [letter for letter in letters.all() if letter.exchange in ids]
-    letters.erase(gone)
-    return len(gone)
+    count = 0
+    for found in letters.each():
+        gone = [letter for letter in found if letter.exchange in ids]
+        letters.erase(gone)
+        count += len(gone)
+    return count
 
 
 def _bounded(eraser: Eraser) -> None:

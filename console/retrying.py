@@ -85,9 +85,10 @@ def retry(home: Home, settings: Settings, text: str, *, as_json: bool) -> int:
 
 def _chosen(seen: Letters, store: Store, text: str) -> _Chosen:
     """What is meant: a letter, or all of a run."""
-    letters = seen.all()
-    found = {_Chosen(one.run, one.id) for one in letters if one.id.startswith(text)}
-    found |= {_Chosen(one.run, "") for one in letters if one.run.startswith(text)}
+    found: set[_Chosen] = set()
+    for letters in seen.each():
+        found |= {_Chosen(one.run, one.id) for one in letters if one.id.startswith(text)}
+        found |= {_Chosen(one.run, "") for one in letters if one.run.startswith(text)}
     if len(found) > 1:
         raise UsageError(f"`{text}` is the beginning of several runs or dead letters; give more of it")
     if found:

@@ -113,10 +113,10 @@ def letters_of(folder: Path, run: str) -> list[Letter]:
     return sorted(found, key=lambda letter: letter.seq)
 
 
-def all_letters(folder: Path) -> list[Letter]:
-    """The dead letters of a home, oldest run first: ids of runs begin with their time."""
-    runs = sorted(path.name.removesuffix(ENDING) for path in folder.glob(f"*{ENDING}"))
-    return [letter for run in runs if _RUN.fullmatch(run) for letter in letters_of(folder, run)]
+def runs_with_letters(folder: Path) -> set[str]:
+    """The runs of which a home has dead letters."""
+    runs = (path.name.removesuffix(ENDING) for path in folder.glob(f"*{ENDING}"))
+    return {run for run in runs if _RUN.fullmatch(run)}
 
 
 def tell(folder: Path, letter: Letter) -> None:

@@ -9,7 +9,7 @@ it, and the highest one decides, as with rows: what is said twice, or by somebod
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from differ.attempts import AGAIN, CLOSED, COMPARED, DEAD
-from differ.letters import Letter, all_letters, forget, letters_of
+from differ.letters import Letter, forget, letters_of, runs_with_letters
 from echolane import log
 from echolane.errors import HomeError
 from echolane.frame import WORDS, FrameDamaged, decode_frame, frames_of
@@ -207,20 +207,24 @@ class Letters:
         found = shared.letters + [letter for letter in here if not shared.knows(letter.id)]
         return sorted(found, key=lambda letter: letter.seq)
 
-    def all(self) -> list[Letter]:
-        """Those of all runs, oldest run first: ids of runs begin with their time."""
+    def each(self) -> Iterator[list[Letter]]:
+        """Those of each run, newest run first: ids of runs begin with their time. One run's are in memory at a time, so none is left out."""
         self.left_out = False
-        here = all_letters(self._folder)
-        if self._journal is None:
-            return here
-        prefix = dead_topic("")
-        runs = {one.removeprefix(prefix) for one in self._journal.topics() if one.startswith(prefix)}
+        prefix, topics = dead_topic(""), [] if self._journal is None else self._journal.topics()
+        runs = {one.removeprefix(prefix) for one in topics if one.startswith(prefix)}
+        for run in sorted(runs | runs_with_letters(self._folder), reverse=True):
+            yield self._merged(run, self._there(run) if run in runs else None)
+
+    def all(self) -> list[Letter]:
+        """Those of all runs, oldest run first; of very many the newest runs', and :attr:`left_out` says so."""
         found: list[list[Letter]] = []
-        for run in sorted(runs | {letter.run for letter in here}, reverse=True):
-            found.append(self._merged(run, self._there(run) if run in runs else None))
-            if sum(map(len, found)) >= ALL_MAX:
+        count = 0
+        for letters in self.each():
+            if count >= ALL_MAX:
                 self.left_out = True
                 break
+            found.append(letters)
+            count += len(letters)
         return [letter for letters in reversed(found) for letter in letters]
 
     def _there(self, run: str) -> SharedLetters | None:

@@ -28,6 +28,8 @@ BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose requests say `Content-Length: 0` when they have no body."""
 _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
 _TARGET = re.compile(r"[^\x00-\x20\x7f]+")
+_VALUE = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?|true|false|null")
+"""What JSON reads as a value."""
 
 Carry = Callable[[Request, Request], tuple[Request, list[str], Sequence[bytes]]]
 """(as recorded, as opened) → the request for one target, what was rewritten in words, and the secrets that were put in."""
@@ -194,8 +196,12 @@ class Wires:
         return authority, self._lanes[index]
 
     def told_authority(self, exchange: Exchange) -> str:
-        """The recorded authority, where some targets are called by it and others are not; else empty."""
-        return recorded_name(exchange.request.authority) if self._told_apart else ""
+        """The recorded authority, where some targets are called by it and others are not; else empty.
+
+        Empty as well where JSON reads it as a value (``1``, ``true``): whoever is recorded can send any, and it is looked for in answers.
+        """
+        name = recorded_name(exchange.request.authority) if self._told_apart else ""
+        return "" if _VALUE.fullmatch(name) else name
 
     def shared(self, index: int) -> int:
         """Whose version of a request is this target's, too: -1 for that of all who get it as it was."""

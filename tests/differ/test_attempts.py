@@ -14,7 +14,7 @@ import pytest
 
 from differ import watch as watching
 from differ.attempts import AGAIN, ASIDE, ATTEMPTS_MAX, CLOSED, COMPARED, DEAD, Attempts, Place
-from differ.letters import all_letters, forget, letter_of, letters_of, tell
+from differ.letters import forget, letter_of, letters_of, runs_with_letters, tell
 from differ.watch import SetAside, Watch, patience, settle
 from echolane.errors import HomeError
 from echolane.settings import Differ
@@ -240,7 +240,7 @@ def test_letters_are_told_once_and_forgotten_one_by_one(tmp_path: Path) -> None:
         tell(tmp_path, letter)
 
     assert [one.seq for one in letters_of(tmp_path, RUN)] == [0, 1, 2]
-    assert letters_of(tmp_path, RUN) == all_letters(tmp_path)
+    assert runs_with_letters(tmp_path) == {RUN}
     forget(tmp_path, RUN, [letters[1].id, "another"])
     assert [one.seq for one in letters_of(tmp_path, RUN)] == [1, 2]
     assert len({one.digest for one in letters}) == 3

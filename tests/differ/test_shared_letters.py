@@ -174,6 +174,7 @@ def test_what_a_reader_reads_is_bounded(tmp_path: Path, journal: Journal, monkey
         journal.create(dead_topic(run), 1)
         SharedLetters(journal, run).tell([msgspec.structs.replace(letter(0), run=run)])
     assert ([one.run for one in seen.all()], seen.left_out) == ([newer], True)
+    assert [one.run for letters in seen.each() for one in letters] == [newer, RUN, RUN, older]
     monkeypatch.undo()
     assert ([one.run for one in seen.all()], seen.left_out) == ([older, RUN, RUN, newer], False)
 
