@@ -200,7 +200,9 @@ class Wires:
 
         Empty as well where JSON reads it as a value (``1``, ``true``): whoever is recorded can send any, and it is looked for in answers.
         """
-        name = recorded_name(exchange.request.authority) if self._told_apart else ""
+        if not self._told_apart:
+            return ""
+        name = recorded_name(exchange.request.authority)
         return "" if _VALUE.fullmatch(name) else name
 
     def shared(self, index: int) -> int:
