@@ -39,10 +39,11 @@ def head(part: str, finding: words.Finding, desk: Desk | None = None) -> str:
     chip = f'<span class="chip {label}">{label}</span>'
     say = (exchanges_link(finding, desk.run) + desk.form(finding)) if desk else ""
     at, traffic = where_told(finding)
+    share = f'<span class="share">{html(traffic)}</span>' if traffic else ""
     return (
         f'<details class="finding" id="{part}-{anchor}" data-severity="{severity}">'
         f"<summary>{chip}"
-        f'<span class="what"><span class="endpoint">{_name(at)}{html(traffic)}</span>'
+        f'<span class="what"><span class="endpoint">{_name(at)}{share}</span>'
         f'<span class="where"><code>{_name(place(finding))}</code> '
         f'<span class="kind">{_name(words.kind(finding))}</span></span>{_why(part, finding)}{said_line(finding, desk)}</span>'
         f'<span class="preview">{_preview(finding)}</span>'
