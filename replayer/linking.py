@@ -30,7 +30,7 @@ PLACES_MAX = 100_000
 _VALUE_BYTES, _ORIGIN_BYTES, _EXCHANGE_BYTES = 250, 250, 2_000
 """About what a value, a place of it and an exchange take beside their texts."""
 ORIGINS_MAX = 8
-"""Places that are remembered for one value: the first four and the last four."""
+"""Answers' places that are remembered for one value: of each place the first and the last, of all the first four and the last four."""
 KINDS_MAX = 4
 """Different values of a place that are counted; three tell a habit from a single case."""
 USES_MAX = 300_000
@@ -179,8 +179,8 @@ class Linker:
             other = self._sessions.pop(recorded)
             for value, found in other.index.items():
                 known = session.index.setdefault(value, [])
-                known += found
-                del known[ORIGINS_MAX // 2 : -ORIGINS_MAX // 2]
+                for origin in found:
+                    _remember(known, origin)
             for value, names in other.sent.items():
                 session.sent.setdefault(value, set()).update(names)
             session.waiting = deque(sorted((*session.waiting, *other.waiting), key=lambda one: one[1]))
@@ -215,11 +215,8 @@ class Linker:
             if known is None:
                 known = session.index[found.text] = []
                 self._weigh(session, _VALUE_BYTES + len(found.text))
-            if len(known) >= ORIGINS_MAX:
-                del known[ORIGINS_MAX // 2]
-            else:
-                self._weigh(session, _ORIGIN_BYTES)
-            known.append(Origin(rank, end_ns, endpoint, request.method, path, found, _is_echo(found, own)))
+            origin = Origin(rank, end_ns, endpoint, request.method, path, found, _is_echo(found, own))
+            self._weigh(session, _ORIGIN_BYTES * _remember(known, origin))
 
     def _look_up(self, session: _Session, exchange: Exchange, rank: int, endpoint: str) -> None:
         path = exchange.request.target.partition("?")[0]
@@ -265,6 +262,37 @@ def _use(
         strength,
         own,
         tuple(candidates),
+    )
+
+
+def _remember(known: list[Origin], origin: Origin) -> int:
+    """Add a place of a value to those known; how many more they are now.
+
+    A short number stands in every price and every list of a page. Of a place that is known twice the last is
+    replaced, so that such places do not push out the one answer that brought the value into being.
+    """
+    alike = [at for at, one in enumerate(known) if _are_one_place(one, origin)]
+    if len(alike) > 1:
+        del known[alike[-1]]
+    elif len(known) >= ORIGINS_MAX:
+        half = ORIGINS_MAX // 2
+        echoes = (at for at in range(half, len(known)) if known[at].echo)
+        del known[next(echoes, half)]
+    else:
+        known.append(origin)
+        return 1
+    known.append(origin)
+    return 0
+
+
+def _are_one_place(one: Origin, other: Origin) -> bool:
+    """Whether two answers of one endpoint, or two elements of one answer's list, hold a value at one place, given or repeated."""
+    mine, theirs = one.found, other.found
+    return (
+        one.endpoint == other.endpoint
+        and one.echo == other.echo
+        and (mine.name, mine.place, len(mine.path)) == (theirs.name, theirs.place, len(theirs.path))
+        and all(a == b or not isinstance(a, str) for a, b in zip(mine.path, theirs.path, strict=True))
     )
 
 

@@ -73,3 +73,21 @@ def test_a_short_number_that_place_and_name_carry_is_the_targets(shape):
             assert (f"{got.method} {got.target}", got.body.data) == taken(17), "no name: it may have been the count"
         else:
             assert (f"{got.method} {got.target}", got.body.data) == taken(42)
+
+
+def test_a_number_that_stands_everywhere_does_not_push_out_the_answer_that_made_it():
+    """Of a place that repeats a number the first and the last are remembered, so that prices, rows and echoes leave room for who made it."""
+    price, rows = answer({"price": 17, "lines": 0}), answer({"rows": [{"n": number} for number in range(15, 19)]})
+    before = [step(f"GET /carts/{number}", price) for number in (91, 24, 39)] + [step("GET /history", rows)] * 5
+    line = [step("POST /carts/17/lines", answer({"amount": 17}, status=201), {"amount": 17})] * 3
+    steps = [*before, step("POST /carts", answer({"blip": 17}, status=201)), *line, step("GET /carts/17", price)]
+    given = [one.response or answer() for one in steps]
+    given[len(before)] = answer({"blip": 42}, status=201)
+
+    for again in ([], [step("GET /carts/17", price)], [step("GET /carts/17", price)] * 4):
+        sent = replayed([*steps, *again], [*given, *(price for _ in again)])
+
+        assert [one.request.target for one in sent[len(before) + 1 :]] == ["/carts/42/lines"] * 3 + ["/carts/42"] * (
+            1 + len(again)
+        )
+        assert {one.request.body.data for one in sent[len(before) + 1 : -1 - len(again)]} == {b'{"amount": 17}'}
