@@ -15,6 +15,7 @@ from differ.aligning import exactly_equal
 from differ.classes import format_of, instant_ns, klass_of
 from differ.difference import FORMAT, VALUE
 from differ.sink import Change
+from echolane.masks.atoms import is_word_mask
 
 TEXT_MAX = 16 * 1024
 """A longer text is no token: servers refuse headers of this size."""
@@ -88,6 +89,8 @@ def _by_nature(name: str, old: Any, new: Any) -> bool:
     if name in TIMES:
         return isinstance(old, int | float)
     if isinstance(old, str):
+        if is_word_mask(old.encode()) or is_word_mask(new.encode()):
+            return False  # words stood there, and not the same
         klass = klass_of(old)
         return bool(klass) and klass == klass_of(new) and (klass == "token" or format_of(old) == format_of(new))
     return instant_ns(old) is not None and instant_ns(new) is not None

@@ -6,6 +6,7 @@ Floor plan::
     rules.py    what is masked by default and what a user may change
     names.py    which names promise a secret
     atoms.py    one atom, one mask: keyed, same class, recognised when it comes back
+    claims.py   what a JSON web token says, with its texts and numbers masked one by one
     scan.py     secrets by their look: e-mail, JWT, card, keys of known issuers
     pairs.py    secrets by their name: JSON, text, XML, HTML
     forms.py    request targets, urlencoded and multipart forms
