@@ -11,6 +11,7 @@ from typing import Any
 from console import words
 from console.escapes import short, telling, visible, xml
 from console.words_place import exceptions
+from console.words_reach import reach
 from console.words_undecided import deciding
 
 VALUE_MAX = 1_000
@@ -72,10 +73,17 @@ def _verdict_case(result: words.Result, error: bool) -> str:
 def _case(finding: words.Finding, outcome: str, detailed: bool) -> str:
     where, kind = words.text(finding, "where"), words.text(finding, "kind")
     head = {"classname": words.endpoint(finding), "name": f"{where} {kind} [{words.text(finding, 'id')}]"}
-    message = f"{words.severity(finding)}: {where} ({words.kind(finding)}) in {words.seen(finding)} exchanges"
+    message = _message(finding)
     facts = {"message": message} if outcome == "skipped" else {"type": words.severity(finding), "message": message}
     text = _text(finding) if detailed else ""
     return f"<testcase{_attributes(head)}><{outcome}{_attributes(facts)}>{xml(text)}</{outcome}></testcase>"
+
+
+def _message(finding: words.Finding) -> str:
+    """What a finding is, how often it differs and how far it reaches, in one line; a long place gives way to the figures."""
+    begin, kind = f"{words.severity(finding)}: ", short(words.kind(finding), VALUE_MAX // 10)
+    end = ", ".join(filter(None, (f" ({kind}) in {words.seen(finding)} exchanges", reach(finding))))
+    return f"{begin}{short(words.text(finding, 'where'), TEXT_MAX - len(begin) - len(end))}{end}"
 
 
 def _text(finding: words.Finding) -> str:
@@ -83,7 +91,7 @@ def _text(finding: words.Finding) -> str:
         words.controls(finding),
         words.basis(finding),
         words.explanation(finding),
-        exceptions(finding),
+        ", ".join(filter(None, (reach(finding), exceptions(finding)))),
         words.greedy(finding),
     ]
     if finding.get("verdict") == "undecided" and (how := deciding(finding)) not in lines:

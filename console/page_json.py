@@ -1,8 +1,8 @@
-"""JSON text as a tree of its own tokens, and what became of each member of it. Pure; :mod:`console.page_views` shows it.
+"""JSON text as a tree of its own tokens, and what became of each member of a tree. Pure; :mod:`console.page_views` shows it.
 
 A parser would round ``1e400``, make one of ``1.0`` and ``1``, and drop a key that comes twice, so nothing is parsed into values
 here: a member is the stretch of text that stands for it. Text of which only the beginning is kept is read as far as it goes, and
-what stands behind its end is never told as missing.
+what stands behind its end is never told as missing. Trees of XML (:mod:`console.page_xml`) are compared here, too.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class Node(NamedTuple):
     cut: bool = False
     """Whether its end is not kept."""
     kind: str = ""
-    """``{``, ``[``, or nothing for what has no members to look at."""
+    """``{``, ``[``, ``<`` for an element, or nothing for what has no members to look at."""
+    markup: bool = False
+    """Whether it is of XML: its text is laid out already, and its members have names."""
 
     @property
     def text(self) -> str:
@@ -48,7 +50,7 @@ class Node(NamedTuple):
 
 
 class Member(NamedTuple):
-    """What an object or a list holds; in a list the key is empty."""
+    """What an object or a list holds; in a list the key is empty. In an element it is ``@name`` of an attribute, or an element's name."""
 
     key: str
     node: Node
@@ -142,9 +144,12 @@ def compared(old: Node, new: Node, key: str = "") -> Twin:
     """What became of a value, member by member; the order of an object's members is none of it."""
     if old.tokens == new.tokens:
         return Twin(key, "cut" if old.cut or new.cut else "same", old, new)
+    texts = _lone(old), _lone(new)
+    if texts[0] is not None and texts[1] is not None:
+        return compared(texts[0], texts[1], key)
     if old.kind != new.kind or not old.kind:
         return Twin(key, "cut" if _goes_on(old, new) or _goes_on(new, old) else "changed", old, new)
-    twins = list(_objects(old, new) if old.kind == "{" else _lists(old, new))
+    twins = list({"{": _objects, "[": _lists, "<": _elements}[old.kind](old, new))
     states = {twin.state for twin in twins}
     state: State = "changed" if states - {"same", "cut"} else "cut" if old.cut or new.cut else "same"
     return Twin(key, state, old, new, twins)
@@ -183,27 +188,39 @@ def _pair(one: Member | None, two: Member | None, old: Node, new: Node) -> Twin:
     return Twin(two.key, "cut" if old.cut else "added", None, two.node)
 
 
+def _elements(old: Node, new: Node) -> Iterator[Twin]:
+    """Attributes as the members of an object: a tag is kept whole or not at all. Then what stands between the tags, in order."""
+    tags: list[Node] = []
+    held: list[Node] = []
+    for node in (old, new):
+        count = sum(member.key.startswith("@") for member in node.members)
+        tags.append(node._replace(members=node.members[:count], cut=False))
+        held.append(node._replace(members=node.members[count:]))
+    yield from _objects(*tags)
+    yield from _lists(*held)
+
+
 def _lists(old: Node, new: Node) -> Iterator[Twin]:
     """Elements that are equal belong together, then those of one name, then those that stand at one place between these."""
     ones, twos = old.members, new.members
     # What is kept in part may be any element that begins so: it is equal to none.
     places = anchors(
-        *([(one.node.text, one.node.cut and side) for one in each] for side, each in ((1, ones), (2, twos)))
+        *([(one.key, one.node.text, one.node.cut and side) for one in each] for side, each in ((1, ones), (2, twos)))
     )
     i = j = 0
     for up, down in [*places, (len(ones), len(twos))]:
         last = up == len(ones) and down == len(twos)
         yield from _between(ones[i:up], twos[j:down], old, new, last=last)
         if up < len(ones) and down < len(twos):
-            yield compared(ones[up].node, twos[down].node)
+            yield compared(ones[up].node, twos[down].node, ones[up].key)
         i, j = up + 1, down + 1
 
 
 def _between(ones: Sequence[Member], twos: Sequence[Member], old: Node, new: Node, *, last: bool) -> Iterator[Twin]:
     """Elements of which none has an equal one."""
-    names = [called(one.node) for one in ones], [called(two.node) for two in twos]
+    names = [_name(one) for one in ones], [_name(two) for two in twos]
     named = all(names[0]) and all(names[1]) and max(map(len, names)) <= LINES_MAX
-    places = common(*names) if named else [(place, place) for place in range(min(len(ones), len(twos)))]
+    places = common(*names) if named else _at_places(ones, twos)
     i = j = 0
     whole = Node((), cut=False)
     for up, down in [*places, (len(ones), len(twos))]:
@@ -212,13 +229,34 @@ def _between(ones: Sequence[Member], twos: Sequence[Member], old: Node, new: Nod
         yield from (_pair(one, None, *sides) for one in ones[i:up])
         yield from (_pair(None, two, *sides) for two in twos[j:down])
         if up < len(ones) and down < len(twos):
-            yield compared(ones[up].node, twos[down].node)
+            yield compared(ones[up].node, twos[down].node, ones[up].key)
         i, j = up + 1, down + 1
+
+
+def _at_places(ones: Sequence[Member], twos: Sequence[Member]) -> list[tuple[int, int]]:
+    return [(at, at) for at, (one, two) in enumerate(zip(ones, twos, strict=False)) if one.key == two.key]
+
+
+def _name(member: Member) -> str:
+    """By what an element is known again: its own name, and of XML its tag's before that."""
+    own = called(member.node)
+    return f"<{member.key}> {own}" if member.node.markup and not member.node.cut else own
+
+
+def _lone(node: Node) -> Node | None:
+    """The text of an XML element that holds nothing else, or nothing at all."""
+    if node.kind != "<" or any(member.key for member in node.members) or len(node.members) > 1:
+        return None
+    return node.members[0].node._replace(cut=node.cut) if node.members else Node(("",), cut=node.cut, markup=True)
 
 
 def called(node: Node | None) -> str:
     """By which member an element names itself, and how; nothing where it does not, or is not kept whole."""
     if node is None or node.cut:
         return ""
+    if node.markup:
+        texts = {one.key: _lone(one.node) or one.node for one in node.members}
+        held = {key: text.text for key, text in texts.items() if key and not text.kind}
+        return next((f"{key}: {held[key]}" for name in KEYS for key in (f"@{name}", name) if key in held), "")
     held = {one.key: one.node.text for one in node.members if not one.node.members}
     return next((f"{key}: {held[key]}" for name in KEYS if (key := f'"{name}"') in held), "")

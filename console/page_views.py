@@ -17,6 +17,7 @@ from console.escapes import html, short
 from console.page_json import Node, Twin, called, compared, tree
 from console.page_unified import Line, Stretch, stretches, unified
 from console.page_values import INLINE_MAX, excerpt, indented, unquoted
+from console.page_xml import markup
 
 CUT = "…"
 """The end of a value of which only the beginning is kept; no JSON ends so (:mod:`differ.sink`, :mod:`differ.samples`)."""
@@ -98,18 +99,30 @@ def _kept(text: str, *, cut: bool) -> Source:
 def _views(one: Source, two: Source, note: str) -> str:
     if one.text == two.text:
         return ""
-    old, new = tree(one.text, cut=one.cut), tree(two.text, cut=two.cut)
-    json = old is not None and new is not None and bool(old.kind or new.kind)
+    json, xml = _json(one, two), _xml(one, two)
     texts = _laid_out(one.text, two.text) if json else (one.text, two.text)
     lined = any("\n" in text for text in texts)
-    if not lined and not (json and max(map(len, texts)) > INLINE_MAX):
+    twin = json or xml
+    if not lined and not (twin and max(map(len, texts)) > INLINE_MAX):
         return ""  # a line against a line: two columns show all of it
     cut = " and ".join(name for name, side in (("base", one), ("branch", two)) if side.cut)
     said = _note(f"Only the beginning is kept of {cut}." if cut else "") + _note(note)
     views = _view("Unified", said, _lines(*texts, cut)) if lined else ""
-    if json and old is not None and new is not None:
-        views += _view("Tree", said, _Tree().all(compared(old, new)))
+    if twin:
+        views += _view("Tree", said, _Tree().all(twin))
     return f'<div class="views">{views}</div>'
+
+
+def _json(one: Source, two: Source) -> Twin | None:
+    """What became of the members, where both are JSON with such."""
+    old, new = tree(one.text, cut=one.cut), tree(two.text, cut=two.cut)
+    return compared(old, new) if old is not None and new is not None and (old.kind or new.kind) else None
+
+
+def _xml(one: Source, two: Source) -> Twin | None:
+    """What became of the elements, where both are XML of one root."""
+    old, new = markup(one.text, cut=one.cut), markup(two.text, cut=two.cut)
+    return compared(old.node, new.node, old.key) if old and new and old.key == new.key else None
 
 
 def _note(text: str) -> str:
@@ -189,8 +202,8 @@ class _Tree:
         name = f"<code>{html(twin.key)}</code>: " if twin.key else ""
         if twin.twins:
             items = "".join(self._items(twin.twins))
-            if not name and (own := called(twin.old)):
-                name = f"<code>{html(short(own, INLINE_MAX))}</code>: "
+            if (not name or (twin.old and twin.old.markup)) and (own := called(twin.old)):
+                name = f"{name}<code>{html(short(own, INLINE_MAX))}</code>: "
             return f"<li><details open><summary>{name}{_title(twin)}</summary><ul>{items}</ul></details></li>"
         return f"<li>{_leaf(twin, name)}</li>" if self._shown <= ITEMS_SHOWN else ""
 
@@ -207,7 +220,7 @@ def _title(twin: Twin) -> str:
     """What it is, and how much of it changed."""
     states = Counter(each.state for each in twin.twins)
     changed = len(twin.twins) - states["same"] - states["cut"]
-    kind = "object" if twin.old is not None and twin.old.kind == "{" else "list"
+    kind = {"{": "object", "<": "element"}.get(twin.old.kind if twin.old else "", "list")
     cut = f", {states['cut']:,} not kept" if states["cut"] else ""
     return f"{kind}, {changed:,} of {len(twin.twins):,} changed{cut}"
 
@@ -227,14 +240,21 @@ def _leaf(twin: Twin, name: str) -> str:
 
 
 def _folded(alike: Sequence[Twin]) -> str:
-    shown = ",\n".join(f"{each.key}: {_laid(each.old)}" if each.key else _laid(each.old) for each in alike)
-    title = f"{words.count(len(alike), 'member' if alike[0].key else 'element')} alike"
+    xml = alike[0].old is not None and alike[0].old.markup
+    shown = ("\n" if xml else ",\n").join(map(_alike, alike))
+    title = f"{words.count(len(alike), 'part' if xml else 'member' if alike[0].key else 'element')} alike"
     return f'<li><details class="gap"><summary>{title}</summary>{html(shown, chr(10) + chr(9))}</details></li>'
+
+
+def _alike(twin: Twin) -> str:
+    """A place that is alike on both sides; an element of XML says its name itself."""
+    named = twin.key and not (twin.old and twin.old.kind == "<")
+    return f"{twin.key}: {_laid(twin.old)}" if named else _laid(twin.old)
 
 
 def _laid(node: Node | None) -> str:
     text = node.text if node else ""
-    return indented(text) if len(text) > INLINE_MAX else text
+    return indented(text) if len(text) > INLINE_MAX and node and not node.markup else text
 
 
 def _value(node: Node) -> str:

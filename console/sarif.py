@@ -18,6 +18,7 @@ import orjson
 from console import words
 from console.escapes import json_text, sarif as escaped, short, telling, visible
 from console.words_place import place
+from console.words_reach import where_told
 from echolane import __version__
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -29,6 +30,7 @@ ENDPOINTS_MAX = 50
 TEXT_MAX, VALUE_MAX = 500, 200
 """Characters: a list shows one line of a message, and the page has the values."""
 COUNTS = tuple(key for _, *keys in words.COMPARISONS for key in keys)
+REACH = ("endpoints", "endpoints_compared", "traffic", "traffic_selected")
 
 
 def sarif(result: words.Result) -> str:
@@ -163,13 +165,15 @@ def _result(finding: words.Finding, kinds: list[str], endpoints: list[str]) -> d
 
 def message_of(finding: words.Finding) -> str:
     """What a finding is, in one line of bounded length."""
-    said = f"{place(finding)}: {words.kind(finding)} in {words.seen(finding)} exchanges at {words.endpoint(finding)}"
+    at, traffic = where_told(finding)
+    said = f"{place(finding)}: {words.kind(finding)} in {words.seen(finding)} exchanges at {at}"
+    said = f"{_text(said, TEXT_MAX - len(traffic))}{traffic}"  # long names give way to the figure, which is ours
     sample = next(iter(words.samples(finding)), None)
     if sample is None:
-        return _text(said)
+        return said
     texts = telling(sample.get("base"), sample.get("branch"), VALUE_MAX)
     base, branch = ("missing" if text is None else short(text, VALUE_MAX) for text in texts)
-    return f"{_text(said)}: {_text(base)} → {_text(branch)}"
+    return f"{said}: {_text(base)} → {_text(branch)}"
 
 
 def path_of(finding: words.Finding) -> str:
@@ -198,8 +202,8 @@ def _location(finding: words.Finding, endpoint: str, parent: int) -> dict[str, A
 
 
 def _facts(finding: words.Finding) -> dict[str, Any]:
-    """The counts and what the verdict rests on, as the result has them."""
-    told: dict[str, Any] = {key: finding.get(key) for key in (*COUNTS, "basis", "p_value", "q_value", "endpoints")}
+    """The counts, how far it reaches and what the verdict rests on, as the result has them."""
+    told: dict[str, Any] = {key: finding.get(key) for key in (*COUNTS, *REACH, "basis", "p_value", "q_value")}
     told["severity"] = words.severity(finding)
     told["places"] = [_name(str(place)) for place in words.listed(finding, "places")]
     told["explanation"] = _text(words.explanation(finding))

@@ -1,4 +1,8 @@
-"""A run watched live: server-sent events that tell how far it is, until it has ended, the token has, or the server stops."""
+"""A run watched live: server-sent events that tell how far it is, until it has ended, who watches may no longer, or the server stops.
+
+Whether token and session hold is asked each time before anything is sent, and each second where nothing is, so who may see it no longer
+gets nothing that was read after that, and is told so within two seconds.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,12 @@ import time
 import msgspec
 from aiohttp import web
 
-from console.api import reading
+from console.api import problems, reading
+from console.api.access import Token
 from console.api.context import Call
 from console.api.dressing import dress
 from console.api.messages import RunState
+from console.api.page_list import login_for
 from console.api.problems import Problem
 
 LOOK_S = 1.0
@@ -24,7 +30,7 @@ STREAMS_MAX = 64
 
 
 async def watch_run(call: Call) -> web.StreamResponse:
-    """Send the state of a run whenever it changes; the event `ended` is the last."""
+    """Send the state of a run whenever it changes; the event `ended` is the last, or `denied`."""
     site = call.site
     run = await site.read(reading.run_of, site, call.token, call.path("run"))
     if site.streams >= STREAMS_MAX:
@@ -49,12 +55,11 @@ async def _tell(call: Call, run: str, response: web.StreamResponse) -> None:
     said_at = time.monotonic()
     await response.write(b"retry: 3000\n\n")
     while not site.stopping.is_set():
-        token = await site.read(site.book.by_id, call.token.id)
-        if token is None:
-            await response.write(b"event: denied\ndata: {}\n\n")
-            return
-        found = await site.read(reading.run_of, site, token, run)
+        found = await site.read(reading.run_of, site, call.token, run)
         state = await site.read(reading.state_told, site, found)
+        if await site.read(_watching, call) is None:
+            await response.write(b"event: denied\ndata: " + problems.told(_denied(call, run)) + b"\n\n")
+            return
         if state != before:
             name = b"state" if found.goes_on else b"ended"
             await response.write(b"event: " + name + b"\ndata: " + msgspec.json.encode(state) + b"\n\n")
@@ -67,3 +72,15 @@ async def _tell(call: Call, run: str, response: web.StreamResponse) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOOK_S):
                 await site.stopping.wait()
+
+
+def _watching(call: Call) -> Token | None:
+    """Who watches, while that token holds and, of a page, the session that it was opened in."""
+    return call.site.sessions.token(call.cookie) if call.cookie else call.site.book.by_id(call.token.id)
+
+
+def _denied(call: Call, run: str) -> Problem:
+    """Why no more is told, and what to do."""
+    if call.cookie:
+        return Problem("unauthorised", f"the session has ended; log in again at {login_for(run)}")
+    return Problem("unauthorised", "the token is revoked or has expired; watch again with one that holds")

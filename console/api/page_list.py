@@ -153,7 +153,21 @@ def on_its_way(state: RunState, *, word: str, orders: Sequence[str] = (), may_ru
         f'<p class="under"><span id="count">{of}</span><span id="state">{state.state}</span></p>{buttons}{again}</div></section>'
     )
     events = f"/api/v1/runs/{state.run}/events" if going else ""
+    main += _denied(state.run) if going else ""
     return page(f"{state.service}: {state.state}", main, word=word, events=events, refresh=going)
+
+
+def _denied(run: str) -> str:
+    """What the script shows where it is told that nobody is logged in any more."""
+    return (
+        '<p class="wrong" id="denied" role="alert" hidden>Your session has ended, so this page follows the run no longer. '
+        f'<a href="{html(login_for(run))}">Log in again</a></p>'
+    )
+
+
+def login_for(run: str) -> str:
+    """The door, and behind it the page of a run."""
+    return f"/login?{urlencode({'next': f'/runs/{run}'})}"
 
 
 def order(run: str, name: str, word: str) -> str:

@@ -11,6 +11,9 @@ from console.api.access import Token
 from console.api.context import Call
 from console.api.sessions import COOKIE, HOURS
 
+ENDED_S = 24 * 3600
+"""For so long after its end a browser keeps a session's cookie, by which the door knows that there was one, and says so."""
+
 
 def html_page(text: str, *, status: int = 200, headers: Any = None, csp: str = page_list.POLICY) -> web.Response:
     """A page, with the policy that it keeps to."""
@@ -41,7 +44,7 @@ def begin_session(call: Call, response: web.Response, token: Token) -> web.Respo
     response.set_cookie(
         COOKIE,
         call.site.sessions.begin(token),
-        max_age=int(min(HOURS * 3600, holds_s)),
+        max_age=int(min(HOURS * 3600, holds_s)) + ENDED_S,
         httponly=True,
         secure=call.site.secure,
         samesite="Lax",

@@ -206,8 +206,10 @@ async def compare(call: Call) -> web.StreamResponse:
 
 
 async def door(call: Call) -> web.StreamResponse:
-    """Where people say who they are."""
-    return at_the_door(call, inside(call.request.query.get("next", "/")))
+    """Where people say who they are; whose session has ended is told so."""
+    ended = call.who is None and bool(call.request.cookies.get(COOKIE))
+    wrong = "Your session has ended; log in again to go on." if ended else ""
+    return at_the_door(call, inside(call.request.query.get("next", "/")), wrong)
 
 
 async def login(call: Call) -> web.StreamResponse:

@@ -53,9 +53,13 @@ class ProblemDetails(msgspec.Struct, frozen=True):
 
 def answer(problem: Problem) -> web.Response:
     """The problem as a response."""
-    told = ProblemDetails(TYPE + problem.code, problem.title, problem.status, problem.detail)
-    body = orjson.dumps(msgspec.to_builtins(told))
-    return web.Response(status=problem.status, body=body, headers={**problem.headers, "Content-Type": KIND})
+    return web.Response(status=problem.status, body=told(problem), headers={**problem.headers, "Content-Type": KIND})
+
+
+def told(problem: Problem) -> bytes:
+    """The problem as JSON, in one line."""
+    details = ProblemDetails(TYPE + problem.code, problem.title, problem.status, problem.detail)
+    return orjson.dumps(msgspec.to_builtins(details))
 
 
 def of_status(status: int, detail: str) -> Problem:

@@ -14,5 +14,15 @@
     count.textContent = told.total ? `${told.done.toLocaleString("en")} of ${told.total.toLocaleString("en")} exchanges` : `${told.done.toLocaleString("en")} exchanges`;
     if (told.total) { bar.max = told.total; bar.value = told.done; }
   });
-  for (const last of ["ended", "denied"]) events.addEventListener(last, () => { events.close(); location.reload(); });
+  events.addEventListener("ended", () => { events.close(); location.reload(); });
+  const denied = () => { events.close(); document.getElementById("denied").hidden = false; };
+  events.addEventListener("denied", denied);
+  // A stream that is lost is opened again by the browser, and for good closed where that is answered with an error: this asks which one.
+  const why = async () => {
+    const answer = await fetch(body.dataset.events.replace(/events$/, "state")).catch(() => null);
+    if (answer && answer.status === 401) denied();
+    else if (answer && (answer.ok || answer.status === 404)) location.reload();
+    else setTimeout(why, 5000);
+  };
+  events.addEventListener("error", () => { if (events.readyState === EventSource.CLOSED) why(); });
 })();

@@ -50,6 +50,19 @@ def documents() -> tuple[str, str]:
     return json.dumps(old), json.dumps(new)
 
 
+def feeds() -> tuple[str, str]:
+    """An XML feed as JSON text, before and after an attribute, a text and an element changed."""
+    entries = "".join(
+        f'  <entry id="b-{n}"><title>A fine thing &amp; more for the kitchen, number {n}</title>'
+        f'<price currency="EUR">{n}.00</price><tags><tag>kitchen</tag><tag>n{n}</tag></tags></entry>\n'
+        for n in range(12)
+    )
+    old = f'<?xml version="1.0" encoding="iso-8859-1"?>\n<feed lang="en">\n{entries}  <note/>\n</feed>\n'
+    new = old.replace('<price currency="EUR">3.00', '<price currency="USD">3.50').replace("number 5<", "number five<")
+    new = new.replace("<tag>n9</tag>", "").replace("<note/>", f"<more>{'a long text that wraps ' * 20}</more>")
+    return json.dumps(old), json.dumps(new)
+
+
 def finding(
     endpoint: str, where: str, kind: str, severity: str, pairs: list[tuple[str | None, str | None]], **more: Any
 ) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from bench.chromium import PROGRAMS, Browser
 from console.page import render_page
 from console.page_triage import Desk
 from console.words import findings
+from tests.console.results_findings import feeds
 
 WIDTHS = (390, 1280)
 SCHEMES = ("light", "dark")
@@ -158,10 +159,16 @@ VIEWS = "[...document.querySelectorAll('.views .view')]"
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("kind", ["views", "views-xml"])
 def test_views_of_a_sample_open_by_keys_and_need_no_script(
-    browser: Browser, fail_page: Path, width: int, scheme: str
+    browser: Browser, fail_page: Path, fail: dict[str, Any], width: int, scheme: str, kind: str
 ) -> None:
     """Without scripts Enter opens each view, which fits, is reached by Tab where it scrolls, and tells what came from what went by a sign."""
+    if kind == "views-xml":
+        base, branch = feeds()
+        fail |= {"groups": fail["groups"][:1], "undecided": [], "noise": []}
+        fail["groups"][0]["samples"] = [{"exchange": "e", "base": base, "branch": branch}]
+        fail_page.write_text(render_page(fail), "utf-8")
     browser.call("Emulation.setScriptExecutionDisabled", value=True)
     try:
         browser.open(fail_page, width, scheme)
@@ -185,7 +192,7 @@ def test_views_of_a_sample_open_by_keys_and_need_no_script(
     assert browser.ask(boxes) == 0
     if SHOTS:
         data = browser.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
-        (Path(SHOTS) / f"views-{width}-{scheme}.png").write_bytes(base64.b64decode(data))
+        (Path(SHOTS) / f"{kind}-{width}-{scheme}.png").write_bytes(base64.b64decode(data))
 
 
 FOCUS = "document.activeElement.closest('.finding')?.id ?? ''"

@@ -1,14 +1,18 @@
-"""How far a finding reaches, in the words of the terminal, the page and Markdown."""
+"""How far a finding reaches, in the words of the terminal, the page, Markdown, JUnit and SARIF."""
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
+from console.junit import junit
 from console.markdown import markdown
 from console.page import render_page
+from console.sarif import sarif
 from console.terminal import plain_verdict
 from console.words_reach import reach, where_told
 from tests.console.results import RESULTS
@@ -74,6 +78,49 @@ def test_a_long_name_leaves_the_figure_its_room(result_of_reach: dict[str, Any])
     (line,) = (one for one in lines if "GET /aaa" in one)
     assert line.endswith("… · 4.2 % of the traffic")
     assert len(line) <= 80
+
+
+def failure(result: dict[str, Any]) -> ET.Element:
+    """JUnit's one failure."""
+    found = ET.fromstring(junit(result).encode()).find("testsuite/testcase/failure")
+    assert found is not None
+    return found
+
+
+def test_a_ci_server_is_told(result_of_reach: dict[str, Any]) -> None:
+    """JUnit has the figure in a case's message and its text, SARIF in a result's message and as numbers."""
+    figure, case = "12 of 40 endpoints, which get 63 % of the traffic", failure(result_of_reach)
+    [found] = json.loads(sarif(result_of_reach))["runs"][0]["results"]
+
+    assert case.attrib["message"].endswith(f" exchanges, in {figure}")
+    assert f"in {figure}, but not at GET /health" in (case.text or "").splitlines()
+    assert f" exchanges at {figure}: " in found["message"]["text"]
+    numbers = ("endpoints", "endpoints_compared", "traffic", "traffic_selected")
+    assert [found["properties"][name] for name in numbers] == [12, 40, 63, 100]
+
+
+def test_a_ci_server_is_told_nothing_of_a_result_of_before(result_of_reach: dict[str, Any]) -> None:
+    """Of a finding that does not say how far it reaches, JUnit and SARIF say what they said."""
+    known = ("endpoints_compared", "traffic", "traffic_selected")
+    finding = {key: value for key, value in result_of_reach["groups"][0].items() if key not in known}
+    result = {**result_of_reach, "groups": [finding]}
+    [found] = json.loads(sarif(result))["runs"][0]["results"]
+
+    assert failure(result).attrib["message"].endswith(" exchanges")
+    assert "traffic" not in found["message"]["text"]
+    assert " exchanges at 12 endpoints: " in found["message"]["text"]
+
+
+def test_long_names_leave_a_ci_server_the_figure(result_of_reach: dict[str, Any]) -> None:
+    """In JUnit's and SARIF's messages the place and the endpoint's name are cut, never the figure."""
+    names = {"endpoint": f"GET /{'a' * 2_000}", "where": f"body:$.{'b' * 2_000}"}
+    result = {**result_of_reach, "groups": [{**result_of_reach["groups"][0], **told(1, 40, 42, 1000), **names}]}
+    message = failure(result).attrib["message"]
+    [found] = json.loads(sarif(result))["runs"][0]["results"]
+
+    assert message.endswith("exchanges, in 1 of 40 endpoints, which gets 4.2 % of the traffic")
+    assert len(message) <= 500
+    assert "… · 4.2 % of the traffic: " in found["message"]["text"]
 
 
 @pytest.fixture

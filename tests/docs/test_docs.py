@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "ex
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 TUTORIALS = ROOT / "docs" / "tutorial"
+SHELL_S = 600.0
+"""Of a command of a tutorial: the demo installs two applications, and the slowest of machines does what a reader waits for."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -72,7 +75,7 @@ def blocks(page: str) -> list[tuple[str, dict[str, str], str]]:
 def elsewhere(told: list[tuple[str, dict[str, str], str]]) -> list[tuple[str, dict[str, str], str]]:
     """The same commands at ports that are free: those that the tutorial names may be another's on this machine."""
     ports: dict[str, int] = {}
-    for port in (options["port"] for _, options, _ in told if "port" in options):
+    for port in (port for _, options, _ in told if "port" in options for port in options["port"].split(",")):
         while port not in ports or list(ports.values()).count(ports[port]) > 1:
             ports[port] = free_port()
 
@@ -85,15 +88,21 @@ def elsewhere(told: list[tuple[str, dict[str, str], str]]) -> list[tuple[str, di
     ]
 
 
-def follow(world: World, page: str) -> None:
-    """Each command of a tutorial, in order, as a reader types it; each ends as the tutorial says."""
+def follow(world: World, page: str, by_hand: Mapping[str, Callable[[str], None]] | None = None) -> None:
+    """Each command of a tutorial, in order, as a reader types it; each ends as the tutorial says.
+
+    ``by_hand``: who does what no command does, by name; it is given the text that tells it. With them, `curl` is the real one.
+    """
     shims = world.folder / "bin"
     shims.mkdir()
-    for name, command in (("echolane", f'"{sys.executable}" -m console.main'), ("python3", f'"{sys.executable}"')):
+    echolane = f'"{sys.executable}" -m console.main'
+    # `make demo` is `echolane demo` in an environment that it makes.
+    for name, command in (("echolane", echolane), ("make", echolane), ("python3", f'"{sys.executable}"')):
         (shims / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n', "ascii")
         (shims / name).chmod(0o755)
-    (shims / "curl").write_text(CURL.format(python=sys.executable), "ascii")
-    (shims / "curl").chmod(0o755)
+    if by_hand is None:
+        (shims / "curl").write_text(CURL.format(python=sys.executable), "ascii")
+        (shims / "curl").chmod(0o755)
     environ = {**world.environ, "PATH": f"{shims}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     background: list[subprocess.Popen[bytes]] = []
     for language, options, text in elsewhere(blocks(page)):
@@ -104,8 +113,12 @@ def follow(world: World, page: str) -> None:
                 shlex.split(text), cwd=world.folder, env=environ, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
             world.started.append(process)
-            listening(int(options["port"]), process=process)
+            for port in options["port"].split(","):
+                listening(int(port), SHELL_S, process)
             background.append(process)
+        elif "by-hand" in options:
+            assert by_hand is not None
+            by_hand[options["by-hand"]](text)
         elif language == "sh":
             if text.startswith("echolane recordings"):  # the reader has pressed Ctrl-C
                 background.pop().send_signal(signal.SIGINT)
@@ -116,7 +129,7 @@ def follow(world: World, page: str) -> None:
                 env=environ,
                 capture_output=True,
                 text=True,
-                timeout=100,
+                timeout=SHELL_S,
                 check=False,
             )
             assert done.returncode == int(options.get("exit", "0")), f"{text}\n{done.stdout}\n{done.stderr}"
