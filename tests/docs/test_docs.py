@@ -9,7 +9,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -108,15 +107,15 @@ def follow(world: World, page: str) -> None:
             background.append(process)
         elif language == "sh":
             if text.startswith("echolane recordings"):  # the reader has pressed Ctrl-C
-                background.pop().send_signal(signal.SIGINT)
-                time.sleep(1)
+                background[-1].send_signal(signal.SIGINT)
+                background.pop().wait(60)
             done = subprocess.run(
                 ["sh", "-ec", text],
                 cwd=world.folder,
                 env=environ,
                 capture_output=True,
                 text=True,
-                timeout=100,
+                timeout=300,
                 check=False,
             )
             assert done.returncode == int(options.get("exit", "0")), f"{text}\n{done.stdout}\n{done.stderr}"
