@@ -22,6 +22,8 @@ from replayer.answer import Answer, Garbage
 from replayer.framing import AnswerReader, whole
 
 SWEEP_S = 0.1
+ASLEEP_NS = int(2 * SWEEP_S * 1e9)
+"""Between two sweeps: then this process stood still, and what has come meanwhile was not read yet."""
 _time_ns, _mono_ns = time.time_ns, time.monotonic_ns
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)
 
@@ -208,6 +210,7 @@ class Pool:
         self._all: set[Connection] = set()
         self._spawn = spawn
         self._halted = False
+        self._swept_ns, self._is_spared = 0, False
         self._idle_max = idle_max
         """As many as can be in flight; a server may count open connections against us."""
 
@@ -259,7 +262,14 @@ class Pool:
             self.idle.remove(connection)
 
     def sweep(self, now_ns: int) -> None:
-        """Give up what waits too long, and close idle connections beyond what can be in flight."""
+        """Give up what waits too long, and close idle connections beyond what can be in flight.
+
+        Who stood still reads first what came meanwhile: it is the next sweep that gives up, and never a later one.
+        """
+        asleep_ns, self._swept_ns = now_ns - self._swept_ns, now_ns
+        self._is_spared = asleep_ns > ASLEEP_NS and not self._is_spared
+        if self._is_spared:
+            return
         first = now_ns - int(self.patience.first_byte_s * 1e9)
         total = now_ns - int(self.patience.total_s * 1e9)
         for connection in tuple(self._all):

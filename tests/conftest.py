@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 import pytest
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 from xdist.scheduler import LoadScopeScheduling
 
 from bench import broker as kafka
@@ -34,6 +35,8 @@ FUZZ = int(os.environ.get("ECHOLANE_FUZZ", "0"))
 settings.register_profile("steady", derandomize=True, deadline=None)
 if not FUZZ:
     settings.load_profile("steady")
+    # Else Hypothesis puts constants of whichever of our modules are loaded by then among its draws: other examples after each change.
+    providers.is_local_module_file = lambda _path: False
 
 
 FAULTS, ROOMS, SERVICE = GROUPS = ("faults", "rooms", "service")

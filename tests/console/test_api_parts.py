@@ -266,7 +266,7 @@ class SlowStore:
 
     def insert(self, *_: object) -> None:
         """Wait for the word."""
-        assert self.go.wait(30)
+        assert self.go.wait(60)
 
     def query(self, sql: str, *_: object) -> list[dict[str, object]]:
         """Nothing."""
@@ -298,7 +298,7 @@ def test_a_run_is_begun_when_it_is_kept_and_not_before(home: Home, monkeypatch: 
         raise OSError("enough was seen")
 
     async def until(true: Callable[[], object]) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not true():  # noqa: ASYNC110 - a file
                 await asyncio.sleep(0.01)
 

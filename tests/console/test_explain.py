@@ -90,7 +90,7 @@ def test_an_explanation_is_ended_in_time(monkeypatch: pytest.MonkeyPatch, patien
     begun = time.monotonic()
     found = explain(json.dumps(items), json.dumps(others))
 
-    assert time.monotonic() - begun < 2 * patience_s + 10
+    assert time.monotonic() - begun < 2 * patience_s + 60  # it would compute for hours
     assert found.reason == "too-slow"
 
 

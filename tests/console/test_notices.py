@@ -297,7 +297,7 @@ async def test_what_is_given_up_is_said(api: str, tmp_path: Path) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(work.work(stop))
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not desk.book.by_key:  # noqa: ASYNC110 - it is read off the disk's change
                     await asyncio.sleep(0.01)
                 [one] = desk.book.by_key.values()

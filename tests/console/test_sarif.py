@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import tarfile
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -35,7 +36,12 @@ def run_of(result: dict[str, Any]) -> dict[str, Any]:
 def schema(require: Callable[..., str], lacking: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The published JSON Schema of SARIF 2.1.0, from a package of its registry."""
     npm, folder = require("npm", hint="apt-get install npm"), tmp_path_factory.mktemp("sarif")
-    done = subprocess.run([npm, "pack", "--silent", PACKAGE], cwd=folder, capture_output=True, timeout=60, check=False)
+    for pause_s in (0, 5, 20):  # a registry may be away for a moment
+        time.sleep(pause_s)
+        words = [npm, "pack", "--silent", PACKAGE]
+        done = subprocess.run(words, cwd=folder, capture_output=True, timeout=300, check=False)
+        if not done.returncode:
+            break
     packed = next(iter(folder.glob("*.tgz")), None)
     if done.returncode or packed is None:
         lacking(f"needs {PACKAGE} from npm's registry")

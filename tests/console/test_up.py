@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -94,9 +95,8 @@ def test_what_keeps_failing_is_held_and_said_and_comes_back(stage: Stage) -> Non
     os.kill(stage.parts["record shop"]["pid"], signal.SIGKILL)
     taken = socket.socket()
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    stage.until(lambda: taken.bind(("127.0.0.1", stage.capture)) is None if refuses(stage.capture) else False)
+    stage.until(lambda: listens(taken, stage.capture))
     with taken:
-        taken.listen()
         stage.until(lambda: stage.parts["record shop"]["state"] == "held")
         assert stage.ready() == (503, "1 of the parts of `echolane up` are not up\n")
         assert 'echolane_up_part_up{part="record shop"} 0\n' in stage.ask("GET", "/metrics").body.decode()
@@ -113,7 +113,7 @@ def test_what_keeps_failing_is_held_and_said_and_comes_back(stage: Stage) -> Non
 def test_a_connection_in_use_gets_its_answer_before_the_end(stage: Stage) -> None:
     """A request that has begun when it is told to stop is answered and recorded; a new connection is not taken. The exit code is 0."""
     before = stage.settled()["seen"]
-    with socket.create_connection(("127.0.0.1", stage.capture), 10) as client:
+    with socket.create_connection(("127.0.0.1", stage.capture), 60) as client:
         client.sendall(b"GET /items/1 HTTP/1.1\r\nHost: shop\r\n")
         stage.process.terminate()
         stage.until(lambda: refuses(stage.capture))
@@ -122,8 +122,18 @@ def test_a_connection_in_use_gets_its_answer_before_the_end(stage: Stage) -> Non
         while data := client.recv(65536):
             answer += data
     assert answer.startswith(b"HTTP/1.1 200")
-    assert stage.process.wait(30) == 0
+    assert stage.process.wait(60) == 0
     assert stage.counts["seen"] == before + 1
+
+
+def listens(taken: socket.socket, port: int) -> bool:
+    """Whether the port is this socket's now: whoever had it may be back before."""
+    with contextlib.suppress(OSError):
+        if taken.getsockname()[1] != port:
+            taken.bind(("127.0.0.1", port))
+        taken.listen()
+        return True
+    return False
 
 
 def refuses(port: int) -> bool:
@@ -176,11 +186,11 @@ def test_every_part_that_is_killed_comes_again_and_nothing_goes_uncounted(stage:
 
 def test_a_part_that_will_not_drain_is_killed_and_said(stage: Stage) -> None:
     """A server that hangs costs the drain's bound, and is killed; a second signal does not even wait for that."""
-    before = stage.begin(drain_s=2).settled()["stored"]
+    before = stage.begin(drain_s=6).settled()["stored"]
     stage.send(3)
     os.kill(stage.parts["api"]["pid"], signal.SIGSTOP)
     assert stage.stopped() == 130
-    assert "api did not end within 2 s and is killed" in stage.told
+    assert "api did not end within 6 s and is killed" in stage.told
     assert [event["part"] for event in stage.events if event["event"] == "part.outlasted"][:1] == ["api"]
     assert stage.counts["stored"] == before + 3
 
@@ -188,7 +198,7 @@ def test_a_part_that_will_not_drain_is_killed_and_said(stage: Stage) -> None:
     os.kill(stage.parts["record shop"]["pid"], signal.SIGSTOP)
     stage.process.terminate()
     stage.until(lambda: stage.parts["record shop"]["state"] == "draining")
-    assert stage.stopped(30) == 130
+    assert stage.stopped() == 130
     assert "record shop did not end" not in stage.told
 
 
@@ -197,7 +207,7 @@ def test_a_kill_of_all_leaves_no_orphan_and_the_next_one_begins(stage: Stage) ->
 
     So it does where its terminal takes nothing, and then is gone.
     """
-    stage.begin(drain_s=3).send(40)
+    stage.begin(drain_s=6).send(40)
     stage.settled()
     run = stage.run(pace="40/s")
     stage.until(lambda: stage.fires(run))
@@ -217,7 +227,7 @@ def test_a_kill_of_all_leaves_no_orphan_and_the_next_one_begins(stage: Stage) ->
     relay, api, log_before = stage.parts["record shop"]["pid"], stage.parts["api"]["pid"], len(stage.events)
     os.kill(api, signal.SIGSTOP)
     killed_itself(stage)
-    stage.until(lambda: stage.events[-1]["event"] == "up.seen-off", 30)
+    stage.until(lambda: stage.events[-1]["event"] == "up.seen-off")
     assert stage.left == []
     assert api in (killed := killed_since(stage, log_before))
     assert relay not in killed  # it has heard of the death, and drained
@@ -226,7 +236,7 @@ def test_a_kill_of_all_leaves_no_orphan_and_the_next_one_begins(stage: Stage) ->
 def killed_itself(stage: Stage) -> None:
     """`echolane up` killed with -9."""
     stage.process.kill()
-    stage.process.wait(10)
+    stage.process.wait(60)
 
 
 def killed_since(stage: Stage, events: int) -> set[int]:

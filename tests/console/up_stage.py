@@ -136,7 +136,7 @@ burst = 100000
         words = f"--run-id={run}".encode()
         return [pid for pid in self.left if words in command_of(pid)]
 
-    def until(self, come: Any, seconds: float = 60.0) -> None:
+    def until(self, come: Any, seconds: float = 180.0) -> None:
         """Wait for a condition."""
         deadline = time.monotonic() + seconds
         while not come():
@@ -171,14 +171,14 @@ burst = 100000
 
     def ready(self) -> tuple[int, str]:
         """What `/readyz` says; 0 where nobody does."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.suppress(OSError), contextlib.closing(connection):
             connection.request("GET", "/readyz")
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
         return 0, ""
 
-    def stopped(self, seconds: float = 60.0) -> int:
+    def stopped(self, seconds: float = 180.0) -> int:
         """SIGTERM; the exit code. Nothing is left."""
         self.process.terminate()
         code = self.process.wait(seconds)

@@ -42,7 +42,7 @@ class Place(NamedTuple):
             [shell, "-e", "-c", script],
             cwd=self.world.folder,
             env={**self.world.environ, "PATH": self.path, "PYTHONPATH": str(ROOT), **environ},
-            capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=400, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
     def results(self) -> dict[str, Any]:

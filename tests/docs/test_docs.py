@@ -9,7 +9,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -121,8 +120,8 @@ def follow(world: World, page: str, by_hand: Mapping[str, Callable[[str], None]]
             by_hand[options["by-hand"]](text)
         elif language == "sh":
             if text.startswith("echolane recordings"):  # the reader has pressed Ctrl-C
-                background.pop().send_signal(signal.SIGINT)
-                time.sleep(1)
+                background[-1].send_signal(signal.SIGINT)
+                background.pop().wait(60)
             done = subprocess.run(
                 ["sh", "-ec", text],
                 cwd=world.folder,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from bench.ports import free_port
 from echolane import ids
 from echolane.exchange import Body, Exchange, Headers, Request, Response
 from echolane.frame import EXCHANGES, decode_frame, encode_frame
@@ -31,8 +32,8 @@ QUICK = Patience(connect_s=1.0, first_byte_s=0.4, total_s=1.0)
 PATIENT = Patience(connect_s=20.0, first_byte_s=20.0, total_s=40.0)
 """Longer than a machine stands still: what is answered is not late by that."""
 
-Answerer = Callable[[bytes, int], "bytes | list[bytes | float] | None"]
-"""(request, its number on this server) → the answer; a list is written piece by piece, with pauses; None closes."""
+Answerer = Callable[[bytes, int], "bytes | list[bytes | float | asyncio.Event] | None"]
+"""(request, its number on this server) → the answer; a list is written piece by piece, with pauses or when an event comes; None closes."""
 
 
 def exchange(
@@ -139,7 +140,7 @@ class Scripted:
         self.server: asyncio.Server | None = None
         self.port = 0
         self.idle_s: float | None = None
-        """Close a connection that has been idle for so long."""
+        """Close a connection that has been idle for so long since its last answer."""
 
     @property
     def url(self) -> str:
@@ -152,9 +153,9 @@ class Scripted:
         return [" ".join(request.split(b"\r\n", 1)[0].decode().split()[:2]) for request in self.seen]
 
     async def start(self) -> None:
-        """Listen; on the same port as before, if any."""
+        """Listen; on the same port as before, which nobody else is given while it is stopped."""
+        self.port = self.port or free_port()
         self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self.server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Refuse from now on, and drop what is open."""
@@ -168,7 +169,11 @@ class Scripted:
         self.open.add(writer)
         first = True
         try:
-            while (request := await asyncio.wait_for(self._request(reader), self.idle_s)) is not None:
+            while True:
+                # A new connection is no idle one, however long its first request takes.
+                request = await asyncio.wait_for(self._request(reader), None if first else self.idle_s)
+                if request is None:
+                    break
                 self.seen.append(request)
                 self.first.append(first)
                 first = False
@@ -178,6 +183,8 @@ class Scripted:
                 for part in answer if isinstance(answer, list) else [answer]:
                     if isinstance(part, float):
                         await asyncio.sleep(part)
+                    elif isinstance(part, asyncio.Event):
+                        await part.wait()
                     else:
                         writer.write(part)
                         await writer.drain()

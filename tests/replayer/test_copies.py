@@ -67,7 +67,7 @@ def get(url):
     """The body of an answer."""
     import urllib.request
 
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return answer.read().decode()
 
 
@@ -189,12 +189,12 @@ def test_what_answers_in_the_place_of_a_copy_that_has_ended_is_not_the_copy(stag
     port = copies.free_ports(1)[0]
     other = subprocess.Popen([sys.executable, "serve.py", str(port)], cwd=repository)
     try:
-        wait_until(lambda: copies.answers("127.0.0.1", port), 30)
+        wait_until(lambda: copies.answers("127.0.0.1", port))
         ended = subprocess.Popen(["true"])
         ended.wait()
         log = stage.home.log / "copy-base.log"
         log.write_text("address already in use")
-        copy = copies.Copy("base", "serve", port, log, ended, time.monotonic() + 30)
+        copy = copies.Copy("base", "serve", port, log, ended, time.monotonic() + 60)
         with pytest.raises(TargetUnavailable, match=r"base ended with 0 before it answered; .*address already in use"):
             copy.wait_ready()
     finally:

@@ -85,11 +85,14 @@ def slowly(request, number):
 
 async def arrived(server, number):
     """Wait until a target got so many."""
-    for _ in range(1000):
-        if len(server.lines) >= number:
-            return
-        await asyncio.sleep(0.002)
-    raise AssertionError(f"only {len(server.lines)} came")
+    await come(lambda: len(server.lines) >= number)
+
+
+async def come(true):
+    """Wait for a condition, as :func:`tests.waiting.wait_until` does, beside whoever makes it true in this loop."""
+    async with asyncio.timeout(60):
+        while not true():  # noqa: ASYNC110 - what servers and the journal count
+            await asyncio.sleep(0.002)
 
 
 async def test_a_part_is_fired_to_its_end_and_committed(stage, exchange, serving):
@@ -158,7 +161,7 @@ async def test_what_is_another_s_is_left_alone_at_once(stage, exchange, serving)
             written = stage.journal.end(observations_topic(stage.spec.run), 0)
             with pytest.raises(Fenced):
                 await working
-            assert len(servers[0].lines) - fired <= 1  # one may have been on its way to the server
+            assert len(servers[0].lines) - fired <= 4  # those in the air may have been on their way to the server
             assert stage.journal.end(observations_topic(stage.spec.run), 0) == written
             await (await second.slice()).work_off(asyncio.Event())
     for server in servers:
@@ -258,10 +261,7 @@ async def test_a_part_that_comes_back_in_its_epoch_is_gone_on_with(stage, exchan
         seat, stop = Seat(stage, servers[0]), asyncio.Event()
         work, options = work_topic(stage.spec.run), ReplayOptions(concurrency=4, patience=PATIENT)
         serving_it = asyncio.ensure_future(_Serving(worker, shared, seat, targets, options).until(stop))
-        for _ in range(3000):
-            if stage.journal.committed(GROUP, work, 0) >= stage.journal.end(work, 0):
-                break
-            await asyncio.sleep(0.01)
+        await come(lambda: stage.journal.committed(GROUP, work, 0) >= stage.journal.end(work, 0))
         stop.set()
         await serving_it
     assert seat.gone == 10
@@ -286,11 +286,12 @@ async def test_a_worker_with_another_key_leaves_the_run(stage, exchange, serving
         stop = asyncio.Event()
         working = asyncio.ensure_future(ReplayWorker(stage.journal, stage.home, Settings(), "w", "here").run(stop))
         watching = Watching(stage.journal, stage.spec.run)
-        for _ in range(3000):
+
+        def told():
             watching.look()
-            if watching.troubles:
-                break
-            await asyncio.sleep(0.01)
+            return watching.troubles
+
+        await come(told)
         stop.set()
         await working
     assert [server.lines for server in servers] == [[], [], [], []]
@@ -310,13 +311,15 @@ def shop_order(exchange, count):
     return [first, *(exchange(n, f"/orders/recorded-order-77?n={n}", headers=token) for n in range(1, count))]
 
 
-def shop(name):
-    """A target that gives names of its own."""
+def shop(name, goes_on):
+    """A target that gives names of its own, and answers the last ten when the test goes on: the journal may be slower than all of them."""
     made = json.dumps({"id": f"{name}-order-99", "session_token": f"the-{name}-token-9-and-no-other"}).encode()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(made)
 
     def answer(request, number):
-        return [0.02, head + made] if request.startswith(b"POST") else [0.02, OK]
+        if request.startswith(b"POST"):
+            return [0.02, head + made]
+        return [0.02, OK] if number <= 20 else [goes_on, OK]
 
     return answer
 
@@ -324,8 +327,8 @@ def shop(name):
 @pytest.mark.parametrize("resumed", [False, True], ids=["changes hands", "resumed"])
 async def test_what_a_target_gave_is_known_to_who_goes_on(stage, exchange, serving, resumed):
     """The order's id is read again from the answers in the journal, the token, of which only the mask is there, from under the seal."""
-    names = ["base", "control", "branch", "bcontrol"]
-    async with serving(*map(shop, names)) as servers:
+    names, goes_on = ["base", "control", "branch", "bcontrol"], asyncio.Event()
+    async with serving(*(shop(name, goes_on) for name in names)) as servers:
         stage.record(shop_order(exchange, 30))
         stage.plan([server.url for server in servers], partitions=1, methods="all")
         targets, options = await prepared(stage.home, stage.spec, Settings())
@@ -335,6 +338,7 @@ async def test_what_a_target_gave_is_known_to_who_goes_on(stage, exchange, servi
             working = asyncio.ensure_future(Replay(stage.journal, stage.spec.run, targets, options).run(stop, nothing))
             await arrived(servers[0], 8)
             stop.set()
+            goes_on.set()
             assert (await working).state == "interrupted"
             before = [len(server.lines) for server in servers]
             await Replay(stage.journal, stage.spec.run, targets, options).run(asyncio.Event(), nothing)
@@ -346,11 +350,9 @@ async def test_what_a_target_gave_is_known_to_who_goes_on(stage, exchange, servi
                 first.options = second.options = options
                 working = asyncio.ensure_future((await first.slice()).work_off(asyncio.Event()))
                 await arrived(servers[0], 8)
-                for _ in range(1000):
-                    if stage.journal.end(observations_topic(stage.spec.run), 0):
-                        break
-                    await asyncio.sleep(0.01)
+                await come(lambda: stage.journal.end(observations_topic(stage.spec.run), 0))
                 first.mine = False
+                goes_on.set()
                 with pytest.raises(Fenced):
                     await working
                 before = [len(server.lines) for server in servers]
@@ -380,10 +382,7 @@ async def test_a_run_that_retention_has_removed_is_left_alone(stage, exchange):
     stop, begun = asyncio.Event(), time.monotonic()
     worker = ReplayWorker(stage.journal, stage.home, Settings(), "w", "here")
     working = asyncio.ensure_future(worker.run(stop))
-    for _ in range(3000):
-        if worker._not_before:
-            break
-        await asyncio.sleep(0.01)
+    await come(lambda: worker._not_before)
     stop.set()
     await working
     assert worker._not_before[stage.spec.run] >= begun + GONE_S

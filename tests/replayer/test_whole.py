@@ -84,7 +84,7 @@ async def test_a_target_that_hangs_from_the_start_is_unavailable(stage, exchange
         begun = time.monotonic()
         summary = await stage.fire(patience=QUICK, probe_patience=Patience(0.5, 0.2, 0.2))
     assert (summary.state, summary.down) == ("unavailable", "branch")
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 150  # it hangs for twice as long
     assert {one.not_compared or one.skipped for one in stage.observations()} == {"unavailable", "target-unavailable"}
 
 
@@ -144,7 +144,7 @@ def test_killed_at_any_instant_no_unsafe_request_is_fired_twice_and_nothing_is_l
                     worker.send_signal(signal.SIGKILL)
                     await worker.wait()
                 else:
-                    said, _ = await asyncio.wait_for(worker.communicate(), 60)
+                    said, _ = await asyncio.wait_for(worker.communicate(), 300)
                     assert said.strip() == b"finished"
             return [Counter(server.lines) for server in servers], kills
 

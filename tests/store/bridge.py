@@ -329,7 +329,7 @@ class Bridge:
         """End it at once."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(20)
+            self._process.wait(60)
 
     def url(self, database: str = "echolane", user: str = "echolane:s3cret@", options: str = "") -> str:
         """Its address."""

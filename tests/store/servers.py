@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.ports import free_port
 
-START_S = 30.0
+START_S = 120.0
 """It listens after 2 to 4 s on an idle machine."""
 CONFIG = """<yandex>
   <logger><level>warning</level><log>{folder}/server.log</log><errorlog>{folder}/errors.log</errorlog></logger>
@@ -87,7 +87,7 @@ class Server:
             self.signal(signal.SIGCONT)
             self._process.kill()
         if self._process is not None:
-            self._process.wait(20)
+            self._process.wait(60)
 
     def url(self, database: str = "default", user: str = "", options: str = "") -> str:
         """Its address."""

@@ -41,7 +41,7 @@ def test_processes_that_come_at_once_make_the_tables_once(bridge: Bridge) -> Non
     url = database_of(bridge)
     starters = [subprocess.Popen([sys.executable, "-c", OPEN_AND_TELL, url, f"r{number}"]) for number in range(3)]
 
-    assert [starter.wait(60) for starter in starters] == [0] * 3
+    assert [starter.wait(300) for starter in starters] == [0] * 3
     with open_store(NOWHERE, url) as store:
         assert store.query("SELECT count() AS n FROM runs_v") == [{"n": 3}]
         found = store.query("SELECT number FROM migrations FINAL ORDER BY number")

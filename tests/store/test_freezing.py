@@ -88,7 +88,7 @@ def test_an_owner_that_hangs_is_not_waited_for(
             os.kill(owner, signal.SIGCONT)
         shadow = home / "store" / "chdb" / SHADOW
         store.insert("noise", rows("two"))
-        wait_until(lambda: not [path for path in shadow.glob("*") if path.is_dir()], 10)
+        wait_until(lambda: not [path for path in shadow.glob("*") if path.is_dir()])
 
 
 def test_a_freeze_is_between_two_inserts(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_freeze_is_between_two_inserts(tmp_path: Path) -> None:
             pass
 
     def insert() -> None:
-        begun.wait(10)
+        begun.wait(60)
         with freezer.inserting():
             order.append("inserted late")
 
@@ -120,8 +120,8 @@ def test_a_freeze_is_between_two_inserts(tmp_path: Path) -> None:
         freezing.start()
         freezing.join(0.3)
         order.append("inserted")
-    freezing.join(10)
-    late.join(10)
+    freezing.join(60)
+    late.join(60)
 
     assert order == ["inserted", "listed", "froze", "inserted late"]
 

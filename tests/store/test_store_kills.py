@@ -105,7 +105,8 @@ def test_a_request_that_kills_every_owner_is_given_up(
         killer.start()
         try:
             with pytest.raises(HomeError, match=r"store\.log"):
-                store.query("SELECT sleepEachRow(1) FROM numbers(3)")
+                # A minute, a second at a time: it does not end before the killer comes, who may stand still meanwhile.
+                store.query("SELECT sleepEachRow(1) FROM numbers(60) SETTINGS max_block_size = 1")
         finally:
             done.set()
             killer.join()

@@ -16,7 +16,7 @@ from tests.store.bridge import Bridge, database_of
 SEED = int(os.environ.get("ECHOLANE_SEED", "0")) or random.randrange(1 << 30)
 NOWHERE = Path("/nonexistent")
 BATCHES, ROWS, ROUNDS = 12, 250, 3
-WAIT_S = 120.0
+WAIT_S = 300.0
 EXACT = "SELECT count() AS n, uniqExact(id) AS ids, sum(seq) AS seqs FROM results_v WHERE run = 'r'"
 
 
@@ -25,7 +25,7 @@ def test_rows_that_were_acknowledged_are_there_once_whatever_the_network_does(
 ) -> None:
     """Each insert comes back as stored although connections end at any byte of it or of its answer, and every row is in the view once."""
     print(f"ECHOLANE_SEED={SEED}")
-    url = database_of(bridge, "answer_s=1&connect_s=2&wait_s=90")
+    url = database_of(bridge, "answer_s=1&connect_s=2&wait_s=240")
     open_store(NOWHERE, url).close()
     batches = [results("r", first, ROWS) for first in range(0, BATCHES * ROWS, ROWS)]
     with FaultProxy(bridge.port, drawn(random.Random(SEED), ROUNDS, 60_000, 1_500)) as proxy:
