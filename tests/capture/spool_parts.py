@@ -194,6 +194,9 @@ def open_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
     """``open_desk(partitions=…, **capture settings)``; a journal that refused is asked again at once."""
     monkeypatch.setattr(shipping_module, "RETRY_S", (0.001, 0.01))
     monkeypatch.setattr(module, "CLOSE_WAIT_S", 0.2)
+    # A disk may be slow: what goes to it for that is told by the tests themselves, and no thread is left to the end of the process.
+    monkeypatch.setattr(module, "PATIENCE_S", WAIT_S)
+    monkeypatch.setattr(module, "JOIN_S", WAIT_S)
     desks: list[Desk] = []
 
     def make(**how: Any) -> Desk:

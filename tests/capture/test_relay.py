@@ -17,8 +17,8 @@ from capture.account import total_ledger
 from echolane.exchange import Exchange
 from echolane.home import open_home
 from echolane.ledger import capture_identities
-from tests.e2e.kills_parts import Load, peak_mib, pids_of, recorded
-from tests.e2e.world import World, stop
+from tests.e2e.kills_parts import Load, here, peak_mib, recorded
+from tests.e2e.world import World, files_below, stop
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -44,7 +44,7 @@ class Upstream:
 
     def _talk(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            connection.settimeout(20)
+            connection.settimeout(60)
             if not connection.recv(1, socket.MSG_PEEK):
                 return  # the sidecar's look whether somebody is there
             self.read = bytearray()
@@ -75,8 +75,7 @@ class Stage:
         self.upstream.script, self.upstream.close = [(len(asked), told) for asked, told in exchanges], close
         self.upstream.done.clear()
         heard = b""
-        with socket.create_connection(("127.0.0.1", self.port), 20) as client:
-            client.settimeout(20)
+        with socket.create_connection(("127.0.0.1", self.port), 60) as client:
             for asked, told in exchanges:
                 for at in range(0, len(asked), pieces):
                     client.sendall(asked[at : at + pieces])
@@ -189,14 +188,14 @@ def test_secrets_reach_the_service_and_no_file(stage: Stage) -> None:
 
     _, found = stage.end()
     assert found[0].seal
-    held = b"".join(path.read_bytes() for path in stage.world.home.rglob("*") if path.is_file())
+    held = b"".join(files_below(stage.world.home).values())
     assert [word for word in (secret, b"c0ffee12345678", b"hunter2hunter2") if word in held] == []
 
 
 def test_no_service_is_a_502_and_is_counted(world: World) -> None:
     """A client is told at once; the request is recorded without an answer."""
     process, port = world.recorder(free_port())
-    with socket.create_connection(("127.0.0.1", port), 20) as client:
+    with socket.create_connection(("127.0.0.1", port), 60) as client:
         client.sendall(GET)
         heard = b""
         while data := client.recv(65536):
@@ -215,7 +214,7 @@ def test_a_slow_side_slows_the_other_and_not_the_memory(stage: Stage, slow: str)
     before = peak_mib(stage.process.pid)
     if slow == "client":
         stage.upstream.script = [(len(GET), b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)]
-        with socket.create_connection(("127.0.0.1", stage.port), 20) as client:
+        with socket.create_connection(("127.0.0.1", stage.port), 60) as client:
             client.sendall(GET)
             time.sleep(1.0)
             got = 0
@@ -237,7 +236,7 @@ def test_a_recorder_that_stands_still_delays_nobody(world: World) -> None:
     """Stopped under load: clients are served, the relay's memory stays bounded, and what it sheds is counted."""
     upstream = world.app()
     process, port = world.recorder(upstream)
-    recorder = pids_of(world.home, "capture.recorder")[0]
+    recorder = here(world.home, "capture.recorder")[0]
     load = Load(port, 4).wait(100)
     os.kill(recorder, signal.SIGSTOP)
     load.wait(500)

@@ -54,6 +54,8 @@ def test_whatever_happens_each_exchange_is_counted_once(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shipping_module, "RETRY_S", (0.001, 0.01))
         patch.setattr(module, "CLOSE_WAIT_S", 0.05)
+        patch.setattr(module, "PATIENCE_S", WAIT_S)
+        patch.setattr(module, "JOIN_S", WAIT_S)
         desk = Desk(tmp_path_factory.mktemp("desk"), patch, spool_bytes=64 << 20)
         try:
             desk.start()

@@ -30,6 +30,8 @@ class GitHubDouble(ForgeDouble):
         self.checks: list[dict[str, Any]] = []
         self.tokens: dict[str, float] = {}
         """The application's, and when they end."""
+        self.proofs: list[str] = []
+        """What the application has shown to prove who it is."""
         self.given = 0
         self.lasts_s = 3600.0
         self.installed = True
@@ -77,6 +79,7 @@ class GitHubDouble(ForgeDouble):
 
     def as_app(self, call: Any, token: str, body: Any) -> Answered:
         """Where the application is installed, and a token for there, asked for by what its key signed."""
+        self.proofs.append(token)
         try:
             head, claims, signature = token.encode().split(b".")
             self.key.public_key().verify(decoded(signature), head + b"." + claims, padding.PKCS1v15(), hashes.SHA256())

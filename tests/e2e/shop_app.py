@@ -2,7 +2,7 @@
 
     shop_app.py PORT [CHANGE …]
 
-Every instance draws its numbers, tokens and cursors anew. Half of what comes back stands in places whose names say nothing (``blip``,
+Every instance draws its numbers, tokens and cursors anew; one that is told ``seed=TEXT`` draws the same ones again. Half of what comes back stands in places whose names say nothing (``blip``,
 ``pulse``, ``whisper``), and quantities, amounts and floors hold the same short numbers by chance. Changes: ``price``, ``status``.
 """
 
@@ -18,7 +18,7 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
-DRAW = random.SystemRandom()
+DRAW = random.Random()
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -97,7 +97,7 @@ class Shop(BaseHTTPRequestHandler):
 
     def login_page(self) -> None:
         """A form with a token, for a visitor who has a cookie now."""
-        sid, token = os.urandom(12).hex(), os.urandom(9).hex()
+        sid, token = DRAW.randbytes(12).hex(), DRAW.randbytes(9).hex()
         STATE.sessions[sid] = token
         page = f'<form action="/login" method=post><input type="hidden" name="nonce" value="{token}"><input name="user"></form>'
         self.say(200, page, "text/html", Set_Cookie=f"sid={sid}; Path=/; HttpOnly")
@@ -105,8 +105,8 @@ class Shop(BaseHTTPRequestHandler):
     def login(self) -> None:
         """Another cookie for who brings the token."""
         if self.may(self.form().get("nonce", "")):
-            sid = os.urandom(12).hex()
-            STATE.sessions[sid] = os.urandom(9).hex()
+            sid = DRAW.randbytes(12).hex()
+            STATE.sessions[sid] = DRAW.randbytes(9).hex()
             self.say(302, Location="/account", Set_Cookie=f"sid={sid}; Path=/; HttpOnly")
 
     def account(self) -> None:
@@ -119,7 +119,7 @@ class Shop(BaseHTTPRequestHandler):
         """A cart with a short number; the visit's floor has one of the same kind."""
         if self.may(self.headers.get("X-CSRF-Token", "")):
             number = small(STATE.carts)
-            STATE.carts[number] = {"lines": {}, "version": os.urandom(5).hex()}
+            STATE.carts[number] = {"lines": {}, "version": DRAW.randbytes(5).hex()}
             self.say(201, {"blip": number, "shelf": {"floor": json.loads(self.body)["floor"]}})
 
     def cart(self, number: str) -> None:
@@ -141,7 +141,7 @@ class Shop(BaseHTTPRequestHandler):
         sent = json.loads(self.body)
         if sent.get("floor") != 31 or sent.get("check") != 7 * sent.get("amount", 0):
             return self.say(422)  # what the client filled in must come as it did
-        word = os.urandom(6).hex()
+        word = DRAW.randbytes(6).hex()
         cart["lines"][word] = sent["amount"]
         return self.say(201, {"seen": {"pulse": word}, "amount": sent["amount"]})
 
@@ -160,7 +160,7 @@ class Shop(BaseHTTPRequestHandler):
             return self.say(404)
         if self.headers.get("If-Match") != f'W/"{cart["version"]}"':
             return self.say(412)
-        cart["version"] = os.urandom(5).hex()
+        cart["version"] = DRAW.randbytes(5).hex()
         return self.say(200, {"ok": True}, ETag=f'W/"{cart["version"]}"')
 
     def order(self) -> None:
@@ -168,8 +168,8 @@ class Shop(BaseHTTPRequestHandler):
         found = re.fullmatch(r"cart-([0-9]+)", json.loads(self.body).get("what", ""))
         if found is None or int(found[1]) not in STATE.carts:
             return self.say(422)
-        number, word, parcel = small(STATE.orders), os.urandom(7).hex(), os.urandom(5).hex()
-        path, sign = os.urandom(6).hex(), os.urandom(8).hex()
+        number, word, parcel = small(STATE.orders), DRAW.randbytes(7).hex(), DRAW.randbytes(5).hex()
+        path, sign = DRAW.randbytes(6).hex(), DRAW.randbytes(8).hex()
         STATE.orders[number] = {"word": word}
         STATE.parcels.add(parcel)
         STATE.files[path] = sign
@@ -184,7 +184,7 @@ class Shop(BaseHTTPRequestHandler):
             return self.say(404)
         if self.form().get("say") != order["word"] or not self.headers.get("Idempotency-Key", "").startswith("client-"):
             return self.say(403)
-        order["pickup"] = f"{os.urandom(3).hex()}-{os.urandom(2).hex()}"
+        order["pickup"] = f"{DRAW.randbytes(3).hex()}-{DRAW.randbytes(2).hex()}"
         return self.say(200, f"Paid. Your pickup word is {order['pickup']}.", "text/plain")
 
     def pickup(self) -> None:
@@ -207,7 +207,7 @@ class Shop(BaseHTTPRequestHandler):
         start = STATE.cursors.get(self.query.get("from", ""), None if "from" in self.query else 0)
         if start is None:
             return self.say(400)
-        cursor = base64.b64encode(b"%d:" % (start + 3) + os.urandom(6)).decode()
+        cursor = base64.b64encode(b"%d:" % (start + 3) + DRAW.randbytes(6)).decode()
         STATE.cursors[cursor] = start + 3
         body = {
             "rows": [{"n": start + n} for n in range(3)],
@@ -287,6 +287,9 @@ class User:
 
 if __name__ == "__main__":
     Shop.changes = frozenset(sys.argv[2:])
+    for word in Shop.changes:
+        if word.startswith("seed="):
+            DRAW.seed(word)
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Shop)
     server.daemon_threads = True
     server.serve_forever()

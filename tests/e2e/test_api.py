@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.api_parts import Served, events, log_of
+from tests.e2e.test_hooks_told import PATIENT
 from tests.e2e.world import World, stop
 
 
@@ -289,7 +290,9 @@ def test_a_token_that_is_revoked_ends_what_it_watches(world: World) -> None:
         stream.sendall(head.encode())
         told = b""
         while b"event: state" not in told:
-            told += stream.recv(65536)
+            data = stream.recv(65536)
+            assert data, told
+            told += data
         assert served.ask("DELETE", f"/api/v1/tokens/{name}").status == 200
         while b"event: denied" not in told:
             data = stream.recv(65536)
@@ -312,7 +315,7 @@ def test_a_server_that_is_stopped_or_killed_loses_no_run(world: World) -> None:
     """Of three runs one goes on, is cut off by a stop, then by a kill; all of them end, each exchange accounted for once."""
     served = Served(world, exchanges=40)
     runs = [served.run(pace="4/s"), served.run(), served.run("depot")]
-    served.wait(runs[0], "running")
+    served.wait(runs[0], "running", "finished")
     deadline = time.monotonic() + 90
     while not served.ask("GET", f"/api/v1/runs/{runs[0]}/state").json["done"]:
         assert time.monotonic() < deadline
@@ -333,15 +336,17 @@ def test_a_server_that_is_stopped_or_killed_loses_no_run(world: World) -> None:
 
 def test_a_run_that_workers_do_is_held_and_gone_on_with(world: World) -> None:
     """Where workers share runs the server only asks them: paused it stands still and says so, resumed it ends, accounted for."""
+    world.environ |= PATIENT
     served = Served(world, exchanges=60, settings='[replay]\nworkers = "shared"\n')
     for role in ("replay", "diff"):
         world.start(sys.executable, "-m", "console.main", "worker", role, "--home", world.home)
-    run = served.run(pace="5/s")
-    deadline = time.monotonic() + 120
-    while served.ask("POST", f"/api/v1/runs/{run}/pause").status != 202:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    served.wait(run, "paused")
+    with served.held():
+        run = served.run(pace="5/s")
+        deadline = time.monotonic() + 120
+        while served.ask("POST", f"/api/v1/runs/{run}/pause").status != 202:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        served.wait(run, "paused")
     assert served.ask("POST", f"/api/v1/runs/{run}/resume").status == 202
     state = served.ended(run)
 
@@ -352,11 +357,13 @@ def test_who_asks_too_fast_is_told_when_to_go_on(world: World) -> None:
     """A token has a burst and then a rate, of its own: another one is served meanwhile."""
     served = Served(world, exchanges=1, settings="[api]\nrate_per_s = 0.1\nburst = 5\n")
     other = served.token("viewer")
-    statuses = [served.ask("GET", "/api/v1/services").status for _ in range(8)]
-    refused = served.ask("GET", "/api/v1/services")
+    statuses = [served.ask("GET", "/api/v1/services").status for _ in range(5)]
+    for _ in range(20):  # in ten seconds of a machine that stands still one more is let through
+        refused = served.ask("GET", "/api/v1/services")
+        if refused.status != 200:
+            break
 
-    assert statuses[:5] == [200] * 5
-    assert 429 in statuses
+    assert statuses == [200] * 5
     assert refused.status == 429
     assert int(refused.headers["retry-after"]) >= 1
     assert served.ask("GET", "/api/v1/services", token=other).status == 200

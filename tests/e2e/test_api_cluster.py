@@ -16,6 +16,7 @@ from echolane.ledger import run_identities
 from echolane.store import open_store
 from tests.console.up_stage import FAST, Stage
 from tests.e2e.api_parts import Served, events, log_of
+from tests.e2e.test_hooks_told import PATIENT
 from tests.e2e.world import World, stop
 from tests.store.bridge import Bridge, database_of
 from tests.waiting import wait_until
@@ -31,7 +32,7 @@ class Clustered(Served):
     def __init__(self, world: World, journal: str, store: str) -> None:
         self.store = store
         world.environ |= {name: secrets.token_hex(32) for name in ("ECHOLANE_SEAL_KEY", "ECHOLANE_MARK_KEY")}
-        world.environ |= {"ECHOLANE_JOURNAL": journal, "ECHOLANE_STORE": store}
+        world.environ |= PATIENT | {"ECHOLANE_JOURNAL": journal, "ECHOLANE_STORE": store}
         super().__init__(world, exchanges=EXCHANGES)
 
     def start(self) -> None:
@@ -110,9 +111,10 @@ def test_a_run_asked_for_by_the_api_is_watched_and_read_as_on_one_machine(served
 
 def test_a_run_is_held_cut_off_and_gone_on_with_over_a_kill_of_its_server(served: Clustered) -> None:
     """Paused it stands still, a server that is killed finds it again, resumed it ends with each exchange fired once; cancelled one is closed with what it has."""
-    run = served.run("depot", pace="2/s")
-    wait_until(lambda: served.ask("POST", f"/api/v1/runs/{run}/pause").status == 202)
-    served.wait(run, "paused")
+    with served.held():
+        run = served.run("depot", pace="2/s")
+        wait_until(lambda: served.ask("POST", f"/api/v1/runs/{run}/pause").status == 202)
+        served.wait(run, "paused")
     served.process.kill()
     served.process.wait(10)
     served.start()

@@ -17,6 +17,7 @@ from echolane.ledger import run_identities
 from echolane.store import open_store
 from tests.console.test_page_browser import CUT_OFF, OPEN_ALL, OUTSIDE, OVERFLOW, SCHEMES, WIDTHS, Browser
 from tests.e2e.api_parts import WAIT_S, Served
+from tests.e2e.test_hooks_told import PATIENT
 from tests.e2e.world import World, send, stop
 
 SHOTS = os.environ.get("SHOTS", "")
@@ -47,11 +48,15 @@ class Stage(NamedTuple):
 
     def wait(self, expression: str) -> Any:
         """The value of an expression in the page, once it is true."""
-        deadline = time.monotonic() + WAIT_S
-        while not (value := self.browser.ask(expression)):
-            assert time.monotonic() < deadline, expression
+        deadline, wrong = time.monotonic() + WAIT_S, ""
+        while True:
+            try:
+                if value := self.browser.ask(expression):
+                    return value
+            except AssertionError as error:  # the page may go while it is asked
+                wrong = str(error)
+            assert time.monotonic() < deadline, (expression, wrong)
             time.sleep(0.1)
-        return value
 
     def login(self, token: str = "") -> None:
         """Through the door, as a person does."""
@@ -78,6 +83,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, require: Any) -> Iterator[St
     world = World(tmp_path_factory.mktemp("pages"))
     profile = tmp_path_factory.mktemp("profile")
     mended = f'[[api_targets]]\nservice = "shop"\nname = "mended"\nurl = "http://127.0.0.1:{world.app()}"\n'
+    world.environ |= PATIENT
     served = Served(world, exchanges=40, more=mended)
     one = staged(served, Browser(program, profile))
     browser = one.browser
@@ -147,9 +153,10 @@ def test_a_list_leads_to_its_runs_and_back(stage: Stage) -> None:
 def test_a_run_is_started_in_the_page_and_seen_to_its_end(stage: Stage, width: int) -> None:
     """Started by the form, watched as it goes on, and when it has ended the page becomes that of its result, by itself."""
     stage.open("/?service=shop", width)
-    stage.browser.ask("document.querySelector('form.start').submit()")
-    stage.wait("location.pathname.startsWith('/runs/') && document.readyState === 'complete'")
-    if stage.browser.ask("document.querySelector('progress') !== null"):
+    with stage.served.held():  # the page does not become another one while it is looked at
+        stage.browser.ask("document.querySelector('form.start').submit()")
+        stage.wait("location.pathname.startsWith('/runs/') && document.readyState === 'complete'")
+        stage.wait("document.querySelector('progress') !== null")
         shown(stage, "going", width, "light")
     stage.wait("document.body && document.body.className === 'fail'")
 

@@ -157,7 +157,7 @@ def other(there: There, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     world = World(tmp_path_factory.mktemp("other"))
     secret = world.folder / "secret"
     secret.write_text("a secret\n", "utf-8")
-    served = Served(world, exchanges=100, settings=SIGNED.format(port=free_port(), file=secret), more=ROWS)
+    served = Served(world, exchanges=300, settings=SIGNED.format(port=free_port(), file=secret), more=ROWS)
     world.start(sys.executable, "-m", "console.main", "worker", "replay", "--home", world.home)
     yield served
     world.end()
@@ -239,10 +239,10 @@ def test_what_is_said_of_mistakes_is_a_page_and_accessible(there: There, other: 
 def lost(served: Served) -> None:
     """Its store does not answer any more, and cannot be started again."""
     folder = served.world.home / "store"
+    folder.rename(folder.with_name("gone"))  # before it ends: whoever starts it anew finds no folder
+    folder.write_text("no folder")
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             words = (path / "cmdline").read_bytes().split(b"\0")
             if b"echolane.store.owner" in words and os.fsencode(served.world.home) in words:
                 os.kill(int(path.name), signal.SIGKILL)
-    folder.rename(folder.with_name("gone"))
-    folder.write_text("no folder")

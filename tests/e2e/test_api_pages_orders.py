@@ -14,6 +14,7 @@ from tests.console.test_page_browser import SCHEMES, WIDTHS, Browser
 from tests.e2e.api_parts import WAIT_S, Served, log_of
 from tests.e2e.signin_parts import Person
 from tests.e2e.test_api_pages import Stage, follow, shown
+from tests.e2e.test_hooks_told import PATIENT
 from tests.e2e.world import World
 
 LONG = "1/s"
@@ -25,6 +26,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, require: Any) -> Iterator[St
     """A server whose runs workers do, and a browser of somebody who may all."""
     program = require("chromium", "chromium-browser", "google-chrome", "chrome", hint="apt-get install chromium")
     world, profile = World(tmp_path_factory.mktemp("orders")), tmp_path_factory.mktemp("profile")
+    world.environ |= PATIENT
     served = Served(world, exchanges=60, settings='[replay]\nworkers = "shared"\n')
     for role in ("replay", "diff"):
         world.start(sys.executable, "-m", "console.main", "worker", role, "--home", world.home)

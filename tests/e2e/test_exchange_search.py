@@ -317,7 +317,7 @@ def test_the_copied_command_asks_for_just_that_and_runs_nothing_else(tmp_path: P
                 Request("GET", "http", "hostile.test", target, "1.1", []),
                 {"url": f"http://127.0.0.1:{sink.server_port}", "lane": "'$(touch PWNED)"},
             )
-            subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, timeout=20, check=False)
+            subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, timeout=120, check=False)
     finally:
         sink.shutdown()
         sink.server_close()

@@ -13,7 +13,7 @@ from tests.e2e.api_parts import WAIT_S, Served, log_of
 from tests.e2e.checks_parts import GitHubDouble
 from tests.e2e.forge_parts import TOKEN
 from tests.e2e.test_hooks_told import HOOK, SECRET, SETTINGS, ZERO, sha
-from tests.e2e.world import World
+from tests.e2e.world import World, files_below
 from tests.waiting import wait_until
 
 
@@ -67,8 +67,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     world.end()
     forge.close()
     assert "api.fault" not in log_of(world.home)
-    written = [path.read_bytes() for path in [*world.home.rglob("*"), one.said] if path.is_file()]
-    secrets = [TOKEN.encode(), b"ghs_", b"eyJ", forge.pem().splitlines()[1]]
+    written = [*files_below(world.home).values(), one.said.read_bytes()]
+    # Whole, or so much of them that no bytes of a store or of a key are taken for one.
+    secrets = [
+        TOKEN.encode(),
+        b"ghs_the-app",
+        *(proof[:40].encode() for proof in forge.proofs),
+        forge.pem().splitlines()[1],
+    ]
+    assert len(secrets) > 3
     assert [secret for secret in secrets for data in written if secret in data] == []
 
 

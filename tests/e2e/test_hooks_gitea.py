@@ -14,7 +14,7 @@ from console.markdown import marker
 from tests.e2e.api_parts import WAIT_S, Served, log_of
 from tests.e2e.gitea_parts import WHO, Delivery, Gitea
 from tests.e2e.test_hooks_told import PATIENT
-from tests.e2e.world import World
+from tests.e2e.world import World, files_below
 from tests.waiting import wait_until
 
 SECRET = "a secret of the tests alone"
@@ -89,8 +89,8 @@ def served(forge: Gitea, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
     yield (one := Together(world, forge))
     world.end()
     assert "api.fault" not in log_of(world.home)
-    written = [path for path in [*world.home.rglob("*"), one.said] if path.is_file()]
-    assert [path for path in written if forge.token.encode() in path.read_bytes()] == []
+    written = files_below(world.home) | {one.said: one.said.read_bytes()}
+    assert [path for path, data in written.items() if forge.token.encode() in data] == []
 
 
 def settled(served: Together, count: int) -> list[Delivery]:
@@ -109,6 +109,7 @@ def test_a_pull_request_is_run_and_told(served: Together) -> None:
         pull = forge.pull("feature/a")
         wait_until(lambda: forge.statuses(first), WAIT_S)
     wait_until(lambda: served.pushes(first) and served.told(first)["comment"] == "told", WAIT_S)
+    wait_until(lambda: forge.statuses(first)[-1]["status"] == "failure", WAIT_S)  # told by itself, beside the comment
     [push] = served.pushes(first)
     assert (push["repository"], push["branch"], push["state"]) == (f"{WHO}/shop", "feature/a", "ended")
     states = forge.statuses(first)
@@ -126,7 +127,7 @@ def test_a_pull_request_is_run_and_told(served: Together) -> None:
     [edited] = forge.comments(pull)
     assert edited["id"] == comment["id"]
     assert f"commit {second[:12]}" in edited["body"]
-    assert [one["status"] for one in forge.statuses(second)][-1] == "failure"
+    wait_until(lambda: forge.statuses(second)[-1]["status"] == "failure", WAIT_S)
     assert [one["status"] for one in forge.statuses(first)][-1] == "failure"
     for commit in (first, second):
         assert served.ended(served.pushes(commit)[0]["run"])["state"] == "finished"
@@ -165,7 +166,7 @@ def test_a_push_that_nobody_delivered_is_found_and_a_deleted_branch_is_taken_in(
     commit = forge.commit("feature/missed", "three", onto="main")
     wait_until(lambda: served.pushes(commit) and served.told(commit)["comment"] == "no-pull-request", WAIT_S)
     assert served.ended(served.pushes(commit)[0]["run"])["state"] == "finished"
-    assert forge.statuses(commit)[-1]["status"] == "failure"
+    wait_until(lambda: forge.statuses(commit)[-1]["status"] == "failure", WAIT_S)
     [look] = served.looks()
     assert look["found"] >= 1
     assert look["why"] == ""

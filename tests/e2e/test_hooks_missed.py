@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.api_parts import WAIT_S, Served, log_of
 from tests.e2e.forge_parts import TOKEN, Fault, ForgeDouble
 from tests.e2e.test_hooks_told import HOOK, KINDS, SECRET, SETTINGS, ZERO, Told, sha
-from tests.e2e.world import World
+from tests.e2e.world import World, files_below
 from tests.waiting import wait_until
 
 OLD = 120
@@ -61,8 +61,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Missed]:
     for forge in forges.values():
         forge.close()
     assert not {"api.fault", "missed.fault"} & set(log_of(world.home).split('"'))
-    written = [path for path in [*world.home.rglob("*"), one.said] if path.is_file()]
-    assert [path for path in written if TOKEN.encode() in path.read_bytes()] == []
+    written = files_below(world.home) | {one.said: one.said.read_bytes()}
+    assert [path for path, data in written.items() if TOKEN.encode() in data] == []
 
 
 def looked(served: Missed, kind: str) -> None:
@@ -131,5 +131,6 @@ def test_a_forge_that_is_away_is_asked_again_and_says_so(served: Missed) -> None
     assert [(look["service"], look["repository"]) for look in served.looks()] == [("shop", "acme/shop")] * 3
     assert all(look["at_ns"] and look["heads"] > OLD for look in served.looks())
     numbers = served.ask("GET", "/metrics").body.decode()
-    assert "echolane_forge_looks_failed_total 1\n" in numbers
+    # One at least: a forge of these that stands still for long is away, too.
+    assert re.search(r"^echolane_forge_looks_failed_total [1-9]", numbers, re.MULTILINE)
     assert "echolane_missed_pushes_total 8\n" in numbers

@@ -13,7 +13,7 @@ import pytest
 from console.markdown import marker
 from tests.e2e.api_parts import WAIT_S, Answer, Served, log_of
 from tests.e2e.forge_parts import OTHER, TOKEN, Fault, ForgeDouble
-from tests.e2e.world import World
+from tests.e2e.world import World, files_below
 from tests.waiting import wait_until
 
 SECRET = "a secret of the tests alone"
@@ -70,7 +70,10 @@ class Told(Served):
         )
         slow = HOOK.format(service="depot", forge="github", token=token, api=forges["github"].api, more='pace = "1/s"')
         super().__init__(
-            world, exchanges=6, settings=SETTINGS, more=more + slow + GONE.format(token=token, api=forges["gitlab"].api)
+            world,
+            exchanges=15,
+            settings=SETTINGS,
+            more=more + slow + GONE.format(token=token, api=forges["gitlab"].api),
         )
 
     def push(self, kind: str, before: str, after: str, branch: str, *, repository: str = "acme/shop") -> Answer:
@@ -119,8 +122,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     for forge in forges.values():
         forge.close()
     assert "api.fault" not in log_of(world.home)
-    written = [path for path in [*world.home.rglob("*"), one.said] if path.is_file()]
-    assert [path for path in written if TOKEN.encode() in path.read_bytes()] == []
+    written = files_below(world.home) | {one.said: one.said.read_bytes()}
+    assert [path for path, data in written.items() if TOKEN.encode() in data] == []
 
 
 def sha(text: str) -> str:
@@ -149,6 +152,7 @@ def test_a_push_is_told_as_a_status_and_one_comment(served: Told, kind: str) -> 
     page = f"https://echolane.example/runs/{run}"
     assert forge.mine(pull) == [f"{served.markdown(run)}\n[The run's page]({page}) · commit {first[:12]}\n"]
     assert "Echolane: fail" in forge.mine(pull)[0]
+    wait_until(lambda: forge.states(first)[-1] == FAILED[kind], WAIT_S)  # told by itself, beside the comment
     states = forge.states(first)
     assert states[-1] == FAILED[kind]
     assert states[:-1]
@@ -187,7 +191,7 @@ def test_a_push_without_a_pull_request_is_commented_when_one_is_opened(served: T
     )
     wait_until(lambda: forge.mine(pull), WAIT_S)
     assert forge.mine(pull)[0].startswith(served.markdown(run))
-    assert served.told(one)["comment"] == "told"
+    wait_until(lambda: served.told(one)["comment"] == "told", WAIT_S)  # noted when it is answered
 
 
 def test_a_forge_that_is_away_misses_nothing_and_a_lost_state_repeats_nothing(served: Told) -> None:
@@ -281,4 +285,4 @@ def test_a_run_holds_where_its_branch_may_be(served: Told) -> None:
     assert "127.0.0.1 is not public" in done.err
     done, result = world.run(*words, "--networks", "127.0.0.0/8")
     assert done.code == 1, done.err
-    assert result["ledger"]["fired"] == 6
+    assert result["ledger"]["fired"] == served.exchanges

@@ -21,8 +21,8 @@ from tests.e2e.workers_parts import WAIT_S, Stage
 from tests.e2e.world import World, listening, send, stop
 from tests.waiting import wait_until
 
-PERIOD_NS = 125_000_000
-"""Between two exchanges at eight a second."""
+PERIOD_NS = 250_000_000
+"""Between two exchanges at four a second."""
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_a_run_is_held_gone_on_with_and_given_up_as_the_guide_says(stage: Stage,
     """The guide's four commands: what was due in a pause is due so much later, a cancelled run is inconclusive, `--resume` does the rest."""
     world = stage.world
     with_workers(stage, guarded)
-    words = stage.words("--workers", "shared", "--pace", "8/s")
+    words = stage.words("--workers", "shared", "--pace", "4/s")
     asking = world.start(sys.executable, "-m", "console.main", *words)
     stage.wait_fired(10)
     run = stage.latest()

@@ -12,18 +12,17 @@ import pytest
 from echolane.store import open_store
 from tests.e2e.soak_parts import Shop
 from tests.e2e.workers_parts import WAIT_S
-from tests.e2e.world import World
+from tests.e2e.world import World, files_below
 
 EXCHANGES, SESSIONS = 160, 8
-PACE = "60/s..8/s over 3s"
+PACE = "60/s..4/s over 3s"
 """Soon behind the logins, and then slowly: whoever is killed there had more to do for seconds."""
 
 
 def written(home: Path, shop: Shop, run: str) -> Iterator[tuple[str, bytes]]:
     """Everything that stands in the home: files as they are, and what is packed in some of them unpacked."""
-    for path in home.rglob("*"):
-        if path.is_file():
-            yield str(path), path.read_bytes()
+    for path, data in files_below(home).items():
+        yield str(path), data
     for observation in shop.observed(run):
         yield f"observation {observation.seq}", msgspec.msgpack.encode(observation)
     with open_store(home) as store:

@@ -80,7 +80,7 @@ def test_a_worker_that_lacks_a_login_says_so(world: World, targets: list[Target]
     command = [sys.executable, "-m", "console.main", "worker", "replay", "--home", world.home]
     world.start(*command, cwd=Path(world.folder))
 
-    done, _ = world.run("--base", base.url, "--branch", branch.url, "--workers", "shared", "--wait", "10")
+    done, _ = world.run("--base", base.url, "--branch", branch.url, "--workers", "shared", "--wait", "25")
 
     assert done.code == 3, done.err
     assert "1 frame of logins could not be read (damaged: partition " in done.err

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.e2e.api_parts import Served, log_of
+from tests.e2e.test_hooks_told import PATIENT
 from tests.e2e.world import World, stop
 from tests.waiting import wait_until
 
@@ -21,6 +22,7 @@ class Written(Served):
 
     def __init__(self, world: World) -> None:
         self.log = world.folder / "runs.log"
+        world.environ |= PATIENT
         ports = world.app(), world.app("price", f"runs={self.log}")
         written = world.started[-1]
         more = "".join(

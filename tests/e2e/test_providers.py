@@ -53,7 +53,7 @@ if __name__ == "__main__":  # as a program it needs nothing but the standard lib
 import pytest  # noqa: E402
 
 from bench.ports import free_port  # noqa: E402
-from tests.e2e.world import World, listening  # noqa: E402
+from tests.e2e.world import World, files_below, listening  # noqa: E402
 
 RECORDED = [f"pr0d-canary-of-user-{n}-Zq8Lw3" for n in range(3)]
 OWN = [f"st4ge-canary-of-tester-{n}-Vb6Nt2" for n in range(3)]
@@ -70,9 +70,8 @@ def service(world: World, tokens: list[str]) -> int:
 def kept_anywhere(world: World, *outputs: str) -> list[str]:
     """Where a secret stands: in any file of the home or of the folder that is not the secret's own, or in what was said."""
     found = [f"output {n}" for n, text in enumerate(outputs) if any(secret in text for secret in RECORDED + OWN)]
-    for path in world.folder.rglob("*"):
-        if path.is_file() and not path.name.startswith("secret-"):
-            data = path.read_bytes()
+    for path, data in files_below(world.folder).items():
+        if not path.name.startswith("secret-"):
             found += [f"{path}: {secret}" for secret in RECORDED + OWN if secret.encode() in data]
     return found
 

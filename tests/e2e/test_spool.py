@@ -257,7 +257,10 @@ def test_a_full_spool_is_counted_and_told(stage: Stage) -> None:
     stage.until(lambda counts: counts["stored"] > 50)
     stage.broker.kill()
     stage.until(lambda counts: counts.get("dropped{spool-full}", 0) > 100)
-    taken = sum(path.stat().st_size for path in stage.home.spool.glob("*/*/0*") if not path.name.endswith("-shm"))
+    taken = 0
+    for path in stage.home.spool.glob("*/*/0*"):
+        with contextlib.suppress(FileNotFoundError):  # the oldest go meanwhile
+            taken += path.stat().st_size if not path.name.endswith("-shm") else 0
     answered = load.stop()
     stage.broker.start()
     stage.drained()

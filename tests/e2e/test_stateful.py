@@ -13,6 +13,7 @@ from echolane.frame import decode_frame
 from echolane.journal import open_journal
 from echolane.observation import Observation
 from tests.e2e import admin_site
+from tests.e2e.kills_parts import SEED
 from tests.e2e.shop_app import User
 from tests.e2e.world import HERE, World, listening, places, stop
 
@@ -27,10 +28,11 @@ def command(*changes: str) -> str:
 
 
 @pytest.fixture
-def recorded(world: World) -> World:
-    """Users, one after another, through the sidecar."""
-    upstream = free_port()
-    listening(upstream, process=world.start(sys.executable, HERE / "shop_app.py", upstream))
+def recorded(world: World, request: pytest.FixtureRequest) -> World:
+    """Users, one after another, through the sidecar; the seed of what they were given is printed."""
+    upstream, seed = free_port(), f"seed={SEED}-{request.node.name}"
+    print(f"ECHOLANE_SEED={SEED}")
+    listening(upstream, process=world.start(sys.executable, HERE / "shop_app.py", upstream, seed))
     process, port = world.recorder(upstream)
     users = [User(port) for _ in range(USERS)]
     for number, user in enumerate(users):

@@ -84,7 +84,7 @@ class World:
         for process in reversed(self.started):
             if process.poll() is None:
                 process.kill()
-            process.wait(10)
+            process.wait(60)
             for stream in (process.stdout, process.stderr, process.stdin):
                 if stream is not None:
                     stream.close()
@@ -164,6 +164,17 @@ def stop(process: subprocess.Popen[bytes], seconds: float = 60.0) -> int:
     """End a process in good order."""
     process.send_signal(signal.SIGTERM)
     return process.wait(seconds)
+
+
+def files_below(folder: Path) -> dict[Path, bytes]:
+    """Every file below a folder, by a look during which none went away: a store's owner merges and removes files for a while after its last client."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        except FileNotFoundError:
+            assert time.monotonic() < deadline, f"{folder} does not come to rest"
+            time.sleep(0.05)
 
 
 def places(result: Mapping[str, Any], part: str = "groups") -> set[tuple[str, str]]:

@@ -6,8 +6,8 @@ import os
 import shutil
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -16,7 +16,7 @@ import pytest
 from echolane.clock import SYSTEM
 from echolane.errors import HomeError
 from echolane.frame import WORDS, encode_frame
-from echolane.journal import copying
+from echolane.journal import copying, writing
 from echolane.journal.copying import HEAD, RECORD, Copying, SegmentHead, TopicHead, cut, noted, still
 from echolane.journal.rebuilding import Rebuilding, Unfitting
 from echolane.journal.segments import key_of
@@ -124,8 +124,8 @@ def test_nobody_appends_while_a_topic_is_still(journal: SqliteJournal) -> None:
 def test_all_turns_together_are_waited_for_so_long(
     journal: SqliteJournal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Writers that are slow one after the other do not add up: whoever waits for a turn that is held meanwhile gets it in time."""
-    monkeypatch.setattr(copying, "STILL_WAIT_S", 3.0)
+    """Writers that are slow one after the other do not add up: who was waited for leaves less for the next one."""
+    monkeypatch.setattr(copying, "STILL_WAIT_S", 60.0)
     names = ["a", "b", "c"]
     for name in names:
         journal.create(name, 1)
@@ -141,12 +141,20 @@ def test_all_turns_together_are_waited_for_so_long(
     for writer, event in zip(writers, held, strict=True):
         writer.start()
         assert event.wait(60)
-    first = threading.Timer(2.0, over[0].set)  # the other two are written for ever
-    begun = time.monotonic()
-    first.start()
+    waits: dict[str, float] = {}
+    turn = writing.turn
+
+    def asked(path: Path, what: str, wait_s: float) -> AbstractContextManager[None]:
+        waits[what] = wait_s
+        if what == "topic a":  # the other two are written for ever, and are not waited for here
+            threading.Timer(1.0, over[0].set).start()
+        return turn(path, what, wait_s if what == "topic a" else 0.05)
+
+    monkeypatch.setattr(writing, "turn", asked)
     with pytest.raises(HomeError, match="has been writing topic b"), still(journal, slow):
         pass
-    assert time.monotonic() - begun < 2.0 + 3.0  # one bound for each would end then at the earliest
+    assert 0 < waits["topic b"] <= waits["topic a"] - 0.9, waits
+    monkeypatch.setattr(writing, "turn", turn)
     for event, writer in zip(over, writers, strict=True):
         event.set()
         writer.join(60)

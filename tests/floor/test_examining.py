@@ -239,7 +239,7 @@ def _uuid(at_s: float) -> str:
 )
 def test_credentials_that_are_refused_are_one_line(broker: Broker, query: str, words: str) -> None:
     """A wrong password or user is told as that, without the password."""
-    address = parse_address(f"kafka://127.0.0.1:{broker.sasl}?wait_s=2&{query}")
+    address = parse_address(f"kafka://127.0.0.1:{broker.sasl}?wait_s=20&{query}")
 
     (said,) = examine(address, 4, environ={"ECHOLANE_KAFKA_PASSWORD": "wr0ng"})
 

@@ -258,7 +258,7 @@ def test_threads_share_one_journal(journal: Journal) -> None:
     gate = threading.Barrier(8)
 
     def work(thread: int) -> list[tuple[int, list[int]]]:
-        gate.wait(10)
+        gate.wait(60)
         return [(n, journal.append("t", n % 2, [frame_of(thread * 1_000 + n), frame_of(n)])) for n in range(20)]
 
     with ThreadPoolExecutor(8) as pool:

@@ -41,7 +41,7 @@ def journal_at(url: str) -> KafkaJournal:
 @pytest.fixture
 def url(broker: Broker) -> str:
     """The shared broker, with a prefix of the test's own."""
-    return broker.url(f"prefix=k{next(PREFIXES)}.&wait_s=5")
+    return broker.url(f"prefix=k{next(PREFIXES)}.&wait_s=30")
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def admin(broker: Broker) -> Iterator[Any]:
 def put(broker: Broker) -> Iterator[Callable[[str, int, bytes | None], None]]:
     """``put(topic, partition, value)``: a record that did not come through the door."""
     producer = importlib.import_module("kafka").KafkaProducer(bootstrap_servers=f"127.0.0.1:{broker.plain}")
-    yield lambda topic, partition, value: producer.send(topic, value, key=b"k", partition=partition).get(10)
+    yield lambda topic, partition, value: producer.send(topic, value, key=b"k", partition=partition).get(60)
     producer.close()
 
 
@@ -191,7 +191,7 @@ def test_who_is_shut_out_reads_why(why: str, broker: Broker, monkeypatch: pytest
     url = address_of(pattern, broker, password, monkeypatch)
 
     with pytest.raises(EcholaneError, match=words) as said:
-        journal_at(url + ("&" if "?" in url else "?") + "wait_s=2")
+        journal_at(url + ("&" if "?" in url else "?") + "wait_s=20")
 
     assert "wrong" not in str(said.value).replace("a wrong user or password", "")
     assert PASSWORD not in str(said.value)

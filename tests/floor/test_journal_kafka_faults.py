@@ -26,6 +26,7 @@ from echolane.journal.kafka_address import parse_address
 from echolane.journal.kafka_clients import REQUEST_S
 from echolane.journal.kafka_reading import SILENT_S
 from echolane.observation import Intent
+from tests.waiting import wait_until
 
 PREFIXES = count(1)
 SEED = int(os.environ.get("ECHOLANE_SEED", "0")) or random.randrange(1 << 30)
@@ -104,8 +105,10 @@ def test_what_was_acknowledged_outlives_kills_of_the_broker(
             time.sleep(0.2 + chance.random())
             own.kill()
             own.start()
-        time.sleep(1.0)
-        over.set()
+        try:
+            wait_until(lambda: sum(sound for *_, sound in list(tried)) > 20, 120)
+        finally:
+            over.set()
         for writer in writers:
             writer.result(120)
 
@@ -115,7 +118,6 @@ def test_what_was_acknowledged_outlives_kills_of_the_broker(
     assert len(found) == len(set(found)), f"stored twice (ECHOLANE_SEED={SEED})"
     assert acked.items() <= {(p, at): number for p, at, number in stored}.items(), f"lost (ECHOLANE_SEED={SEED})"
     assert all((first in set(found)) == (second in set(found)) for first, second, _ in tried), "an append was torn"
-    assert sum(sound for *_, sound in tried) > 20
 
 
 def test_a_broker_that_is_stopped_for_a_while_stores_nothing_twice(
@@ -158,7 +160,7 @@ def test_a_broker_that_stays_stopped_is_said_in_time(own: Broker, journal_at: Ca
                 ask()
     finally:
         own.signal(signal.SIGCONT)
-    assert time.monotonic() - started < 40
+    assert time.monotonic() - started < 120  # each of the five waits for three seconds, and a machine may stand still
 
     assert journal.append("t", 0, [frame_of(5)]) == [5]
     assert [number_in(entry.frame) for entry in journal.read("t", 0)] == list(range(6))
@@ -301,7 +303,7 @@ def test_an_outage_leaves_no_threads_and_files_behind(own: Broker, journal_at: C
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         own.kill()
-        told, _ = process.communicate(b"\n", timeout=90)
+        told, _ = process.communicate(b"\n", timeout=240)
     counts = [tuple(map(int, line.split())) for line in told.splitlines()]
 
     assert len(counts) == 8

@@ -39,7 +39,7 @@ def test_the_holder_of_a_lease_is_told(tmp_path: Path) -> None:
         if not told:
             holder.kill()
         assert told
-        assert holder.wait(10) == -signal.SIGTERM
+        assert holder.wait(60) == -signal.SIGTERM
     assert not tell_holder(path, signal.SIGCONT)
     with held(path, "it"):
         assert path.read_text() == str(os.getpid())
