@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(come: Callable[[], object], seconds: float = 60.0) -> None:
-    """Wait for a condition; a minute is far more than anything here takes, and less than a suite may hang."""
+def wait_until(come: Callable[[], object], seconds: float = 180.0) -> None:
+    """Wait for a condition; three minutes are far more than anything here takes, even beside a suite on two busy cores."""
     deadline = time.monotonic() + seconds
     while not come():
         assert time.monotonic() < deadline, "waited in vain"
