@@ -23,7 +23,7 @@ from tests.store.bridge import Bridge, database_of
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
-EXCHANGES, SESSIONS, RATE = 96, 24, 12
+EXCHANGES, SESSIONS, RATE = 100, 20, 12
 """Slow enough that a run goes on for five seconds after its last fault has begun."""
 LEASE_S = 4.0
 CAREFUL = ("--concurrency", 8)
@@ -35,13 +35,21 @@ TOLD = {"broker": "still waiting for run", "store": "does not answer"}
 """What who asked is told while nothing gets through."""
 
 
+class Mixed(Stage):
+    """A recording whose writes are not all at its end."""
+
+    def writes(self, number: int) -> bool:
+        """Whether an exchange is unsafe."""
+        return (number // self.sessions + number) % 5 == 4
+
+
 class Shared:
     """Runs of one recording that two replay and two diff workers do."""
 
     def __init__(self, world: World, broker: Broker, bridge: Bridge) -> None:
         self.world, self.ports = world, {"broker": broker.plain, "store": bridge.port}
         store = database_of(bridge, STORE)
-        self.stage = Stage(world, EXCHANGES, SESSIONS, broker.url(JOURNAL), LEASE_S, store)
+        self.stage = Mixed(world, EXCHANGES, SESSIONS, broker.url(JOURNAL), LEASE_S, store)
         self.workers = [self.stage.worker(role, wait=False) for role in ROLES]
         self.asking: subprocess.Popen[bytes] | None = None
 
@@ -76,6 +84,7 @@ class Shared:
         result = self.stage.result()
         self.stage.check(result)
         self.stage.in_order()
+        assert any(self.stage.writes(number) for number in self.stage.seen(self.stage.logs[0]))
         writes, again = self.stage.twice()
         assert writes == []
         raw = Raw(self.stage.store)
