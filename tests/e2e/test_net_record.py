@@ -6,6 +6,7 @@ All of it is in a network namespace of its own (:mod:`tests.e2e.netns`). Seeded,
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -23,6 +24,8 @@ from tests.e2e.world import World, stop
 
 pytestmark = pytest.mark.slow
 BURSTS = 4
+AWAY_S = 5.0
+"""For so long after that was told: what is tried meanwhile fails for good, which takes the three seconds of the stage's patience."""
 
 
 @pytest.fixture
@@ -63,6 +66,7 @@ def test_a_recorder_whose_packets_vanish_loses_nothing(stage: Stage, net: Net) -
         net.wait_hit()
         stage.until(lambda _: "no broker of" in stage.words.read_text())
         before = stage.ledger()["seen"]
+        time.sleep(AWAY_S)
         stage.until(lambda counts: counts["seen"] > before + 100)
     stage.until(lambda _: not stage.on_disk())
     check_once(stage, load)
