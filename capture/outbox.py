@@ -264,8 +264,10 @@ class Outbox:
             carrier.settle(seqs, partitions)
 
     def refused(self, error: EcholaneError) -> None:
-        """The journal took nothing."""
+        """The journal took nothing. Where packets vanish it was slow before it is known to be away, which is said then."""
         with self._changed:
+            if self._spooling and not self._trouble:
+                self._say("journal.away", f"{error}; what is recorded goes on waiting in {self._spools.folder}")
             self._trouble = str(error)
             self._changed.notify_all()
 

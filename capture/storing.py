@@ -68,6 +68,8 @@ class Storing:
         self._ids = Uuid7Batch()
         self._retry_at = 0.0
         self._refused = ""
+        self.trouble = ""
+        """The words of the journal's last refusal, for a person."""
         self.seq = 0
         self.tags: dict[str, str] = {}
 
@@ -186,6 +188,7 @@ class Storing:
                 bucket.pending = None
         except EcholaneError as error:
             self._retry_at = time.monotonic() + RETRY_S
+            self.trouble = str(error)
             if not self._refused:
                 log.event("journal.refused", error=str(error))
             self._refused = "journal-full" if type(error).__name__ == "JournalFull" else "journal-unavailable"

@@ -145,12 +145,17 @@ def inputs() -> Path:
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kafka.Broker]:
-    """An Apache Kafka broker that all tests of a session share; each takes a prefix of its own."""
+def kafka_parts() -> None:
+    """What brokers of a test's own are started of."""
     required_module("kafka", "pip install 'kafka-python[crc32c]'")
     if lack := kafka.lacks():
         missing(f"needs {lack} for Apache Kafka: {kafka.HINT}")
     kafka.install()
+
+
+@pytest.fixture(scope="session")
+def broker(kafka_parts: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[kafka.Broker]:
+    """An Apache Kafka broker that all tests of a session share; each takes a prefix of its own."""
     shared = kafka.Broker(tmp_path_factory.mktemp("kafka"))
     shared.start()
     yield shared

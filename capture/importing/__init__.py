@@ -190,7 +190,8 @@ class _Importing:
                 f"the journal in `{self._home.journal_place}` is full, so there is no recording; free space and import again"
             )
         raise HomeError(
-            f"the journal in `{self._home.journal_place}` refuses; `echolane doctor` may know why, then import again"
+            f"the journal in `{self._home.journal_place}` took not all, so there is no recording; mend this and import again: "
+            f"{storing.trouble}"
         )
 
 

@@ -16,7 +16,7 @@ from capture.account import total_ledger
 from capture.importing import format_of, import_files
 from capture.importing.gor import SEPARATOR
 from console.main import main
-from echolane.errors import Inconclusive, JournalFull, UsageError
+from echolane.errors import HomeError, Inconclusive, JournalDown, JournalFull, UsageError
 from echolane.exchange import Exchange
 from echolane.frame import decode_frame
 from echolane.home import Home, open_home
@@ -266,6 +266,19 @@ def test_a_full_journal_ends_the_import(home, tmp_path, monkeypatch):
         import_files(home, "shop", [write_har(tmp_path / "a.har", [entry(0)])], None, SETTINGS)
     assert listed(home.recordings) == []
     assert total_ledger(home, "shop") == {"seen": 1, "stored": 0, "spooled": 0, "dropped{journal-full}": 1}
+
+
+def test_a_journal_that_does_not_answer_ends_the_import_with_its_words(home, tmp_path, monkeypatch):
+    """Who imports is told why the journal took not all, not only that it did not; there is no recording, and the ledger balances."""
+
+    def away(self, topic, partition, frames):
+        raise JournalDown("no broker of kafka-1:9092 answers")
+
+    monkeypatch.setattr(SqliteJournal, "append", away)
+    with pytest.raises(HomeError, match=r"import again: no broker of kafka-1:9092 answers$"):
+        import_files(home, "shop", [write_har(tmp_path / "a.har", [entry(0)])], None, SETTINGS)
+    assert listed(home.recordings) == []
+    assert total_ledger(home, "shop") == {"seen": 1, "stored": 0, "spooled": 0, "dropped{journal-unavailable}": 1}
 
 
 def test_lone_surrogates_stand_for_bytes(home, tmp_path):

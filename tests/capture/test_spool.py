@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +54,36 @@ def test_an_outage_is_ridden_out_on_the_disk(open_desk: Callable[..., Desk]) -> 
     wait_for(lambda: desk.outbox._spools.epochs() == [])
     wait_for(lambda: len(desk.told) == 3)
     assert [words.split(";")[0] for words in desk.told] == [
+        "no broker answers",
+        "the journal is back",
+        "all that waited on the disk is in the journal",
+    ]
+
+
+def test_a_journal_that_is_slow_before_it_is_known_to_be_away_is_told_as_away(open_desk: Callable[..., Desk]) -> None:
+    """Packets vanish: what waits goes to the disk before anybody knows why; that no broker answers is said once, when it is known."""
+    desk = open_desk()
+    append, asked = desk.remote.append, threading.Event()
+
+    def silent(*words: Any) -> list[int]:
+        asked.wait(WAIT_S)
+        return append(*words)
+
+    desk.remote.append = silent
+    desk.start()
+    desk.take(10)
+    desk.spill()  # as after a second without an answer
+    desk.remote.down = True
+    asked.set()
+    wait_for(lambda: desk.outbox._trouble != "")
+    desk.take(20)
+    desk.remote.down = False
+    desk.settle_down()
+
+    assert desk.check() == {"seen": 30, "stored": 30, "spooled": 0}
+    wait_for(lambda: "all that waited" in desk.told[-1])
+    assert [words.split(";")[0] for words in desk.told] == [
+        "the journal is slow",
         "no broker answers",
         "the journal is back",
         "all that waited on the disk is in the journal",
