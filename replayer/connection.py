@@ -22,7 +22,7 @@ from replayer.answer import Answer, Garbage
 from replayer.framing import AnswerReader, whole
 
 SWEEP_S = 0.1
-_time_ns, _mono_ns = time.time_ns, time.monotonic_ns
+_mono_ns = time.monotonic_ns
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)
 
 
@@ -61,7 +61,6 @@ class LiveShot(msgspec.Struct, eq=False):
     answer: Answer | None = None
     failure: str = ""
     sent_ns: int = 0
-    sent_wall_ns: int = 0
     done_ns: int = 0
     attempts: int = 1
     kin: Kin | None = None
@@ -102,7 +101,6 @@ class Connection(asyncio.Protocol):
         self.shot = shot
         self.used += 1
         shot.sent_ns = _mono_ns()
-        shot.sent_wall_ns = _time_ns()
         if self._transport is not None:
             self._transport.write(shot.wire)
 
@@ -115,8 +113,11 @@ class Connection(asyncio.Protocol):
         reader = self._reader
         try:
             if reader is None:
-                kin, head_only = shot.kin, shot.head_only
-                answer = kin.whole(data, head_only=head_only) if kin else whole(data, head_only=head_only)
+                kin = shot.kin
+                if kin is not None and data == kin.came:
+                    answer = kin.answer
+                else:
+                    answer = (kin.whole if kin is not None else whole)(data, head_only=shot.head_only)
                 if answer is not None and not self.lost:
                     self.shot = None
                     self._pool.idle.append(self)

@@ -191,7 +191,7 @@ def observe(flight: Flight, mask: Mask | None, *, paced: bool, keeping: Keeping 
     """Sum a flight up. Pure but for ``mask`` and the seal."""
     shots: list[Shot] = []
     answers: list[Answer | None] = []
-    fired_at_ns = 0
+    fired_at_ns, ahead_ns = 0, flight.wall_ahead_ns
     gave: dict[int, Gave] = {}
     for index in range(PLACES):
         live = flight.shots[index]
@@ -200,9 +200,11 @@ def observe(flight: Flight, mask: Mask | None, *, paced: bool, keeping: Keeping 
             shots.append(Shot(IN_DOUBT) if spared == IN_DOUBT else Shot(SPARED, spared))
             answers.append(None)
             continue
-        if live.sent_wall_ns and (not fired_at_ns or live.sent_wall_ns < fired_at_ns):
-            fired_at_ns = live.sent_wall_ns
-        took_ns = live.done_ns - live.sent_ns if live.sent_ns else 0
+        sent_at_ns = took_ns = 0
+        if sent_ns := live.sent_ns:
+            sent_at_ns, took_ns = sent_ns + ahead_ns, live.done_ns - sent_ns
+            if not fired_at_ns or sent_at_ns < fired_at_ns:
+                fired_at_ns = sent_at_ns
         answer = live.answer
         same_as, response = -1, None
         if answer is not None:
@@ -216,9 +218,7 @@ def observe(flight: Flight, mask: Mask | None, *, paced: bool, keeping: Keeping 
                     if live.gave is not None and (response is not plain or live.gave.cookies):
                         gave[index] = live.gave
         outcome = FAILED if live.failure else ANSWERED
-        shots.append(
-            Shot(outcome, live.failure, response, same_as, live.sent_wall_ns, took_ns, live.attempts, list(live.notes))
-        )
+        shots.append(Shot(outcome, live.failure, response, same_as, sent_at_ns, took_ns, live.attempts, [*live.notes]))
         answers.append(answer)
     lateness_ns = session_wait_ns = 0
     if paced and flight.launched_ns:
