@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -74,6 +75,7 @@ _PART = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _MARK = re.compile(rb"v1;([0-9A-Za-z_-]{1,64});([0-9A-Za-z_-]{1,64});([1-9][0-9]{0,2});[A-Za-z0-9_-]{43}")
 _BROKEN = re.compile(rb"[\r\n\0]")
 _NO_TRACE, _NO_PARENT = b"0" * 32, b"0" * 16
+_TRACE_IDS = struct.Struct("32s16s")
 _BLOCK = 64
 """Bytes that SHA-256 takes at a time."""
 _INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
@@ -160,7 +162,7 @@ def fresh_traceparent(random_bytes: Callable[[int], bytes]) -> bytes:
 def fresh_traceparents(random_bytes: Callable[[int], bytes], count: int) -> list[bytes]:
     """So many of them at once, for a third of the time of each."""
     text = random_bytes(24 * count).hex().encode()
-    made = [b"00-%b-%b-00" % (text[at : at + 32], text[at + 32 : at + 48]) for at in range(0, 48 * count, 48)]
+    made = [b"00-%b-%b-00" % ids for ids in _TRACE_IDS.iter_unpack(text)]
     # All-zero ids are invalid by the standard: chance needs 2^64 draws for one, a broken source of randomness none.
     if _NO_PARENT in text and any(b"-%b-" % _NO_TRACE in one or b"-%b-" % _NO_PARENT in one for one in made):
         raise ValueError("the source of randomness gives zeros")

@@ -24,7 +24,7 @@ from replayer.framing import AnswerReader, whole
 SWEEP_S = 0.1
 ASLEEP_NS = int(2 * SWEEP_S * 1e9)
 """Between two sweeps: then this process stood still, and what has come meanwhile was not read yet."""
-_time_ns, _mono_ns = time.time_ns, time.monotonic_ns
+_mono_ns = time.monotonic_ns
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)
 
 
@@ -63,7 +63,6 @@ class LiveShot(msgspec.Struct, eq=False):
     answer: Answer | None = None
     failure: str = ""
     sent_ns: int = 0
-    sent_wall_ns: int = 0
     done_ns: int = 0
     attempts: int = 1
     kin: Kin | None = None
@@ -104,7 +103,6 @@ class Connection(asyncio.Protocol):
         self.shot = shot
         self.used += 1
         shot.sent_ns = _mono_ns()
-        shot.sent_wall_ns = _time_ns()
         if self._transport is not None:
             self._transport.write(shot.wire)
 
@@ -117,8 +115,11 @@ class Connection(asyncio.Protocol):
         reader = self._reader
         try:
             if reader is None:
-                kin, head_only = shot.kin, shot.head_only
-                answer = kin.whole(data, head_only=head_only) if kin else whole(data, head_only=head_only)
+                kin = shot.kin
+                if kin is not None and data == kin.came:
+                    answer = kin.answer
+                else:
+                    answer = (kin.whole if kin is not None else whole)(data, head_only=shot.head_only)
                 if answer is not None and not self.lost:
                     self.shot = None
                     self._pool.idle.append(self)

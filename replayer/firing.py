@@ -31,7 +31,7 @@ LATENESS_SAMPLES = 100_000
 """Lateness of the first so many shots; percentiles of more would say the same and cost memory."""
 LOOKED_PAST = 32
 """Flights looked at behind one whose target has no place; each look costs a microsecond."""
-_mono_ns = time.monotonic_ns
+_time_ns, _mono_ns = time.time_ns, time.monotonic_ns
 
 
 class Volleys:
@@ -85,13 +85,13 @@ class Volleys:
             return
         if gate is not None and not gate.may_fire():
             return
-        if (until_ns := self.parts.restraint.until_ns) > _mono_ns():
+        if (until_ns := self.parts.restraint.until_ns) > (now_ns := _mono_ns()):
             self._timer.set(until_ns)
             return
         self._pumping = True
         try:
             schedule = self._schedule
-            due_ns = schedule.advance(_mono_ns() - self.start_ns)
+            due_ns = schedule.advance(now_ns - self.start_ns)
             while schedule.ready and (gate is None or gate.has_room()) and (flight := self._next()) is not None:
                 if self._late_ns and is_late(flight, _mono_ns() - self.start_ns, self._late_ns):
                     self._pass(flight, "late")
@@ -190,12 +190,13 @@ class Volleys:
                 self._carriers.load(shot, flight)
             shots.append(shot)
         self.shots += len(shots)
-        flight.launched_ns = now_ns = _mono_ns() - self.start_ns
+        mono_ns = _mono_ns()
+        flight.wall_ahead_ns, flight.launched_ns = _time_ns() - mono_ns, mono_ns - self.start_ns
         failed: list[FlightShot] = []
         for shot in shots:
             connection, failure = flight.connections[shot.index], flight.failures[shot.index]
             if failure or connection is None:
-                shot.failure, shot.done_ns = failure or "refused", now_ns + self.start_ns
+                shot.failure, shot.done_ns = failure or "refused", mono_ns
                 failed.append(shot)
                 if connection is not None:
                     connection.close()
@@ -204,7 +205,7 @@ class Volleys:
             else:
                 connection.fire(shot)
         if self.parts.paced and len(self.lateness) < LATENESS_SAMPLES:
-            self.lateness.append(now_ns - max(flight.due_ns, flight.free_ns))
+            self.lateness.append(flight.launched_ns - max(flight.due_ns, flight.free_ns))
         for shot in failed:
             self._settled(shot)
 
@@ -282,7 +283,7 @@ class Volleys:
             self._carriers.learn(flight)
         if self.aborted and any(shot and shot.failure for shot in flight.shots):
             flight.not_compared = self.aborted
-        self._schedule.done(flight, _mono_ns() - self.start_ns)
+        self._schedule.done(flight, _mono_ns() - self.start_ns if flight.followers else 0)
         self._heard_dry(flight)
         if flight.absent >= 0:
             self._take_back(flight)

@@ -66,6 +66,8 @@ class Flight(msgspec.Struct, eq=False):
     launched: bool = False
     launched_ns: int = 0
     """Monotonic instant of the first write."""
+    wall_ahead_ns: int = 0
+    """The wall clock less the monotonic one at that instant; read once for all shots."""
     missing: int = 0
     """Connections that are being opened."""
     pending: int = 0

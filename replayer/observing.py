@@ -31,6 +31,9 @@ BATCH_S = 0.05
 SLICE = 4
 """Flights summed up between two turns of the loop, one where instants count: a shot that is due waits 0.1 ms for it at most."""
 WAITING_MAX = 256
+"""Flights that wait to be summed up; beyond, no more are fired for now."""
+WAITING_UNPACED_MAX = 32
+"""The same where no instant is kept: what waits is then still in the processor's cache, and a shot that is held back is not late."""
 BACKLOG_MAX = 4
 """Batches on their way to the disk; with those waiting this bounds memory to some MiB, however slow the disk is."""
 
@@ -76,6 +79,7 @@ class Observer:
         self._mask = mask
         self._thread = thread
         self._paced = paced
+        self._waiting_max = WAITING_MAX if paced else WAITING_UNPACED_MAX
         self._emptied = emptied
         self._outlet = outlet or Outlet()
         self._loop = asyncio.get_running_loop()
@@ -97,7 +101,7 @@ class Observer:
     def take(self, flight: Flight) -> None:
         """A flight has landed; its observation is made when the loop has time."""
         self._landed.append(flight)
-        if len(self._landed) >= WAITING_MAX:
+        if len(self._landed) >= self._waiting_max:
             self.full = True
         if not self._slicing:
             self._slicing = True
@@ -181,7 +185,7 @@ class Observer:
         self._look()
 
     def _look(self) -> None:
-        full = len(self._landed) >= WAITING_MAX or self._backlog >= BACKLOG_MAX
+        full = len(self._landed) >= self._waiting_max or self._backlog >= BACKLOG_MAX
         was, self.full = self.full, full
         if (was and not full) or self.error is not None:
             self._emptied()
@@ -191,7 +195,7 @@ def observe(flight: Flight, mask: Mask | None, *, paced: bool, keeping: Keeping 
     """Sum a flight up. Pure but for ``mask`` and the seal."""
     shots: list[Shot] = []
     answers: list[Answer | None] = []
-    fired_at_ns = 0
+    fired_at_ns, ahead_ns = 0, flight.wall_ahead_ns
     gave: dict[int, Gave] = {}
     for index in range(PLACES):
         live = flight.shots[index]
@@ -200,9 +204,11 @@ def observe(flight: Flight, mask: Mask | None, *, paced: bool, keeping: Keeping 
             shots.append(Shot(IN_DOUBT) if spared == IN_DOUBT else Shot(SPARED, spared))
             answers.append(None)
             continue
-        if live.sent_wall_ns and (not fired_at_ns or live.sent_wall_ns < fired_at_ns):
-            fired_at_ns = live.sent_wall_ns
-        took_ns = live.done_ns - live.sent_ns if live.sent_ns else 0
+        sent_at_ns = took_ns = 0
+        if sent_ns := live.sent_ns:
+            sent_at_ns, took_ns = sent_ns + ahead_ns, live.done_ns - sent_ns
+            if not fired_at_ns or sent_at_ns < fired_at_ns:
+                fired_at_ns = sent_at_ns
         answer = live.answer
         same_as, response = -1, None
         if answer is not None:
@@ -216,9 +222,7 @@ def observe(flight: Flight, mask: Mask | None, *, paced: bool, keeping: Keeping 
                     if live.gave is not None and (response is not plain or live.gave.cookies):
                         gave[index] = live.gave
         outcome = FAILED if live.failure else ANSWERED
-        shots.append(
-            Shot(outcome, live.failure, response, same_as, live.sent_wall_ns, took_ns, live.attempts, list(live.notes))
-        )
+        shots.append(Shot(outcome, live.failure, response, same_as, sent_at_ns, took_ns, live.attempts, [*live.notes]))
         answers.append(answer)
     lateness_ns = session_wait_ns = 0
     if paced and flight.launched_ns:

@@ -95,8 +95,10 @@ class Schedule:
         return None
 
     def done(self, flight: Scheduled, now_ns: int) -> None:
-        """Every target has answered or failed it: its followers may go."""
+        """Every target has answered or failed it: its followers, if any, may go from ``now_ns`` on."""
         self._unfinished.pop(flight.seq, None)
+        if not flight.followers:
+            return
         for follower in flight.followers:
             follower.blockers -= 1
             if not follower.blockers:

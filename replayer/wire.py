@@ -141,6 +141,8 @@ class Wires:
         ]
         """Of targets elsewhere: what chooses by Host where requests go would take a protected name to production."""
         self._lanes = [target.lane if target else None for target in targets]
+        self._fixed = None if True in hosts else list(zip(self._authorities, self._lanes, strict=True))
+        """Authority and lane of each, where they are the same for all exchanges."""
         self._opening = [
             open_seal is not None and target is not None and target.credentials_recorded for target in targets
         ]
@@ -195,6 +197,10 @@ class Wires:
             authority = recorded.encode("ascii")
         return authority, self._lanes[index]
 
+    def addresses(self, exchange: Exchange) -> Sequence[tuple[bytes, str | None]]:
+        """Those of all targets."""
+        return self._fixed or [self.address(exchange, index) for index in range(len(self._lanes))]
+
     def told_authority(self, exchange: Exchange) -> str:
         """The recorded authority, where some targets are called by it and others are not; else empty.
 
@@ -243,8 +249,9 @@ class Prepared:
                 self.ready[index] = version.write(authority, lane)
             return
         version = self._version(0)[0]  # nothing is sealed, so whoever it is for
+        addresses = self._wires.addresses(self._exchange)
         for index in indexes:
-            self.ready[index] = version.write(*self._wires.address(self._exchange, index))
+            self.ready[index] = version.write(*addresses[index])
 
     def carried(self, index: int, carry: Carry) -> tuple[bytes, list[str]]:
         """The bytes for one target with what it gave, and what was rewritten."""

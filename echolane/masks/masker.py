@@ -339,7 +339,7 @@ class Masker:
         """Tokens of those values that are chance enough to prove a relation: ``theme=dark`` would join all users."""
         if seen.held:
             seen.tokens += [self._atoms.token(value) for value in dict.fromkeys(seen.held) if is_chance(value)]
-        return list(dict.fromkeys(seen.tokens))[:TOKENS_MAX]
+        return list(dict.fromkeys(seen.tokens))[:TOKENS_MAX] if seen.tokens else []
 
 
 _NEW = _Line((b"", b""), 0, (), (), "", "")

@@ -19,6 +19,9 @@ from echolane.masks.edits import Edit
 from echolane.masks.names import AUTHORIZATION, COOKIE, LONG, OPEN, SECRET, SET_COOKIE, TEXT, Names, is_key
 from echolane.masks.scan import FOLD
 
+_KEY = re.compile(rb'"([^"]*+)":')
+_LOOSE = re.compile(rb':(?<!":)(?: |(?<=[ \t\r\n]:))')
+"""A colon that is not behind a quote and has a blank beside it."""
 _SPACED = re.compile(rb'"[ \t\r\n]+:')
 _VALUE = re.compile(rb'[ \t\r\n]*(?:(\\*)"|-?([0-9][0-9.eE+-]*)|([\[{]))')
 _STRING = re.compile(rb"(?:[^\"\\]++|\\.?)*+", re.DOTALL)
@@ -69,14 +72,15 @@ class Pairs:
 
     def find_json(self, data: bytes, held: list[bytes]) -> list[Edit]:
         """Edits for the values of secret keys; values are added to ``held``."""
-        pieces = data.split(b'":')
-        keys = [piece.rpartition(b'"')[2] for piece in pieces]
+        keys = _KEY.findall(data)
         edits: list[Edit] = []
-        # What follows the last colon is no key.
-        keys.pop()
-        if not self._names.open.issuperset(keys):
-            self._split_keys(data, keys, pieces, edits, held)
-        if b" :" in data or ((10 in data or 9 in data or 13 in data) and _SPACED.search(data) is not None):
+        # Where every colon stands behind a whole key, none stands behind a blank or in a text.
+        others = len(keys) != data.count(b":")
+        whole = not others or len(keys) == data.count(b'":')
+        loose = others and _LOOSE.search(data) is not None
+        if not (whole and self._names.open.issuperset(keys)):
+            self._split_keys(data, edits, held)
+        if loose and (b" :" in data or ((10 in data or 9 in data or 13 in data) and _SPACED.search(data) is not None)):
             self._spaced_keys(data, edits, held)
         if 92 in data and b"\\u" in data:
             for found in _UNICODE_KEY.finditer(data):
@@ -84,16 +88,18 @@ class Pairs:
                 if kind != OPEN:
                     self._json_value(data, found.end(), kind, edits, held)
         # Texts inside: `"next": "/items?token=…"`, `"error": "bad password: …"`.
-        if 61 in data or ((colons := data.count(b": ")) and colons != data.count(b'": ')):
+        if 61 in data or (loose and (texts := data.count(b": ")) and texts != data.count(b'": ')):
             edits += self.find_text(data, data.translate(FOLD), held, in_json=True)
         return edits
 
-    def _split_keys(
-        self, data: bytes, keys: list[bytes], pieces: list[bytes], edits: list[Edit], held: list[bytes]
-    ) -> None:
+    def _split_keys(self, data: bytes, edits: list[Edit], held: list[bytes]) -> None:
+        """What stands behind each key, also behind one whose first quote was cut off."""
         judge = self._names.judge
         at = 0
-        for key, piece in zip(keys, pieces, strict=False):
+        pieces = data.split(b'":')
+        pieces.pop()  # what follows the last colon is no key
+        for piece in pieces:
+            key = piece.rpartition(b'"')[2]
             at += len(piece) + 2
             kind = judge(key)
             if kind != OPEN:

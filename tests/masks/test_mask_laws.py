@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import string
 import tracemalloc
 from pathlib import Path
@@ -347,3 +348,23 @@ def test_short_bodies_that_are_remembered_take_no_more_than_their_bound():
         tracemalloc.stop()
 
     assert kept < 5 * 2**20
+
+
+@given(
+    st.lists(
+        st.sampled_from(['"password"', '"a"', ":", ": ", " :", '"', ", ", "x", "\n", "\\", '"s3cret"', "{", "}", '"t": 1', "token: abc1", "token=abc2"]),
+        max_size=12,
+    )
+)  # fmt: skip
+@example(['password"', ":", '"s3cret"'])
+@example(['"password"', " :", '"s3cret"', ",", '"a"', ":", '"x"'])
+@settings(max_examples=1000)
+def test_keys_that_are_found_whole_are_those_that_colons_tell(parts: list[str]) -> None:
+    """A JSON text is masked alike whether its keys are found whole or each text before a colon is looked at."""
+    data = ("{" + "".join(parts)).encode()
+    pairs, held, anew = MASKER._pairs, list[bytes](), list[bytes]()
+    found = pairs.find_json(data, held)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("echolane.masks.pairs._KEY", re.compile(rb"(?!)"))
+        patch.setattr("echolane.masks.pairs._LOOSE", re.compile(rb""))
+        assert (pairs.find_json(data, anew), anew) == (found, held)

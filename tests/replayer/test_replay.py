@@ -53,6 +53,7 @@ async def test_every_target_gets_every_request_in_recorded_order_when_strict(sta
     async with serving(ok, ok, ok, ok) as servers:
         stage.record([exchange(n, f"/{n}?q=%20", session=f"{n % 3:016x}") for n in range(60)], frame=7)
         stage.plan([server.url for server in servers], concurrency=1)
+        begun_ns = time.time_ns()
         summary = await stage.fire()
     for server in servers:
         assert server.lines == [f"GET /{n}?q=%20" for n in range(60)]
@@ -65,6 +66,8 @@ async def test_every_target_gets_every_request_in_recorded_order_when_strict(sta
     assert (answer.status, answer.body.data, answer.reason, answer.http_version) == (200, b"ok", b"OK", "1.1")
     assert answer.headers == [(b"Content-Type", b"text/plain"), (b"Content-Length", b"2")]
     assert all(shot.sent_at_ns and shot.duration_ns > 0 for one in seen for shot in one.shots)
+    assert all(one.fired_at_ns == min(shot.sent_at_ns for shot in one.shots) for one in seen)
+    assert begun_ns <= seen[0].fired_at_ns <= time.time_ns()
 
 
 async def test_a_session_keeps_its_order_while_others_overlap(stage, exchange, serving):
