@@ -17,11 +17,11 @@ from differ.aligning import exactly_equal
 from differ.difference import ORDER_OF, PERMUTATION, VALUE
 from differ.drawn_keys import Map, drawn_keys, keep
 from differ.echoes import NOBODY, Own, unechoed
-from differ.jsons import LOSSY, looks, parse_with_duplicates, read
-from differ.keying import KEYS, unique
+from differ.jsons import LOSSY, parse_with_duplicates, read
+from differ.keying import KEYS
 from differ.places import Place
 from differ.sink import MISSING, Change
-from differ.walk import DEADLINE_MASK, OURS, Walk
+from differ.walk import DEADLINE_MASK, NUMBERS, OURS, Walk
 
 DEPTH_MAX = 12
 """Levels that are cut one by one: each reads what differs once more. Below, trees are parsed whole; few answers nest so deep."""
@@ -33,8 +33,10 @@ LARGE = 1024
 
 Raw = msgspec.Raw
 Owns = tuple[Own, Own]
+Rows = list[dict[str, Raw]]
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
 _elements = msgspec.json.Decoder(list[Raw]).decode
+_rows = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _QUOTE, _NINE, _ARRAY, _OBJECT = b'"9[{'
 _HOLDERS = frozenset((_ARRAY, _OBJECT))
 _EXPONENTS = frozenset(b"eE.")
@@ -187,6 +189,9 @@ def _arrays(walk: Walk, old: list[Raw], new: list[Raw], place: Place, depth: int
         _pair(walk, bytes(olds[0]), bytes(news[0]), inside, depth + 1, owns)
         return
     one, two = texts = _joined(olds), _joined(news)
+    # An element that is elsewhere on the other side says at once that not each is at its own place.
+    if olds[0] not in news and _by_key_in_place(walk, texts, inside, depth + 1, owns):
+        return
     if owns is not None:
         one, two = unechoed(one, owns[0]), unechoed(two, owns[1])
         if one == two:
@@ -195,9 +200,6 @@ def _arrays(walk: Walk, old: list[Raw], new: list[Raw], place: Place, depth: int
             # What was an echo may have been all that was different in some of them.
             _arrays(walk, _elements(one), _elements(two), place, depth, None)
             return
-    # An element that is elsewhere on the other side says at once that not each is at its own place.
-    if olds[0] not in news and _by_key_in_place(walk, (one, two), (olds, news), inside, depth + 1):
-        return
     if sorted(map(bytes, olds)) == sorted(map(bytes, news)):
         walk.sink.add(place.text, Change("order", VALUE, one, two, f"{ORDER_OF}{len(old)}", flags=PERMUTATION))
     else:
@@ -208,9 +210,7 @@ def _joined(elements: list[Raw]) -> bytes:
     return b"[" + b",".join(elements) + b"]"
 
 
-def _by_key_in_place(
-    walk: Walk, texts: tuple[bytes, bytes], raws: tuple[list[Raw], list[Raw]], inside: Place, depth: int
-) -> bool:
+def _by_key_in_place(walk: Walk, texts: tuple[bytes, bytes], inside: Place, depth: int, owns: Owns | None) -> bool:
     """Compare objects whose key says that each belongs to that at its own place; whether one does.
 
     The key is the same as :func:`differ.aligning.by_key` finds; where that would find anything else, the answer is no.
@@ -218,20 +218,71 @@ def _by_key_in_place(
     one, two = texts
     if one[1] != _OBJECT or two[1] != _OBJECT:
         return False
-    large = len(one) > LARGE * len(raws[0])
     try:
-        items, others = _cut_all(walk, raws) if large else _read_all(walk, texts)
-    except (TypeError, ValueError, msgspec.ValidationError):  # not all are objects, or a number needs care
+        items, others = _rows(one), _rows(two)
+    except msgspec.ValidationError:  # not all are objects
         return False
     names = _keyed(items, others)
-    if names is None or not (_unique_raws(names) if large else unique(names)):
+    if names is None or not _unique_raws(names):
         return False
-    for old, new in zip(items, others, strict=True):
-        if large:
-            _objects(walk, old, new, inside, depth, None)
-        else:
-            walk.objects(old, new, inside, depth)
+    if len(one) > LARGE * len(items) or not _at_once(walk, texts, (items, others), inside, depth, owns):
+        walk.lossy = True
+        for old, new in zip(items, others, strict=True):
+            _objects(walk, old, new, inside, depth, owns)
     return True
+
+
+def _at_once(
+    walk: Walk, texts: tuple[bytes, bytes], rows: tuple[Rows, Rows], inside: Place, depth: int, owns: Owns | None
+) -> bool:
+    """Compare objects that have the same keys; whether they have. What differs in all of them is parsed in one go.
+
+    Another number than a double, or one that another text says too, is left to the other way.
+    """
+    unlike = _unlike(rows, inside)
+    if unlike is None:
+        return False
+    places, one, two = unlike
+    # What is equal is as long on both sides, save where a key comes twice, which cutting drops, or blanks stand between.
+    if len(texts[0]) - len(texts[1]) != len(one) - len(two):
+        walk.lossy = True
+    if owns is not None:
+        one, two = unechoed(one, owns[0]), unechoed(two, owns[1])
+    both = b"[[%b],[%b]]" % (one, two)
+    try:
+        trees = loads(both)
+        if dumps(trees) != both:
+            return False
+    except (TypeError, ValueError):  # deeper than orjson writes, or a number beyond a double
+        return False
+    for place, value, other in zip(places, *trees, strict=True):
+        kind = value.__class__
+        if kind in NUMBERS and kind is other.__class__:
+            if value != other:
+                walk.numbers(value, other, place)
+        elif kind is dict or value != other or not exactly_equal(value, other):
+            walk.walk(value, other, place, depth + 1)
+    return True
+
+
+def _unlike(rows: tuple[Rows, Rows], inside: Place) -> tuple[list[Place], bytes, bytes] | None:
+    """The members of two lists of objects whose texts differ, each with its place; None where a key is there on one side only."""
+    children = inside.children
+    places: list[Place] = []
+    olds: list[Raw] = []
+    news: list[Raw] = []
+    for old, new in zip(*rows, strict=True):
+        if len(old) != len(new):
+            return None
+        for key, value in old.items():
+            other = new.get(key)
+            if value != other:
+                if other is None:
+                    return None
+                places.append(children.get(key) or inside.child(key))
+                olds.append(value)
+                news.append(other)
+    return places, b",".join(olds), b",".join(news)
 
 
 def _keyed(items: list[Any], others: list[Any]) -> list[Any] | None:
@@ -250,25 +301,9 @@ def _keyed(items: list[Any], others: list[Any]) -> list[Any] | None:
     return None
 
 
-def _cut_all(walk: Walk, raws: tuple[list[Raw], list[Raw]]) -> tuple[list[Any], list[Any]]:
-    walk.lossy = True
-    return list(map(_members, raws[0])), list(map(_members, raws[1]))
-
-
-def _read_all(walk: Walk, texts: tuple[bytes, bytes]) -> tuple[list[Any], list[Any]]:
-    """Two arrays as trees; ValueError where a number would be rounded."""
-    both = b"[%b,%b]" % texts  # one call for two: at a kilobyte each the calls themselves are a tenth of it
-    one, two = trees = loads(both)
-    if dumps(trees) != both:
-        walk.lossy = True
-        if looks(both).lossy:
-            raise ValueError
-    return one, two
-
-
 def _unique_raws(keys: list[Raw]) -> bool:
-    texts = list(map(bytes, keys))
-    return len(set(texts)) == len(texts) and all(map(_is_key, texts))
+    texts = set(map(bytes, keys))
+    return len(texts) == len(keys) and (b"".join(texts).isdigit() or all(map(_is_key, texts)))
 
 
 def _is_key(text: bytes) -> bool:
