@@ -9,7 +9,7 @@ cpdef _leaf(Walk walk, bytes old, bytes new, Place place, Py_ssize_t depth, owns
 cpdef _whole(Walk walk, bytes old, bytes new, Place place, Py_ssize_t depth, owns)
 @cython.locals(children=dict, gone=bint, met=Py_ssize_t)
 cpdef _objects(Walk walk, dict old, dict new, Place place, Py_ssize_t depth, owns)
-@cython.locals(unlike=list, olds=list, news=list, one=bytes, two=bytes, inside=Place)
+@cython.locals(olds=list, news=list, data=bytes, other=bytes, texts=tuple, inside=Place)
 cpdef _arrays(Walk walk, list old, list new, Place place, Py_ssize_t depth, owns)
 cpdef _apart(Walk walk, dict old, dict new, Place place, Py_ssize_t depth, owns)
 cpdef tuple _trees(Walk walk, bytes old, bytes new, owns)
