@@ -14,10 +14,10 @@ cpdef _arrays(Walk walk, list old, list new, Place place, Py_ssize_t depth, owns
 cpdef _apart(Walk walk, dict old, dict new, Place place, Py_ssize_t depth, owns)
 cpdef tuple _trees(Walk walk, bytes old, bytes new, owns)
 cpdef bytes _joined(list elements)
-@cython.locals(one=bytes, two=bytes, items=list, others=list)
-cpdef bint _by_key_in_place(Walk walk, tuple texts, Place inside, Py_ssize_t depth, owns) except *
+@cython.locals(items=list, others=list)
+cpdef bint _by_key_in_place(Walk walk, bytes one, bytes two, Place inside, Py_ssize_t depth) except *
 @cython.locals(places=list, one=bytes, two=bytes, both=bytes, place=Place)
-cpdef bint _at_once(Walk walk, tuple texts, tuple rows, Place inside, Py_ssize_t depth, owns) except *
+cpdef bint _at_once(Walk walk, Py_ssize_t longer, tuple rows, Place inside, Py_ssize_t depth) except *
 @cython.locals(children=dict, places=list, olds=list, news=list, old=dict, new=dict)
 cpdef _unlike(tuple rows, Place inside)
 @cython.locals(item=dict)

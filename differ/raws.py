@@ -192,9 +192,6 @@ def _arrays(walk: Walk, old: list[Raw], new: list[Raw], place: Place, depth: int
         _pair(walk, bytes(olds[0]), bytes(news[0]), inside, depth + 1, owns)
         return
     data, other = texts = _joined(olds), _joined(news)
-    # An element that is elsewhere on the other side says at once that not each is at its own place.
-    if olds[0] not in news and _by_key_in_place(walk, texts, inside, depth + 1, owns):
-        return
     if owns is not None:
         data, other = unechoed(data, owns[0]), unechoed(other, owns[1])
         if data == other:
@@ -203,6 +200,9 @@ def _arrays(walk: Walk, old: list[Raw], new: list[Raw], place: Place, depth: int
             # What was an echo may have been all that was different in some of them.
             _arrays(walk, _elements(data), _elements(other), place, depth, None)
             return
+    # An element that is elsewhere on the other side says at once that not each is at its own place.
+    if olds[0] not in news and _by_key_in_place(walk, data, other, inside, depth + 1):
+        return
     if sorted(map(bytes, olds)) == sorted(map(bytes, news)):
         walk.sink.add(place.text, Change("order", VALUE, data, other, f"{ORDER_OF}{len(old)}", flags=PERMUTATION))
     else:
@@ -213,12 +213,11 @@ def _joined(elements: list[Raw]) -> bytes:
     return b"[" + b",".join(elements) + b"]"
 
 
-def _by_key_in_place(walk: Walk, texts: tuple[bytes, bytes], inside: Place, depth: int, owns: Owns | None) -> bool:
+def _by_key_in_place(walk: Walk, one: bytes, two: bytes, inside: Place, depth: int) -> bool:
     """Compare objects whose key says that each belongs to that at its own place; whether one does.
 
     The key is the same as :func:`differ.aligning.by_key` finds; where that would find anything else, the answer is no.
     """
-    one, two = texts
     if one[1] != _OBJECT or two[1] != _OBJECT:
         return False
     try:
@@ -228,16 +227,14 @@ def _by_key_in_place(walk: Walk, texts: tuple[bytes, bytes], inside: Place, dept
     names = _keyed(items, others)
     if names is None or not _unique_raws(names):
         return False
-    if len(one) > LARGE * len(items) or not _at_once(walk, texts, (items, others), inside, depth, owns):
+    if len(one) > LARGE * len(items) or not _at_once(walk, len(one) - len(two), (items, others), inside, depth):
         walk.lossy = True
         for old, new in zip(items, others, strict=True):
-            _objects(walk, old, new, inside, depth, owns)
+            _objects(walk, old, new, inside, depth, None)
     return True
 
 
-def _at_once(
-    walk: Walk, texts: tuple[bytes, bytes], rows: tuple[Rows, Rows], inside: Place, depth: int, owns: Owns | None
-) -> bool:
+def _at_once(walk: Walk, longer: int, rows: tuple[Rows, Rows], inside: Place, depth: int) -> bool:
     """Compare objects that have the same keys; whether they have. What differs in all of them is parsed in one go.
 
     Another number than a double, or one that another text says too, is left to the other way.
@@ -247,10 +244,8 @@ def _at_once(
         return False
     places, one, two = unlike
     # What is equal is as long on both sides, save where a key comes twice, which cutting drops, or blanks stand between.
-    if len(texts[0]) - len(texts[1]) != len(one) - len(two):
+    if longer != len(one) - len(two):
         walk.lossy = True
-    if owns is not None:
-        one, two = unechoed(one, owns[0]), unechoed(two, owns[1])
     both = b"[[%b],[%b]]" % (one, two)
     try:
         trees = loads(both)
