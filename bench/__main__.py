@@ -14,6 +14,7 @@ from bench import (
     brokers,
     capacity,
     capture,
+    catchup,
     chain,
     comparing,
     faithful,
@@ -44,6 +45,7 @@ TABLES: dict[str, Callable[[int], Table]] = {
     "watching": watching.table,
     "punctual": punctual.table,
     "faithful": faithful.table,
+    "catchup": catchup.table,
 }
 HEAD = """# Measured results
 

@@ -1,7 +1,8 @@
 """An upstream that does nothing but answer and note when each request arrived: lateness told by somebody else's clock.
 
-``python -m bench.sink PORT`` prints, at SIGTERM, the arrivals as little-endian 64-bit nanoseconds of the monotonic clock. It is one
-process on a core of its own and the same for every client, so what it adds (some 30 µs of loopback and wake-up) all of them bear.
+``python -m bench.sink PORT [SIZE [noise]]`` prints, at SIGTERM, the arrivals as little-endian 64-bit nanoseconds of the monotonic clock.
+It is one process on a core of its own and the same for every client, so what it adds (some 30 µs of loopback and wake-up) all of them bear.
+Answers are JSON of 1,024 bytes, or of SIZE; ``noise``: pictures, as far as a recorder can see, which nothing compresses.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import random
 import re
 import signal
 import sys
@@ -24,7 +26,7 @@ from bench import pool
 from bench.parts import LOAD_CPU, running
 from bench.ports import free_port
 
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Mon, 23 Nov 2026 10:00:00 GMT\r\nContent-Length: 1024\r\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nDate: Mon, 23 Nov 2026 10:00:00 GMT\r\nContent-Length: %d\r\n\r\n"
 NUMBER = re.compile(rb"[?&]n=(\d+) HTTP/1.1\r\n")
 """A request that has a number gets the pool's answer to it, the same from every sink."""
 
@@ -54,11 +56,20 @@ class Sink(asyncio.Protocol):
         self.rest = b"" if data.endswith(b"\r\n\r\n") else data[data.rfind(b"\r\n\r\n") + 4 :] if count else data
 
 
-async def serve(port: int) -> None:
+def answers(size: int, *, noise: bool = False) -> list[bytes]:
+    """Whole answers, more than any memory of ours holds."""
+    if noise:
+        dice = random.Random(size)
+        return [HEAD % (b"image/png", size) + dice.randbytes(size) for _ in range(pool.count(size))]
+    head = HEAD % (b"application/json", size)
+    return [head + pool.body(size, number).encode() for number in range(pool.count(size))]
+
+
+async def serve(port: int, size: int = 1024, *, noise: bool = False) -> None:
     """Serve until SIGTERM, then print."""
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
-    Sink.answers = [HEAD + pool.body(1024, number).encode() for number in range(pool.count(1024))]
+    Sink.answers = answers(size, noise=noise)
     loop.add_signal_handler(signal.SIGTERM, over.set)
     gc.disable()
     server = await loop.create_server(Sink, "127.0.0.1", port, backlog=1024)
@@ -110,4 +121,4 @@ def sink() -> Generator[Arrivals]:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1])))
+    uvloop.run(serve(*map(int, sys.argv[1:3]), noise="noise" in sys.argv))

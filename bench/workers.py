@@ -71,8 +71,8 @@ def cpu_with_children_s(pid: int) -> float:
 class Crew:
     """So many workers of each kind, in one home, and the runs that they are asked for."""
 
-    def __init__(self, home: Home, count: int) -> None:
-        self._home, self.count = home, count
+    def __init__(self, home: Home, count: int, store: str = "") -> None:
+        self._home, self.count, self._store = home, count, store
         self._workers: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def start(self) -> None:
@@ -100,7 +100,8 @@ class Crew:
             process.wait(SETTLE_S)
 
     def _environ(self) -> dict[str, str]:
-        return {**os.environ, "ECHOLANE_JOURNAL": self._home.journal_url}
+        store = {"ECHOLANE_STORE": self._store} if self._store else {}
+        return {**os.environ, "ECHOLANE_JOURNAL": self._home.journal_url, **store}
 
     def run(self, service: str, urls: dict[str, str], *flags: str) -> dict[str, Any]:
         """One run to its end; its result."""
@@ -131,6 +132,10 @@ class Crew:
             spent[role] += cpu_with_children_s(process.pid)
         return spent
 
+    def pids(self, role: str) -> list[int]:
+        """The workers of a kind, and the processes that they have for runs."""
+        return [pid for name, process in self._workers if name == role for pid in family(process.pid)]
+
     def shares(self, run: str) -> list[int]:
         """How many exchanges each replay worker fired."""
         journal = open_journal(self._home)
@@ -143,9 +148,9 @@ class Crew:
 
 
 @contextlib.contextmanager
-def crew(home: Home, count: int) -> Generator[Crew]:
-    """Workers that listen, until the block ends."""
-    found = Crew(home, count)
+def crew(home: Home, count: int, store: str = "") -> Generator[Crew]:
+    """Workers that listen, until the block ends; ``store``: where results go, if not into the home."""
+    found = Crew(home, count, store)
     try:
         found.start()
         yield found
