@@ -34,7 +34,7 @@ SIZES = (4_000, 16_000)
 RATE_PER_S, RATE_COUNT = 400, 3_200
 RHYTHM_S, RHYTHM_COUNT = 8.0, 3_200
 TARGETS = ("base", "control", "branch", "branch-control")
-START_WAIT_S, RUN_WAIT_S, SETTLE_S = 60.0, 300.0, 20.0
+START_WAIT_S, RUN_WAIT_S, SETTLE_S = 60.0, 300.0, 60.0
 LOOK_S = 0.05
 ROUNDS_MAX = 3
 """A round takes some three minutes."""
