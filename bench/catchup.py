@@ -6,7 +6,6 @@ The run goes at an even rate, which is the live rate. Results go through the Cli
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,9 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bench import broker as kafka
 from bench.chain import check, recording
 from bench.parts import LOAD_CPU, Table, median, nginx, peak_mib, running
-from bench.peers import find
 from bench.ports import free_port
-from bench.workers import Crew, crew
+from bench.workers import Crew, crew, ground
 from echolane.home import Home
 from echolane.store import Store, open_store
 
@@ -153,23 +151,11 @@ def one(root: Path, broker: kafka.Broker, goes_on_s: float, name: str) -> Round:
 
 def table(rounds: int) -> Table:
     """Absences of both kinds, interleaved."""
-    if lack := kafka.lacks():
-        raise RuntimeError(f"Apache Kafka needs {lack}: {kafka.HINT}")
-    if not find("nginx"):
-        raise RuntimeError("needs nginx (apt-get install nginx-light)")
-    kafka.install()
     found: dict[str, list[Round]] = {case: [] for case in CASES}
-    with tempfile.TemporaryDirectory(prefix="echolane-bench-") as name:
-        root = Path(name)
-        root.chmod(0o755)
-        broker = kafka.Broker(root / "broker")
-        try:
-            broker.start()
-            for number in range(min(rounds, ROUNDS_MAX)):
-                for at, (case, goes_on_s) in enumerate(CASES.items()):
-                    found[case].append(one(root, broker, goes_on_s, f"c{number}-{at}"))
-        finally:
-            broker.kill()
+    with ground() as (root, broker):
+        for number in range(min(rounds, ROUNDS_MAX)):
+            for at, (case, goes_on_s) in enumerate(CASES.items()):
+                found[case].append(one(root, broker, goes_on_s, f"c{number}-{at}"))
     return told(found)
 
 

@@ -207,24 +207,31 @@ def measured(root: Path, broker: kafka.Broker, number: int, found: dict[int, Fou
             found[count].rhythm.append(paced(one, "rhythm", RHYTHM_COUNT, "recorded") / RHYTHM_S)
 
 
-def table(rounds: int) -> Table:
-    """Interleaved rounds of one, two and four workers."""
+@contextlib.contextmanager
+def ground() -> Generator[tuple[Path, kafka.Broker]]:
+    """A folder and a broker for workers; RuntimeError where what they need is not here."""
     if lack := kafka.lacks():
         raise RuntimeError(f"Apache Kafka needs {lack}: {kafka.HINT}")
     if not find("nginx"):
         raise RuntimeError("needs nginx (apt-get install nginx-light)")
     kafka.install()
-    found = {count: Found() for count in COUNTS}
     with tempfile.TemporaryDirectory(prefix="echolane-bench-") as name:
         root = Path(name)
         root.chmod(0o755)
         broker = kafka.Broker(root / "broker")
         try:
             broker.start()
-            for number in range(min(rounds, ROUNDS_MAX)):
-                measured(root, broker, number, found)
+            yield root, broker
         finally:
             broker.kill()
+
+
+def table(rounds: int) -> Table:
+    """Interleaved rounds of one, two and four workers."""
+    found = {count: Found() for count in COUNTS}
+    with ground() as (root, broker):
+        for number in range(min(rounds, ROUNDS_MAX)):
+            measured(root, broker, number, found)
     return told(found)
 
 

@@ -86,11 +86,8 @@ def test_a_stream_whose_rows_changed_says_so(home: Path, kill_owner: Callable[[P
             list(pages)
 
 
-def test_a_request_that_kills_every_owner_is_given_up(
-    home: Path, kill_owner: Callable[[Path], int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_request_that_kills_every_owner_is_given_up(home: Path, kill_owner: Callable[[Path], int]) -> None:
     """After some owners died under one request, it fails with one line and names the log."""
-    monkeypatch.setattr("echolane.store.client.ATTEMPTS_MAX", 3)
     with open_store(home) as store:
         done = threading.Event()
 
