@@ -92,7 +92,9 @@ def test_the_way_from_the_demo_to_a_server_runs(world: World, require: Any, lack
     require("curl", hint="apt-get install curl")
     make = require("make", hint="apt-get install make")
     prepared(world.folder, lacking)
-    told = subprocess.run([make, "-n", "demo"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    told = subprocess.run(
+        [make, "--no-print-directory", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
     assert told.stdout.splitlines()[-1].split() == [".venv/bin/echolane", "demo"]
     reader = Reader(world)
     follow(world, PAGE, {"bug": reader.bug, "start": reader.start, "end": reader.end})
