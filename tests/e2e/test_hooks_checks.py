@@ -150,7 +150,7 @@ def test_a_note_that_is_refused_keeps_no_verdict_back(served: Told) -> None:
     served.wait_told(commit)
     forge.refuses = False
     assert forge.check(commit)["notes"] == []
-    assert "check.without-notes" in log_of(served.world.home)
+    wait_until(lambda: "check.without-notes" in log_of(served.world.home), WAIT_S)  # said once the forge has answered
 
 
 def test_who_may_write_no_check_runs_tells_the_status_alone(served: Told) -> None:
