@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bench.ports import free_port
 from console.api.audit import Audit
+from console.api.page_parts import ENDED_S
 from echolane.home import open_home
 from tests.e2e.api_parts import WAIT_S, Answer, log_of
 from tests.e2e.signin_parts import CLIENT, SECRET, Liar, Pair, Person, say, token_of
@@ -103,7 +105,9 @@ def test_an_honest_sign_in_is_a_session_of_bounded_life(stage: Stage) -> None:
         assert part in cookie, cookie
     assert "Domain" not in cookie
     assert (answer.status, answer.headers["location"]) == (303, "/?service=shop")
-    assert "Max-Age=7200" in session
+    ends_s = int(session.split(".")[2]) - time.time()
+    assert 7200 - WAIT_S < ends_s <= 7200
+    assert f"Max-Age={7200 + ENDED_S}" in session  # so that the door knows that there was one
     assert list(person.cookies) == ["echolane_session"]
     assert person.ask("GET", "/").status == 200
     entry = stage.audited()[0]

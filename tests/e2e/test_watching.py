@@ -128,7 +128,11 @@ def stage(served: Served, tmp_path: Any, require: Any) -> Iterator[Stage]:
     shutil.rmtree(tmp_path / "profile", ignore_errors=True)
 
 
-LIVE = "document.readyState === 'complete' && /^[1-9]/.test(document.getElementById('count')?.textContent)"
+LIVE = (
+    "document.readyState === 'complete' && /^[1-9]/.test(document.getElementById('count')?.textContent)"
+    " && (window.seen ??= document.getElementById('count').textContent) !== document.getElementById('count').textContent"
+)
+"""The stream is open: the page counts on while it stays the same page."""
 SAID = "document.getElementById('denied')?.hidden === false"
 
 
