@@ -83,7 +83,7 @@ soak: setup  ## Runs of 10,000 exchanges whose workers, three brokers and store 
 	ECHOLANE_SOAK=$(or $(EXCHANGES),10000) ECHOLANE_SEEDS=$(or $(SEEDS),20) $(BIN)/python -m pytest -q -s -o faulthandler_timeout=3000 tests/e2e/test_soak.py
 
 judge-kafka: setup  ## Judge the pairs of ECHOLANE_INPUTS_DIR on a broker, behind ClickHouse's protocol, by workers (PAIRS="httpbin", AA=1)
-	$(BIN)/python -m tests.e2e.judge_kafka $(PAIRS) --max-groups 60 $(if $(AA),--aa)
+	$(BIN)/python -m tests.e2e.judge_kafka $(PAIRS) --max-groups=60 $(if $(AA),--aa)
 
 clean:
 	rm -rf $(VENV) .parts build dist .pytest_cache .ruff_cache .hypothesis

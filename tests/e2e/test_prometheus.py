@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -29,6 +30,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield Served(world)
     finally:
         world.end()
+
+
+def is_ready(port: int) -> bool:
+    """Whether Prometheus has read its files; until then it listens and answers that it is not."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=30) as answer:
+            return answer.status == 200
+    except urllib.error.HTTPError:
+        return False
 
 
 def asked(port: int, path: str, **query: str) -> Any:
@@ -63,6 +73,7 @@ def test_what_is_exported_scrapes_the_server(served: Served, tmp_path: Path, req
     command = [program, f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}"]
     with running([*command, f"--web.listen-address=127.0.0.1:{port}"], port):
         up = f'up{{instance="127.0.0.1:{served.port}"}}'
+        wait_until(lambda: is_ready(port), WAIT_S)
         wait_until(lambda: value(port, up) == 1.0, WAIT_S)
         assert value(port, 'echolane_runs{service="shop",verdict="fail"}') == 1.0
         stored = value(port, 'echolane_capture_exchanges{service="shop",outcome="stored"}')
