@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 RATE_PER_S = 300
 """Exchanges of 1 KB, four shots each: 1,200 answers a second are half of what the run's own processes can fire on two cores."""
-AWAY_S, GOES_ON_S = 40.0, 20.0
+AWAY_S, GOES_ON_S = 30.0, 15.0
 """How long the store is away, and how long the run goes on after it has come back."""
 CASES = {"for the rest of the run": 0.0, f"{AWAY_S:.0f} s, the run goes on": GOES_ON_S}
 WAIT_S = 180.0
