@@ -176,3 +176,7 @@ def test_a_page_whose_stream_was_lost_says_it_too(
     monkeypatch.setattr(api_parts, "free_port", lambda: port)
     served.start()
     stage.wait(SAID)
+    assert (
+        stage.browser.ask("document.querySelector('#denied a').getAttribute('href')")
+        == f"/login?next=%2Fruns%2F{going}"
+    )

@@ -178,7 +178,7 @@ def test_a_forked_child_does_not_keep_the_turn(tmp_path: Path) -> None:
             os._exit(0)
     try:
         with turns.turn(tmp_path / "lock", "topic t"):
-            pass
+            assert os.waitpid(child, os.WNOHANG) == (0, 0), "it lives, with the lock that it inherited"
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

@@ -167,13 +167,17 @@ def test_a_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert all(path.stat().st_size < 1_200 for path in tmp_path.iterdir())
 
 
-def test_a_log_that_cannot_be_written_stops_nothing() -> None:
-    """A full disk swallows the event and nothing else."""
+def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    """A full disk swallows the event and nothing else: where there is room again, the next one is written."""
     log.to(Path("/proc/nowhere/log"))
     log.event("lost")
     log.to(Path("/dev/full"))
     try:
         for _ in range(3):
             log.event("lost")
+        log.to(tmp_path / "log")
+        log.event("kept")
     finally:
         log.stop()
+
+    assert [orjson.loads(line)["event"] for line in (tmp_path / "log").read_text("utf-8").splitlines()] == ["kept"]
