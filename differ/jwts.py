@@ -6,15 +6,13 @@ The signature follows from header, claims and key, and is looked at nowhere.
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64decode
-from typing import Any, cast
-
-import orjson
+from typing import Any
 
 from differ.aligning import exactly_equal
 from differ.classes import format_of, instant_ns, klass_of
 from differ.difference import FORMAT, VALUE
 from differ.sink import Change
+from echolane.base64url import object_of
 from echolane.masks.atoms import is_word_mask
 
 TEXT_MAX = 16 * 1024
@@ -37,17 +35,8 @@ def token_of(text: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Header and claims of a token; None where the text is none."""
     if len(text) > TEXT_MAX or not text.startswith(OPENING) or not _TOKEN.fullmatch(text):
         return None
-    header, claims = (_object(part) for part in text.split(".")[:2])
+    header, claims = (object_of(part.encode()) for part in text.split(".")[:2])
     return None if header is None or claims is None else (header, claims)
-
-
-def _object(part: str) -> dict[str, Any] | None:
-    """One part as the object it is in base64; None where it is none."""
-    try:
-        value = orjson.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    except ValueError:
-        return None
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
 def tokens(old: str, new: str) -> Change | None:

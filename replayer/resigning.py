@@ -6,8 +6,6 @@ signature is not looked at: it was the recorded service's to check.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import time
@@ -20,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from echolane.base64url import encode
+from echolane.base64url import decode, encode
 
 _RSA_BITS_MIN = 2048
 _HMAC_BYTES_MIN = 32
@@ -52,8 +50,8 @@ def resigned(
 def _parsed(token: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     parts = token.split(b".")
     try:
-        header, claims = (orjson.loads(base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))) for part in parts[:2])
-    except (ValueError, binascii.Error) as error:
+        header, claims = (orjson.loads(decode(part)) for part in parts[:2])
+    except ValueError as error:
         raise Unsignable("the recorded credential is no JSON Web Token, or was recorded without its seal") from error
     if len(parts) != 3 or not isinstance(header, dict) or not isinstance(claims, dict):
         raise Unsignable("the recorded credential is no signed JSON Web Token")

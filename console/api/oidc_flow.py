@@ -6,7 +6,6 @@ state, so they are in no cookie and kept nowhere. A state is used once in this s
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import os
@@ -18,7 +17,7 @@ from collections.abc import Callable
 from console.api.oidc_provider import Provider
 from console.api.oidc_settings import Provided
 from console.api.rates import Rates
-from echolane.base64url import encode
+from echolane.base64url import decode, encode
 
 FLOW_S = 600
 """For a person to find a password and a second factor."""
@@ -80,7 +79,7 @@ class Flows:
         if state in self._used:
             raise Astray("this sign-in was used already")
         self._used[state] = float(found[2])
-        return base64.urlsafe_b64decode(found[3] + "=" * (-len(found[3]) % 4)).decode()
+        return decode(found[3].encode()).decode()
 
     def _hmac(self, purpose: str, text: str) -> str:
         return _text(hmac.new(self._key, f"{purpose}:{text}".encode(), hashlib.sha256).digest())

@@ -7,7 +7,6 @@ HS256) is refused.
 
 from __future__ import annotations
 
-import base64
 import hmac
 import re
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
+
+from echolane.base64url import decode
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 TOKEN_MAX = 64 * 1024
@@ -194,7 +195,7 @@ def _bytes(part: object) -> bytes:
     """Base64url without padding, and nothing else."""
     if not isinstance(part, str) or not _PART.fullmatch(part) or len(part) % 4 == 1:
         raise Unproven("its token cannot be read")
-    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    return decode(part.encode())
 
 
 def _number(part: object) -> int:

@@ -7,13 +7,12 @@ changed shows as another mask of the same name, and one that is equal in two tok
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from typing import Any, cast
 
 import orjson
 
-from echolane.base64url import encode
+from echolane.base64url import encode, object_of
 
 BYTES_MAX = 8 * 1024
 """A longer token is masked as a whole: servers refuse headers of this size."""
@@ -44,7 +43,7 @@ def masked(token: bytes, mask: Mask, number: Callable[[bytes, int], int]) -> byt
     parts = token.split(b".")
     if len(parts) != 3 or len(token) > BYTES_MAX:
         return None
-    header, claims = _object(parts[0]), _object(parts[1])
+    header, claims = object_of(parts[0]), object_of(parts[1])
     if header is None or claims is None:
         return None
     walk = _Walk(mask, number)
@@ -53,14 +52,6 @@ def masked(token: bytes, mask: Mask, number: Callable[[bytes, int], int]) -> byt
     except _TooMuch:
         return None
     return b".".join(encode(orjson.dumps(one)) for one in said)
-
-
-def _object(part: bytes) -> dict[str, Any] | None:
-    try:
-        value = orjson.loads(urlsafe_b64decode(part + b"=" * (-len(part) % 4)))
-    except ValueError:
-        return None
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
 class _Walk:
