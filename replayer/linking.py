@@ -55,6 +55,8 @@ class Origin(NamedTuple):
     found: origins.Found
     echo: bool
     """Whether its own request held the value: then it was not the answer that brought it into being."""
+    place: int
+    """Hash of its endpoint and names: two elements of a list, and two answers of an endpoint, have one place."""
 
 
 class Use(NamedTuple):
@@ -215,7 +217,9 @@ class Linker:
             if known is None:
                 known = session.index[found.text] = []
                 self._weigh(session, _VALUE_BYTES + len(found.text))
-            origin = Origin(rank, end_ns, endpoint, request.method, path, found, _is_echo(found, own))
+            echo = _is_echo(found, own)
+            place = hash((endpoint, echo, found.place, found.name, found.around, len(found.path)))
+            origin = Origin(rank, end_ns, endpoint, request.method, path, found, echo, place)
             self._weigh(session, _ORIGIN_BYTES * _remember(known, origin))
 
     def _look_up(self, session: _Session, exchange: Exchange, rank: int, endpoint: str) -> None:
@@ -268,32 +272,24 @@ def _use(
 def _remember(known: list[Origin], origin: Origin) -> int:
     """Add a place of a value to those known; how many more they are now.
 
-    A short number stands in every price and every list of a page. Of a place that is known twice the last is
-    replaced, so that such places do not push out the one answer that brought the value into being.
+    A short number stands in every price and every list of a page. Of a place that is known twice the last is replaced, so that such
+    places do not push out the one answer that brought the value into being. Every value of every answer comes by here.
     """
-    alike = [at for at, one in enumerate(known) if _are_one_place(one, origin)]
-    if len(alike) > 1:
-        del known[alike[-1]]
-    elif len(known) >= ORIGINS_MAX:
-        half = ORIGINS_MAX // 2
-        echoes = (at for at in range(half, len(known)) if known[at].echo)
-        del known[next(echoes, half)]
-    else:
+    place, last = origin.place, -1
+    for at in range(len(known) - 1, -1, -1):
+        if known[at].place == place:
+            if last >= 0:
+                del known[last]
+                known.append(origin)
+                return 0
+            last = at
+    if len(known) < ORIGINS_MAX:
         known.append(origin)
         return 1
+    half = ORIGINS_MAX // 2
+    del known[next((at for at in range(half, len(known)) if known[at].echo), half)]
     known.append(origin)
     return 0
-
-
-def _are_one_place(one: Origin, other: Origin) -> bool:
-    """Whether two answers of one endpoint, or two elements of one answer's list, hold a value at one place, given or repeated."""
-    mine, theirs = one.found, other.found
-    return (
-        one.endpoint == other.endpoint
-        and one.echo == other.echo
-        and (mine.name, mine.place, len(mine.path)) == (theirs.name, theirs.place, len(theirs.path))
-        and all(a == b or not isinstance(a, str) for a, b in zip(mine.path, theirs.path, strict=True))
-    )
 
 
 def _weight_of(exchange: Exchange) -> int:
