@@ -30,11 +30,13 @@ from echolane import log
 from echolane.errors import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_UNAVAILABLE, HomeError
 from echolane.home import Home
 from echolane.lease import is_held, tell_holder
-from echolane.store import Store
+from echolane.store import QueryError, Store
 from echolane.store.versions import version_after
 from echolane.tracing import handed_on, here
 from echolane.whole import write_whole
 
+AWAY = (HomeError, OSError, QueryError)
+"""What store or disk may say to the conclusion of a run; it waits then, and the server goes on."""
 LOOK_S = 0.5
 GRACE_S = 30.0
 """A run that is told to end closes what it has: seconds. One that does not is killed, and can be gone on with."""
@@ -219,7 +221,7 @@ class Launcher:
             again = child.returncode is None and await self._let_go(asked, child)
             code = await waiting
             await self._concluded(asked, code, again=again)
-        except (HomeError, OSError) as error:
+        except AWAY as error:
             log.event("run.lost", run=asked.run, error=str(error))
             await self._concluded_late(asked, code, stop)
         finally:
@@ -234,7 +236,7 @@ class Launcher:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(AWAY_S):
                     await stop.wait()
-            with contextlib.suppress(HomeError, OSError):
+            with contextlib.suppress(*AWAY):
                 await self._concluded(asked, code, again=asked.run not in self._told)
                 if asked.state == QUEUED and not stop.is_set():
                     self._queue.appendleft(asked)  # without a pause before who calls this lets go of it
@@ -307,7 +309,7 @@ class Launcher:
             await self._concluded(asked, EXIT_INTERRUPTED, again=True)
             if asked.state == QUEUED:
                 self._queue.appendleft(asked)  # it began before all that wait
-        except (HomeError, OSError) as error:
+        except AWAY as error:
             log.event("run.lost", run=asked.run, error=str(error))
             await self._concluded_late(asked, EXIT_INTERRUPTED, stop)
         finally:

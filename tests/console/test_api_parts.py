@@ -24,6 +24,7 @@ from console.api.sessions import Sessions
 from console.api.targets import Target, filled, label, read_targets, words
 from echolane.errors import HomeError, UsageError
 from echolane.home import Home, open_home
+from echolane.store import QueryError
 
 DAY_NS = 86_400_000_000_000
 
@@ -273,19 +274,23 @@ class SlowStore:
         return [{"last": 0}] if "max(version)" in sql else []
 
 
+AWAY = HomeError("the store does not answer")
+
+
 class StoreAway(SlowStore):
     """One that answers at once, or is away."""
 
-    def __init__(self) -> None:
+    def __init__(self, says: Exception = AWAY) -> None:
         super().__init__()
         self.go.set()
+        self._says = says
         self.away, self.refused = threading.Event(), 0
 
     def query(self, sql: str, *_: object) -> list[dict[str, object]]:
         """Refused while it is away."""
         if self.away.is_set():
             self.refused += 1
-            raise HomeError("the store does not answer")
+            raise self._says
         return super().query(sql)
 
 
@@ -321,11 +326,12 @@ def test_a_run_is_begun_when_it_is_kept_and_not_before(home: Home, monkeypatch: 
     assert begun == ["r1"]
 
 
+@pytest.mark.parametrize("says", [AWAY, QueryError("the engine has no memory left")])
 def test_a_run_of_a_killed_server_that_ends_while_the_store_is_away_is_done_when_it_is_back(
-    home: Home, monkeypatch: pytest.MonkeyPatch
+    home: Home, monkeypatch: pytest.MonkeyPatch, says: Exception
 ) -> None:
     """The server that took it over does not leave it as running until it is started again."""
-    store = StoreAway()
+    store = StoreAway(says)
     store.away.set()
     monkeypatch.setattr(launching, "AWAY_S", 0.05)
 

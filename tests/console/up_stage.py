@@ -16,7 +16,7 @@ from bench.ports import free_port
 from capture.account import total_ledger
 from console.up_guard import marked
 from echolane.home import open_home
-from tests.e2e.api_parts import Served
+from tests.e2e.api_parts import Answer, Served
 from tests.e2e.world import World, send
 
 ENTRY = """[[up.record]]
@@ -130,6 +130,13 @@ burst = 100000
     def fires(self, run: str) -> bool:
         """Whether a run has fired something: it may be called running before it has chosen what it replays."""
         return bool(self.ask("GET", f"/api/v1/runs/{run}/state").json["done"])
+
+    def ask(self, *words: Any, **more: Any) -> Answer:
+        """One call; where nobody takes it, all that was said and noted until then."""
+        try:
+            return super().ask(*words, **more)
+        except OSError as error:
+            raise AssertionError(f"{error}\n{self.told}\n{self.events}") from error
 
     def runs_of(self, run: str) -> list[int]:
         """Processes that do a run."""
