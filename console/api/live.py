@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from typing import NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -20,11 +21,15 @@ from console.api.dressing import dress
 from console.api.messages import RunState
 from console.api.page_list import login_for
 from console.api.problems import Problem
+from echolane.errors import HomeError
 
 LOOK_S = 1.0
 """Live pages lag by two seconds at most."""
 QUIET_S = 15.0
 """After so long without a change a comment is sent, so that nothing between takes the connection for dead."""
+AWAY_S = 5.0
+"""Between two looks at a store that is away. The stream stays open: a browser gives up for good one that is answered with an error."""
+AWAY = b": the store does not answer\n\n"
 STREAMS_MAX = 64
 """Watched at a time: each asks the store once a second."""
 
@@ -55,23 +60,41 @@ async def _tell(call: Call, run: str, response: web.StreamResponse) -> None:
     said_at = time.monotonic()
     await response.write(b"retry: 3000\n\n")
     while not site.stopping.is_set():
-        found = await site.read(reading.run_of, site, call.token, run)
-        state = await site.read(reading.state_told, site, found)
+        found = await _found(call, run)
         if await site.read(_watching, call) is None:
             await response.write(b"event: denied\ndata: " + problems.told(_denied(call, run)) + b"\n\n")
             return
-        if state != before:
+        if found is None:
+            await response.write(AWAY)
+        elif found.state != before:
             name = b"state" if found.goes_on else b"ended"
-            await response.write(b"event: " + name + b"\ndata: " + msgspec.json.encode(state) + b"\n\n")
-            before, said_at = state, time.monotonic()
+            await response.write(b"event: " + name + b"\ndata: " + msgspec.json.encode(found.state) + b"\n\n")
+            before, said_at = found.state, time.monotonic()
         elif time.monotonic() - said_at > QUIET_S:
             await response.write(b": still there\n\n")
             said_at = time.monotonic()
-        if not found.goes_on:
+        if found is not None and not found.goes_on:
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_S):
+            async with asyncio.timeout(LOOK_S if found is not None else AWAY_S):
                 await site.stopping.wait()
+
+
+class _Found(NamedTuple):
+    """How a run is, and whether it changes by itself."""
+
+    state: RunState
+    goes_on: bool
+
+
+async def _found(call: Call, run: str) -> _Found | None:
+    """How a run is; None while the store does not tell."""
+    site = call.site
+    try:
+        found = await site.read(reading.run_of, site, call.token, run)
+        return _Found(await site.read(reading.state_told, site, found), found.goes_on)
+    except HomeError:
+        return None
 
 
 def _watching(call: Call) -> Token | None:
