@@ -181,7 +181,9 @@ def test_a_full_spool_drops_as_told_and_counts(open_desk: Callable[..., Desk], p
     assert desk.check() == {"seen": 241, "stored": 241 - dropped, "spooled": 0, "dropped{spool-full}": dropped}
     numbers = {int(one.request.target[1:]) for one in desk.kept()}
     assert (241 in numbers) == (policy == "drop-oldest")
-    assert (2 in numbers) == (policy == "drop-newest")  # the first is on its way meanwhile
+    # Not the first ones, of which as many as a sender takes at once may be on their way meanwhile.
+    kept = range(222, 242) if policy == "drop-oldest" else range(1, 21)
+    assert numbers.issuperset(kept)
     assert in_order(desk.kept())
     assert len([words for words in desk.told if "raise capture.spool_bytes" in words]) == 1
 
