@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from echolane import log
-from echolane.errors import Fenced
 from echolane.journal import Journal
 
 POLL_S = 0.02
@@ -32,8 +31,8 @@ class Parts(Protocol):
         """Where to go on."""
         ...
 
-    def commit(self, partition: int, position: int) -> bool:
-        """Remember that everything before is stored; whether it was still ours to say."""
+    def commit(self, positions: Mapping[int, int]) -> Collection[int]:
+        """Remember of each partition that everything before its position is stored; of which it was not ours to say any more."""
         ...
 
     def close(self) -> None:
@@ -64,10 +63,11 @@ class Everything:
         """Where the last one came to."""
         return self._journal.committed(self._group, self._topic, partition)
 
-    def commit(self, partition: int, position: int) -> bool:
+    def commit(self, positions: Mapping[int, int]) -> Collection[int]:
         """Always ours."""
-        self._journal.commit(self._group, self._topic, partition, position)
-        return True
+        for partition, position in positions.items():
+            self._journal.commit(self._group, self._topic, partition, position)
+        return ()
 
     def close(self) -> None:
         """Nothing is held."""
@@ -99,14 +99,14 @@ class Shared:
         """Where whoever held it before came to."""
         return self._journal.committed(self._group, self._topic, partition)
 
-    def commit(self, partition: int, position: int) -> bool:
-        """False where another has it now: it reads again what was not committed, and its rows replace these."""
-        try:
-            self._member.commit(partition, position, self._epochs.get(partition, -1))
-        except Fenced as error:
+    def commit(self, positions: Mapping[int, int]) -> Collection[int]:
+        """In one step. What another has now comes back: it reads again what was not committed, and its rows replace these."""
+        refused = self._member.commit_all(
+            {partition: (position, self._epochs.get(partition, -1)) for partition, position in positions.items()}
+        )
+        for partition, error in refused.items():
             log.event("differ.fenced", topic=self._topic, partition=partition, error=str(error))
-            return False
-        return True
+        return refused
 
     def close(self) -> None:
         """Let others have it."""

@@ -141,9 +141,8 @@ class Worker:
         """Store the rows, then commit how far they reach."""
         flush_rows(self._store, self._maker)
         self._moved = False
-        for partition, position in list(self._next.items()):
-            if not self._parts.commit(partition, position):
-                del self._next[partition]
+        for partition in self._parts.commit(self._next):
+            del self._next[partition]
 
     def run(self, leash: int) -> None:
         """Drain until the leash is let go and nothing is left, or at once where others go on with what is left."""

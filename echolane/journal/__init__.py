@@ -7,11 +7,12 @@ returned is durable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from echolane.clock import SYSTEM, Clock
+from echolane.errors import Fenced
 from echolane.home import Home
 
 Told = Callable[[int, int, str], None]
@@ -54,13 +55,19 @@ class Member(Protocol):
         """
         ...
 
-    def commit(self, partition: int, position: int, epoch: int) -> None:
-        """Remember that everything before ``position`` is finished. Fenced when the partition is not held in that epoch.
+    def commit_all(self, positions: Mapping[int, tuple[int, int]]) -> dict[int, Fenced]:
+        """Remember of each partition, given its position and epoch, that everything before the position is finished.
 
-        Of a partition and an epoch, the commits of one member at most are ever accepted. What is finished out of order is
-        counted by :class:`echolane.journal.sharing.Prefix`.
+        Partitions that are not held in their epoch are not moved and come back, each with what is to be said of it; the others
+        are committed all the same, in one step. Of a partition and an epoch, the commits of one member at most are ever
+        accepted. What is finished out of order is counted by :class:`echolane.journal.sharing.Prefix`.
         """
         ...
+
+    def commit(self, partition: int, position: int, epoch: int) -> None:
+        """The same of one partition. Fenced when it is not held in that epoch."""
+        for error in self.commit_all({partition: (position, epoch)}).values():
+            raise error
 
     def leave(self) -> None:
         """Let go of everything at once."""

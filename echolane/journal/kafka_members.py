@@ -18,6 +18,7 @@ import msgspec
 
 from echolane import log
 from echolane.errors import EcholaneError, Fenced, HomeError
+from echolane.journal import Member
 from echolane.journal.kafka_clients import Clients, Need
 from echolane.journal.sharing import BEATS, balanced, fenced
 
@@ -101,7 +102,7 @@ class _Sharing:
         """Told to the listener, too."""
 
 
-class KafkaMember:
+class KafkaMember(Member):
     """One worker's seat in a group."""
 
     def __init__(self, clients: Clients, group: str, topic: str, full: str, lease_s: float) -> None:
@@ -170,58 +171,72 @@ class KafkaMember:
         asleep = beats.session_timeout_expired() or time.monotonic() - self._heard > self._lease_s
         return {} if asleep else dict(self._seat.held)
 
-    def commit(self, partition: int, position: int, epoch: int) -> None:
-        """Commit what is held; Fenced when it is not. While the group changes, wait for its outcome."""
+    def commit_all(self, positions: Mapping[int, tuple[int, int]]) -> dict[int, Fenced]:
+        """Commit what is held, in one request; what is not comes back. While the group changes, wait for its outcome."""
         deadline = time.monotonic() + 2 * self._lease_s
-        while True:
+        left, refused = dict(positions), dict[int, Fenced]()
+        while left:
             seat = self._seat
-            if seat.held.get(partition) != epoch:
-                raise fenced(self._group, partition, epoch)
-            try:
-                self._send(seat, partition, position)
-            except Fenced as error:
-                with self._moved:
-                    if self._moved.wait_for(lambda was=seat: self._seat is not was, deadline - time.monotonic()):
-                        continue
-                raise fenced(self._group, partition, epoch) from error
-            return
+            lost = [partition for partition, (_, epoch) in left.items() if seat.held.get(partition) != epoch]
+            gone = self._send(seat, {place: position for place, (position, _) in left.items() if place not in lost})
+            with self._moved:
+                if gone and not self._moved.wait_for(
+                    lambda was=seat: self._seat is not was, deadline - time.monotonic()
+                ):
+                    lost += gone
+            refused |= {partition: fenced(self._group, partition, left[partition][1]) for partition in lost}
+            left = {partition: left[partition] for partition in gone if partition not in refused}
+        return refused
 
-    def _send(self, seat: _Seat, partition: int, position: int) -> None:
-        """Commit as a member of a generation. Fenced when the group is no longer in it, or is changing."""
+    def _send(self, seat: _Seat, positions: Mapping[int, int]) -> list[int]:
+        """Commit as a member of a generation; what is refused because the group is no longer in it, or is changing."""
         errors = self._clients.errors
-        kind: Any = importlib.import_module("kafka.protocol.consumer").OffsetCommitRequest
-        of_topic = kind.OffsetCommitRequestTopic
-        one = of_topic.OffsetCommitRequestPartition(
-            partition_index=partition, committed_offset=position, committed_leader_epoch=-1, committed_metadata=""
-        )
-        request = kind(
-            group_id=self._group,
-            generation_id_or_member_epoch=seat.generation,
-            member_id=seat.member,
-            group_instance_id=None,
-            retention_time_ms=-1,
-            topics=[of_topic(name=self._full, partitions=[one])],
-            max_version=8,
-        )
+        outrun = {
+            kind.errno
+            for kind in (errors.IllegalGenerationError, errors.UnknownMemberIdError, errors.RebalanceInProgressError)
+        }
+        left, gone = dict(positions), list[int]()
 
         def commit(admin: Any) -> None:
+            request = self._request(seat, left)
+
             # The library's own commit takes the generation that is in force when it is sent, which is too late: what was
             # checked may be another's by then. So this request is its, and the way to the coordinator the admin client's.
             async def send() -> Any:
                 node = await admin._find_coordinator_id(self._group)  # noqa: SLF001
                 return await admin._manager.send(request, node_id=node)  # noqa: SLF001
 
-            (code,) = [p.error_code for topic in admin._manager.run(send).topics for p in topic.partitions]  # noqa: SLF001
-            if code:
-                raise errors.for_code(code)
+            answers = [answer for topic in admin._manager.run(send).topics for answer in topic.partitions]  # noqa: SLF001
+            codes = {answer.partition_index: answer.error_code for answer in answers}
+            gone.extend(partition for partition in left if codes[partition] in outrun)
+            for partition in [partition for partition in left if not codes[partition] or codes[partition] in outrun]:
+                del left[partition]  # not to be sent again where another one makes it be asked again
+            for partition in left:
+                raise errors.for_code(codes[partition])
 
-        try:
+        if left:
             self._clients.asked(commit, self._topic, need=Need("Read", self._group))
-        except HomeError as error:
-            gone = (errors.IllegalGenerationError, errors.UnknownMemberIdError, errors.RebalanceInProgressError)
-            if isinstance(error.__cause__, gone):
-                raise fenced(self._group, partition, seat.generation) from error
-            raise
+        return gone
+
+    def _request(self, seat: _Seat, positions: Mapping[int, int]) -> Any:
+        """The library's request for a commit of a topic's partitions."""
+        kind: Any = importlib.import_module("kafka.protocol.consumer").OffsetCommitRequest
+        of_topic = kind.OffsetCommitRequestTopic
+        partitions = [
+            of_topic.OffsetCommitRequestPartition(
+                partition_index=partition, committed_offset=position, committed_leader_epoch=-1, committed_metadata=""
+            )
+            for partition, position in positions.items()
+        ]
+        return kind(
+            group_id=self._group,
+            generation_id_or_member_epoch=seat.generation,
+            member_id=seat.member,
+            group_instance_id=None,
+            retention_time_ms=-1,
+            topics=[of_topic(name=self._full, partitions=partitions)],
+            max_version=8,
+        )
 
     def leave(self) -> None:
         """Let go of everything at once; the brokers tell the others."""

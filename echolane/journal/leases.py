@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from echolane import log
 from echolane.clock import Clock
-from echolane.errors import EcholaneError
+from echolane.errors import EcholaneError, Fenced
 from echolane.ids import uuid7
+from echolane.journal import Member
 from echolane.journal.index import Index, text_of
 from echolane.journal.sharing import BEATS, balanced, fenced
 
@@ -66,20 +67,24 @@ class Leases:
 
         return self._index.within(_with_tables(work))
 
-    def commit(self, member: str, clock: Clock, partition: int, position: int, epoch: int) -> None:
-        """Remember how far a member has come with what it holds; Fenced when it does not hold it."""
+    def commit(self, member: str, clock: Clock, positions: Mapping[int, tuple[int, int]]) -> dict[int, Fenced]:
+        """Remember how far a member has come with what it holds; what it does not hold comes back."""
         now = clock.mono_ns()
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> dict[int, Fenced]:
             self._strike_off(connection, now)
-            row = connection.execute(
-                "SELECT member, epoch FROM leases WHERE consumer = ? AND partition = ?", (self._group, partition)
-            ).fetchone()
-            if row is None or (text_of(row[0]), int(row[1])) != (member, epoch):
-                raise fenced(self._group, partition, epoch)
-            connection.execute("INSERT OR REPLACE INTO commits VALUES (?, ?, ?)", (self._group, partition, position))
+            found = self._rows(connection, "SELECT partition, member, epoch FROM leases WHERE consumer = ?")
+            held = {int(partition): int(epoch) for partition, holder, epoch in found if text_of(holder) == member}
+            refused = {
+                partition: fenced(self._group, partition, epoch)
+                for partition, (_, epoch) in positions.items()
+                if held.get(partition) != epoch
+            }
+            moved = [(self._group, place, at) for place, (at, _) in positions.items() if place not in refused]
+            connection.executemany("INSERT OR REPLACE INTO commits VALUES (?, ?, ?)", moved)
+            return refused
 
-        self._index.within(_with_tables(work))
+        return self._index.within(_with_tables(work))
 
     def leave(self, member: str) -> None:
         """Let go of everything at once."""
@@ -131,7 +136,7 @@ def _with_tables(work: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.C
     return prepared
 
 
-class SqliteMember:
+class SqliteMember(Member):
     """One worker's seat in a group, with a thread that says that it lives."""
 
     def __init__(self, leases: Leases, what: str, clock: Clock, lease_s: float) -> None:
@@ -173,9 +178,9 @@ class SqliteMember:
         """Partitions it may work on now, each with its epoch; none when it slept past its lease."""
         return dict(self._held) if self._clock.mono_ns() < self._until_ns else {}
 
-    def commit(self, partition: int, position: int, epoch: int) -> None:
-        """Commit what is held; Fenced when it is not."""
-        self._leases.commit(self._name, self._clock, partition, position, epoch)
+    def commit_all(self, positions: Mapping[int, tuple[int, int]]) -> dict[int, Fenced]:
+        """Commit what is held, in one transaction; what is not comes back."""
+        return self._leases.commit(self._name, self._clock, positions) if positions else {}
 
     def leave(self) -> None:
         """Let go of everything at once; others take it with their next beat."""

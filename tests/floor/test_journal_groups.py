@@ -173,22 +173,19 @@ class LeaseMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.seats)
     @rule()
     def commit(self) -> None:
-        """Everybody, also what they no longer may: a worker that was stopped remembers what it held."""
-        for name, partition, epoch, until in [
-            (name, partition, epoch, until)
-            for name, (held, until) in self.seats.items()
-            for partition, epoch in held.items()
-        ]:
-            position = self.journal.committed("g", "t", partition) + 1
-            try:
-                self.leases.commit(name, self.clock, partition, position, epoch)
-            except Fenced:
-                assert self.journal.committed("g", "t", partition) == position - 1
-                continue
-            assert self.clock.mono_ns() < until  # slept past its lease: refused, even if nobody else came
-            assert self.accepted.setdefault((partition, epoch), name) == name
-            assert epoch >= self.latest[partition]
-            self.latest[partition] = epoch
+        """Everybody all at once, also what they no longer may: a worker that was stopped remembers what it held."""
+        for name, (held, until) in self.seats.items():
+            before = {partition: self.journal.committed("g", "t", partition) for partition in range(self.partitions)}
+            refused = self.leases.commit(name, self.clock, {p: (before[p] + 1, epoch) for p, epoch in held.items()})
+            moved = held.keys() - refused.keys()
+            after = {partition: at + (partition in moved) for partition, at in before.items()}
+            assert {p: self.journal.committed("g", "t", p) for p in range(self.partitions)} == after
+            for partition in moved:
+                epoch = held[partition]
+                assert self.clock.mono_ns() < until  # slept past its lease: refused, even if nobody else came
+                assert self.accepted.setdefault((partition, epoch), name) == name
+                assert epoch >= self.latest[partition]
+                self.latest[partition] = epoch
 
     @precondition(lambda self: not self.lost)
     @rule()
@@ -321,6 +318,46 @@ def test_only_who_holds_a_partition_commits(journal: Journal, joined: Callable[.
     second.leave()
     with pytest.raises(Fenced):
         second.commit(moved, 12, held[moved])
+
+
+def test_what_is_stale_in_a_commit_of_many_is_left_and_the_others_move(
+    journal: Journal, joined: Callable[..., Member]
+) -> None:
+    """Of many partitions in one commit, each that is not held in its epoch comes back as fenced and stays; all others are committed."""
+    first, second = joined(), joined()
+    wait_until(lambda: shared(first, second))
+    mine, theirs = first.held(), second.held()
+    stale = min(mine)
+
+    refused = first.commit_all({p: (10 + p, epoch - (p == stale)) for p, epoch in {**mine, **theirs}.items()})
+
+    assert sorted(refused) == sorted([stale, *theirs])
+    for partition, error in refused.items():
+        assert f"partition {partition} of group" in str(error)
+    places = {partition: journal.committed("g", "t", partition) for partition in range(6)}
+    assert places == {p: 10 + p if p in mine and p != stale else 0 for p in range(6)}
+    assert first.commit_all({p: (20 + p, epoch) for p, epoch in mine.items()}) == {}
+    assert [journal.committed("g", "t", partition) for partition in mine] == [20 + p for p in mine]
+
+
+def test_a_commit_of_many_outlives_a_change_of_the_group(journal: Journal, joined: Callable[..., Member]) -> None:
+    """Commits of many while another one comes: what stays in hand is never refused, what goes is refused once for all."""
+    first = joined()
+    wait_until(lambda: len(first.held()) == 6)
+    epochs, kept, at = first.held(), set(range(6)), count(1)
+    second = joined()
+
+    def shared_and_committed() -> bool:
+        come, position = shared(first, second), next(at)
+        refused = first.commit_all({partition: (position, epochs[partition]) for partition in sorted(kept)})
+        kept.difference_update(refused)
+        assert all(journal.committed("g", "t", partition) == position for partition in kept)
+        return come
+
+    wait_until(shared_and_committed)
+
+    assert first.held() == {partition: epochs[partition] for partition in kept}
+    assert len(kept) == 3
 
 
 def test_groups_do_not_disturb_each_other(journal: Journal, joined: Callable[..., Member]) -> None:
