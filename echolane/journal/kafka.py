@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from echolane.errors import HomeError
@@ -123,8 +123,11 @@ class KafkaJournal:
         found = self._topic(topic, partition)
 
         def entries() -> Iterator[Entry]:
-            first, end = self._offsets(found, partition, "EARLIEST", "LATEST")
-            at, until = max(start, first), end if stop is None else min(stop, end)
+            end = self._offset(found, partition, "LATEST")
+            until = end if stop is None else min(stop, end)
+            if start >= until:  # whoever tails comes often, and mostly nothing is new: it asks once
+                return
+            at = max(start, self._offset(found, partition, "EARLIEST"))
             if at >= until:
                 return
 
@@ -143,11 +146,11 @@ class KafkaJournal:
 
     def begin(self, topic: str, partition: int) -> int:
         """The first position that retention has left."""
-        return self._offsets(self._topic(topic, partition), partition, "EARLIEST")[0]
+        return self._offset(self._topic(topic, partition), partition, "EARLIEST")
 
     def end(self, topic: str, partition: int) -> int:
         """The next position, of what every replica in step has."""
-        return self._offsets(self._topic(topic, partition), partition, "LATEST")[0]
+        return self._offset(self._topic(topic, partition), partition, "LATEST")
 
     def position_at(self, topic: str, partition: int, append_ns: int) -> int:
         """The first position appended at or after a wall time, or in the same millisecond; the end when there is none."""
@@ -198,7 +201,10 @@ class KafkaJournal:
         found = self._topic(topic, fresh=True)
         partitions = range(found.partitions)
         wanted = self._positions_at(found, partitions, before_ns)
-        spans = {partition: self._offsets(found, partition, "EARLIEST", "LATEST") for partition in partitions}
+        spans = {
+            partition: (self._offset(found, partition, "EARLIEST"), self._offset(found, partition, "LATEST"))
+            for partition in partitions
+        }
         reached = {partition: min(wanted[partition], end - 1) for partition, (_, end) in spans.items()}
         removed = {place: at for place, at in reached.items() if at > spans[place][0]}
         if removed:
@@ -310,14 +316,11 @@ class KafkaJournal:
     def _place(self, found: Topic, partition: int) -> Any:
         return self._clients.place(found.full, partition)
 
-    def _offsets(self, found: Topic, partition: int, *which: str) -> list[int]:
-        """The first and the next offset of a partition, as asked."""
-        place = self._place(found, partition)
-
-        def ask(spec: str) -> Callable[[Any], Any]:
-            return lambda admin: admin.list_partition_offsets({place: getattr(self._specs.OffsetSpec, spec)})
-
-        return [int(self._clients.asked(ask(spec), found.name)[place].offset) for spec in which]
+    def _offset(self, found: Topic, partition: int, which: str) -> int:
+        """The first or the next offset of a partition, as asked."""
+        place, spec = self._place(found, partition), getattr(self._specs.OffsetSpec, which)
+        told = self._clients.asked(lambda admin: admin.list_partition_offsets({place: spec}), found.name)
+        return int(told[place].offset)
 
     def _positions_at(self, found: Topic, partitions: Sequence[int], append_ns: int) -> dict[int, int]:
         at = self._specs.OffsetTimestamp(max(0, append_ns // MS_NS))
@@ -328,7 +331,7 @@ class KafkaJournal:
         return {
             partition: int(offsets[place].offset)
             if offsets[place].offset >= 0
-            else self._offsets(found, partition, "LATEST")[0]
+            else self._offset(found, partition, "LATEST")
             for partition, place in places.items()
         }
 

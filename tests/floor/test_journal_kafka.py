@@ -376,3 +376,14 @@ def test_more_ranges_than_there_is_room_for_are_kept_as_a_sum() -> None:
     assert len(found.text()) < 4096
     assert Ranges(found.text()).count == 2_000
     assert not found.add(0, 10)
+
+
+def test_who_finds_nothing_new_has_asked_once(journal: KafkaJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that tails costs the brokers one question where nothing is new; where something is, it is read as ever."""
+    journal.append("t", 0, [frame_of(1)])
+    asked, ask = list[str](), journal._clients.asked
+    monkeypatch.setattr(journal._clients, "asked", lambda *args, **how: (asked.append(args[1]), ask(*args, **how))[1])
+
+    assert list(journal.read("t", 0, 1)) == []
+    assert asked == ["t"]
+    assert [entry.position for entry in journal.read("t", 0)] == [0]
