@@ -21,6 +21,7 @@ from echolane import log
 from echolane.errors import EcholaneError, HomeError, JournalDown, JournalFull, UsageError
 from echolane.journal.kafka_address import Address
 from echolane.journal.kafka_settings import RECORD_BYTES_MAX
+from echolane.journal.kafka_sockets import mend
 
 T = TypeVar("T")
 FETCH_BYTES = 4 * 1024 * 1024
@@ -91,6 +92,7 @@ def kafka() -> Any:
         importlib.import_module("crc32c")
     except ImportError as error:
         raise HomeError("a journal on Kafka needs kafka-python: pip install 'echolane[kafka]'") from error
+    mend()
     logger = logging.getLogger("kafka")
     if _last_word not in logger.handlers:
         logger.addHandler(_last_word)
