@@ -296,9 +296,14 @@ class Pool:
 
     async def _open(self, opened: Callable[[Connection | None, str], None]) -> None:
         connection, failure = Connection(self), ""
+        due_ns = _mono_ns() + int(self.patience.connect_s * 1e9)
         try:
-            async with asyncio.timeout(self.patience.connect_s):
-                await asyncio.get_running_loop().create_connection(lambda: connection, *self.address)
+            try:
+                await self._connect(connection)
+            except TimeoutError:
+                if _mono_ns() - due_ns < ASLEEP_NS:
+                    raise
+                await self._connect(connection)  # we stood still ourselves, and it may have stood long ago
         except TimeoutError:
             failure = "connect-timeout"
         except ConnectionResetError:
@@ -313,3 +318,7 @@ class Pool:
         if not failure:
             self._all.add(connection)
         opened(None if failure else connection, failure)
+
+    async def _connect(self, connection: Connection) -> None:
+        async with asyncio.timeout(self.patience.connect_s):
+            await asyncio.get_running_loop().create_connection(lambda: connection, *self.address)

@@ -13,6 +13,7 @@ import contextlib
 import importlib.util
 import os
 import shutil
+import socketserver
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +33,8 @@ from tests.store.bridge import Bridge
 REQUIRE_ALL = "ECHOLANE_REQUIRE_ALL"
 os.environ.setdefault("ECHOLANE_PURE", "1")  # the pure form is the reference; test_compiled.py holds the other to it
 FUZZ = int(os.environ.get("ECHOLANE_FUZZ", "0"))
+# Of the tests' own servers; five, as the library has it, are dropped and come again after seconds where a machine stands still.
+socketserver.TCPServer.request_queue_size = 128
 settings.register_profile("steady", derandomize=True, deadline=None)
 if not FUZZ:
     settings.load_profile("steady")

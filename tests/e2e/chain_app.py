@@ -163,6 +163,7 @@ if __name__ == "__main__":
     App.posts = next((word.removeprefix("posts=") for word in sys.argv[2:] if word.startswith("posts=")), "")
     App.poison = next((word.removeprefix("poison=") for word in sys.argv[2:] if word.startswith("poison=")), "")
     App.bulk = next((word.removeprefix("bulk=") for word in sys.argv[2:] if word.startswith("bulk=")), "")
+    ThreadingHTTPServer.request_queue_size = 128  # so many may wait while this machine stands still
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), App)
     server.daemon_threads = True
     server.serve_forever()

@@ -49,4 +49,5 @@ class App(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    ThreadingHTTPServer.request_queue_size = 128  # so many may wait while this machine stands still
     ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), App).serve_forever()

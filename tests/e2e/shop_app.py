@@ -290,6 +290,7 @@ if __name__ == "__main__":
     for word in Shop.changes:
         if word.startswith("seed="):
             DRAW.seed(word)
+    ThreadingHTTPServer.request_queue_size = 128  # so many may wait while this machine stands still
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Shop)
     server.daemon_threads = True
     server.serve_forever()

@@ -65,6 +65,7 @@ class Service(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     Service.changes = frozenset(sys.argv[2:])
+    ThreadingHTTPServer.request_queue_size = 128  # so many may wait while this machine stands still
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Service)
     server.daemon_threads = True
     server.serve_forever()

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from replayer import connection as module
 from replayer.connection import SWEEP_S, Connection, LiveShot, Patience, Pool
 from tests.replayer.test_replay import OK
 
@@ -38,3 +45,36 @@ def test_what_has_not_come_is_given_up_at_the_second_look() -> None:
         assert shot.failure == ""
         pool.sweep(700 * TURN_NS + gap)
         assert shot.failure == "first-byte-timeout"
+
+
+CONNECT_S = 0.05
+
+
+def opened(monkeypatch: pytest.MonkeyPatch, *stalls_s: float) -> tuple[str, int]:
+    """How a connection fails of which each try stands still for so long, and then comes to nothing where there is another; and the tries."""
+    tries = 0
+    monkeypatch.setattr(module, "ASLEEP_NS", int(CONNECT_S * 1e9))
+
+    async def create(make: Any, *_address: object) -> None:
+        nonlocal tries
+        tries += 1
+        make()
+        time.sleep(stalls_s[tries - 1])  # noqa: ASYNC251 - nothing of this process goes on meanwhile
+        if tries < len(stalls_s):
+            await asyncio.sleep(600)
+
+    async def scene() -> str:
+        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", create)
+        failures: list[str] = []
+        await Pool(("127.0.0.1", 1), lambda _: None, patience=Patience(CONNECT_S, 1.0, 2.0))._open(
+            lambda _connection, failure: failures.append(failure)
+        )
+        return failures[0]
+
+    return asyncio.run(scene()), tries
+
+
+def test_a_connection_that_came_while_we_stood_still_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time ran out before this process could look: it is opened once more, and once only."""
+    assert opened(monkeypatch, CONNECT_S * 4, 0) == ("", 2)
+    assert opened(monkeypatch, CONNECT_S * 4, CONNECT_S * 4, 0) == ("connect-timeout", 2)
