@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
-from contextlib import closing
+from collections.abc import Collection, Generator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from differ import worker as differing
@@ -13,11 +13,28 @@ from differ.letters import topic_of
 from differ.parts import Everything, Shared
 from differ.watch import Watch
 from differ.worker import GROUP, Worker, gauges_of
-from echolane.journal import open_journal
+from echolane.home import Home
+from echolane.journal import Journal, open_journal
 from echolane.ledger import Counters
-from echolane.store import open_store
+from echolane.store import Store, open_store
 from tests.differ.poisoned_runs import CHANGED, RUN, observed, rows_of, spec
 from tests.waiting import wait_until
+
+
+@contextmanager
+def working(
+    home: Home, attempts: Attempts, parts: type[Everything] = Everything
+) -> Generator[tuple[Worker, Journal, Store]]:
+    """A worker over what was observed, with its journal and its store."""
+    journal = open_journal(home.path)
+    with (
+        closing(journal),
+        open_store(home.path) as store,
+        closing(Watch(attempts, home.runs / "at", 60)) as watch,
+        closing(Counters(gauges_of(home.path, RUN))) as gauges,
+    ):
+        mine = parts(journal, topic_of(RUN), GROUP)
+        yield Worker(journal, store, spec(), attempts, watch, gauges, mine), journal, store
 
 
 def test_what_makes_no_row_is_committed_too(tmp_path: Path) -> None:
@@ -26,14 +43,7 @@ def test_what_makes_no_row_is_committed_too(tmp_path: Path) -> None:
     attempts = Attempts(home.runs, RUN)
     attempts.add(ASIDE, Place(0, 0, 0), "it computed for more than a second")
     attempts.refresh()
-    journal = open_journal(home.path)
-    with (
-        closing(journal),
-        open_store(home.path) as store,
-        closing(Watch(attempts, home.runs / "at", 60)) as watch,
-        closing(Counters(gauges_of(home.path, RUN))) as gauges,
-    ):
-        worker = Worker(journal, store, spec(), attempts, watch, gauges)
+    with working(home, attempts) as (worker, journal, store):
         assert worker.drain() == 1
         worker._since = time.monotonic() - 2 * differing.BATCH_S
         assert worker._full()
@@ -70,19 +80,11 @@ class Taken(Everything):
 def test_a_flush_commits_once_and_forgets_what_it_lost(tmp_path: Path) -> None:
     """All partitions of a flush are one commit, after its rows; one that was lost is begun anew, the others are gone on with."""
     home = observed(tmp_path, [CHANGED])
-    attempts = Attempts(home.runs, RUN)
-    journal = open_journal(home.path)
-    with (
-        closing(journal),
-        open_store(home.path) as store,
-        closing(Watch(attempts, home.runs / "at", 60)) as watch,
-        closing(Counters(gauges_of(home.path, RUN))) as gauges,
-    ):
-        parts = Taken(journal, topic_of(RUN), GROUP)
-        worker = Worker(journal, store, spec(), attempts, watch, gauges, parts)
+    with working(home, Attempts(home.runs, RUN), Taken) as (worker, _, store):
         worker.drain()
         worker._next |= {1: 7, 2: 9}
         worker.flush()
-        assert parts.committed == {0: 1, 1: 7, 2: 9}
+        assert isinstance(worker._parts, Taken)
+        assert worker._parts.committed == {0: 1, 1: 7, 2: 9}
         assert len(rows_of(store)) == 1
         assert worker._next == {0: 1, 2: 9}
