@@ -30,6 +30,6 @@ def test_a_broker_that_is_away_keeps_no_descriptor() -> None:
         for _ in range(3):
             with pytest.raises(HomeError, match="ECONNREFUSED"):
                 KafkaJournal(parse_address("kafka://127.0.0.1:1?wait_s=1"))
-        assert unconnected() == before
+        assert unconnected() <= before  # what another test has left may be closed meanwhile
     finally:
         gc.enable()
