@@ -296,14 +296,8 @@ class Pool:
 
     async def _open(self, opened: Callable[[Connection | None, str], None]) -> None:
         connection, failure = Connection(self), ""
-        due_ns = _mono_ns() + int(self.patience.connect_s * 1e9)
         try:
-            try:
-                await self._connect(connection)
-            except TimeoutError:
-                if _mono_ns() - due_ns < ASLEEP_NS:
-                    raise
-                await self._connect(connection)  # we stood still ourselves, and it may have stood long ago
+            await self._connect(connection)
         except TimeoutError:
             failure = "connect-timeout"
         except ConnectionResetError:
@@ -320,5 +314,15 @@ class Pool:
         opened(None if failure else connection, failure)
 
     async def _connect(self, connection: Connection) -> None:
+        """Where the time ran out while we stood still ourselves it may have stood long ago: it is tried once more."""
+        due_ns = _mono_ns() + int(self.patience.connect_s * 1e9)
+        try:
+            await self._try_once(connection)
+        except TimeoutError:
+            if _mono_ns() - due_ns < ASLEEP_NS:
+                raise
+            await self._try_once(connection)
+
+    async def _try_once(self, connection: Connection) -> None:
         async with asyncio.timeout(self.patience.connect_s):
             await asyncio.get_running_loop().create_connection(lambda: connection, *self.address)

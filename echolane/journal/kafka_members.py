@@ -209,10 +209,11 @@ class KafkaMember(Member):
             answers = [answer for topic in admin._manager.run(send).topics for answer in topic.partitions]  # noqa: SLF001
             codes = {answer.partition_index: answer.error_code for answer in answers}
             gone.extend(partition for partition in left if codes[partition] in outrun)
-            for partition in [partition for partition in left if not codes[partition] or codes[partition] in outrun]:
+            wrong = [partition for partition in left if codes[partition] and codes[partition] not in outrun]
+            for partition in left.keys() - wrong:
                 del left[partition]  # not to be sent again where another one makes it be asked again
-            for partition in left:
-                raise errors.for_code(codes[partition])
+            if wrong:
+                raise errors.for_code(codes[wrong[0]])
 
         if left:
             self._clients.asked(commit, self._topic, need=Need("Read", self._group))
