@@ -6,7 +6,6 @@ belongs to one reader at a time.
 
 from __future__ import annotations
 
-import gc
 import importlib
 import logging
 import os
@@ -218,7 +217,6 @@ class Clients:
             for client in opened:
                 client.close()
             opened.clear()
-            gc.collect()  # sockets that did not connect are left in cycles: an outage of hours would fill the table of files
             raise
 
     def _forget(self, admin: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def sockets() -> Iterator[None]:
-    """kafka-python leaves sockets that did not connect to the garbage collector, which warns of them."""
+    """What a broker that died under kafka-python's connections may leave to the garbage collector, which warns of it."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
